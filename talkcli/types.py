@@ -1,0 +1,111 @@
+"""Plain data that passes between packages. No torch import here: the CLI's help stays fast.
+
+Frames, units and names are written down in ``docs/conventions.md``: head frame right-handed in
+centimetres (x to the subject's left, y up, z out of the face), cameras as in OpenCV.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import torch
+
+#: The 52 expression names of ARKit, in the order in which Live Link Face writes them.
+ARKIT_NAMES: tuple[str, ...] = (
+    "eyeBlinkLeft", "eyeLookDownLeft", "eyeLookInLeft", "eyeLookOutLeft", "eyeLookUpLeft",
+    "eyeSquintLeft", "eyeWideLeft", "eyeBlinkRight", "eyeLookDownRight", "eyeLookInRight",
+    "eyeLookOutRight", "eyeLookUpRight", "eyeSquintRight", "eyeWideRight", "jawForward",
+    "jawRight", "jawLeft", "jawOpen", "mouthClose", "mouthFunnel", "mouthPucker", "mouthRight",
+    "mouthLeft", "mouthSmileLeft", "mouthSmileRight", "mouthFrownLeft", "mouthFrownRight",
+    "mouthDimpleLeft", "mouthDimpleRight", "mouthStretchLeft", "mouthStretchRight",
+    "mouthRollLower", "mouthRollUpper", "mouthShrugLower", "mouthShrugUpper", "mouthPressLeft",
+    "mouthPressRight", "mouthLowerDownLeft", "mouthLowerDownRight", "mouthUpperUpLeft",
+    "mouthUpperUpRight", "browDownLeft", "browDownRight", "browInnerUp", "browOuterUpLeft",
+    "browOuterUpRight", "cheekPuff", "cheekSquintLeft", "cheekSquintRight", "noseSneerLeft",
+    "noseSneerRight", "tongueOut",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class MotionFrame:
+    """What the head does at one instant, relative to the neutral head.
+
+    Attributes:
+        expression: ``[52]`` float32, ARKit weights (mostly 0–1) in the order of ``ARKIT_NAMES``.
+        rotation: ``[3]`` float32, head yaw, pitch, roll in degrees *relative to the source pose*.
+        translation: ``[3]`` float32, head shift in the head frame, centimetres.
+        gaze: ``[2]`` float32, eye yaw and pitch in degrees relative to the source gaze, both eyes.
+    """
+
+    expression: np.ndarray
+    rotation: np.ndarray
+    translation: np.ndarray
+    gaze: np.ndarray
+
+    @staticmethod
+    def neutral() -> MotionFrame:
+        """The head at rest in the source pose, mouth closed, eyes open, looking as the source."""
+        zeros = np.zeros(3, np.float32)
+        return MotionFrame(np.zeros(52, np.float32), zeros, zeros, np.zeros(2, np.float32))
+
+
+@dataclass
+class Gaussians:
+    """A set of N Gaussians, as gsplat takes them. SH degree 0: one colour each.
+
+    Attributes:
+        means: ``[N, 3]`` centres, world units (centimetres of the head frame for avatars).
+        opacities: ``[N]`` in 0–1.
+        colors: ``[N, 3]`` sRGB-encoded, 0–1 (values slightly outside are allowed, not clamped).
+        quats: ``[N, 4]`` wxyz, need not be normalised. Given together with ``scales``.
+        scales: ``[N, 3]`` standard deviations along the local axes, world units.
+        covars: ``[N, 6]`` upper triangle xx, xy, xz, yy, yz, zz of the world covariance;
+            replaces ``quats`` and ``scales`` where the shape is known directly.
+    """
+
+    means: torch.Tensor
+    opacities: torch.Tensor
+    colors: torch.Tensor
+    quats: torch.Tensor | None = None
+    scales: torch.Tensor | None = None
+    covars: torch.Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.means)
+
+
+@dataclass
+class Cameras:
+    """C pinhole cameras of one size, OpenCV axes (x right, y down, z forward).
+
+    Attributes:
+        viewmats: ``[C, 4, 4]`` world to camera.
+        Ks: ``[C, 3, 3]`` in pixels; pixel centres lie at +0.5.
+        width, height: pixels.
+    """
+
+    viewmats: torch.Tensor
+    Ks: torch.Tensor
+    width: int
+    height: int
+
+
+@dataclass
+class Rendered:
+    """What ``talkcli.render.render`` returns, one image per camera.
+
+    Attributes:
+        rgb: ``[C, H, W, 3]`` premultiplied by coverage, plus background where one was given.
+        alpha: ``[C, H, W, 1]`` coverage, 0–1.
+        depth: ``[C, H, W, 1]`` alpha-weighted camera z (divide by alpha for the expected depth).
+        features: ``[C, H, W, F]`` splatted extra channels, or None.
+    """
+
+    rgb: torch.Tensor
+    alpha: torch.Tensor
+    depth: torch.Tensor
+    features: torch.Tensor | None = None
