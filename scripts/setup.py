@@ -50,8 +50,8 @@ def create_environment(venv: Path) -> Path:
         shutil.rmtree(venv, ignore_errors=True)
         reason = (made.stdout + made.stderr).strip() or "no reason given"
         raise SetupError(
-            "this Python cannot create a virtual environment; on Debian and Ubuntu: apt-get install "
-            f"python3-venv. It said:\n{reason}"
+            "this Python cannot create a virtual environment; on Debian and Ubuntu: "
+            f"apt-get install python3-venv. It said:\n{reason}"
         )
     return python
 
