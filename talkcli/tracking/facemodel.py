@@ -1,0 +1,74 @@
+"""The face template: 478 vertices in the head frame, triangles, symmetry, ARKit shapes.
+
+Built by ``scripts/build_face_model.py`` from landmarks measured on real portraits and clips, and
+shipped as ``talkcli/data/face_model.safetensors``.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from talkcli.errors import InputError
+
+SCHEMA = 1
+DEFAULT_PATH = Path(__file__).parent.parent / "data" / "face_model.safetensors"
+
+
+@dataclass(frozen=True)
+class FaceModel:
+    """A mean face.
+
+    Attributes:
+        vertices: ``[478, 3]`` neutral face, head frame, centimetres.
+        triangles: ``[898, 3]`` int32, seen from outside counter-clockwise.
+        triangle_labels: ``[898]`` uint8, ``topology.SKIN``, ``EYE_OPENING`` or ``MOUTH_OPENING``.
+        symmetry: ``[478]`` int32, index of each vertex's mirror twin.
+        basis: ``[52, 478, 3]`` float32 displacements in cm at weight 1, order of ``ARKIT_NAMES``.
+    """
+
+    vertices: np.ndarray
+    triangles: np.ndarray
+    triangle_labels: np.ndarray
+    symmetry: np.ndarray
+    basis: np.ndarray
+
+    @staticmethod
+    def load(path: Path = DEFAULT_PATH) -> FaceModel:
+        """Read a face model.
+
+        Raises:
+            InputError: the file is missing, damaged or of a newer schema.
+        """
+        return _load(Path(path))
+
+    def save(self, path: Path, description: str) -> None:
+        """Write the model with its schema version and a line that says where it comes from."""
+        tensors = {
+            "vertices": self.vertices.astype(np.float32),
+            "triangles": self.triangles.astype(np.int32),
+            "triangle_labels": self.triangle_labels.astype(np.uint8),
+            "symmetry": self.symmetry.astype(np.int32),
+            "basis": self.basis.astype(np.float32),
+        }
+        metadata = {"talkcli": json.dumps({"schema": SCHEMA, "description": description})}
+        save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, path, metadata)
+
+
+@lru_cache(maxsize=2)
+def _load(path: Path) -> FaceModel:
+    reinstall = "reinstall talkcli"
+    try:
+        with safe_open(path, framework="np") as file:
+            header = json.loads((file.metadata() or {}).get("talkcli", "{}"))
+            if header.get("schema") != SCHEMA:
+                raise InputError(f"face model {path} has schema {header.get('schema')}", reinstall)
+            return FaceModel(**{key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"face model {path} cannot be read ({error})", reinstall) from error
