@@ -1,0 +1,177 @@
+"""What a stage is, how its key is made, and what is written down about a run of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from talkcli import __version__
+from talkcli.project.atomic import sha256_file
+
+#: The file that makes a directory an entry; it is written last.
+RECORD_NAME = "stage.json"
+RECORD_SCHEMA = 1
+#: Entries are named by this many hex digits of the key; the record holds all 64.
+SHORT_KEY = 12
+#: Libraries whose version decides about figures; recorded with every run, not part of the key.
+_RECORDED_LIBRARIES = ("numpy", "torch", "numba", "mediapipe", "scipy", "gsplat")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of the pipeline with everything its result depends on.
+
+    Attributes:
+        name: folder of the stage inside the project directory.
+        version: raised by hand whenever the code of the stage gives another result.
+        recipe: the settings that the stage reads, JSON values only.
+        upstream: SHA-256 of every input, by name: files of the user or outputs of other stages.
+    """
+
+    name: str
+    version: int
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    upstream: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """64 hex digits for this stage with these inputs; back-end and machine have no say."""
+        return digest_json(
+            {
+                "stage": self.name,
+                "stage_version": self.version,
+                "recipe": self.recipe,
+                "upstream": self.upstream,
+            }
+        )
+
+
+@dataclass(frozen=True)
+class StageRun:
+    """A finished entry of a stage.
+
+    Attributes:
+        name: the stage.
+        key: 64 hex digits.
+        path: the directory with the outputs.
+        executed: False when the entry was there already.
+        seconds: what making or checking it took in this run.
+        output_hash: SHA-256 over the names and hashes of all outputs, for stages that build on it.
+    """
+
+    name: str
+    key: str
+    path: Path
+    executed: bool
+    seconds: float
+    output_hash: str
+
+    def as_json(self) -> dict[str, Any]:
+        """The run as ``--json`` shows it."""
+        return {
+            "stage": self.name,
+            "status": "executed" if self.executed else "reused",
+            "key": self.key[:SHORT_KEY],
+            "seconds": round(self.seconds, 3),
+            "path": str(self.path),
+        }
+
+
+class DamagedEntryError(Exception):
+    """An entry whose record or outputs are not what was written. Never leaves the package."""
+
+
+def canonical_json(value: Any) -> str:
+    """JSON with sorted keys, no spaces and ASCII only, so that equal values give equal bytes."""
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
+    )
+
+
+def digest_json(value: Any) -> str:
+    """SHA-256 of the canonical JSON of a value, as 64 hex digits."""
+    return hashlib.sha256(canonical_json(value).encode("ascii")).hexdigest()
+
+
+def hash_outputs(directory: Path) -> dict[str, dict[str, Any]]:
+    """``{relative path: {"sha256", "bytes"}}`` of every file in an entry except its record."""
+    outputs = {}
+    for path in sorted(directory.rglob("*")):
+        name = path.relative_to(directory).as_posix()
+        if path.is_file() and name != RECORD_NAME:
+            outputs[name] = {"sha256": sha256_file(path), "bytes": path.stat().st_size}
+    return outputs
+
+
+def make_record(stage: Stage, directory: Path, seconds: float, run: Mapping[str, Any]) -> str:
+    """The text of ``stage.json`` for outputs that lie in ``directory``.
+
+    Args:
+        stage: what ran.
+        directory: where the outputs are.
+        seconds: how long it took.
+        run: what is recorded but not keyed (seed, back-end).
+    """
+    record = {
+        "schema": RECORD_SCHEMA,
+        "stage": stage.name,
+        "stage_version": stage.version,
+        "key": stage.key,
+        "recipe": dict(stage.recipe),
+        "upstream": dict(stage.upstream),
+        "run": dict(run),
+        "versions": _versions(),
+        "seconds": round(seconds, 3),
+        "outputs": hash_outputs(directory),
+    }
+    return json.dumps(record, indent=1, sort_keys=True) + "\n"
+
+
+def read_record(directory: Path) -> dict[str, Any]:
+    """The checked record of an entry.
+
+    Raises:
+        DamagedEntryError: the record is absent, unreadable or of another schema, or an output is
+            missing, changed or unknown to it.
+    """
+    try:
+        record = json.loads((directory / RECORD_NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DamagedEntryError(f"{RECORD_NAME} cannot be read ({error})") from error
+    if not isinstance(record, dict) or record.get("schema") != RECORD_SCHEMA:
+        raise DamagedEntryError(f"{RECORD_NAME} has an unknown schema")
+    if not isinstance(record.get("key"), str) or not isinstance(record.get("outputs"), dict):
+        raise DamagedEntryError(f"{RECORD_NAME} is incomplete")
+    try:
+        found = hash_outputs(directory)
+    except OSError as error:
+        raise DamagedEntryError(f"an output cannot be read ({error})") from error
+    if found != record["outputs"]:
+        wrong = sorted(
+            name
+            for name in {*found, *record["outputs"]}
+            if found.get(name) != record["outputs"].get(name)
+        )
+        raise DamagedEntryError(f"{', '.join(wrong)} changed after the run")
+    return record
+
+
+def output_hash(record: Mapping[str, Any]) -> str:
+    """One SHA-256 for all outputs of an entry."""
+    return digest_json({name: info["sha256"] for name, info in record["outputs"].items()})
+
+
+def _versions() -> dict[str, str]:
+    versions = {"talkcli": __version__, "python": platform.python_version()}
+    for library in _RECORDED_LIBRARIES:
+        try:
+            versions[library] = metadata.version(library)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions

@@ -1,0 +1,263 @@
+"""The project directory: inputs, stages that run once, and the record of both.
+
+``docs/project_format.md`` describes what lies on the disk.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from talkcli import toml
+from talkcli.errors import InputError
+from talkcli.project.atomic import (
+    sha256_file,
+    staged_directory,
+    sweep_temporaries,
+    write_text_atomic,
+)
+from talkcli.project.lock import WAIT_S, hold_lock
+from talkcli.project.stage import (
+    RECORD_NAME,
+    SHORT_KEY,
+    DamagedEntryError,
+    Stage,
+    StageRun,
+    make_record,
+    output_hash,
+    read_record,
+)
+
+log = logging.getLogger(__name__)
+
+PROJECT_FILE = "project.toml"
+LOCK_FILE = ".lock"
+CURRENT = "current"
+#: Raised when a directory written by this version cannot be read by the one before.
+PROJECT_SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class ProjectInput:
+    """A file of the user that the project was made from.
+
+    Attributes:
+        path: where it was, absolute.
+        sha256: 64 hex digits of its bytes.
+        size: bytes.
+    """
+
+    path: Path
+    sha256: str
+    size: int
+
+    @staticmethod
+    def of(path: Path) -> ProjectInput:
+        """Hash a file that exists."""
+        return ProjectInput(path.resolve(), sha256_file(path), path.stat().st_size)
+
+
+class Project:
+    """A directory whose stages run once per set of inputs.
+
+    Args:
+        root: the directory; use :meth:`create` or :meth:`open`.
+        inputs: what ``project.toml`` names.
+    """
+
+    def __init__(self, root: Path, inputs: Mapping[str, ProjectInput]) -> None:
+        self.root = root
+        self.inputs = dict(inputs)
+
+    @staticmethod
+    def create(root: Path) -> Project:
+        """Open the project in ``root``, or begin one there.
+
+        Raises:
+            InputError: ``root`` is a file, cannot be written, or holds a project of a newer schema.
+        """
+        if (root / PROJECT_FILE).is_file():
+            return Project.open(root)
+        if root.exists() and not root.is_dir():
+            raise InputError(f"{root} is a file, not a project directory", "choose another -p")
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            project = Project(root, {})
+            project._write()
+        except OSError as error:
+            raise InputError(
+                f"the project directory {root} cannot be written ({error.strerror})",
+                "choose another with -p or set TALKCLI_CACHE",
+            ) from error
+        return project
+
+    @staticmethod
+    def open(root: Path) -> Project:
+        """Open the project that lies in ``root``.
+
+        Raises:
+            InputError: there is none, or its schema is newer or unreadable.
+        """
+        path = root / PROJECT_FILE
+        if not path.is_file():
+            raise InputError(
+                f"{root} holds no talkcli project",
+                f"make one with: talkcli reconstruct PORTRAIT -p {root}",
+            )
+        try:
+            document = toml.loads(path.read_text(encoding="utf-8"))
+            schema = int(document["schema"])
+            if schema <= PROJECT_SCHEMA:
+                inputs = {
+                    name: ProjectInput(Path(row["path"]), str(row["sha256"]), int(row["bytes"]))
+                    for name, row in document.get("inputs", {}).items()
+                }
+                return Project(root, inputs)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(
+                f"{path} cannot be read ({error!r})",
+                "delete that file and run the command again: finished stages are kept",
+            ) from error
+        raise InputError(
+            f"{root} has project schema {schema}, this talkcli reads up to {PROJECT_SCHEMA}",
+            "upgrade talkcli or choose another -p",
+        )
+
+    @contextmanager
+    def lock(
+        self, *, wait_s: float = WAIT_S, on_wait: Callable[[str], None] | None = None
+    ) -> Iterator[None]:
+        """Be the only writer; what killed runs left half written is deleted on entry."""
+        with hold_lock(self.root / LOCK_FILE, wait_s=wait_s, on_wait=on_wait):
+            swept = sweep_temporaries(self.root)
+            if swept:
+                log.info("%s: removed %d leftovers of interrupted runs", self.root, swept)
+            yield
+
+    def set_input(self, name: str, source: ProjectInput) -> None:
+        """Note which file the project is made from; hold the lock."""
+        if self.inputs.get(name) != source:
+            self.inputs[name] = source
+            self._write()
+
+    def lookup(self, stage: Stage) -> StageRun | None:
+        """The entry of a stage if it is there and whole; damage is a warning and None."""
+        directory = self.root / stage.name / stage.key[:SHORT_KEY]
+        if not directory.exists():
+            return None
+        start = time.perf_counter()
+        try:
+            record = read_record(directory)
+            if record["key"] != stage.key:
+                raise DamagedEntryError(f"{RECORD_NAME} belongs to another key")
+        except DamagedEntryError as error:
+            log.warning("the stored %s is damaged (%s) and is made again", stage.name, error)
+            return None
+        seconds = time.perf_counter() - start
+        return StageRun(stage.name, stage.key, directory, False, seconds, output_hash(record))
+
+    def run(
+        self,
+        stage: Stage,
+        function: Callable[[Path], None],
+        *,
+        recorded: Mapping[str, Any] | None = None,
+    ) -> StageRun:
+        """Reuse the entry of a stage, or make it; hold the lock.
+
+        Args:
+            stage: name, version, settings and inputs.
+            function: writes all outputs into the empty directory that it gets.
+            recorded: what goes into the record without being part of the key (seed, back-end).
+
+        Returns:
+            The entry; ``executed`` says whether ``function`` ran.
+        """
+        found = self.lookup(stage)
+        if found is None:
+            final = self.root / stage.name / stage.key[:SHORT_KEY]
+            start = time.perf_counter()
+            with staged_directory(final) as directory:
+                function(directory)
+                seconds = time.perf_counter() - start
+                text = make_record(stage, directory, seconds, recorded or {})
+                (directory / RECORD_NAME).write_text(text, encoding="utf-8")
+            digest = output_hash(json.loads(text))
+            found = StageRun(stage.name, stage.key, final, True, seconds, digest)
+        self._point_to(found)
+        return found
+
+    def current(self, name: str) -> StageRun | None:
+        """The entry that the last run of a stage made or reused.
+
+        None when there is none, or when it is damaged, which is a warning.
+        """
+        pointer = self.root / name / CURRENT
+        if not pointer.is_file():
+            return None
+        directory = self.root / name / _pointed_name(pointer)
+        start = time.perf_counter()
+        try:
+            record = read_record(directory)
+        except DamagedEntryError as error:
+            log.warning("the stored %s is damaged (%s)", name, error)
+            return None
+        seconds = time.perf_counter() - start
+        return StageRun(name, record["key"], directory, False, seconds, output_hash(record))
+
+    def stage_names(self) -> list[str]:
+        """Stages that have left something in the directory, in alphabetical order."""
+        return sorted(path.parent.name for path in self.root.glob(f"*/{CURRENT}"))
+
+    def entries(self, name: str) -> list[Path]:
+        """All entries of a stage, the newest last."""
+        found = (path.parent for path in (self.root / name).glob(f"*/{RECORD_NAME}"))
+        kept = [path for path in found if len(path.name) == SHORT_KEY]
+        return sorted(kept, key=lambda path: (path / RECORD_NAME).stat().st_mtime)
+
+    def _point_to(self, run: StageRun) -> None:
+        pointer = self.root / run.name / CURRENT
+        if not pointer.is_file() or _pointed_name(pointer) != run.path.name:
+            write_text_atomic(pointer, f"{run.path.name}\n")
+
+    def _write(self) -> None:
+        lines = [f"schema = {PROJECT_SCHEMA}", ""]
+        for name, source in sorted(self.inputs.items()):
+            lines += [
+                f"[inputs.{name}]",
+                f"path = {toml.quote(str(source.path))}",
+                f'sha256 = "{source.sha256}"',
+                f"bytes = {source.size}",
+                "",
+            ]
+        write_text_atomic(self.root / PROJECT_FILE, "\n".join(lines))
+
+
+def cache_root() -> Path:
+    """The folder for what can be made again: TALKCLI_CACHE, or the system's cache folder."""
+    if chosen := os.environ.get("TALKCLI_CACHE"):
+        return Path(chosen).expanduser()
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or str(Path.home() / "AppData" / "Local")
+        return Path(base) / "talkcli" / "Cache"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "talkcli"
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "talkcli"
+
+
+def cached_project_root(source_sha256: str) -> Path:
+    """Where a one-off command keeps the project of a portrait with these bytes."""
+    return cache_root() / "projects" / source_sha256[:16]
+
+
+def _pointed_name(pointer: Path) -> str:
+    return pointer.read_text(encoding="utf-8", errors="replace").strip()
