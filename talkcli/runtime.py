@@ -1,0 +1,171 @@
+"""Settings that must stand before numeric libraries load, in one place.
+
+:func:`configure` is called by the command line (and by the tests) before torch, numba, OpenCV or
+MediaPipe are imported: all of them read these variables once, at import. Nothing that the user has
+set in the environment is changed. This module imports the standard library only.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import hashlib
+import io
+import os
+import shutil
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+
+#: Kernel caches of older states of the code that are kept; each is a few MB.
+_KEPT_KERNEL_CACHES = 3
+
+
+def configure() -> None:
+    """Sets threads, caches and log levels for the libraries that are imported later.
+
+    Idempotent, takes about a millisecond.
+    """
+    threads = str(_thread_count())
+    cache = cache_root()
+    settings = {
+        # PyTorch and numba each bring an OpenMP runtime. When their idle threads spin, they take
+        # the cores from each other: up to 4 times slower on a busy machine.
+        "OMP_WAIT_POLICY": "passive",
+        "OMP_NUM_THREADS": threads,
+        "OPENBLAS_NUM_THREADS": threads,
+        "MKL_NUM_THREADS": threads,
+        "NUMBA_NUM_THREADS": threads,
+        "NUMBA_CACHE_DIR": str(_kernel_cache(cache)),
+        # numba's own order starts with tbb, which spins as well; workqueue is not thread-safe.
+        "NUMBA_THREADING_LAYER_PRIORITY": "omp tbb workqueue",
+        # Matplotlib comes with MediaPipe, wants a place to write and must not look for a display.
+        "MPLCONFIGDIR": str(cache / "matplotlib"),
+        "MPLBACKEND": "Agg",
+        "GLOG_minloglevel": "2",
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+    }
+    for name, value in settings.items():
+        os.environ.setdefault(name, value)
+    # From MediaPipe's use of protobuf; nothing that a user could act on.
+    warnings.filterwarnings("ignore", message=r"SymbolDatabase\.GetPrototype", category=UserWarning)
+
+
+def cache_root() -> Path:
+    """The folder for what can be made again: ``TALKCLI_CACHE``, or the system's cache folder.
+
+    Where neither can be written (a read-only home, as in some containers), a private folder under
+    the system's temporary directory. The folder exists on return.
+
+    Raises:
+        OSError: not even the temporary directory can be written, or the folder is not the user's.
+    """
+    chosen = _chosen_cache()
+    if _writable(chosen):
+        return chosen
+    owner = os.getuid() if hasattr(os, "getuid") else 0
+    fallback = Path(tempfile.gettempdir()) / f"talkcli-{owner}"
+    fallback.mkdir(mode=0o700, exist_ok=True)
+    # Compiled kernels are loaded from here: a folder that another user has laid there is not used.
+    if fallback.is_symlink() or (hasattr(os, "getuid") and fallback.stat().st_uid != owner):
+        raise OSError(f"{fallback} belongs to another user; set TALKCLI_CACHE to a folder of yours")
+    return fallback
+
+
+def available_cpus() -> int:
+    """Cores that this process may use: affinity and container quota counted, at least 1."""
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    quota = _container_quota(Path("/sys/fs/cgroup"))
+    return max(1, min(cores, int(quota + 0.5) if quota else cores))
+
+
+def silence_native_logs() -> None:
+    """Sends what native libraries write to stderr nowhere; Python's own stderr goes on as before.
+
+    MediaPipe's C++ side logs a dozen lines per model past every log level that can be set. Call it
+    once, early, from the command line; not with ``--debug``. Crash reports of the interpreter
+    still reach the terminal. Does nothing where ``sys.stderr`` is not file descriptor 2.
+    """
+    try:
+        if sys.stderr.fileno() != 2:
+            return
+    except (AttributeError, OSError, ValueError):  # replaced by a test, or closed
+        return
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    replacement = io.TextIOWrapper(
+        io.FileIO(terminal, "w"),
+        encoding=sys.stderr.encoding,
+        errors="backslashreplace",
+        line_buffering=True,
+        write_through=True,
+    )
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+    sys.stderr = replacement
+    faulthandler.enable(file=replacement)
+
+
+def _thread_count() -> int:
+    """The user's OMP_NUM_THREADS where it is a number, else the cores at hand."""
+    wish = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    return int(wish) if wish.isdecimal() and int(wish) > 0 else available_cpus()
+
+
+def _container_quota(cgroup: Path) -> float | None:
+    """CPU quota of the container in cores (control groups 2, then 1), or None without one."""
+    try:
+        quota, period = (cgroup / "cpu.max").read_text().split()[:2]
+    except (OSError, ValueError):
+        try:
+            quota = (cgroup / "cpu" / "cpu.cfs_quota_us").read_text().strip()
+            period = (cgroup / "cpu" / "cpu.cfs_period_us").read_text().strip()
+        except OSError:
+            return None
+    if not quota.isdecimal() or not period.isdecimal() or int(period) == 0:
+        return None  # "max", or -1: no limit
+    return int(quota) / int(period)
+
+
+def _chosen_cache() -> Path:
+    if chosen := os.environ.get("TALKCLI_CACHE"):
+        return Path(chosen).expanduser()
+    home = Path(os.path.expanduser("~"))
+    if sys.platform == "darwin":
+        return home / "Library" / "Caches" / "talkcli"
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else home / ".cache") / "talkcli"
+
+
+def _writable(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK | os.X_OK)
+
+
+def _kernel_cache(cache: Path) -> Path:
+    """Folder for numba's compiled kernels, named after the state of the kernel sources.
+
+    numba compares only the file of the compiled function itself and would go on using kernels whose
+    helpers in other modules have changed. A new name forces a fresh compilation; the oldest
+    folders are removed.
+    """
+    digest = hashlib.sha256()
+    for source in sorted((Path(__file__).parent / "render").rglob("*.py")):
+        state = source.stat()
+        digest.update(f"{source}:{state.st_size}:{state.st_mtime_ns};".encode())
+    parent = cache / "kernels"
+    folder = parent / digest.hexdigest()[:12]
+    if not folder.is_dir():
+        folder.mkdir(parents=True, exist_ok=True)
+        others = [other for other in parent.iterdir() if other != folder]
+        others.sort(key=lambda other: other.stat().st_mtime, reverse=True)
+        for outdated in others[_KEPT_KERNEL_CACHES - 1 :]:
+            shutil.rmtree(outdated, ignore_errors=True)
+    return folder
