@@ -33,8 +33,8 @@ if [ ! -x "$root/usr/bin/python3" ]; then
     debootstrap --variant=minbase --include=python3,python3-venv,make,ca-certificates \
         "$suite" "$root" > "$root.log" 2>&1 || { tail -5 "$root.log" >&2; exit 1; }
 fi
-for unwanted in 'libGL.so*' 'libglib-2.0.so*' 'libgomp.so*' ffmpeg gcc cc espeak-ng; do
-    found=$(find "$root/usr" -name "$unwanted" -print -quit)
+for unwanted in 'libGL.so*' 'libglib-2.0.so*' 'libgomp.so*' ffmpeg gcc cc; do
+    found=$(find "$root/usr/bin" "$root/usr/lib" -name "$unwanted" -print -quit)
     [ -z "$found" ] || { echo "bare_root: $found is there; this root is not bare" >&2; exit 1; }
 done
 
