@@ -1,0 +1,288 @@
+"""Films: what is in a file, and its frames upright with their real times."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.video.frame import VideoFrame as AvFrame
+from av.video.reformatter import ColorRange, Interpolation
+from av.video.stream import VideoStream
+
+from talkcli.errors import InputError
+from talkcli.media.check import check_readable, describe, file_url, is_cover_art
+from talkcli.media.image import read_image
+
+__all__ = ["MediaInfo", "VideoFrame", "open_media", "probe", "read_frames", "read_image"]
+
+_log = logging.getLogger(__name__)
+
+#: swscale's matrices by the code in the stream (ISO/IEC 23091-2). Numbers, because PyAV names
+#: BT.2020 (9) only in its newer versions. 8 (YCgCo) and 0 (RGB) are no business of swscale's.
+_MATRIX = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
+_BT709, _BT601 = 1, 5
+
+#: Untagged films of at least this many lines are taken for BT.709, smaller ones for BT.601, as
+#: players do.
+_HD_LINES = 720
+
+
+@dataclass(frozen=True)
+class MediaInfo:
+    """What the header of a film or recording says, plus the orientation of its first frame.
+
+    Attributes:
+        duration_s: seconds as the container states them; an estimate. The exact duration of a
+            sound track is :func:`talkcli.media.audio.probe_audio`'s.
+        has_audio, has_video: whether there is such a stream. Album covers are no video.
+        width, height: pixels as shown, after rotation and with square pixels; 0 without video.
+        fps: mean frame rate, None when unknown or without video.
+        rotation: degrees clockwise by which the stored frames are turned for display: 0–270.
+        n_frames: frames as the container states them, 0 when it does not.
+    """
+
+    duration_s: float
+    has_audio: bool
+    has_video: bool
+    width: int = 0
+    height: int = 0
+    fps: Fraction | None = None
+    rotation: int = 0
+    n_frames: int = 0
+
+
+@dataclass(frozen=True)
+class VideoFrame:
+    """One decoded frame.
+
+    Attributes:
+        time_s: presentation time, seconds from the first moment of the file, never decreasing.
+        rgb: ``[H, W, 3]`` uint8, sRGB-encoded as in the file, upright.
+        skipped: damaged frames that were left out before this one.
+    """
+
+    time_s: float
+    rgb: np.ndarray
+    skipped: int
+
+
+@contextmanager
+def open_media(path: str | Path, wanted: str) -> Iterator[InputContainer]:
+    """Open a local film or recording; only local: a playlist inside cannot reach the network.
+
+    Raises:
+        InputError: not a readable media file.
+    """
+    path = check_readable(path, wanted)
+    try:
+        container = av.open(file_url(path), options={"protocol_whitelist": "file"})
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise _unreadable(path, wanted) from error
+    with container:
+        yield container
+
+
+def probe(path: str | Path) -> MediaInfo:
+    """Read the header of a film or recording, and one frame for its orientation.
+
+    Raises:
+        InputError: not a readable film or recording, or a still picture.
+    """
+    with open_media(path, "a video or recording") as container:
+        stream = _film_stream(container)
+        audio = bool(container.streams.audio)
+        duration = container.duration / av.time_base if container.duration else 0.0
+        if stream is None:
+            if not audio:
+                raise _unreadable(Path(path), "a video or recording")
+            return MediaInfo(duration, has_audio=True, has_video=False)
+        if _is_still(container):
+            raise _unreadable(Path(path), "a video or recording")
+        frame = next((frame for frame, _ in _decode(container, stream)), None)
+        if frame is None:
+            raise _no_frame(path)
+        matrix = _display_matrix(frame)
+        width, height = _shown_size(frame, stream, None)
+        if _swaps_axes(matrix):
+            width, height = height, width
+        return MediaInfo(
+            duration_s=duration,
+            has_audio=audio,
+            has_video=True,
+            width=width,
+            height=height,
+            fps=stream.average_rate or stream.guessed_rate,
+            rotation=_clockwise(matrix),
+            n_frames=stream.frames,
+        )
+
+
+def read_frames(path: str | Path, *, max_side: int | None = None) -> Iterator[VideoFrame]:
+    """Decode a film frame by frame, in constant memory.
+
+    Frames keep their own times, however uneven. A damaged frame is left out and counted; a
+    damaged end ends the film. Rotation (mirroring too), pixel shape, colour matrix and range of
+    the file are applied.
+
+    Args:
+        path: any film that libav reads, animated pictures included.
+        max_side: shrink frames whose longer side exceeds this many pixels.
+
+    Yields:
+        frames in presentation order.
+
+    Raises:
+        InputError: not a film, or not one frame of it can be decoded.
+    """
+    with open_media(path, "a video") as container:
+        stream = _film_stream(container)
+        if stream is None or _is_still(container):
+            raise _unreadable(Path(path), "a video")
+        stream.thread_type = "AUTO"
+        clock = _Clock(container, stream)
+        skipped = 0
+        size: tuple[int, int] | None = None
+        for frame, skipped in _decode(container, stream):
+            if frame is None:
+                continue
+            size = size or _shown_size(frame, stream, max_side)
+            yield VideoFrame(clock.time_of(frame), _upright_rgb(frame, size), skipped)
+        if size is None:
+            raise _no_frame(path)
+        if skipped:
+            _log.warning("%s: %d damaged frames were left out", path, skipped)
+
+
+class _Clock:
+    """Times of frames from the start of the file; made up where the file has none."""
+
+    def __init__(self, container: InputContainer, stream: VideoStream) -> None:
+        self._start = (container.start_time or 0) / av.time_base
+        rate = stream.average_rate or stream.guessed_rate
+        self._step = float(1 / rate) if rate else 0.04
+        self._last: float | None = None
+
+    def time_of(self, frame: AvFrame) -> float:
+        time = None if frame.pts is None else frame.time - self._start
+        if self._last is None:
+            time = max(0.0, time or 0.0)
+        elif time is None or time <= self._last:
+            time = self._last + self._step
+        self._last = time
+        return time
+
+
+def _film_stream(container: InputContainer) -> VideoStream | None:
+    return next((s for s in container.streams.video if not is_cover_art(s)), None)
+
+
+def _is_still(container: InputContainer) -> bool:
+    """Whether libav opened a picture with one of its single-image demuxers."""
+    names = container.format.name.split(",")
+    return any(name.endswith("_pipe") or name == "image2" for name in names)
+
+
+def _decode(container: InputContainer, stream: VideoStream) -> Iterator[tuple[AvFrame | None, int]]:
+    """Yield (frame, damaged frames so far); frame is None after the last, with the final count."""
+    skipped = 0
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+        except (av.FFmpegError, OSError):
+            skipped += 1
+            break  # the container itself breaks off here
+        if packet is None:
+            break
+        try:
+            frames = packet.decode()
+        except (av.FFmpegError, OSError):
+            skipped += 1
+            continue
+        for frame in frames:
+            if frame.is_corrupt:
+                skipped += 1
+            else:
+                yield frame, skipped
+    yield None, skipped
+
+
+def _display_matrix(frame: AvFrame) -> tuple[int, int, int, int]:
+    """Signs (a, b, c, d) of the display transform x' = a x + c y, y' = b x + d y, y down."""
+    data: Any = frame.side_data.get("DISPLAYMATRIX")  # typed as object by PyAV
+    if data is None:
+        return (1, 0, 0, 1)
+    a, b, _, c, d = (int(value) for value in np.frombuffer(bytes(data), np.int32)[:5])
+    if abs(a) + abs(d) >= abs(b) + abs(c):
+        return (_sign(a), 0, 0, _sign(d))
+    return (0, _sign(b), _sign(c), 0)
+
+
+def _sign(value: int) -> int:
+    return -1 if value < 0 else 1
+
+
+def _swaps_axes(matrix: tuple[int, int, int, int]) -> bool:
+    return matrix[0] == 0
+
+
+def _clockwise(matrix: tuple[int, int, int, int]) -> int:
+    """Turn in degrees; of a mirrored transform, the turn that follows the mirroring in x."""
+    a, b, c, d = matrix
+    if a * d - b * c < 0:
+        a, b = -a, -b
+    return {(1, 0): 0, (0, 1): 90, (-1, 0): 180, (0, -1): 270}[(a, b)]
+
+
+def _shown_size(frame: AvFrame, stream: VideoStream, max_side: int | None) -> tuple[int, int]:
+    """Width and height with square pixels, before rotation, at most ``max_side``."""
+    width, height = float(frame.width), float(frame.height)
+    aspect = stream.sample_aspect_ratio
+    if aspect:
+        width *= float(aspect)
+    shrink = min(1.0, max_side / max(width, height)) if max_side else 1.0
+    return max(1, round(width * shrink)), max(1, round(height * shrink))
+
+
+def _upright_rgb(frame: AvFrame, size: tuple[int, int]) -> np.ndarray:
+    """Convert to RGB with the file's own matrix and range, scale, and turn."""
+    width, height = size
+    is_hd = frame.height >= _HD_LINES
+    same_size = (width, height) == (frame.width, frame.height)
+    # The default converter takes the nearest chroma sample and rounds loosely: up to 8 levels
+    # off on a colour chart. These flags bring it within 2.
+    flags = Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
+    flags |= Interpolation.BICUBIC if same_size else Interpolation.AREA
+    is_full = frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
+    rgb = frame.reformat(
+        width=width,
+        height=height,
+        format="rgb24",
+        src_colorspace=_MATRIX.get(frame.colorspace, _BT709 if is_hd else _BT601),
+        src_color_range=ColorRange.JPEG if is_full else ColorRange.MPEG,
+        dst_color_range=ColorRange.JPEG,
+        interpolation=flags,
+    ).to_ndarray()
+    a, b, c, d = _display_matrix(frame)
+    if a == 0:
+        rgb, a, d = rgb.swapaxes(0, 1), c, b
+    return np.ascontiguousarray(rgb[:: d or 1, :: a or 1])
+
+
+def _unreadable(path: Path, wanted: str) -> InputError:
+    return InputError(
+        f"{path} is not {wanted} that can be read: it is {describe(path)}",
+        "play it in a media player, and export it as .mp4 or .wav",
+    )
+
+
+def _no_frame(path: str | Path) -> InputError:
+    return InputError(f"{path} holds no frame that can be decoded", "export or copy it again")
