@@ -1,0 +1,43 @@
+"""``talkcli doctor``: what is missing on this machine, and the command that mends it."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from talkcli import doctor
+from talkcli.errors import MissingDependencyError
+
+_MARKS = {"ok": "[green]ok[/]", "warn": "[yellow]warning[/]", "fail": "[red]FAILED[/]"}
+
+
+def doctor_command(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Check what talkcli needs here; exit code 4 if animate cannot work."""
+    checks = doctor.run_checks()
+    works = doctor.default_path_works(checks)
+    if as_json:
+        typer.echo(json.dumps({"ok": works, "checks": [check.as_dict() for check in checks]}))
+    else:
+        _print_table(checks)
+    if not works:
+        failed = [check for check in checks if check.status == "fail"]
+        names = ", ".join(check.name for check in failed)
+        raise MissingDependencyError(f"animate cannot work here ({names})", failed[0].fix)
+
+
+def _print_table(checks: list[doctor.Check]) -> None:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for check in checks:
+        table.add_row(_MARKS[check.status], check.name, check.detail)
+    console = Console()
+    console.print(table)
+    for check in checks:
+        if check.fix and check.status != "ok":
+            # Plain echo: a command to be copied must not be wrapped or coloured.
+            typer.echo(f"\n{check.name}: to mend it\n  {check.fix}")

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import builtins
+import json
+import sys
+from typing import Any
+
+import pytest
+
+from talkcli import doctor
+from talkcli.cli.doctor import doctor_command
+from talkcli.doctor import Check
+from talkcli.errors import MissingDependencyError
+
+
+def test_everything_works_where_the_tests_run() -> None:
+    checks = doctor.run_checks()
+    assert [check.name for check in checks] == [
+        "python", "torch", "cuda", "numba", "opencv", "mediapipe", "reading", "writing",
+        "data files", "cache",
+    ]  # fmt: skip
+    assert doctor.default_path_works(checks), [c for c in checks if c.status == "fail"]
+
+
+def test_opencv_without_libgl_is_mended_by_one_pip_command(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real_import = builtins.__import__
+
+    def without_libgl(name: str, *args: Any, **kwargs: Any) -> Any:
+        if name == "cv2":
+            raise ImportError("libGL.so.1: cannot open shared object file")
+        return real_import(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", without_libgl)
+    check = doctor._opencv()
+    assert check.status == "fail"
+    assert "libGL.so.1" in check.detail
+    assert check.fix is not None
+    assert check.fix.startswith(f"{sys.executable} -m pip install --force-reinstall --no-deps")
+    assert "opencv-contrib-python-headless==4." in check.fix
+
+
+def test_a_check_that_breaks_does_not_stop_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    def breaks() -> Check:
+        raise ZeroDivisionError("unforeseen")
+
+    def works() -> Check:
+        return Check("second", "ok", "fine")
+
+    monkeypatch.setattr(doctor, "_CHECKS", (("first", breaks), ("second", works)))
+    first, second = doctor.run_checks()
+    assert first == Check("first", "fail", "ZeroDivisionError: unforeseen")
+    assert second.status == "ok"
+
+
+def test_a_damaged_data_file_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "face_model.safetensors").write_bytes(b"cut off")
+    monkeypatch.setattr(doctor, "__file__", str(tmp_path / "doctor.py"))
+    monkeypatch.setattr(doctor, "SHIPPED_FILES", ("face_model.safetensors", "gone.safetensors"))
+    check = doctor._shipped_files()
+    assert check.status == "fail"
+    assert check.detail.endswith("face_model.safetensors, gone.safetensors")
+
+
+@pytest.mark.parametrize(("free_gb", "status"), [(100.0, "ok"), (1.0, "warn"), (0.1, "fail")])
+def test_disk_space(
+    free_gb: float, status: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    class Usage:
+        free = int(free_gb * 1024**3)
+
+    monkeypatch.setenv("TALKCLI_CACHE", str(tmp_path))
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda folder: Usage)
+    assert doctor._cache().status == status
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_json_is_one_object_and_a_warning_is_no_failure(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checks = [Check("torch", "ok", "2.x"), Check("cuda", "warn", "no gsplat", "pip install it")]
+    monkeypatch.setattr(doctor, "run_checks", lambda: checks)
+    doctor_command(as_json=True)
+    told = json.loads(capsys.readouterr().out)
+    assert told["ok"] is True
+    assert told["checks"][1] == {
+        "name": "cuda", "status": "warn", "detail": "no gsplat", "fix": "pip install it",
+    }  # fmt: skip
+
+
+def test_failure_is_exit_code_4_and_the_command_is_printed_unwrapped(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fix = "python -m pip install " + "a-long-name " * 20
+    monkeypatch.setattr(doctor, "run_checks", lambda: [Check("opencv", "fail", "libGL", fix)])
+    with pytest.raises(MissingDependencyError, match="opencv") as raised:
+        doctor_command(as_json=False)
+    assert raised.value.exit_code == 4
+    assert f"  {fix}\n" in capsys.readouterr().out

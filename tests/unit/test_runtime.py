@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from talkcli import runtime
+
+
+def configured(code: str, **environment: str) -> str:
+    """What ``code`` prints in a fresh process after ``configure()`` in exactly this environment."""
+    env = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **environment}
+    run = subprocess.run(
+        [sys.executable, "-c", f"import os\nfrom talkcli import runtime\n{code}"],
+        capture_output=True,
+        text=True,
+        env=env,
+        timeout=120,
+        cwd=Path(runtime.__file__).parents[1],
+    )
+    assert run.returncode == 0, run.stderr
+    return run.stdout.strip()
+
+
+def test_idle_threads_sleep_and_thread_counts_agree(tmp_path: Path) -> None:
+    names = ["OMP_WAIT_POLICY", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"]
+    code = f"runtime.configure(); print(*[os.environ[name] for name in {names!r}])"
+    policy, *threads = configured(code, TALKCLI_CACHE=str(tmp_path)).split()
+    assert policy == "passive"
+    assert set(threads) == {str(runtime.available_cpus())}
+
+
+def test_the_users_environment_wins(tmp_path: Path) -> None:
+    code = (
+        "runtime.configure()\n"
+        "print(os.environ['OMP_NUM_THREADS'], os.environ['NUMBA_NUM_THREADS'],\n"
+        "      os.environ['OMP_WAIT_POLICY'], os.environ['NUMBA_CACHE_DIR'])"
+    )
+    found = configured(
+        code,
+        TALKCLI_CACHE=str(tmp_path),
+        OMP_NUM_THREADS="3,1",
+        OMP_WAIT_POLICY="active",
+        NUMBA_CACHE_DIR="/elsewhere",
+    )
+    assert found.split() == ["3,1", "3", "active", "/elsewhere"]
+
+
+@pytest.mark.parametrize("wish", ["", "0", "many", "-2"])
+def test_a_senseless_thread_count_is_not_passed_on(wish: str, tmp_path: Path) -> None:
+    code = "runtime.configure(); print(os.environ['NUMBA_NUM_THREADS'])"
+    found = configured(code, TALKCLI_CACHE=str(tmp_path), OMP_NUM_THREADS=wish)
+    assert found == str(runtime.available_cpus())
+
+
+def test_cache_follows_the_users_choice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TALKCLI_CACHE", str(tmp_path / "chosen"))
+    assert runtime.cache_root() == tmp_path / "chosen"
+    assert (tmp_path / "chosen").is_dir()
+
+
+def test_cache_of_an_unusable_home_is_private(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("in the way of a folder")
+    monkeypatch.setenv("TALKCLI_CACHE", str(tmp_path / "file" / "cache"))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    fallback = runtime.cache_root()
+    assert fallback.parent == tmp_path
+    assert fallback.stat().st_mode & 0o777 == 0o700
+
+
+def test_cache_laid_by_somebody_else_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("in the way of a folder")
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / f"talkcli-{os.getuid()}").symlink_to(tmp_path / "theirs")
+    monkeypatch.setenv("TALKCLI_CACHE", str(tmp_path / "file" / "cache"))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with pytest.raises(OSError, match="TALKCLI_CACHE"):
+        runtime.cache_root()
+
+
+def test_changed_kernel_sources_get_a_new_cache_and_old_ones_go(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    package = tmp_path / "package"
+    (package / "render" / "cpu").mkdir(parents=True)
+    helper = package / "render" / "cpu" / "helper.py"
+    monkeypatch.setattr(runtime, "__file__", str(package / "runtime.py"))
+    folders = []
+    for version in range(5):
+        helper.write_text("x" * (version + 1))
+        folder = runtime._kernel_cache(tmp_path)
+        assert runtime._kernel_cache(tmp_path) == folder
+        os.utime(folder, (version, version))
+        folders.append(folder)
+    assert len(set(folders)) == 5
+    left = set((tmp_path / "kernels").iterdir())
+    assert left == set(folders[-3:])
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({}, None),
+        ({"cpu.max": "max 100000\n"}, None),
+        ({"cpu.max": "150000 100000\n"}, 1.5),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, None),
+        ({"cpu/cpu.cfs_quota_us": "400000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 4.0),
+    ],
+)
+def test_container_quota(files: dict[str, str], expected: float | None, tmp_path: Path) -> None:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert runtime._container_quota(tmp_path) == expected
+
+
+def test_native_logs_are_silenced_and_pythons_are_not() -> None:
+    code = (
+        "import os, sys; from talkcli import runtime\n"
+        "os.write(2, b'native before\\n'); runtime.silence_native_logs()\n"
+        "os.write(2, b'native after\\n'); print('python after', file=sys.stderr)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert run.returncode == 0
+    assert run.stderr == "native before\npython after\n"
