@@ -1,0 +1,108 @@
+"""The one entry to every renderer, differentiable, with gsplat's semantics.
+
+Splats are projected by EWA with ``eps2d`` added to the 2D covariance, cut at the near plane, and
+blended front to back: alpha is clamped to 0.999, splats under 1/255 are skipped, and a pixel stops
+before the splat that would bring its transmittance to 1e-4 or less.
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import cache
+
+import torch
+
+from talkcli.render.backend import choose_backend
+from talkcli.types import Cameras, Gaussians, Rendered
+
+#: Splats whose centre is nearer than this camera z are dropped (gsplat's default).
+NEAR = 0.01
+#: Extra channels that one call may splat, beside colour, alpha and depth.
+MAX_FEATURES = 32
+
+_log = logging.getLogger(__name__)
+
+
+def render(
+    gaussians: Gaussians,
+    cameras: Cameras,
+    *,
+    background: torch.Tensor | None = None,
+    features: torch.Tensor | None = None,
+    backend: str = "auto",
+    eps2d: float = 0.3,
+) -> Rendered:
+    """Render N Gaussians in C cameras.
+
+    Differentiable in means, quats, scales or covars, opacities, colors, features, background and
+    viewmats. Splats that hold a number which is not finite are not drawn.
+
+    Args:
+        gaussians: the splats; shape given by ``quats`` and ``scales`` or by ``covars``.
+        cameras: C pinhole cameras of one size.
+        background: ``[3]`` or ``[C, 3]`` colour behind everything; None leaves colour
+            premultiplied.
+        features: ``[N, F]`` extra channels (F up to 32), blended as the colours are.
+        backend: ``auto``, ``cpu``, ``cuda`` or ``reference``.
+        eps2d: px², added to both diagonal elements of the projected covariance.
+
+    Returns:
+        ``rgb [C, H, W, 3]``, ``alpha`` and ``depth [C, H, W, 1]``, ``features [C, H, W, F]``, on
+        the device of ``gaussians.means``.
+
+    Raises:
+        ValueError: shapes that do not belong together.
+        UsageError, MissingDependencyError: as :func:`talkcli.render.backend.choose_backend`.
+    """
+    check_shapes(gaussians, cameras, background, features)
+    choice = choose_backend(backend)
+    _announce(backend, choice.name, choice.reason)
+    if background is not None:
+        background = background.expand(len(cameras.viewmats), 3)
+    if choice.name == "cuda":
+        from talkcli.render.cuda import render_cuda as draw
+    elif choice.name == "cpu":
+        from talkcli.render.cpu.autograd import render_cpu as draw
+    else:
+        from talkcli.render.reference import render_reference as draw
+    return draw(gaussians, cameras, background, features, eps2d)
+
+
+def check_shapes(
+    gaussians: Gaussians,
+    cameras: Cameras,
+    background: torch.Tensor | None,
+    features: torch.Tensor | None,
+) -> None:
+    """Raise ValueError with the offending shape unless the arguments of ``render`` fit together."""
+    n, c = len(gaussians.means), len(cameras.viewmats)
+    if (gaussians.covars is None) == (gaussians.quats is None or gaussians.scales is None):
+        raise ValueError("give either covars, or quats and scales")
+    wanted: list[tuple[str, torch.Tensor | None, tuple[int, ...]]] = [
+        ("means", gaussians.means, (n, 3)),
+        ("opacities", gaussians.opacities, (n,)),
+        ("colors", gaussians.colors, (n, 3)),
+        ("quats", gaussians.quats, (n, 4)),
+        ("scales", gaussians.scales, (n, 3)),
+        ("covars", gaussians.covars, (n, 6)),
+        ("viewmats", cameras.viewmats, (c, 4, 4)),
+        ("Ks", cameras.Ks, (c, 3, 3)),
+    ]
+    if features is not None:
+        width = features.shape[-1] if features.ndim == 2 else 0
+        wanted.append(("features", features, (n, width)))
+        if not 1 <= width <= MAX_FEATURES:
+            raise ValueError(f"features have 1 to {MAX_FEATURES} channels, not {width}")
+    if background is not None and background.shape not in ((3,), (c, 3)):
+        raise ValueError(f"background has shape {tuple(background.shape)}, not [3] or [{c}, 3]")
+    for name, value, shape in wanted:
+        if value is not None and tuple(value.shape) != shape:
+            raise ValueError(f"{name} has shape {tuple(value.shape)}, not {list(shape)}")
+    if cameras.width < 1 or cameras.height < 1:
+        raise ValueError(f"cannot render {cameras.width}x{cameras.height} pixels")
+
+
+@cache
+def _announce(requested: str, name: str, reason: str) -> None:
+    """Log the choice once per process, not once per frame."""
+    _log.info("renderer back-end %s (%s: %s)", name, requested, reason)

@@ -1,0 +1,38 @@
+"""Sizes and positions that the kernels agree on. See :mod:`talkcli.render.cpu` for the whole."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from talkcli.render.cpu.simd import LANES
+
+#: Side of a tile, px. 16/32/64 gave 7.9/7.1/6.3 ms per frame, but 64 leaves only 16 tiles at
+#: 256 px, too few to balance two threads.
+TILE = 32
+#: A row of a tile in the blend buffers: a 16-lane window may start at its last pixel.
+STRIDE = TILE + LANES
+#: Rows of a tile in the blend buffers: the window of two rows may start at the last one.
+ROWS = TILE + 1
+
+#: One projected splat is one cache line of 16 floats.
+RECORD = 16
+U, V = 0, 1  # centre, px
+A, B, C = 2, 3, 4  # sigma(dx, dy) = A dx² + B dx dy + C dy², px⁻²
+OPACITY = 5
+RX, RY = 6, 7  # half extents of the region where alpha ≥ 1/255, px
+SPAN, SLANT, SQUEEZE = 8, 9, 10  # row span: (dx + SLANT dy)² ≤ SPAN − SQUEEZE dy²
+RED, GREEN, BLUE = 11, 12, 13
+DEPTH = 14  # camera z
+SLOT = 15  # first gradient slot, int32 bits
+
+#: Camera parameters as the kernels take them, float32 ``[CAMERA]``: rotation rows with their
+#: translation (12), fx, fy, cx, cy, clamps of x/z and y/z (4), eps2d, near, width, height.
+CAMERA = 24
+
+#: How far ahead the next splat's record is fetched; without it, 120k splats take 2.5 times longer.
+AHEAD = 8
+
+F0, F1, HALF = np.float32(0), np.float32(1), np.float32(0.5)
+ALPHA_MAX = np.float32(0.999)
+ALPHA_MIN = np.float32(1 / 255)
+TRANSMITTANCE_MIN = np.float32(1e-4)

@@ -1,0 +1,208 @@
+"""Projection: sixteen splats at a time, from world parameters to records, keys and tile counts.
+
+Done splat by splat this takes as long as blending once splats are a pixel in size; with vectors
+the arithmetic all but vanishes behind the memory traffic of 64 bytes per record.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from talkcli.render.cpu.jit import helper, kernel
+from talkcli.render.cpu.layout import ALPHA_MIN, TILE
+from talkcli.render.cpu.memory import (
+    load,
+    load_columns,
+    store,
+    store_integers,
+    store_transposed,
+)
+from talkcli.render.cpu.simd import (
+    LANES,
+    absolute,
+    maximum,
+    minimum,
+    select,
+    splat,
+    split_exponent,
+    square_root,
+)
+
+#: Slack on the cut-off, so that rounding never drops a pixel that the definition draws: the
+#: logarithm is good to 1e-6, coordinates around 4096 px to 2.5e-4.
+_SIGMA_SLACK = np.float32(1e-4)
+_PIXEL_SLACK = np.float32(1e-3)
+#: Splats of this radius (px) or more have overflowed.
+_RADIUS_MAX = np.float32(1e9)
+_LN2 = np.float32(np.log(2.0))
+_TILES_PER_PIXEL = np.float32(1 / TILE)
+
+
+@helper
+def logarithm(x: Any) -> Any:
+    """Natural logarithm of positive lanes, absolute error 1e-6."""
+    exponent, m = split_exponent(x)
+    s = (m - 1.0) / (m + 1.0)
+    s2 = s * s
+    series = ((s2 * (1 / 9) + 1 / 7) * s2 + 1 / 5) * s2 + 1 / 3
+    return exponent * _LN2 + s * 2.0 * (series * s2 + 1.0)
+
+
+@helper
+def camera_point(means: Any, start: Any, camera: Any) -> Any:
+    """Camera coordinates of sixteen centres."""
+    mx, my, mz = load_columns(means, start * 3, 3)
+    x = mx * camera[0] + my * camera[1] + mz * camera[2] + camera[3]
+    y = mx * camera[4] + my * camera[5] + mz * camera[6] + camera[7]
+    z = mx * camera[8] + my * camera[9] + mz * camera[10] + camera[11]
+    return x, y, z
+
+
+@helper
+def image_axes(camera: Any, x: Any, y: Any, z: Any) -> Any:
+    """The two rows of J·R: image shift in px per world shift, at camera point x, y, z."""
+    inv_z = 1.0 / z
+    tx = minimum(maximum(x * inv_z, camera[16]), camera[17])
+    ty = minimum(maximum(y * inv_z, camera[18]), camera[19])
+    jx, jy = inv_z * camera[12], inv_z * camera[13]
+    kx, ky = -(jx * tx), -(jy * ty)
+    p = (
+        jx * camera[0] + kx * camera[8],
+        jx * camera[1] + kx * camera[9],
+        jx * camera[2] + kx * camera[10],
+    )
+    q = (
+        jy * camera[4] + ky * camera[8],
+        jy * camera[5] + ky * camera[9],
+        jy * camera[6] + ky * camera[10],
+    )
+    return p, q
+
+
+@helper
+def local_axes(quats: Any, scales: Any, start: Any) -> Any:
+    """R·S as three rows of vectors, from wxyz quaternions of any length."""
+    w, x, y, z = load_columns(quats, start * 4, 4)
+    sx, sy, sz = load_columns(scales, start * 3, 3)
+    t = 2.0 / (w * w + x * x + y * y + z * z)
+    xx, yy, zz = t * x * x, t * y * y, t * z * z
+    xy, xz, yz = t * x * y, t * x * z, t * y * z
+    wx, wy, wz = t * w * x, t * w * y, t * w * z
+    row0 = ((1.0 - (yy + zz)) * sx, (xy - wz) * sy, (xz + wy) * sz)
+    row1 = ((xy + wz) * sx, (1.0 - (xx + zz)) * sy, (yz - wx) * sz)
+    row2 = ((xz - wy) * sx, (yz + wx) * sy, (1.0 - (xx + yy)) * sz)
+    return row0, row1, row2
+
+
+@helper
+def dot(a: Any, b: Any) -> Any:
+    """Scalar product of two triples."""
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
+
+
+@helper
+def row_times(p: Any, rows: Any) -> Any:
+    """A row triple times a 3×3 matrix given by its rows."""
+    return (
+        p[0] * rows[0][0] + p[1] * rows[1][0] + p[2] * rows[2][0],
+        p[0] * rows[0][1] + p[1] * rows[1][1] + p[2] * rows[2][1],
+        p[0] * rows[0][2] + p[1] * rows[1][2] + p[2] * rows[2][2],
+    )
+
+
+@helper
+def load_covariance(covars: Any, start: Any) -> Any:
+    """Rows of the symmetric world covariances stored as xx, xy, xz, yy, yz, zz."""
+    xx, xy, xz, yy, yz, zz = load_columns(covars, start * 6, 6)
+    return (xx, xy, xz), (xy, yy, yz), (xz, yz, zz)
+
+
+@helper
+def image_covariance(splats: Any, start: Any, p: Any, q: Any) -> Any:
+    """xx, xy, yy of the projected covariance, px², before the dilation."""
+    _, quats, scales, covars, _, _ = splats
+    if len(covars) > 0:
+        rows = load_covariance(covars, start)
+        a, b = row_times(p, rows), row_times(q, rows)
+        return dot(p, a), dot(q, a), dot(q, b)
+    rows = local_axes(quats, scales, start)
+    a, b = row_times(p, rows), row_times(q, rows)
+    return dot(a, a), dot(a, b), dot(b, b)
+
+
+@helper
+def store_tile_rectangles(
+    place: Any, center: Any, radius: Any, visible: Any, camera: Any, corners: Any
+) -> None:
+    """Half-open tile ranges along one axis into ``corners[place]`` and ``corners[place + 16]``.
+
+    Only pixels whose centre lies within the radius count; a hidden splat gets an empty range.
+    """
+    tiles = camera[22 + place // (2 * LANES)]
+    first = (center - radius + 0.5) * _TILES_PER_PIXEL
+    last = (center + radius - 0.5) * _TILES_PER_PIXEL + 1.0
+    store_integers(corners, place, select(visible, minimum(maximum(first, 0.0), tiles), 0.0))
+    store_integers(corners, place + LANES, select(visible, minimum(maximum(last, 0.0), tiles), 0.0))
+
+
+@kernel
+def project(
+    splats: Any, camera: Any, span: Any, first: int, outputs: Any, counts: Any, corners: Any
+) -> None:
+    """Project splats ``span[0]`` … ``span[1]``, a multiple of 16, of one part.
+
+    Args:
+        splats: flat float32 (means, quats, scales, covars, opacities, colors); either ``covars``
+            or ``quats`` and ``scales`` are of length zero.
+        camera: ``[CAMERA]`` as :mod:`talkcli.render.cpu.layout` lists it.
+        span: begin and end in the arrays of ``splats``.
+        first: index in ``outputs`` of the splat at the start of the arrays.
+        outputs: records, keys (camera z as float32) and rects (int16 x0, y0, x1, y1 in tiles).
+        counts: ``[tiles]`` int32, increased by one per splat and tile touched.
+        corners: ``[64]`` int32 scratch.
+    """
+    means, _, _, _, opacities, colors = splats
+    records, keys, rects = outputs
+    tiles_x = int(camera[22])
+    for start in range(span[0], span[1], LANES):
+        x, y, z = camera_point(means, start, camera)
+        p, q = image_axes(camera, x, y, z)
+        xx, xy, yy = image_covariance(splats, start, p, q)
+        xx, yy = xx + camera[20], yy + camera[20]
+        det = xx * yy - xy * xy
+        opacity = load(opacities, start)
+        red, green, blue = load_columns(colors, start * 3, 3)
+        cut = logarithm(opacity * 255.0) + _SIGMA_SLACK
+        radius_x = square_root(2.0 * cut * xx) + _PIXEL_SLACK
+        radius_y = square_root(2.0 * cut * yy) + _PIXEL_SLACK
+        inv_z, inv_det = 1.0 / z, 1.0 / det
+        u = x * inv_z * camera[12] + camera[14]
+        v = y * inv_z * camera[13] + camera[15]
+        a, b, c = 0.5 * yy * inv_det, -(xy * inv_det), 0.5 * xx * inv_det
+        inv_a = 1.0 / a
+        # Not a number fails every comparison, so broken splats drop out here.
+        visible = (z >= camera[21]) & (opacity >= ALPHA_MIN) & (det > 0.0)
+        visible = visible & (radius_x < _RADIUS_MAX) & (radius_y < _RADIUS_MAX)
+        visible = visible & (absolute(red + green + blue) < 1e30) & (inv_det * inv_a < 1e30)
+        store_tile_rectangles(0, u, radius_x, visible, camera, corners)
+        store_tile_rectangles(2 * LANES, v, radius_y, visible, camera, corners)
+        target = first + start
+        zero = splat(0.0)
+        fields = (
+            u, v, a, b, c, opacity, radius_x, radius_y,
+            cut * inv_a, 0.5 * b * inv_a, 0.25 * inv_det * inv_a * inv_a,
+            red, green, blue, z, zero,
+        )  # fmt: skip
+        store_transposed(records, target * LANES, fields)
+        store(keys, target, z)
+        for lane in range(LANES):
+            x0, x1 = corners[lane], corners[lane + 16]
+            y0, y1 = corners[lane + 32], corners[lane + 48]
+            place = (target + lane) * 4
+            rects[place], rects[place + 1] = x0, y0
+            rects[place + 2], rects[place + 3] = x1, y1
+            for row in range(y0 * tiles_x, y1 * tiles_x, tiles_x):
+                for tile in range(row + x0, row + x1):
+                    counts[tile] += 1

@@ -1,0 +1,287 @@
+"""Playback from numpy: frame after frame through a workspace that allocates once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from talkcli.render.cpu import jit, pool
+from talkcli.render.cpu.blend import blend
+from talkcli.render.cpu.layout import CAMERA, RECORD, ROWS, STRIDE, TILE
+from talkcli.render.cpu.project import project
+from talkcli.render.cpu.simd import LANES
+from talkcli.render.cpu.tiles import DIGIT_BITS, fill, plan
+
+#: Stands for an array that is not there: kernels look at its length.
+NOTHING = np.empty(0, np.float32)
+_NO_SLOTS = np.empty(0, np.int32)
+#: Splats per part under which a second thread costs more than it saves.
+_PART_MIN = 4096
+#: gsplat linearises the projection at most this fraction of the image beyond its border.
+_FRUSTUM_MARGIN = 0.15
+_NEAR = 0.01
+
+
+@dataclass
+class Splats:
+    """N splats as flat float32 arrays; ``covars``, or ``quats`` and ``scales``, are empty."""
+
+    means: np.ndarray
+    quats: np.ndarray
+    scales: np.ndarray
+    covars: np.ndarray
+    opacities: np.ndarray
+    colors: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.opacities)
+
+    def arrays(self) -> tuple[np.ndarray, ...]:
+        """The fields in order, as kernels take them."""
+        return self.means, self.quats, self.scales, self.covars, self.opacities, self.colors
+
+    def padded_tail(self) -> tuple[np.ndarray, ...]:
+        """The last N mod 16 splats, filled up to sixteen with invisible ones."""
+        whole = len(self) // LANES * LANES
+        parts = []
+        for array in self.arrays():
+            width = len(array) // len(self)
+            rest = array[whole * width :]
+            parts.append(np.concatenate([rest, np.zeros(LANES * width - len(rest), np.float32)]))
+        return tuple(parts)
+
+
+@dataclass
+class Frame:
+    """What projection and binning of one frame leave for blending and for its backward pass.
+
+    Attributes:
+        camera: ``[CAMERA]`` float32.
+        size: image width and height, px.
+        tiles_x: tiles per row.
+        records: ``[16 N]`` projected splats.
+        rects: ``[4 N]`` int16 tile rectangles.
+        order, offsets, entries: tiles by falling count; where their lists begin; the lists.
+        longest: length of the longest list.
+        threads: how many draw.
+    """
+
+    camera: np.ndarray
+    size: tuple[int, int]
+    tiles_x: int
+    records: np.ndarray
+    rects: np.ndarray
+    order: np.ndarray
+    offsets: np.ndarray
+    entries: np.ndarray
+    longest: int
+    threads: int
+
+
+class Workspace:
+    """Buffers that grow to the largest frame seen and are then reused.
+
+    It serves one frame at a time; give each thread that renders its own.
+    """
+
+    def __init__(self) -> None:
+        self._arrays: dict[str, np.ndarray] = {}
+
+    def take(self, name: str, count: int, dtype: Any) -> np.ndarray:
+        """A flat array of ``count`` elements on a cache line, the same memory at every call."""
+        held = self._arrays.get(name)
+        if held is None or len(held) < count:
+            # Growing by a quarter lets a moving head settle after a few frames.
+            held = aligned(count + count // 4, dtype)
+            self._arrays[name] = held
+        return held[:count]
+
+
+def aligned(count: int, dtype: Any) -> np.ndarray:
+    """An uninitialised flat array that starts on a cache line."""
+    size = count * np.dtype(dtype).itemsize
+    raw = np.empty(size + 64, np.uint8)
+    start = -raw.ctypes.data % 64
+    return raw[start : start + size].view(dtype)
+
+
+def flat(array: Any) -> np.ndarray:
+    """A flat, writable float32 view, or a copy where there can be none.
+
+    Kernels are compiled for writable arrays only, or a read-only one would compile them anew.
+    """
+    array = np.ascontiguousarray(array, np.float32).reshape(-1)
+    return array if array.flags.writeable else array.copy()
+
+
+def rasterize(  # noqa: PLR0913  (one call per frame, plain arrays as gsplat takes them)
+    means: np.ndarray,
+    covars: np.ndarray,
+    opacities: np.ndarray,
+    colors: np.ndarray,
+    viewmat: np.ndarray,
+    K: np.ndarray,
+    width: int,
+    height: int,
+    workspace: Workspace | None = None,
+    *,
+    background: np.ndarray | None = None,
+    depth: bool = False,
+    eps2d: float = 0.3,
+    threads: int | None = None,
+) -> tuple[np.ndarray, ...]:
+    """Render one frame without torch and, with a workspace, without allocating.
+
+    Semantics are those of :func:`talkcli.render.render`. Contiguous float32 input is used in
+    place; anything else is copied.
+
+    Args:
+        means: ``[N, 3]`` world centres.
+        covars: ``[N, 6]`` xx, xy, xz, yy, yz, zz of the world covariances.
+        opacities: ``[N]`` 0–1.
+        colors: ``[N, 3]``.
+        viewmat: ``[4, 4]`` world to camera, OpenCV axes.
+        K: ``[3, 3]`` px.
+        width: px.
+        height: px.
+        workspace: reused buffers. The images returned then belong to it and last until its next
+            use.
+        background: ``[3]`` colour, or None for colour premultiplied by coverage.
+        depth: also return the alpha-weighted camera z.
+        eps2d: px² added to the projected covariance.
+        threads: None for one per core (see :func:`talkcli.render.cpu.pool.thread_count`).
+
+    Returns:
+        ``rgb [H, W, 3]``, ``alpha [H, W]`` and, if asked for, ``depth [H, W]``, float32.
+    """
+    jit.announce()
+    workspace = workspace or Workspace()
+    splats = Splats(flat(means), NOTHING, NOTHING, flat(covars), flat(opacities), flat(colors))
+    camera = pack_camera(viewmat, K, (width, height), eps2d)
+    frame = prepare(splats, camera, (width, height), workspace, threads)
+    pixels = width * height
+    rgb = workspace.take("rgb", pixels * 3, np.float32)
+    alpha = workspace.take("alpha", pixels, np.float32)
+    z = workspace.take("depth", pixels, np.float32) if depth else NOTHING
+    behind = np.zeros(3, np.float32) if background is None else flat(background)
+    draw(frame, NOTHING, behind, (rgb, alpha, z, NOTHING), workspace)
+    images = (rgb.reshape(height, width, 3), alpha.reshape(height, width))
+    return (*images, z.reshape(height, width)) if depth else images
+
+
+def pack_camera(
+    viewmat: np.ndarray, K: np.ndarray, size: tuple[int, int], eps2d: float
+) -> np.ndarray:
+    """One camera as the kernels take it, see ``CAMERA`` in :mod:`talkcli.render.cpu.layout`."""
+    width, height = size
+    fx, fy, cx, cy = float(K[0, 0]), float(K[1, 1]), float(K[0, 2]), float(K[1, 2])
+    margin_x, margin_y = _FRUSTUM_MARGIN * width / fx, _FRUSTUM_MARGIN * height / fy
+    camera = np.empty(CAMERA, np.float32)
+    camera[:12] = np.asarray(viewmat)[:3].reshape(-1)
+    camera[12:16] = fx, fy, cx, cy
+    camera[16:18] = -cx / fx - margin_x, (width - cx) / fx + margin_x
+    camera[18:20] = -cy / fy - margin_y, (height - cy) / fy + margin_y
+    camera[20:22] = eps2d, _NEAR
+    camera[22:24] = -(-width // TILE), -(-height // TILE)
+    return camera
+
+
+def prepare(
+    splats: Splats,
+    camera: np.ndarray,
+    size: tuple[int, int],
+    workspace: Workspace,
+    threads: int | None,
+    slots: bool = False,
+) -> Frame:
+    """Project the splats and hand them out to tiles.
+
+    Args:
+        splats: what to draw.
+        camera: of :func:`pack_camera`.
+        size: image width and height, px.
+        workspace: owner of all arrays in the result.
+        threads: None for one per core.
+        slots: number the entries for the backward pass.
+    """
+    threads = threads or pool.thread_count()
+    tiles_x, tiles_y = int(camera[22]), int(camera[23])
+    tiles = tiles_x * tiles_y
+    count = len(splats)
+    room = -(-count // LANES) * LANES
+    records = workspace.take("records", room * RECORD, np.float32)
+    keys = workspace.take("keys", room, np.float32)
+    rects = workspace.take("rects", room * 4, np.int16)
+    # Two parts per thread, so that one that starts late does not hold up the frame.
+    parts = min(2 * threads, count // _PART_MIN) if threads > 1 else 1
+    parts = max(parts, 1)
+    counts = workspace.take("counts", parts * tiles, np.int32).reshape(parts, tiles)
+    corners = workspace.take("corners", parts * 64, np.int32).reshape(parts, 64)
+    blocks = count // LANES
+    bounds = [blocks * part // parts * LANES for part in range(parts + 1)]
+    arrays, outputs = splats.arrays(), (records, keys, rects)
+
+    def project_part(part: int) -> None:
+        counts[part] = 0
+        span = (bounds[part], bounds[part + 1])
+        project(arrays, camera, span, 0, outputs, counts[part], corners[part])
+        if part == parts - 1 and room > count:
+            tail = splats.padded_tail()
+            first = blocks * LANES
+            project(tail, camera, (0, LANES), first, outputs, counts[part], corners[part])
+
+    pool.run(project_part, parts, threads)
+    order = workspace.take("order", tiles, np.int32)
+    offsets = workspace.take("offsets", tiles + 1, np.int64)
+    part_sizes = workspace.take("part_sizes", parts, np.int64)
+    longest = plan(counts, offsets, order, part_sizes)
+    entries = workspace.take("entries", int(offsets[tiles]), np.int64)
+    bounds[-1] = room
+    starts = np.concatenate([[0], np.cumsum(part_sizes)]).tolist()
+    key_bits = keys.view(np.int32)
+    numbers = records.view(np.int32) if slots else _NO_SLOTS
+
+    def fill_part(part: int) -> None:
+        span = (bounds[part], bounds[part + 1], starts[part])
+        fill(span, key_bits, rects, counts[part], tiles_x, entries, numbers)
+
+    pool.run(fill_part, parts, threads)
+    return Frame(camera, size, tiles_x, records, rects, order, offsets, entries, longest, threads)
+
+
+def draw(
+    frame: Frame,
+    features: np.ndarray,
+    background: np.ndarray,
+    outputs: tuple[np.ndarray, ...],
+    workspace: Workspace,
+) -> None:
+    """Blend a prepared frame into ``outputs``: flat image, alpha, depth, features.
+
+    Args:
+        frame: of :func:`prepare`.
+        features: ``[N F]`` flat extra channels, or empty.
+        background: ``[3]``.
+        outputs: depth and features may be empty.
+        workspace: where scratch memory comes from.
+    """
+    width, height = frame.size
+    extra = len(outputs[3]) // (width * height)
+    planes = 4 + (len(outputs[2]) > 0) + extra
+    threads = min(frame.threads, len(frame.order))
+    buffers = workspace.take("blend", threads * ROWS * planes * STRIDE, np.float32)
+    buffers = buffers.reshape(threads, -1)
+    spare = workspace.take("spare", threads * frame.longest, np.int64).reshape(threads, -1)
+    histograms = workspace.take("histogram", threads << DIGIT_BITS, np.int32)
+    histograms = histograms.reshape(threads, -1)
+    counter = np.zeros(1, np.int64)
+    lists = (frame.order, frame.offsets, frame.entries)
+    size = (width, height, frame.tiles_x, planes)
+
+    def blend_part(part: int) -> None:
+        scratch = (buffers[part], spare[part], histograms[part])
+        blend(counter, lists, frame.records, features, background, outputs, scratch, size)
+
+    pool.run(blend_part, threads, threads)

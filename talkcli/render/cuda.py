@@ -1,0 +1,88 @@
+"""Rendering on a CUDA device through gsplat."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from talkcli.errors import MissingDependencyError
+from talkcli.types import Cameras, Gaussians, Rendered
+
+
+def render_cuda(
+    gaussians: Gaussians,
+    cameras: Cameras,
+    background: Tensor | None,
+    features: Tensor | None,
+    eps2d: float,
+) -> Rendered:
+    """Render with ``gsplat.rasterization``.
+
+    Arguments as :func:`talkcli.render.api.render`, but ``background`` is ``[C, 3]`` or None.
+    Inputs may lie on any device; the images come back on that of ``gaussians.means``.
+
+    Raises:
+        MissingDependencyError: gsplat cannot be loaded or built, or the device lacks memory.
+    """
+    home = gaussians.means.device
+    device = home if home.type == "cuda" else torch.device("cuda")
+
+    def there(tensor: Tensor | None) -> Tensor | None:
+        return None if tensor is None else tensor.to(device, torch.float32)
+
+    values = gaussians.colors
+    behind = background
+    if features is not None:
+        values = torch.cat([values, features.to(values)], -1)
+        if behind is not None:
+            zeros = behind.new_zeros(len(behind), features.shape[-1])
+            behind = torch.cat([behind, zeros], -1)
+    arguments: dict[str, Any] = {
+        "means": there(gaussians.means),
+        "quats": there(gaussians.quats),
+        "scales": there(gaussians.scales),
+        "opacities": there(gaussians.opacities),
+        "colors": there(values),
+        "viewmats": there(cameras.viewmats),
+        "Ks": there(cameras.Ks),
+        "width": cameras.width,
+        "height": cameras.height,
+        "eps2d": eps2d,
+        "backgrounds": there(behind),
+        "render_mode": "RGB+D",
+    }
+    if gaussians.covars is not None:
+        arguments["covars"] = full_covariances(gaussians.covars).to(device, torch.float32)
+    images, alpha = _rasterize(arguments)
+    images, alpha = images.to(home), alpha.to(home)
+    return Rendered(
+        rgb=images[..., :3],
+        alpha=alpha,
+        depth=images[..., -1:],
+        features=None if features is None else images[..., 3:-1],
+    )
+
+
+def full_covariances(upper: Tensor) -> Tensor:
+    """``[N, 3, 3]`` symmetric matrices from ``[N, 6]`` upper triangles, as gsplat takes them."""
+    return upper[:, [0, 1, 2, 1, 3, 4, 2, 4, 5]].reshape(-1, 3, 3)
+
+
+def _rasterize(arguments: dict[str, Any]) -> tuple[Tensor, Tensor]:
+    """Call gsplat, with its failures named."""
+    try:
+        from gsplat import rasterization
+    except (ImportError, OSError) as error:
+        raise MissingDependencyError(
+            f"gsplat does not load ({error})", "reinstall 'talkcli[cuda]', or use --backend cpu"
+        ) from error
+    try:
+        images, alpha, _ = rasterization(**arguments)
+    except torch.cuda.OutOfMemoryError as error:
+        raise MissingDependencyError(
+            "the CUDA device has too little free memory for this scene",
+            "free some, or use --backend cpu",
+        ) from error
+    return images, alpha

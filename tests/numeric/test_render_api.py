@@ -1,0 +1,91 @@
+"""One set of assertions for every back-end behind ``render``."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from talkcli.errors import MissingDependencyError, UsageError
+from talkcli.render import choose_backend, render
+from talkcli.render.backend import cuda_obstacle
+from tests.numeric.render_scenes import RECIPES, make_scene
+from tests.numeric.test_render_cpu import assert_images_agree
+
+needs_cuda = pytest.mark.skipif(cuda_obstacle() is not None, reason=str(cuda_obstacle()))
+FAST_BACKENDS = ["cpu", pytest.param("cuda", marks=[pytest.mark.gpu, needs_cuda])]
+
+
+@pytest.mark.parametrize("backend", FAST_BACKENDS)
+@pytest.mark.parametrize("covars", [False, True], ids=["quats", "covars"])
+@pytest.mark.parametrize("name", RECIPES)
+def test_back_end_matches_the_reference(name: str, covars: bool, backend: str) -> None:
+    scene = make_scene(RECIPES[name], seed=1, cameras=2, covars=covars)
+    background = torch.tensor([[0.1, 0.2, 0.3], [0.9, 0.4, 0.0]], dtype=torch.float64)
+    expected = render(scene.gaussians, scene.cameras, background=background, backend="reference")
+    single = scene.to(torch.float32)
+    actual = render(
+        single.gaussians, single.cameras, background=background.float(), backend=backend
+    )
+    assert actual.features is None
+    assert_images_agree(actual.rgb, expected.rgb)
+    assert_images_agree(actual.alpha, expected.alpha)
+    assert_images_agree(actual.depth, expected.depth, scale=10.0)
+
+
+@pytest.mark.parametrize("backend", FAST_BACKENDS)
+@pytest.mark.parametrize("channels", [1, 5, 32])
+def test_features_are_blended_as_colours_are(channels: int, backend: str) -> None:
+    scene = make_scene(RECIPES["several tiles"])
+    generator = torch.Generator().manual_seed(0)
+    features = torch.rand(len(scene.gaussians), channels, generator=generator).double()
+    expected = render(scene.gaussians, scene.cameras, features=features, backend="reference")
+    single = scene.to(torch.float32)
+    actual = render(single.gaussians, single.cameras, features=features.float(), backend=backend)
+    assert actual.features is not None and expected.features is not None
+    assert actual.features.shape == (1, 97, 131, channels)
+    assert_images_agree(actual.features, expected.features)
+
+
+def test_one_background_serves_every_camera() -> None:
+    scene = make_scene(RECIPES["one"], cameras=2).to(torch.float32)
+    color = torch.tensor([0.1, 0.2, 0.3])
+    one = render(scene.gaussians, scene.cameras, background=color, backend="cpu")
+    each = render(scene.gaussians, scene.cameras, background=color.repeat(2, 1), backend="cpu")
+    assert torch.equal(one.rgb, each.rgb)
+
+
+@pytest.mark.parametrize(
+    ("field", "shape"),
+    [("means", (3, 2)), ("opacities", (4,)), ("colors", (3,)), ("quats", (3, 3))],
+)
+def test_shapes_that_do_not_fit_are_named(field: str, shape: tuple[int, ...]) -> None:
+    scene = make_scene(RECIPES["plain"]).to(torch.float32)
+    setattr(scene.gaussians, field, torch.zeros(shape))
+    with pytest.raises(ValueError, match="has shape"):
+        render(scene.gaussians, scene.cameras, backend="cpu")
+
+
+def test_a_shape_is_given_once() -> None:
+    scene = make_scene(RECIPES["one"]).to(torch.float32)
+    scene.gaussians.covars = torch.zeros(1, 6)
+    with pytest.raises(ValueError, match="either covars"):
+        render(scene.gaussians, scene.cameras, backend="cpu")
+
+
+def test_more_features_than_the_kernels_take_are_refused() -> None:
+    scene = make_scene(RECIPES["one"]).to(torch.float32)
+    with pytest.raises(ValueError, match="1 to 32"):
+        render(scene.gaussians, scene.cameras, features=torch.zeros(1, 33), backend="cpu")
+
+
+def test_unknown_back_end_is_a_usage_error() -> None:
+    with pytest.raises(UsageError, match="auto, cpu, cuda, reference"):
+        choose_backend("metal")
+
+
+@pytest.mark.skipif(cuda_obstacle() is None, reason="CUDA and gsplat are here")
+def test_cuda_never_falls_back_silently() -> None:
+    with pytest.raises(MissingDependencyError, match="--backend cpu"):
+        choose_backend("cuda")
+    assert choose_backend("auto").name == "cpu"
+    assert choose_backend("auto").reason
