@@ -12,7 +12,7 @@ from talkcli.errors import InputError
 #: Ghostscript, XBM and XPM are text files, MPEG and HDF5 are stubs that identify and then fail.
 PICTURE_FORMATS = (
     *("AVIF", "BMP", "DDS", "DIB", "GIF", "HEIF", "ICNS", "ICO", "JPEG", "JPEG2000"),
-    *("MPO", "PCX", "PNG", "PPM", "PSD", "QOI", "SGI", "TGA", "TIFF", "WEBP"),
+    *("PCX", "PNG", "PPM", "PSD", "QOI", "SGI", "TGA", "TIFF", "WEBP"),
 )
 
 _NO_SPACE = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
@@ -103,7 +103,11 @@ def _looks_like_text(head: bytes) -> bool:
 def _is_picture(path: Path) -> bool:
     from talkcli.media.image import identify
 
-    return identify(path) is not None
+    image = identify(path)
+    if image is None:
+        return False
+    image.close()
+    return True
 
 
 def _film_or_sound(path: Path) -> str | None:
@@ -111,10 +115,11 @@ def _film_or_sound(path: Path) -> str | None:
 
     try:
         with av.open(file_url(path)) as container:
-            if any(not is_cover_art(stream) for stream in container.streams.video):
-                return "a video"
-            return "a sound recording" if container.streams.audio else None
-    except (av.FFmpegError, OSError, ValueError):
+            films = [stream for stream in container.streams.video if not is_cover_art(stream)]
+            # One frame must decode: libav takes any bytes with a chance likeness for MPEG.
+            next(container.decode((films or container.streams.audio)[0]))
+            return "a video" if films else "a sound recording"
+    except (av.FFmpegError, OSError, ValueError, IndexError, StopIteration):
         return None
 
 

@@ -106,8 +106,8 @@ def identify(path: Path) -> Image.Image | None:
     _register_heif()
     try:
         with warnings.catch_warnings():
-            # The size is checked by the caller, with a message of its own.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            # Of odd tags, which do not matter, and of the size, which the caller checks.
+            warnings.simplefilter("ignore")
             return Image.open(path, formats=PICTURE_FORMATS)
     except Image.DecompressionBombError as error:
         raise InputError(
@@ -171,7 +171,10 @@ def _to_8_bit(image: Image.Image) -> Image.Image:
 def _upright(image: Image.Image, path: Path) -> Image.Image:
     """Apply the EXIF orientation. A damaged EXIF block costs the rotation, not the picture."""
     try:
-        return ImageOps.exif_transpose(image)
+        with warnings.catch_warnings():
+            # Pillow warns of each odd tag; none but the orientation matters here.
+            warnings.simplefilter("ignore")
+            return ImageOps.exif_transpose(image)
     except Exception as error:  # noqa: BLE001 (the parser raises whatever the bytes provoke)
         _log.warning("%s: its EXIF data is damaged (%s), orientation ignored", path, error)
         return image
