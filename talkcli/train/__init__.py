@@ -1,0 +1,1 @@
+"""Preparing recorded clips and fitting what ships in ``talkcli/data``."""

@@ -1,0 +1,230 @@
+"""Fits the linear speech model and measures it on speakers that it has not seen.
+
+All sums of squares are gathered once per clip; a fold of the cross-validation subtracts its
+speakers' share. Means are taken off per clip on both sides, since a clip's own mean holds the
+error of its neutral face.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+
+from talkcli.motion.features import FRAME_RATE, speech_features
+from talkcli.motion.speech import FUTURE, N_INPUTS, PAST, SpeechModel, expand
+from talkcli.train.expression import SPEECH_SHAPES, TrackedSpeech, shape_columns
+from talkcli.train.noise import spoil
+from talkcli.types import ARKIT_NAMES
+
+FOLDS = 5
+MIN_FRAMES = 60  # shorter clips train, but say too little to be scored
+
+#: Taps lie 40 ms apart on inputs smoothed over 16 ms, from 0.20 s before to 0.16 s after.
+_STEP = 4
+_OFFSETS = np.arange(-20, 17, _STEP)
+_SMOOTH = 1.6  # frames
+_SMOOTH_REACH = 4  # frames on either side
+_TAPER_S = 0.25  # far taps cost more: held-out aperture r +.003
+_RIDGE = 1.0  # times the mean square of an input
+_SHORT_WEIGHT = 0.3  # news clips of 1.2 s outnumber all others three to one; at 1 width r -.03
+_SPOILT_WEIGHT = 0.5
+_TYPICAL_STD = 0.4  # cm; standard deviation of lip aperture that counts as amplitude 1
+_TYPICAL_FRAMES = 60  # a speaker's amplitude is drawn to 1 as if by this many frames
+
+
+@dataclass(frozen=True)
+class Example:
+    """One clip, ready for regression.
+
+    Attributes:
+        track: what was measured in it.
+        inputs: ``[T, 800]`` smoothed and tapered taps at each frame.
+        spoilt: the same from a spoilt copy of the sound, or None.
+        amplitude: of the speaker, 1 is typical.
+    """
+
+    track: TrackedSpeech
+    inputs: np.ndarray
+    spoilt: np.ndarray | None
+    amplitude: float
+
+    @property
+    def scored(self) -> bool:
+        """Whether the clip is long enough to count in a score."""
+        return int(self.track.valid.sum()) >= MIN_FRAMES
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Sums over frames, enough to solve a ridge regression."""
+
+    xx: np.ndarray
+    xy: np.ndarray
+
+    def __add__(self, other: Sums) -> Sums:
+        return Sums(self.xx + other.xx, self.xy + other.xy)
+
+
+def make_examples(tracks: Sequence[TrackedSpeech], seed: int = 0) -> list[Example]:
+    """Features of every clip and of one spoilt copy each."""
+    rng = np.random.default_rng(seed)
+    voices = [track.clip.pcm for track in tracks]
+    amplitudes = speaker_amplitudes(tracks)
+    examples = []
+    for track in tracks:
+        noisy = spoil(track.clip.pcm, voices, rng)
+        examples.append(
+            Example(
+                track=track,
+                inputs=frame_inputs(track.clip.pcm, track.clip.speech_times),
+                spoilt=frame_inputs(noisy, track.clip.speech_times),
+                amplitude=amplitudes[track.clip.speaker],
+            )
+        )
+    return examples
+
+
+def frame_inputs(pcm: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Regression inputs ``[T, 800]`` float32 of a recording at the given seconds."""
+    inputs = expand(speech_features(pcm))
+    smooth = gaussian_filter1d(inputs, _SMOOTH, axis=0, radius=_SMOOTH_REACH, mode="nearest")
+    columns = []
+    for offset in _OFFSETS:
+        position = np.clip(times * FRAME_RATE + offset, 0, len(smooth) - 1.001)
+        first = position.astype(int)
+        share = (position - first)[:, None]
+        columns.append((smooth[first] * (1 - share) + smooth[first + 1] * share) * _taper(offset))
+    return np.concatenate(columns, 1).astype(np.float32)
+
+
+def speaker_amplitudes(tracks: Sequence[TrackedSpeech]) -> dict[str, float]:
+    """How widely each speaker opens the lips, relative to a typical one."""
+    parts: dict[str, list[tuple[float, int]]] = {}
+    for track in tracks:
+        spread = float(track.aperture[track.valid].std())
+        parts.setdefault(track.clip.speaker, []).append((spread, int(track.valid.sum())))
+    amplitudes = {}
+    for speaker, values in parts.items():
+        frames = sum(n for _, n in values)
+        total = sum(spread * n for spread, n in values) + _TYPICAL_STD * _TYPICAL_FRAMES
+        amplitudes[speaker] = total / (frames + _TYPICAL_FRAMES) / _TYPICAL_STD
+    return amplitudes
+
+
+def speaker_folds(examples: Sequence[Example], count: int = FOLDS) -> dict[str, int]:
+    """Speakers dealt to folds of about equal length, the longest first."""
+    frames: dict[str, int] = {}
+    for example in examples:
+        speaker = example.track.clip.speaker
+        frames[speaker] = frames.get(speaker, 0) + len(example.track.valid)
+    totals = np.zeros(count)
+    folds = {}
+    for speaker in sorted(frames, key=lambda s: (-frames[s], s)):
+        folds[speaker] = int(totals.argmin())
+        totals[folds[speaker]] += frames[speaker]
+    return folds
+
+
+def gather(examples: Sequence[Example]) -> Sums:
+    """Sums of squares of some clips, each with its means taken off."""
+    size = len(_OFFSETS) * N_INPUTS
+    xx, xy = np.zeros((size, size)), np.zeros((size, len(SPEECH_SHAPES)))
+    for example in examples:
+        valid = example.track.valid
+        target = example.track.weights[valid] / example.amplitude
+        target = target - target.mean(0)
+        weight = 1.0 if example.scored else _SHORT_WEIGHT
+        for inputs, share in ((example.inputs, 1.0), (example.spoilt, _SPOILT_WEIGHT)):
+            if inputs is None:
+                continue
+            centred = inputs[valid] - inputs[valid].mean(0)
+            xx += weight * share * (centred.T @ centred)
+            xy += weight * share * (centred.T @ target)
+    return Sums(xx, xy)
+
+
+def solve(sums: Sums) -> np.ndarray:
+    """Ridge coefficients ``[800, 15]``."""
+    strength = _RIDGE * np.diag(sums.xx).mean()
+    return np.linalg.solve(sums.xx + strength * np.eye(len(sums.xx)), sums.xy)
+
+
+def cross_validate(
+    examples: Sequence[Example], report: Callable[[str], None] | None = None
+) -> dict[int, np.ndarray]:
+    """Held-out deviations from the mean: ``[T, 15]`` for each scored clip, by its index."""
+    folds = speaker_folds(examples)
+    members: Mapping[int, list[int]] = {k: [] for k in range(FOLDS)}
+    for index, example in enumerate(examples):
+        members[folds[example.track.clip.speaker]].append(index)
+    sums = {k: gather([examples[i] for i in indices]) for k, indices in members.items()}
+    predictions = {}
+    for fold, indices in members.items():
+        others = [sums[k] for k in sums if k != fold]
+        coefficients = solve(sum(others[1:], others[0]))
+        for i in indices:
+            if examples[i].scored:
+                predictions[i] = examples[i].inputs @ coefficients
+        if report is not None:
+            report(f"fold {fold + 1} of {FOLDS}: {len(indices)} clips held out")
+    return predictions
+
+
+def fit(
+    examples: Sequence[Example], gain: float, curve: np.ndarray, basis: np.ndarray
+) -> SpeechModel:
+    """The model from all clips.
+
+    Args:
+        examples: everything to learn from.
+        gain, curve: how to restore natural size, measured on held-out speakers.
+        basis: ``[52]`` lip aperture of every shape at weight 1, cm.
+    """
+    coefficients = solve(gather(examples))
+    mean_weights, mean_inputs = mean_speech(examples)
+    bias = mean_weights - mean_inputs @ coefficients
+    kernel = fold_kernel(coefficients)
+    return SpeechModel(
+        kernel=spread_shapes(kernel).astype(np.float32),
+        bias=spread_shapes(bias).astype(np.float32),
+        mean=spread_shapes(mean_weights).astype(np.float32),
+        gain=gain,
+        aperture=basis.astype(np.float32),
+        curve=curve.astype(np.float32),
+    )
+
+
+def mean_speech(examples: Sequence[Example]) -> tuple[np.ndarray, np.ndarray]:
+    """Mean weights ``[15]`` (at amplitude 1) and mean inputs ``[800]`` of the scored clips."""
+    scored = [example for example in examples if example.scored]
+    weights = [e.track.weights[e.track.valid] / e.amplitude for e in scored]
+    inputs = [e.inputs[e.track.valid] for e in scored]
+    return np.concatenate(weights).mean(0), np.concatenate(inputs).mean(0)
+
+
+def fold_kernel(coefficients: np.ndarray) -> np.ndarray:
+    """Smoothing, taper and coefficients as one filter: ``[45, 80, 15]``."""
+    taps = np.arange(-_SMOOTH_REACH, _SMOOTH_REACH + 1)
+    smooth = np.exp(-0.5 * (taps / _SMOOTH) ** 2)
+    smooth /= smooth.sum()
+    kernel = np.zeros((PAST + 1 + FUTURE, N_INPUTS, coefficients.shape[1]))
+    for block, offset in enumerate(_OFFSETS):
+        part = coefficients[block * N_INPUTS : (block + 1) * N_INPUTS] * _taper(offset)
+        for tap, share in zip(taps, smooth, strict=True):
+            kernel[PAST + offset + tap] += share * part
+    return kernel
+
+
+def spread_shapes(values: np.ndarray) -> np.ndarray:
+    """``[..., 15]`` of ``SPEECH_SHAPES`` to ``[..., 52]`` of ``ARKIT_NAMES``, both sides alike."""
+    full = np.zeros((*values.shape[:-1], len(ARKIT_NAMES)))
+    for k, name in enumerate(SPEECH_SHAPES):
+        full[..., shape_columns(name)] = values[..., k : k + 1]
+    return full
+
+
+def _taper(offset: int) -> float:
+    return float(np.exp(-abs(offset) / FRAME_RATE / _TAPER_S))
