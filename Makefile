@@ -44,7 +44,7 @@ test-all: setup
 style: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/mypy talkcli scripts $(if $(wildcard benchmarks/*.py),benchmarks)
 
 golden: setup
 	@echo 'golden: rendering the golden images anew; check them with git diff before committing'
