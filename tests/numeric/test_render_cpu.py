@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from talkcli.render.cpu import Workspace, rasterize
+from talkcli.render.cpu import Workspace, backproject, rasterize
 from talkcli.render.reference import render_reference
 from tests.numeric.render_scenes import RECIPES, Scene, make_scene
 
@@ -94,3 +94,37 @@ def test_read_only_and_strided_input_gives_the_same_image() -> None:
     expected = rasterize(*arrays, view, K, c.width, c.height)
     actual = rasterize(*odd, view, K, c.width, c.height)
     assert all(np.array_equal(a, b) for a, b in zip(expected, actual, strict=True))
+
+
+@pytest.mark.parametrize("channels", [1, 3, 7])
+@pytest.mark.parametrize("name", ["plain", "dense, stops early", "several tiles", "huge"])
+def test_backproject_is_the_colour_gradient(name: str, channels: int) -> None:
+    scene = make_scene(RECIPES[name], seed=5, covars=True)
+    g, c = scene.gaussians, scene.cameras
+    generator = torch.Generator().manual_seed(1)
+    image = torch.randn(c.height, c.width, channels, generator=generator, dtype=torch.float64)
+    values = torch.zeros(len(g), channels + 1, dtype=torch.float64, requires_grad=True)
+    rendered = render_reference(g, c, None, values, 0.3)
+    assert rendered.features is not None
+    with_ones = torch.cat([image, torch.ones_like(image[..., :1])], -1)
+    (rendered.features[0] * with_ones).sum().backward()
+    arrays = [t.float().numpy() for t in (g.means, g.covars, g.opacities, image)]
+    view, K = c.viewmats[0].numpy(), c.Ks[0].numpy()
+    results = [backproject(*arrays, view, K, threads=threads) for threads in (1, 2)]
+    num, den = results[0]
+    assert num.shape == (len(g), channels) and den.shape == (len(g),)
+    assert all(np.array_equal(a, b) for a, b in zip(*results, strict=True))
+    assert values.grad is not None
+    expected = values.grad.numpy()
+    actual = np.concatenate([num, den[:, None]], -1)
+    # Isolated flips at alpha = 1/255 dominate the difference; see IMAGE_TOLERANCE.
+    assert np.linalg.norm(actual - expected) <= 1e-4 * np.linalg.norm(expected) + 1e-12
+
+
+def test_backproject_of_no_splats_is_empty() -> None:
+    scene = make_scene(RECIPES["none"], covars=True)
+    g, c = scene.gaussians, scene.cameras
+    arrays = [t.float().numpy() for t in (g.means, g.covars, g.opacities)]
+    image = np.ones((c.height, c.width, 3), np.float32)
+    num, den = backproject(*arrays, image, c.viewmats[0].numpy(), c.Ks[0].numpy())
+    assert num.shape == (0, 3) and den.shape == (0,)

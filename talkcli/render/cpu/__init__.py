@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from talkcli.render.cpu.gather import backproject
 from talkcli.render.cpu.raster import Workspace, rasterize
 
-__all__ = ["Workspace", "rasterize"]
+__all__ = ["Workspace", "backproject", "rasterize"]

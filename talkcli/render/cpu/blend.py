@@ -42,7 +42,7 @@ from talkcli.render.cpu.simd import (
 from talkcli.render.cpu.tiles import INDEX_MASK, sort_list
 
 #: Splats between two looks at whether every pixel of the tile has stopped.
-_CHECK_EVERY = 64
+CHECK_EVERY = 64
 #: exp(-s) for 0 ≤ s ≤ 5.6 as the eighth power of a polynomial in s/8, relative error 1e-6. At the
 #: upper end it is 0.0037, under 1/255: beyond, a splat of opacity 1 is not drawn anyway.
 _SIGMA_MAX = np.float32(5.6)
@@ -84,6 +84,17 @@ def pixel_bounds(center: Any, radius: Any, size: int) -> Any:
     """First and last pixel of a tile whose centres lie within the radius."""
     first = max(0, int(center - radius + HALF))
     return first, min(size - 1, int(center + radius - HALF))
+
+
+@helper
+def row_span(records: Any, r: int, box: Any, u: Any, dy: Any) -> Any:
+    """First and last pixel of one row inside the ellipse of a splat wider than a window."""
+    square = records[r + at.SPAN] - records[r + at.SQUEEZE] * dy * dy
+    if square <= at.F0:
+        return 0, -1
+    half_span = np.float32(math.sqrt(square)) + np.float32(1e-3)
+    middle = u - records[r + at.SLANT] * dy
+    return max(box[0], int(middle - half_span + HALF)), min(box[1], int(middle + half_span - HALF))
 
 
 @helper
@@ -156,13 +167,7 @@ def draw_rows(
         dy = np.float32(y) + HALF - v
         first, last = x0, x1
         if wide:
-            square = records[r + at.SPAN] - records[r + at.SQUEEZE] * dy * dy
-            if square <= at.F0:
-                continue
-            half_span = np.float32(math.sqrt(square)) + np.float32(1e-3)
-            middle = u - records[r + at.SLANT] * dy
-            first = max(x0, int(middle - half_span + HALF))
-            last = min(x1, int(middle + half_span - HALF))
+            first, last = row_span(records, r, box, u, dy)
         for x in range(first, last + 1, LANES):
             dx = lane_numbers() + (np.float32(x) + HALF - u)
             sigma = (a * dx + b * dy) * dx + c * dy * dy
@@ -291,6 +296,6 @@ def blend(
                 draw_row_pairs(buffer, row, records, r, (x0, x1, y0, y1), (u, v), values)
             else:
                 draw_rows(buffer, row, records, r, (x0, x1, y0, y1), (u, v), values)
-            if (e - begin) % _CHECK_EVERY == _CHECK_EVERY - 1 and all_stopped(buffer, row, rows):
+            if (e - begin) % CHECK_EVERY == CHECK_EVERY - 1 and all_stopped(buffer, row, rows):
                 break
         flush_tile(buffer, planes, (left_x, top, columns, rows), width, background, outputs)

@@ -169,20 +169,41 @@ def store_transposed(_tyctx: Any, array: Any, index: Any, columns: Any) -> Any:
 
 @intrinsic
 def column_sums(_tyctx: Any, columns: Any) -> Any:
-    """Sums of sixteen vectors; lane k holds the sum of vector k.
+    """Sums of 4, 8 or 16 vectors; lane k holds the sum of vector k.
 
-    Thirty shuffles and fifteen additions in all, where sixteen separate reductions take four of
-    each, sixteen times.
+    Sixteen take thirty shuffles and fifteen additions in all, where sixteen separate reductions
+    take four of each, sixteen times.
     """
+    count = len(columns)
 
     def emit(_context: Any, builder: Any, _sig: Any, args: Any) -> Any:
         sums = cgutils.unpack_tuple(builder, args[0])
-        for step in (8, 4, 2, 1):
+        step = count // 2
+        while step:
             halves = (_exchange(builder, sums[i], sums[i + step], step) for i in range(step))
             sums = [builder.fadd(low, high, flags=("nsz",)) for low, high in halves]
-        return sums[0]
+            step //= 2
+        total = sums[0]
+        for step in (4, 8):
+            if step >= count:
+                moved = _shuffle(builder, total, total, [lane ^ step for lane in range(LANES)])
+                total = builder.fadd(total, moved, flags=("nsz",))
+        return total
 
     return vector(columns), emit
+
+
+@intrinsic
+def store_first(_tyctx: Any, array: Any, index: Any, value: Any, count: Any) -> Any:
+    """Write the first ``count`` (a literal) lanes."""
+    lanes = range(count.literal_value)
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        part = _shuffle(builder, args[2], args[2], lanes)
+        _store(builder, _address(context, builder, sig, args), part)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, value, count), emit
 
 
 @intrinsic

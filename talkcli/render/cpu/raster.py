@@ -79,6 +79,10 @@ class Frame:
     longest: int
     threads: int
 
+    def lists(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Order, offsets and entries, as kernels take them."""
+        return self.order, self.offsets, self.entries
+
 
 class Workspace:
     """Buffers that grow to the largest frame seen and are then reused.
@@ -270,18 +274,23 @@ def draw(
     width, height = frame.size
     extra = len(outputs[3]) // (width * height)
     planes = 4 + (len(outputs[2]) > 0) + extra
-    threads = min(frame.threads, len(frame.order))
-    buffers = workspace.take("blend", threads * ROWS * planes * STRIDE, np.float32)
-    buffers = buffers.reshape(threads, -1)
-    spare = workspace.take("spare", threads * frame.longest, np.int64).reshape(threads, -1)
-    histograms = workspace.take("histogram", threads << DIGIT_BITS, np.int32)
-    histograms = histograms.reshape(threads, -1)
+    scratch = tile_scratch(frame, planes, workspace)
     counter = np.zeros(1, np.int64)
-    lists = (frame.order, frame.offsets, frame.entries)
-    size = (width, height, frame.tiles_x, planes)
+    lists, size = frame.lists(), (width, height, frame.tiles_x, planes)
 
     def blend_part(part: int) -> None:
-        scratch = (buffers[part], spare[part], histograms[part])
-        blend(counter, lists, frame.records, features, background, outputs, scratch, size)
+        blend(counter, lists, frame.records, features, background, outputs, scratch[part], size)
 
-    pool.run(blend_part, threads, threads)
+    pool.run(blend_part, len(scratch), frame.threads)
+
+
+def tile_scratch(
+    frame: Frame, planes: int, workspace: Workspace
+) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Per thread: a tile buffer of so many planes, spare entries and a histogram for sorting."""
+    threads = min(frame.threads, len(frame.order))
+    buffers = workspace.take("tile buffer", threads * ROWS * planes * STRIDE, np.float32)
+    spare = workspace.take("spare entries", threads * frame.longest, np.int64)
+    histograms = workspace.take("histogram", threads << DIGIT_BITS, np.int32)
+    split = (array.reshape(threads, -1) for array in (buffers, spare, histograms))
+    return list(zip(*split, strict=True))

@@ -187,7 +187,7 @@ def select(_tyctx: Any, condition: Any, yes: Any, no: Any) -> Any:
 
 
 def _define_extremum(sign: str) -> Callable[..., Any]:
-    """Minimum or maximum as compare and select, one instruction; NaN on the left gives the right."""
+    """Minimum or maximum as compare and select: one instruction; of NaN and x comes x."""
 
     def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         left, right = (_widen(context, builder, v, t) for v, t in zip(args, sig.args, strict=True))

@@ -114,6 +114,14 @@ def fill(
 
 
 @helper
+def entry_slot(numbers: Any, rects: Any, index: int, tile: int, tiles_x: int) -> int:
+    """Gradient slot of a splat's entry in a tile: a splat's slots follow each other row by row."""
+    x0, y0, x1 = rects[4 * index], rects[4 * index + 1], rects[4 * index + 2]
+    row, column = tile // tiles_x - y0, tile % tiles_x - x0
+    return numbers[index * RECORD + SLOT] + row * (x1 - x0) + column
+
+
+@helper
 def _radix_pass(
     source: Any, begin: int, end: int, target: Any, start: int, digits: Any, histogram: Any
 ) -> None:
