@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -35,6 +33,7 @@ from talkcli.project.stage import (
     output_hash,
     read_record,
 )
+from talkcli.runtime import cache_root
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +62,12 @@ class ProjectInput:
     def of(path: Path) -> ProjectInput:
         """Hash a file that exists."""
         return ProjectInput(path.resolve(), sha256_file(path), path.stat().st_size)
+
+    def unchanged(self) -> bool:
+        """Whether the file is still there with the same bytes."""
+        if not self.path.is_file() or self.path.stat().st_size != self.size:
+            return False
+        return sha256_file(self.path) == self.sha256
 
 
 class Project:
@@ -239,19 +244,6 @@ class Project:
                 "",
             ]
         write_text_atomic(self.root / PROJECT_FILE, "\n".join(lines))
-
-
-def cache_root() -> Path:
-    """The folder for what can be made again: TALKCLI_CACHE, or the system's cache folder."""
-    if chosen := os.environ.get("TALKCLI_CACHE"):
-        return Path(chosen).expanduser()
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or str(Path.home() / "AppData" / "Local")
-        return Path(base) / "talkcli" / "Cache"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "talkcli"
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "talkcli"
 
 
 def cached_project_root(source_sha256: str) -> Path:

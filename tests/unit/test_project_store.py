@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from talkcli.errors import InputError
-from talkcli.project import Project, ProjectInput, Stage, cache_root, cached_project_root
+from talkcli.project import Project, ProjectInput, Stage, cached_project_root
 from talkcli.project.atomic import staged_directory, write_text_atomic
 from talkcli.project.stage import canonical_json, digest_json
 
@@ -300,16 +300,12 @@ def test_staged_directory_replaces_a_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [final]
 
 
-def test_cache_folder_follows_the_environment(
+def test_cached_projects_lie_in_the_cache_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("TALKCLI_CACHE", str(tmp_path / "a"))
-    assert cache_root() == tmp_path / "a"
-    assert cached_project_root("0123456789abcdef" * 4).name == "0123456789abcdef"
-    if sys.platform not in ("win32", "darwin"):
-        monkeypatch.delenv("TALKCLI_CACHE")
-        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "b"))
-        assert cache_root() == tmp_path / "b" / "talkcli"
+    monkeypatch.setenv("TALKCLI_CACHE", str(tmp_path / "cache"))
+    root = cached_project_root("0123456789abcdef" * 4)
+    assert root == tmp_path / "cache" / "projects" / "0123456789abcdef"
 
 
 def test_entries_are_sorted_by_age(project: Project) -> None:

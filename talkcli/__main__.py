@@ -1,0 +1,5 @@
+"""``python -m talkcli``."""
+
+from talkcli.cli.app import main
+
+main()

@@ -1,0 +1,1 @@
+"""The command line; :mod:`talkcli.cli.app` is its entry."""

@@ -1,0 +1,212 @@
+"""Options that several commands share, as dataclasses which :func:`expand_options` unfolds.
+
+A command takes a few of these objects instead of twenty parameters; Typer sees every field as a
+parameter of its own, in a help panel named after the class's docstring. Fields that are None were
+not given: the recipe decides. Numbers arrive as text, so that the recipe's own check, with the
+same words, is the only one.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import functools
+import inspect
+import typing
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+from talkcli.config import Recipe, load_recipe
+
+# Typer resolves these at run time, on Python 3.10 too, where "str | None" has no Annotated twin.
+_Text = Optional[str]  # noqa: UP045
+_File = Optional[Path]  # noqa: UP045
+
+Portrait = Annotated[Path, typer.Argument(metavar="PORTRAIT", help="A picture with a face.")]
+Project = Annotated[Path, typer.Option("-p", "--project", help="Project directory.")]
+Output = Annotated[
+    _File, typer.Option("-o", "--output", help="Where the result goes (default: beside the input).")
+]
+Overwrite = Annotated[bool, typer.Option("-y", "--overwrite", help="Replace existing results.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Check everything, show the plan, make nothing.")
+]
+
+
+@dataclass(frozen=True)
+class CommonOptions:
+    """Messages."""
+
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Nothing but errors.")] = False
+    verbose: Annotated[
+        bool, typer.Option("-v", "--verbose", help="Also back-end and cache decisions.")
+    ] = False
+    debug: Annotated[bool, typer.Option("--debug", help="Tracebacks and native logs.")] = False
+
+
+@dataclass(frozen=True)
+class OutputOptions:
+    """Result."""
+
+    output: Output = None
+    overwrite: Overwrite = False
+    dry_run: DryRun = False
+
+    def as_arguments(self) -> dict[str, Any]:
+        """The fields by name, for a request."""
+        return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True)
+class PortraitOptions:
+    """Portrait."""
+
+    project: Annotated[
+        _File, typer.Option("-p", "--project", help="Project directory for the avatar.")
+    ] = None
+    face: Annotated[
+        _Text, typer.Option(metavar="largest|INDEX", help="Which face; 0 is the largest.")
+    ] = None
+
+    def settings(self) -> dict[str, Any]:
+        """What of it belongs into the recipe."""
+        return {"face": self.face}
+
+
+@dataclass(frozen=True)
+class ViewOptions:
+    """Picture."""
+
+    views: Annotated[
+        _Text,
+        typer.Option(metavar="DEG,…", help="Head yaws: -30,0,30 (default: the source's own)."),
+    ] = None
+    layout: Annotated[
+        _Text, typer.Option(metavar="strip|files", help="Views side by side or one file each.")
+    ] = None
+    camera_path: Annotated[
+        _Text, typer.Option(metavar="orbit|arc", help="Turn the head in the course of the film.")
+    ] = None
+    size: Annotated[
+        _Text,
+        typer.Option(
+            metavar="PX", help="Longest side, even (default: the source's, at most 1024)."
+        ),
+    ] = None
+    fps: Annotated[
+        _Text,
+        typer.Option(
+            metavar="RATE", help="Frames per second: 25, 23.976, 30000/1001 (default: 25)."
+        ),
+    ] = None
+    bg: Annotated[
+        _Text,
+        typer.Option(
+            metavar="BG", help="keep, plate, transparent, #rrggbb or a picture (default: keep)."
+        ),
+    ] = None
+
+
+@dataclass(frozen=True)
+class MotionOptions:
+    """Motion."""
+
+    head_motion: Annotated[
+        _Text, typer.Option(metavar="0..1", help="Idle head motion (default: 1).")
+    ] = None
+    still: Annotated[
+        Optional[bool],  # noqa: UP045
+        typer.Option("--still", help="No head motion; blinks stay.", show_default=False),
+    ] = None
+    blink_rate: Annotated[
+        _Text, typer.Option(metavar="N", help="Blinks per minute (default: 17).")
+    ] = None
+    lip_strength: Annotated[
+        _Text, typer.Option(metavar="0..2", help="Factor on the lip motion (default: 1).")
+    ] = None
+    sync_offset_ms: Annotated[
+        _Text,
+        typer.Option(metavar="MS", help="> 0 moves the mouth later than the sound (default: 0)."),
+    ] = None
+
+
+@dataclass(frozen=True)
+class RecipeOptions:
+    """Settings."""
+
+    recipe: Annotated[
+        _Text, typer.Option("--recipe", metavar="FILE", help="TOML file or shipped recipe.")
+    ] = None
+    sets: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--set", metavar="KEY=VALUE", help="One setting, e.g. video.crf=14."),
+    ] = None
+    seed: Annotated[_Text, typer.Option(metavar="N", help="Of everything random (default: 0).")] = (
+        None
+    )
+    backend: Annotated[
+        _Text, typer.Option(metavar="NAME", help="auto, cpu, cuda or reference (default: auto).")
+    ] = None
+
+
+def recipe_from(options: RecipeOptions, **sections: Any) -> Recipe:
+    """All settings of a command: its options over ``--set`` over ``--recipe`` over defaults.
+
+    Args:
+        options: recipe, sets, seed, backend.
+        sections: options of a section of the recipe, as a dataclass or a dict.
+
+    Raises:
+        UsageError: see :func:`talkcli.config.load_recipe`.
+    """
+    values: dict[str, Any] = {"seed": options.seed, "backend": options.backend}
+    for section, group in sections.items():
+        fields = group if isinstance(group, dict) else dataclasses.asdict(group)
+        values.update({f"{section}.{name}": value for name, value in fields.items()})
+    return load_recipe(options.recipe, sets=options.sets or (), options=values)
+
+
+def expand_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Show Typer every field of the dataclass parameters as a parameter of the command."""
+    hints = typing.get_type_hints(function, include_extras=True)
+    groups: dict[str, Any] = {
+        name: hint for name, hint in hints.items() if dataclasses.is_dataclass(hint)
+    }
+    parameters: list[inspect.Parameter] = []
+    for name, parameter in inspect.signature(function).parameters.items():
+        if name in groups:
+            parameters.extend(_field_parameters(groups[name]))
+        else:
+            kind = inspect.Parameter.KEYWORD_ONLY
+            parameters.append(parameter.replace(annotation=hints[name], kind=kind))
+
+    @functools.wraps(function)
+    def command(**values: Any) -> None:
+        for name, cls in groups.items():
+            fields = {field.name: values.pop(field.name) for field in dataclasses.fields(cls)}
+            values[name] = cls(**fields)
+        function(**values)
+
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {item.name: item.annotation for item in parameters}
+    return command
+
+
+def _field_parameters(cls: Any) -> Iterator[inspect.Parameter]:
+    panel = (inspect.getdoc(cls) or "").rstrip(".")
+    hints = typing.get_type_hints(cls, include_extras=True)
+    for field in dataclasses.fields(cls):
+        kind, option = typing.get_args(hints[field.name])
+        option = copy.copy(option)
+        option.rich_help_panel = panel
+        yield inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=field.default,
+            annotation=Annotated[kind, option],
+        )

@@ -1,0 +1,162 @@
+"""Progress on stderr: live bars on a terminal, plain lines elsewhere, nothing with ``-q``."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from talkcli.progress import Reporter, SilentReporter, Task
+
+#: Without a terminal a long stage tells where it is this often.
+_LINE_EVERY_S = 10.0
+
+
+@dataclass
+class PlainTask:
+    """A stage in a log file."""
+
+    name: str
+    total: int | None
+    done: int = 0
+    start: float = field(default_factory=time.monotonic)
+    told: float = field(default_factory=time.monotonic)
+
+    def advance(self, steps: int = 1) -> None:
+        """See :class:`talkcli.progress.Task`."""
+        self.done += steps
+        now = time.monotonic()
+        if now - self.told >= _LINE_EVERY_S:
+            self.told = now
+            rate = self.done / max(now - self.start, 1e-6)
+            of = f"/{self.total}" if self.total else ""
+            left = f", {(self.total - self.done) / rate:.0f} s left" if self.total else ""
+            _tell(f"{self.name}: {self.done}{of}, {rate:.1f}/s{left}")
+
+
+class PlainReporter(SilentReporter):
+    """One line per stage, and one every ten seconds within it."""
+
+    def begin(self, name: str, total: int | None = None) -> PlainTask:
+        """See :class:`talkcli.progress.Reporter`."""
+        return PlainTask(name, total)
+
+    def end(self, task: Task, note: str = "") -> None:
+        """See :class:`talkcli.progress.Reporter`."""
+        assert isinstance(task, PlainTask)
+        seconds = time.monotonic() - task.start
+        rate = f", {task.done / max(seconds, 1e-6):.1f}/s" if task.total else ""
+        _tell(f"{task.name}: {note or f'{seconds:.1f} s{rate}'}")
+
+    def warn(self, text: str) -> None:
+        """See :class:`talkcli.progress.Reporter`."""
+        super().warn(text)
+        _tell(f"warning: {text}")
+
+
+@dataclass
+class BarTask:
+    """A stage as a line of rich's progress display."""
+
+    bars: Any
+    number: Any
+
+    def advance(self, steps: int = 1) -> None:
+        """See :class:`talkcli.progress.Task`."""
+        speed = self.bars.tasks[0].speed
+        rate = f"{speed:.1f}/s" if speed else ""
+        self.bars.update(self.number, advance=steps, rate=rate)
+
+
+class BarReporter(SilentReporter):
+    """Stages with rate and time left, drawn in place on a terminal."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+
+        super().__init__()
+        self._console = Console(stderr=True, highlight=False)
+        self._bars: Any = None
+
+    def begin(self, name: str, total: int | None = None) -> BarTask:
+        """See :class:`talkcli.progress.Reporter`."""
+        from rich import progress
+
+        self._bars = progress.Progress(
+            progress.TextColumn("{task.description:<8}"),
+            progress.BarColumn(bar_width=32),
+            progress.MofNCompleteColumn() if total else progress.TextColumn(""),
+            progress.TextColumn("{task.fields[rate]}"),
+            progress.TimeElapsedColumn(),
+            progress.TextColumn("ETA") if total else progress.TextColumn(""),
+            progress.TimeRemainingColumn(compact=True) if total else progress.TextColumn(""),
+            console=self._console,
+            transient=True,
+        )
+        self._bars.start()
+        return BarTask(self._bars, self._bars.add_task(name, total=total, rate=""))
+
+    def end(self, task: Task, note: str = "") -> None:
+        """See :class:`talkcli.progress.Reporter`."""
+        assert isinstance(task, BarTask)
+        shown = task.bars.tasks[0]
+        rate = f"  {shown.completed / max(shown.elapsed, 1e-6):.1f}/s" if shown.total else ""
+        self.close()
+        self._console.print(f"{shown.description:<8} {note or f'{shown.elapsed:.1f} s{rate}'}")
+
+    def warn(self, text: str) -> None:
+        """See :class:`talkcli.progress.Reporter`."""
+        super().warn(text)
+        self._console.print("[yellow]warning:[/yellow] ", end="")
+        self._console.print(text, markup=False, soft_wrap=True)
+
+    def close(self) -> None:
+        """Give the terminal back; harmless when no stage runs."""
+        if self._bars is not None:
+            self._bars.stop()
+            self._bars = None
+
+
+class _ToReporter(logging.Handler):
+    """Lets the warnings of every talkcli module reach whoever listens."""
+
+    def __init__(self, reporter: Reporter, verbose: bool) -> None:
+        super().__init__(logging.INFO if verbose else logging.WARNING)
+        self._reporter = reporter
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno >= logging.WARNING:
+            self._reporter.warn(record.getMessage())
+        else:
+            _tell(record.getMessage())
+
+
+@contextmanager
+def reporting(*, quiet: bool, verbose: bool) -> Iterator[SilentReporter]:
+    """The reporter that fits stderr, and the log of all modules with it, for one command."""
+    bars = not quiet and sys.stderr.isatty()
+    reporter = BarReporter() if bars else SilentReporter() if quiet else PlainReporter()
+    logger = logging.getLogger("talkcli")
+    handler = _ToReporter(reporter, verbose and not quiet)
+    level, propagate = logger.level, logger.propagate
+    logger.addHandler(handler)
+    logger.setLevel(handler.level)
+    logger.propagate = False
+    try:
+        yield reporter
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+        logger.propagate = propagate
+        if isinstance(reporter, BarReporter):
+            reporter.close()
+
+
+def _tell(line: str) -> None:
+    # Looked up at every call: runtime.silence_native_logs puts another stream there.
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()

@@ -1,0 +1,84 @@
+"""Results on stdout (``--json``) or as a short table on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from talkcli.cli.options import CommonOptions
+
+
+class Result(Protocol):
+    """What every library function that a command calls returns."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+
+
+def show_result(result: Result, common: CommonOptions) -> None:
+    """Tell what was made: one JSON object on stdout, or a table on stderr, or with -q nothing."""
+    answer = result.as_json()
+    if common.as_json:
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
+    elif not common.quiet:
+        sys.stderr.write("\n".join(_lines(answer)) + "\n")
+
+
+def _lines(answer: dict[str, Any]) -> list[str]:
+    if answer.get("dry_run"):
+        return _plan_lines(answer)
+    lines = []
+    seconds = answer.get("seconds", {})
+    if seconds:
+        names = [*seconds, "total"]
+        figures = [*seconds.values(), answer.get("total_seconds", sum(seconds.values()))]
+        widths = [max(len(name), 7) for name in names]
+        lines.append("  ".join(n.rjust(w) for n, w in zip(names, widths, strict=True)))
+        lines.append("  ".join(f"{s:.2f} s".rjust(w) for s, w in zip(figures, widths, strict=True)))
+    if "real_time_factor" in answer:
+        lines.append(
+            f"{answer['duration_s']:.2f} s of film, {answer['frames']} frames of "
+            f"{answer['width']}x{answer['height']}; real-time factor "
+            f"{answer['real_time_factor']:.2f} (seconds of work per second of film)"
+        )
+    for output in answer["outputs"]:
+        lines.append(f"{output} ({_size(Path(output))})")
+    if not answer["outputs"]:
+        lines.append(answer["project"])
+    return lines
+
+
+def _plan_lines(answer: dict[str, Any]) -> list[str]:
+    lines = [f"{stage['stage']}: {stage['status']}" for stage in answer["stages"]]
+    if "frames" in answer:
+        lines.append(f"film: {answer['frames']} frames, {answer['duration_s']:.2f} s")
+    lines += [f"would write {output}" for output in answer["outputs"]]
+    return [*lines, f"project {answer['project']}", "nothing was made (--dry-run)"]
+
+
+def status_lines(projects: Sequence[dict[str, Any]]) -> list[str]:
+    """One paragraph per project."""
+    lines = []
+    for project in projects:
+        lines.append(project["project"])
+        for name, path in project["inputs"].items():
+            mark = " (changed or gone)" if name in project["changed_inputs"] else ""
+            lines.append(f"  {name}: {path}{mark}")
+        for stage in project["stages"]:
+            current = stage["current"] or "missing or damaged"
+            entries = f"{stage['entries']} stored, {_bytes(stage['bytes'])}"
+            lines.append(f"  {stage['stage']}: {current} ({entries})")
+    return lines
+
+
+def _size(path: Path) -> str:
+    files = [path] if path.is_file() else [item for item in path.rglob("*") if item.is_file()]
+    return _bytes(sum(item.stat().st_size for item in files))
+
+
+def _bytes(count: int) -> str:
+    return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count / 1e3:.1f} KB"

@@ -1,0 +1,48 @@
+"""The sound on its way from the file to the motion: shifted, and listened to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+#: Sample rate of everything that speech features are made from.
+RATE_HZ = 16000
+#: Peak amplitude below which a recording counts as silent: -60 dB of full scale.
+SILENCE = 1e-3
+
+
+class Loudness:
+    """Passes blocks on and remembers the loudest sample."""
+
+    def __init__(self) -> None:
+        self.peak = 0.0
+
+    def listen(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """Yield the blocks unchanged."""
+        for block in blocks:
+            if len(block):
+                self.peak = max(self.peak, float(np.abs(block).max()))
+            yield block
+
+    @property
+    def silent(self) -> bool:
+        """Whether nothing so far can be speech."""
+        return self.peak < SILENCE
+
+
+def shift(blocks: Iterable[np.ndarray], offset_ms: float) -> Iterator[np.ndarray]:
+    """The sound that the mouth follows: delayed by silence, or begun later.
+
+    Args:
+        blocks: ``[n]`` float32 each, 16 kHz.
+        offset_ms: > 0 lets the mouth move later than the sound.
+    """
+    samples = round(offset_ms * RATE_HZ / 1000)
+    if samples > 0:
+        yield np.zeros(samples, np.float32)
+    skip = max(0, -samples)
+    for block in blocks:
+        if skip < len(block):
+            yield block[skip:]
+        skip = max(0, skip - len(block))

@@ -1,0 +1,78 @@
+"""How long work tells where it is, without knowing who listens.
+
+The command line shows it with rich (:mod:`talkcli.cli.progress`); a caller in Python passes
+nothing, or an object of its own.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+
+class Task(Protocol):
+    """One stage under way."""
+
+    def advance(self, steps: int = 1) -> None:
+        """So many more steps are done."""
+
+
+class Reporter(Protocol):
+    """Whoever is told about progress."""
+
+    def begin(self, name: str, total: int | None = None) -> Task:
+        """A stage begins; ``total`` steps are known or None."""
+
+    def end(self, task: Task, note: str = "") -> None:
+        """The stage is finished; ``note`` replaces its duration ("reused")."""
+
+    def warn(self, text: str) -> None:
+        """Something the user should know; one line."""
+
+
+class SilentReporter:
+    """Listens to nothing and keeps the warnings."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def begin(self, name: str, total: int | None = None) -> Task:
+        """See :class:`Reporter`."""
+        return self
+
+    def end(self, task: Task, note: str = "") -> None:
+        """See :class:`Reporter`."""
+
+    def advance(self, steps: int = 1) -> None:
+        """See :class:`Task`."""
+
+    def warn(self, text: str) -> None:
+        """See :class:`Reporter`."""
+        self.warnings.append(text)
+
+
+class Stopwatch:
+    """Seconds by name; parts that run interleaved add up separately."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._begin = time.perf_counter()
+
+    @contextmanager
+    def measure(self, name: str) -> Iterator[None]:
+        """Add the duration of the block to ``name``."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.add(name, time.perf_counter() - start)
+
+    def add(self, name: str, seconds: float) -> None:
+        """Add seconds that were measured elsewhere."""
+        self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+
+    def total(self) -> float:
+        """Seconds since the watch was made, measured or not."""
+        return time.perf_counter() - self._begin

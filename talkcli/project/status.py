@@ -1,0 +1,97 @@
+"""What a project directory or the cache holds, for ``talkcli status``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from talkcli.errors import InputError
+from talkcli.project.stage import SHORT_KEY
+from talkcli.project.store import PROJECT_FILE, Project
+from talkcli.runtime import cache_root
+
+
+@dataclass(frozen=True)
+class StageStatus:
+    """A stage as it lies on the disk.
+
+    Attributes:
+        name: the stage.
+        current: 12 hex digits of the entry in use, or None when it is missing or damaged.
+        entries: number of stored entries.
+        size: bytes of all of them.
+    """
+
+    name: str
+    current: str | None
+    entries: int
+    size: int
+
+
+@dataclass(frozen=True)
+class ProjectStatus:
+    """A project directory.
+
+    Attributes:
+        root: where it is.
+        inputs: name to path of the files it was made from.
+        changed_inputs: names of those that are gone or have other bytes now.
+        stages: in alphabetical order.
+    """
+
+    root: Path
+    inputs: dict[str, Path]
+    changed_inputs: tuple[str, ...]
+    stages: tuple[StageStatus, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "project": str(self.root),
+            "inputs": {name: str(path) for name, path in self.inputs.items()},
+            "changed_inputs": list(self.changed_inputs),
+            "stages": [
+                {
+                    "stage": stage.name,
+                    "current": stage.current,
+                    "entries": stage.entries,
+                    "bytes": stage.size,
+                }
+                for stage in self.stages
+            ],
+        }
+
+
+def project_status(root: Path) -> ProjectStatus:
+    """Look at a project; every file of the current entries is checked against its hash.
+
+    Raises:
+        InputError: there is no project, or its schema is newer.
+    """
+    project = Project.open(root)
+    changed = [name for name, source in project.inputs.items() if not source.unchanged()]
+    stages = [_stage_status(project, name) for name in project.stage_names()]
+    inputs = {name: source.path for name, source in sorted(project.inputs.items())}
+    return ProjectStatus(root, inputs, tuple(sorted(changed)), tuple(stages))
+
+
+def cached_projects() -> list[ProjectStatus]:
+    """The projects that one-off commands keep in the user's cache, readable ones only."""
+    found = []
+    for path in sorted((cache_root() / "projects").glob(f"*/{PROJECT_FILE}")):
+        try:
+            found.append(project_status(path.parent))
+        except InputError:
+            continue
+    return found
+
+
+def _stage_status(project: Project, name: str) -> StageStatus:
+    folder = project.root / name
+    current = project.current(name)
+    entries = project.entries(name)
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    return StageStatus(
+        name, None if current is None else current.key[:SHORT_KEY], len(entries), size
+    )

@@ -1,0 +1,88 @@
+"""Recipes, --set and options become one typed, checked set of settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from talkcli.config import Recipe, load_recipe, shipped_recipes
+from talkcli.errors import UsageError
+
+
+def test_defaults() -> None:
+    assert load_recipe() == Recipe()
+
+
+def test_the_default_recipe_says_what_the_defaults_are() -> None:
+    assert load_recipe("portrait") == Recipe()
+
+
+@pytest.mark.parametrize("name", shipped_recipes())
+def test_every_shipped_recipe_loads_and_begins_with_its_command(name: str) -> None:
+    load_recipe(name)
+    folder = Path(__file__).parents[2] / "talkcli" / "recipes"
+    header = (folder / f"{name}.toml").read_text().split("\n\n")[0]
+    assert all(line.startswith("#") for line in header.splitlines())
+    assert f"--recipe {name}" in header
+
+
+def test_recipes_in_folders_are_not_forgotten() -> None:
+    folder = Path(__file__).parents[2] / "talkcli" / "recipes"
+    assert {path.stem for path in folder.rglob("*.toml")} == set(shipped_recipes())
+
+
+def test_option_wins_over_set_over_recipe(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text("seed = 3\n[video]\ncrf = 30\nfps = 23.976\nsize = 256\n")
+    recipe = load_recipe(
+        path, sets=["video.crf=20", "video.size=300"], options={"video.size": "400", "seed": None}
+    )
+    assert (recipe.seed, recipe.video.crf, recipe.video.size) == (3, 20, 400)
+    assert recipe.video.fps == "23.976"
+
+
+@pytest.mark.parametrize("text", ["-30,0,30", " -30, 0,30 ", "[-30, 0, 30.0]"])
+def test_lists_are_written_either_way(text: str) -> None:
+    assert load_recipe(sets=[f"video.views={text}"]).video.views == (-30.0, 0.0, 30.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("video.size=7", "must be even"),
+        ("video.size=1e9", "between 0 and 4096"),
+        ("video.size=2.5", "a whole number"),
+        ("video.size=inf", "a whole number"),
+        ("video.size=[1,2]", "a whole number"),
+        ("motion.still=1", "true or false"),
+        ("motion.head_motion=nan", "between 0 and 1"),
+        ("video.views=1,x", "a number"),
+        ("video.views=[60]", "between -45 and 45"),
+        ("video.layout=grid", "one of strip, files"),
+        ("videos.size=8", "is it video.size?"),
+        ("nothing", "has no '='"),
+    ],
+)
+def test_bad_values_say_what_is_wanted(text: str, words: str) -> None:
+    with pytest.raises(UsageError, match="docs/cli") as caught:
+        load_recipe(sets=[text])
+    assert words in str(caught.value)
+
+
+def test_all_problems_are_reported_together(tmp_path: Path) -> None:
+    path = tmp_path / "bad.toml"
+    path.write_text("sede = 1\n[video]\ncrf = 'low'\n")
+    with pytest.raises(UsageError) as caught:
+        load_recipe(path, sets=["motion.blink_rate=900"], options={"motion.head_motion": "much"})
+    for word in ("sede", "is it seed?", "video.crf in", "motion.blink_rate", "--head-motion"):
+        assert word in str(caught.value)
+
+
+def test_recipe_that_is_no_toml(tmp_path: Path) -> None:
+    path = tmp_path / "bad.toml"
+    path.write_text("video = = 3")
+    with pytest.raises(UsageError, match="is not TOML"):
+        load_recipe(path)
+    with pytest.raises(UsageError, match="portrait, preview"):
+        load_recipe(tmp_path / "absent.toml")
