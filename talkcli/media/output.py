@@ -102,8 +102,12 @@ class PendingOutput:
 
     def _refuse_taken(self) -> None:
         path = self.path
-        if not os.path.lexists(path):
+        try:
+            path.lstat()
+        except FileNotFoundError:
             return
+        except OSError as error:  # too long a name, a file where a directory should be
+            raise output_error(error, path) from error
         if self._directory and path.is_dir():
             foreign = next((f.name for f in path.iterdir() if not _is_frame(f)), None)
             if foreign is not None:

@@ -13,7 +13,8 @@ import ffmpeg
 import numpy as np
 
 from talkcli.errors import UsageError
-from talkcli.media.check import check_readable, file_url
+from talkcli.media.audio import probe_format
+from talkcli.media.check import file_url
 from talkcli.media.encoder import Encoder, find_ffmpeg
 from talkcli.media.image import write_image
 from talkcli.media.output import PendingOutput, check_output
@@ -152,7 +153,9 @@ class VideoWriter:
         self._shape = (height, width, 4 if self._encoding.alpha else 3)
         self._fps = fps
         self._duration = duration_s
-        self._audio = None if audio is None else check_readable(audio, "a sound recording")
+        self._audio = None if audio is None else Path(audio)
+        # Read now, so that an unusable recording is refused before any work is done.
+        self._audio_format = (0, 0) if audio is None else probe_format(audio)
         self._overwrite = overwrite
         self._program = find_ffmpeg()
         self._pending: PendingOutput | None = None
@@ -238,9 +241,7 @@ class VideoWriter:
 
     def _sound(self, path: Path) -> Any:
         """The first sound track, shifted, and exactly ``duration_s`` long to the sample."""
-        from talkcli.media.audio import probe_format
-
-        own_rate, channels = probe_format(path)
+        own_rate, channels = self._audio_format
         rate = next((r for r in _AAC_RATES if r % own_rate == 0 or own_rate % r == 0), 48000)
         total = max(1, round(self._duration * rate))
         shift = round(self._encoding.sync_offset_ms / 1000 * rate)
