@@ -1,0 +1,1 @@
+"""Faces in pictures: landmarks, pose, matte and the face template."""

@@ -66,7 +66,7 @@ def expression_basis(vertices: np.ndarray, extend: HarmonicExtension) -> np.ndar
 
 
 def close_lips(vertices: np.ndarray, extend: HarmonicExtension) -> np.ndarray:
-    """``[478, 3]`` displacement (cm) that brings the inner lip lines together; zero where closed."""
+    """``[478, 3]`` displacement (cm) that brings the inner lip lines together."""
     moved = {v: np.zeros(3) for v in _lip_anchors(vertices)}
     for k, (upper, lower) in enumerate(zip(INNER_UPPER, INNER_LOWER, strict=True)):
         gap = vertices[upper] - vertices[lower]
@@ -95,9 +95,9 @@ def close_eye(vertices: np.ndarray, eye: Eye, extend: HarmonicExtension) -> np.n
 
 
 def jaw_weights(vertices: np.ndarray, extend: HarmonicExtension) -> np.ndarray:
-    """``[478]`` how much each vertex follows the jaw: 1 at chin and lower lip, 0 from the nose up."""
+    """``[478]`` share of the jaw's turn: 1 at chin and lower lip, 0 from the nose up."""
     half_width = abs(vertices[61, 0])
-    weights = {v: 0.0 for v in NOSE + (234, 454, 93, 323)}
+    weights = dict.fromkeys((*NOSE, 234, 454, 93, 323), 0.0)
     weights |= {int(v): 0.0 for v in np.flatnonzero(vertices[:468, 1] > -0.5)}
     # The oval turns with the jaw from the chin up to the ears; measured on open-mouthed clips.
     for right, left, weight in (
@@ -105,12 +105,12 @@ def jaw_weights(vertices: np.ndarray, extend: HarmonicExtension) -> np.ndarray:
         (149, 378, 1.0),
     ):  # fmt: skip
         weights |= {right: weight, left: weight}
-    weights |= {v: 1.0 for v in CHIN}
+    weights |= dict.fromkeys(CHIN, 1.0)
     for v in LIP_LOWER:
         weights[v] = 1 - 0.58 * min(1.0, abs(vertices[v, 0]) / half_width) ** 3
     for v in LIP_UPPER:
         weights[v] = 0.38 * min(1.0, abs(vertices[v, 0]) / half_width) ** 4
-    weights |= {v: 0.42 for v in LIP_CORNERS}
+    weights |= dict.fromkeys(LIP_CORNERS, 0.42)
     return extend(weights)
 
 

@@ -49,7 +49,8 @@ def fit_similarity(source: np.ndarray, target: np.ndarray) -> tuple[float, np.nd
     patterns", 1991, equations 40–42.
 
     Args:
-        source, target: ``[n, 3]``.
+        source: ``[n, 3]``.
+        target: ``[n, 3]``.
     """
     centre_s, centre_t = source.mean(0), target.mean(0)
     a, b = source - centre_s, target - centre_t

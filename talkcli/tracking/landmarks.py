@@ -31,7 +31,7 @@ class Face:
     """One face found in a picture.
 
     Attributes:
-        points: ``[478, 3]`` float64 landmarks: x and y in pixels of the whole picture, z in the same
+        points: ``[478, 3]`` landmarks: x and y in pixels of the whole picture, z in the same
             unit, growing away from the camera, zero near the head's centre plane.
     """
 

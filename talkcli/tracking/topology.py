@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Names for groups of the 478 face landmarks: 468 of the face surface and 2 × 5 of the irises.
 
 "Left" and "right" are the subject's. Rings run along the lid or lip from the outer right to the

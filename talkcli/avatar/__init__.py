@@ -1,0 +1,1 @@
+"""Avatars: what moves and becomes Gaussians for one frame."""

@@ -1,0 +1,273 @@
+"""The portrait avatar at run time: splats of one head, its expressions, its place in the picture.
+
+World space is the head frame of the source pose, in centimetres. The camera never moves: views
+turn the head, so that torso and background stay as photographed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from talkcli.avatar import rig
+from talkcli.portrait.mouth import jaw_shift
+from talkcli.portrait.splats import Layer, SplatArrays
+from talkcli.tracking.headfit import euler_to_rotation, rotation_to_euler
+from talkcli.tracking.topology import INNER_LOWER, INNER_UPPER, LIP_LOWER_ROWS, LIP_UPPER_ROWS
+from talkcli.types import MotionFrame
+
+if TYPE_CHECKING:
+    from talkcli.types import Cameras, Gaussians
+
+#: Centre of the head's rotation: top of the neck, behind the jaw. Head frame, centimetres.
+NECK_PIVOT = np.array([0.0, -5.0, -5.5])
+#: The source's own mouth interior fades once the inner lips have moved this far (cm, rms).
+_PICTURE_MOUTH_CM = 0.12
+_CULLED = (Layer.SKIN, Layer.COMPLETION, Layer.SHELL)
+_INSIDE_MOUTH = (Layer.UPPER_TEETH, Layer.LOWER_TEETH, Layer.TONGUE)
+#: Gaze is limited so that irises never leave their lids.
+MAX_GAZE_DEG = 18.0
+
+
+@dataclass(frozen=True)
+class PictureFrame:
+    """Where the head crop lies in the source picture.
+
+    Attributes:
+        width: source picture, pixels.
+        height: source picture, pixels.
+        crop_x: left edge of the square crop in source pixels; may be negative.
+        crop_y: top edge.
+        crop_side: side of the crop in source pixels.
+        crop_pixels: side of the crop as built and rendered.
+    """
+
+    width: int
+    height: int
+    crop_x: float
+    crop_y: float
+    crop_side: float
+    crop_pixels: int
+
+
+@dataclass
+class PosedSplats:
+    """One frame's splats as arrays; buffers are reused by the next call of ``posed_splats``.
+
+    Attributes:
+        means: ``[N, 3]`` world, centimetres.
+        covars: ``[N, 6]`` upper triangle.
+        opacities: ``[N]``.
+        colors: ``[N, 3]``.
+    """
+
+    means: np.ndarray
+    covars: np.ndarray
+    opacities: np.ndarray
+    colors: np.ndarray
+
+
+@dataclass
+class PortraitAvatar:
+    """A head built from one picture.
+
+    Attributes:
+        splats: rest splats in the head frame; moving ones first (``dynamic`` of them).
+        dynamic: how many splats expressions can move.
+        vertices: ``[478, 3]`` the source's face in the head frame, source expression.
+        neutral_shift: ``[478, 3]`` from the source's expression to the neutral one.
+        basis: ``[52, 478, 3]`` ARKit shapes of this face, centimetres.
+        eye_centres: ``[2, 3]`` eyeball centres, right and left.
+        rotation: ``[3, 3]`` source head rotation, head frame to frontal head frame.
+        viewmat: ``[4, 4]`` world to camera.
+        K: ``[3, 3]`` pixels of the crop.
+        frame: the crop's place in the picture.
+        source: ``[H, W, 4]`` uint8 the picture the avatar was built from.
+        plate: ``[S, S, 3]`` float32 the crop without the head.
+    """
+
+    splats: SplatArrays
+    dynamic: int
+    vertices: np.ndarray
+    neutral_shift: np.ndarray
+    basis: np.ndarray
+    eye_centres: np.ndarray
+    rotation: np.ndarray
+    viewmat: np.ndarray
+    K: np.ndarray
+    frame: PictureFrame
+    source: np.ndarray
+    plate: np.ndarray
+    _buffers: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        n = len(self.splats)
+        layers = self.splats.layers
+        self._culled = np.isin(layers, _CULLED)
+        self._inside_mouth = np.flatnonzero(np.isin(layers, _INSIDE_MOUTH))
+        self._picture_mouth = np.flatnonzero(layers == Layer.PICTURE_MOUTH)
+        self._jaw = np.flatnonzero(self.splats.jaw_weight > 0)
+        iris = np.flatnonzero(layers == Layer.IRIS)
+        right = self.splats.positions[iris, 0] < 0
+        self._irises = (iris[right], iris[~right])
+        self._step = np.round(np.clip(self.splats.head_weight, 0, 1) * (rig.NECK_STEPS - 1)).astype(
+            np.uint8
+        )
+        self._camera_position = (-self.viewmat[:3, :3].T @ self.viewmat[:3, 3]).astype(np.float32)
+        self._pixel_cm = float(np.linalg.norm(self._camera_position) / self.K[0, 0])
+        shapes = {"shift": (self.dynamic, 3), "means": (n, 3), "covars": (n, 6), "opacities": (n,)}
+        self._buffers = {k: np.zeros(v, np.float32) for k, v in shapes.items()}
+        self._positions = self.splats.positions.copy()
+        self._tangents = self.splats.tangent_u.copy(), self.splats.tangent_v.copy()
+        self._colors = self.splats.colors.copy()
+
+    def refresh(self) -> None:
+        """Take over colours of ``splats`` that were changed in place."""
+        self._colors[:] = self.splats.colors
+
+    def cameras(self) -> Cameras:
+        """The source camera, one view of ``frame.crop_pixels`` squared."""
+        import torch
+
+        from talkcli.types import Cameras
+
+        side = self.frame.crop_pixels
+        viewmats = torch.from_numpy(self.viewmat.astype(np.float32))[None]
+        return Cameras(viewmats, torch.from_numpy(self.K.astype(np.float32))[None], side, side)
+
+    @property
+    def source_euler(self) -> tuple[float, float, float]:
+        """Yaw, pitch, roll of the source pose in degrees."""
+        return rotation_to_euler(self.rotation)
+
+    def displacement(self, motion: MotionFrame | None) -> np.ndarray:
+        """``[478, 3]`` float32 shift of the face vertices from the source expression, cm.
+
+        The lips are kept from passing through each other: where they would, both meet.
+        """
+        if motion is None:
+            return np.zeros((478, 3), np.float32)
+        active = np.flatnonzero(np.abs(motion.expression) > 1e-6)
+        moved = self.neutral_shift + np.einsum(
+            "e,evd->vd", motion.expression[active], self.basis[active]
+        )
+        face = self.vertices + moved
+        overlap = np.maximum(0, face[list(INNER_LOWER), 1] - face[list(INNER_UPPER), 1])
+        for row in LIP_UPPER_ROWS:
+            moved[list(row), 1] += 0.35 * overlap
+        for row in LIP_LOWER_ROWS:
+            moved[list(row), 1] -= 0.65 * overlap
+        return moved.astype(np.float32)
+
+    def head_rotation(self, motion: MotionFrame | None, yaw_deg: float | None) -> np.ndarray:
+        """``[3, 3]`` rotation of the head in its own frame, relative to the source pose.
+
+        Args:
+            motion: rotation relative to the source, or None for none.
+            yaw_deg: absolute head yaw that replaces the source's, or None.
+        """
+        yaw, pitch, roll = self.source_euler
+        delta = np.zeros(3) if motion is None else motion.rotation
+        base = yaw if yaw_deg is None else yaw_deg
+        wanted = euler_to_rotation(base + delta[0], pitch + delta[1], roll + delta[2])
+        return np.asarray(self.rotation.T @ wanted)
+
+    def posed_splats(
+        self, motion: MotionFrame | None = None, yaw_deg: float | None = None
+    ) -> PosedSplats:
+        """The splats of one frame; None for the source exactly as photographed.
+
+        Args:
+            motion: expression, pose and gaze of the frame.
+            yaw_deg: head yaw of the view, degrees; None keeps the source's.
+        """
+        rest, m, buffers = self.splats, self.dynamic, self._buffers
+        moved = self.displacement(motion)
+        rig.blend_vertices(rest.vertices[:m], rest.weights[:m], moved, buffers["shift"])
+        np.add(rest.positions[:m], buffers["shift"], out=self._positions[:m])
+        tangent_u, tangent_v = self._tangents
+        rig.shift_tangents(
+            rest.tangent_u[:m],
+            rest.tangent_v[:m],
+            buffers["shift"],
+            rest.neighbours[:m],
+            self._pixel_cm,
+            tangent_u[:m],
+            tangent_v[:m],
+        )
+        self._move_jaw(moved)
+        self._turn_eyes(None if motion is None else motion.gaze)
+        rotation = self.head_rotation(motion, yaw_deg)
+        translation = np.zeros(3) if motion is None else motion.translation
+        rig.skin_and_shape(
+            self._positions,
+            tangent_u,
+            tangent_v,
+            rest.normals,
+            rest.seen_cosine,
+            rest.opacities,
+            self._culled,
+            self._step,
+            rest.weight_slope,
+            rest.spread,
+            rig.neck_rotations(rotation),
+            rig.rotation_vector(rotation),
+            NECK_PIVOT.astype(np.float32),
+            np.asarray(translation, np.float32),
+            self._camera_position,
+            self._pixel_cm,
+            buffers["means"],
+            buffers["covars"],
+            buffers["opacities"],
+        )
+        self._fade_picture_mouth(moved)
+        return PosedSplats(
+            buffers["means"], buffers["covars"], buffers["opacities"], self._mouth_colors(moved)
+        )
+
+    def posed(self, motion: MotionFrame | None = None, yaw_deg: float | None = None) -> Gaussians:
+        """As ``posed_splats``, as tensors that share its buffers."""
+        import torch
+
+        from talkcli.types import Gaussians
+
+        splats = self.posed_splats(motion, yaw_deg)
+        return Gaussians(
+            means=torch.from_numpy(splats.means),
+            opacities=torch.from_numpy(splats.opacities),
+            colors=torch.from_numpy(splats.colors),
+            covars=torch.from_numpy(splats.covars),
+        )
+
+    def _move_jaw(self, moved: np.ndarray) -> None:
+        """Lower teeth and tongue follow the jaw."""
+        weight = self.splats.jaw_weight[self._jaw, None]
+        self._positions[self._jaw] = self.splats.positions[self._jaw] + weight * jaw_shift(moved)
+
+    def _turn_eyes(self, gaze: np.ndarray | None) -> None:
+        """Irises turn about the eyeballs' centres by gaze yaw and pitch."""
+        yaw, pitch = (0.0, 0.0) if gaze is None else np.clip(gaze, -MAX_GAZE_DEG, MAX_GAZE_DEG)
+        turn = euler_to_rotation(float(yaw), float(pitch), 0.0).astype(np.float32)
+        for centre, iris in zip(self.eye_centres, self._irises, strict=True):
+            offset = self.splats.positions[iris] - centre
+            self._positions[iris] = offset @ turn.T + centre
+            for rest, moved in zip(
+                (self.splats.tangent_u, self.splats.tangent_v), self._tangents, strict=True
+            ):
+                moved[iris] = rest[iris] @ turn.T
+
+    def _fade_picture_mouth(self, moved: np.ndarray) -> None:
+        inner = moved[[*INNER_UPPER, *INNER_LOWER]]
+        apart = (inner**2).sum(1).mean() / _PICTURE_MOUTH_CM**2
+        self._buffers["opacities"][self._picture_mouth] *= np.exp(-apart)
+
+    def _mouth_colors(self, moved: np.ndarray) -> np.ndarray:
+        """Teeth and tongue are darker the less light the lips let in."""
+        face = self.vertices + moved
+        gap = max(0.0, float(face[13, 1] - face[14, 1]))
+        light = min(1.0, 0.66 + gap / 4.0)
+        inside = self._inside_mouth
+        self._colors[inside] = self.splats.colors[inside] * np.float32(light)
+        return self._colors

@@ -1,0 +1,260 @@
+"""The seen surface: one splat per source pixel, bound to the face mesh around it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from talkcli.portrait.geometry import HeadGeometry
+from talkcli.portrait.images import blur, nearest, smoothstep
+from talkcli.portrait.splats import PIXEL_SPREAD, Layer, SplatGroup
+from talkcli.tracking.facemodel import FaceModel
+from talkcli.tracking.topology import INNER_CORNERS, LIP_LOWER, LIP_UPPER
+
+#: Above this inner-lip gap (face heights) the source shows its mouth's inside.
+OPEN_MOUTH_FH = 0.035
+#: Eyeballs lie this deep behind the lids, so that lids pass in front of them.
+EYE_DEPTH_FH = 0.03
+#: What the open mouth of the source shows lies this deep behind the lips, centimetres.
+PICTURE_MOUTH_DEPTH_CM = 0.5
+#: Expression fades with the squared distance from the mesh, in face heights.
+FALLOFF_FH = 0.16
+#: Depth steps beyond this many pixels per pixel are edges of something nearer, not slopes.
+_EDGE_STEP, _MAX_STEP = 20.0, 25.0
+
+
+@dataclass(frozen=True)
+class FrontPixels:
+    """The source pixels that become splats.
+
+    Attributes:
+        layer: ``[S, S]`` int, ``Layer`` of every pixel, -1 where there is none.
+        positions: ``[S, S, 3]`` pixel space.
+        tangent_u: ``[S, S, 3]``.
+        tangent_v: ``[S, S, 3]``.
+        triangle: ``[S, S]`` face triangle that moves the pixel.
+        barycentric: ``[S, S, 3]``.
+        binding: ``[S, S]`` strength of that motion.
+        lip_side: ``[S, S]`` +1 above, -1 below the cut between the lips, 0 elsewhere.
+        normals: ``[S, S, 3]`` smoothed, unit length, towards the camera's side.
+        cosine: ``[S, S]`` between normal and the direction to the camera.
+    """
+
+    layer: np.ndarray
+    positions: np.ndarray
+    tangent_u: np.ndarray
+    tangent_v: np.ndarray
+    triangle: np.ndarray
+    barycentric: np.ndarray
+    binding: np.ndarray
+    lip_side: np.ndarray
+    normals: np.ndarray
+    cosine: np.ndarray
+
+
+def front_pixels(
+    rgb: np.ndarray, alpha: np.ndarray, geometry: HeadGeometry, model: FaceModel
+) -> FrontPixels:
+    """Classify the source pixels, place them and bind them to the face.
+
+    Args:
+        rgb: ``[S, S, 3]`` float32 crop, 0–1.
+        alpha: ``[S, S]`` float32 matte.
+        geometry: the measured head.
+        model: face template.
+    """
+    layer = np.where((alpha > 0.04) & (geometry.head_weight > 0.004), Layer.SKIN, -1)
+    triangle, barycentric = geometry.triangle.copy(), geometry.barycentric.copy()
+    mouth, eyes = geometry.mouth_mask(), geometry.eye_mask()
+    side = _cut_side(triangle, barycentric, geometry, model)
+    if mouth_gap_fh(geometry) < OPEN_MOUTH_FH:
+        _bind_to_nearest_lip(triangle, barycentric, side, mouth, geometry.on_face)
+        side = _cut_side(triangle, barycentric, geometry, model)
+    else:
+        teeth = _picture_teeth(rgb, mouth, geometry, eyes)
+        layer[mouth] = Layer.PICTURE_MOUTH
+        layer[teeth] = Layer.PICTURE_TEETH
+    layer[eyes] = Layer.EYE
+    depth = geometry.depth.copy()
+    depth[eyes] += EYE_DEPTH_FH * geometry.face_height
+    depth[layer >= Layer.PICTURE_TEETH] += PICTURE_MOUTH_DEPTH_CM * geometry.pose.scale
+    x, y = np.broadcast_arrays(geometry.pixel_x, geometry.pixel_y)
+    positions = geometry.camera.unproject(x, y, depth).astype(np.float32)
+    falloff = np.exp(-((geometry.face_distance / (FALLOFF_FH * geometry.face_height)) ** 2))
+    binding = falloff * smoothstep(1.4 * geometry.head_weight) * (layer == Layer.SKIN)
+    normals, cosine = smooth_normals(positions, geometry)
+    # Blurred, so that the border at which splats give way runs smoothly.
+    cosine = blur(np.clip(cosine, 0.02, 1) * contour_trust(geometry), 0.012 * geometry.face_height)
+    return FrontPixels(
+        layer=layer,
+        positions=positions,
+        tangent_u=surface_tangents(positions, axis=1),
+        tangent_v=surface_tangents(positions, axis=0),
+        triangle=triangle,
+        barycentric=barycentric,
+        binding=binding.astype(np.float32),
+        lip_side=side,
+        normals=normals,
+        cosine=cosine,
+    )
+
+
+def smooth_normals(positions: np.ndarray, geometry: HeadGeometry) -> tuple[np.ndarray, np.ndarray]:
+    """``[S, S, 3]`` unit normals of the smoothed surface and ``[S, S]`` their viewing cosine."""
+    smooth = blur(positions, 2.5)
+    normal = np.cross(np.gradient(smooth, axis=0), np.gradient(smooth, axis=1))
+    normal /= np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-9)
+    toward = np.array([0.0, 0.0, -geometry.camera.distance]) - positions
+    toward /= np.linalg.norm(toward, axis=-1, keepdims=True)
+    return normal.astype(np.float32), (normal * toward).sum(-1).astype(np.float32)
+
+
+def contour_trust(geometry: HeadGeometry) -> np.ndarray:
+    """``[S, S]`` 0.1–1: pixels at an occluding contour mix two surfaces and are not to be trusted.
+
+    Contours are the matte's edge and steps in depth (the nose before the far cheek), not the jaw:
+    chin and neck belong to one skin.
+    """
+    step = np.maximum(
+        np.abs(np.gradient(geometry.depth, axis=0)), np.abs(np.gradient(geometry.depth, axis=1))
+    )
+    from_step, _ = nearest((step > 0.4 * geometry.pose.scale) & (geometry.below_jaw < -0.06))
+    distance = np.minimum(geometry.silhouette_distance - 1.5, from_step)
+    return np.asarray(0.1 + 0.9 * smoothstep(distance / (0.035 * geometry.face_height)), np.float32)
+
+
+def front_group(
+    pixels: FrontPixels,
+    wanted: Layer,
+    colors: np.ndarray,
+    opacity: np.ndarray,
+    geometry: HeadGeometry,
+    model: FaceModel,
+) -> SplatGroup:
+    """The splats of one front layer.
+
+    Args:
+        pixels: classified pixels.
+        wanted: the layer.
+        colors: ``[S, S, 3]`` foreground colours.
+        opacity: ``[S, S]``.
+        geometry: the measured head.
+        model: face template.
+    """
+    rows, columns = np.nonzero(pixels.layer == wanted)
+    index = np.full(pixels.layer.shape, -1, np.int32)
+    index[rows, columns] = np.arange(len(rows))
+    binding = pixels.binding[rows, columns, None]
+    # Only where head completion lies underneath may a badly seen splat give way to it.
+    backed = (wanted == Layer.SKIN) & (geometry.head_weight > 0.25)
+    cosine = np.where(backed, np.maximum(pixels.cosine, 0.02), 0)
+    return SplatGroup(
+        layer=wanted,
+        positions=pixels.positions[rows, columns],
+        tangent_u=pixels.tangent_u[rows, columns],
+        tangent_v=pixels.tangent_v[rows, columns],
+        colors=colors[rows, columns],
+        opacities=0.99 * opacity[rows, columns],
+        vertices=model.triangles[pixels.triangle[rows, columns]],
+        weights=pixels.barycentric[rows, columns] * binding,
+        head_weight=geometry.head_weight[rows, columns],
+        weight_slope=weight_slope(geometry.head_weight)[rows, columns],
+        neighbours=_pixel_neighbours(index, rows, columns, pixels.lip_side),
+        pixels=np.stack([rows, columns], 1),
+        normals=pixels.normals[rows, columns],
+        seen_cosine=cosine[rows, columns],
+        spread=PIXEL_SPREAD,
+    )
+
+
+def mouth_gap_fh(geometry: HeadGeometry) -> float:
+    """Distance between the inner lips' middles in face heights."""
+    gap = np.linalg.norm(geometry.vertices[13] - geometry.vertices[14])
+    return float(gap / geometry.face_height)
+
+
+def lip_side(vertices: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """+1 on the upper lip, -1 on the lower, 0 elsewhere, for bindings ``[..., 3]``."""
+    sign = np.zeros(478)
+    sign[list(LIP_UPPER)], sign[list(LIP_LOWER)] = 1, -1
+    value = (sign[vertices] * weights).sum(-1)
+    return np.asarray(np.where(np.abs(value) > 0.02, np.sign(value), 0), np.int8)
+
+
+def _cut_side(
+    triangle: np.ndarray, barycentric: np.ndarray, geometry: HeadGeometry, model: FaceModel
+) -> np.ndarray:
+    """Which lip a pixel belongs to; only between the inner corners, where the mouth is cut."""
+    side = lip_side(model.triangles[triangle], barycentric)
+    first, last = geometry.landmarks[list(INNER_CORNERS)]
+    axis = (last - first) / np.linalg.norm(last - first)
+    along = (geometry.pixel_x - first[0]) * axis[0] + (geometry.pixel_y - first[1]) * axis[1]
+    near = (along > 0) & (along < np.linalg.norm(last - first)) & geometry.on_face
+    return np.where(near, side, 0)
+
+
+def _bind_to_nearest_lip(
+    triangle: np.ndarray,
+    barycentric: np.ndarray,
+    side: np.ndarray,
+    mouth: np.ndarray,
+    on_face: np.ndarray,
+) -> None:
+    """A closed mouth has no inside: its few pixels move with whichever lip is nearer."""
+    to_upper, upper = nearest(on_face & ~mouth & (side > 0))
+    to_lower, lower = nearest(on_face & ~mouth & (side < 0))
+    take_upper = to_upper <= to_lower
+    rows = np.where(take_upper, upper[0], lower[0])[mouth]
+    columns = np.where(take_upper, upper[1], lower[1])[mouth]
+    triangle[mouth] = triangle[rows, columns]
+    barycentric[mouth] = barycentric[rows, columns]
+
+
+def _picture_teeth(
+    rgb: np.ndarray, mouth: np.ndarray, geometry: HeadGeometry, eyes: np.ndarray
+) -> np.ndarray:
+    """Bright, unsaturated pixels of the open mouth."""
+    skin = np.median(rgb[geometry.on_face & ~mouth & ~eyes], 0).mean()
+    low, high = rgb.min(-1), rgb.max(-1)
+    bright = mouth & (low > 0.5 * high) & (rgb.mean(-1) > 0.55 * skin)
+    return np.asarray(ndimage.binary_closing(bright, iterations=2) & mouth)
+
+
+def surface_tangents(positions: np.ndarray, axis: int) -> np.ndarray:
+    """``[S, S, 3]`` grid steps of pixel-space points along an axis (1 right, 0 down).
+
+    Across a depth edge the step on the pixel's own side is taken.
+    """
+    forward = np.diff(positions, axis=axis, append=np.take(positions, [-1], axis))
+    backward = np.diff(positions, axis=axis, prepend=np.take(positions, [0], axis))
+    first = np.moveaxis(backward, axis, 0)
+    first[0] = np.moveaxis(forward, axis, 0)[0]
+    last = np.moveaxis(forward, axis, 0)
+    last[-1] = np.moveaxis(backward, axis, 0)[-1]
+    step_f, step_b = np.abs(forward[..., 2:]), np.abs(backward[..., 2:])
+    tangent = np.where(step_f < step_b, forward, backward)
+    smooth = (step_f < _EDGE_STEP) & (step_b < _EDGE_STEP)
+    tangent = np.where(smooth, 0.5 * (forward + backward), tangent)
+    tangent[..., 2] = np.clip(tangent[..., 2], -_MAX_STEP, _MAX_STEP)
+    return np.asarray(tangent, np.float32)
+
+
+def weight_slope(weight: np.ndarray) -> np.ndarray:
+    """``[H, W, 2]`` change of a weight per grid step to the right and down."""
+    return np.stack([np.gradient(weight, axis=1), np.gradient(weight, axis=0)], -1)
+
+
+def _pixel_neighbours(
+    index: np.ndarray, rows: np.ndarray, columns: np.ndarray, side: np.ndarray
+) -> np.ndarray:
+    """Left, right, up, down splat of the same layer; the lip cut is not crossed."""
+    own = np.arange(len(rows), dtype=np.int32)
+    found = []
+    for d_row, d_column in ((0, -1), (0, 1), (-1, 0), (1, 0)):
+        r = np.clip(rows + d_row, 0, index.shape[0] - 1)
+        c = np.clip(columns + d_column, 0, index.shape[1] - 1)
+        cut = side[rows, columns] * side[r, c] < 0
+        found.append(np.where((index[r, c] >= 0) & ~cut, index[r, c], own))
+    return np.stack(found, 1)

@@ -1,0 +1,77 @@
+"""Small image operations that several building steps share."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from scipy import ndimage
+
+
+def smoothstep(x: np.ndarray | float) -> np.ndarray:
+    """0 below 0, 1 above 1, cubic between."""
+    t = np.clip(x, 0.0, 1.0)
+    return np.asarray(t * t * (3 - 2 * t))
+
+
+def blur(image: np.ndarray, sigma: float) -> np.ndarray:
+    """Gaussian blur of a float32 image, borders replicated."""
+    source = np.ascontiguousarray(image, np.float32)
+    return np.asarray(cv2.GaussianBlur(source, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE))
+
+
+def nearest(mask: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+    """Distance in pixels to the nearest True pixel, and that pixel's row and column everywhere."""
+    if not mask.any():
+        rows, columns = np.indices(mask.shape)
+        return np.full(mask.shape, np.inf), (rows, columns)
+    distance, index = ndimage.distance_transform_edt(~mask, return_indices=True)
+    return distance, (index[0], index[1])
+
+
+def inside_distance(mask: np.ndarray) -> np.ndarray:
+    """Pixels to the edge of ``mask`` from within; the picture's own border is no edge."""
+    pad = max(mask.shape) // 2
+    padded = np.pad(mask, pad, mode="edge")
+    distance = ndimage.distance_transform_edt(padded)[pad:-pad, pad:-pad]
+    return np.asarray(distance, np.float32)
+
+
+def fill_smooth(values: np.ndarray, weights: np.ndarray, *, wrap: bool = False) -> np.ndarray:
+    """Values everywhere from values where they are known: a push–pull pyramid.
+
+    The result follows known values and interpolates smoothly between them; it approximates the
+    harmonic interpolant that gradient-domain blending adds to the pasted texture (Farbman et al.,
+    "Coordinates for instant image cloning", 2009).
+
+    Args:
+        values: ``[H, W]`` or ``[H, W, C]`` float.
+        weights: ``[H, W]`` confidence, 0 where unknown.
+        wrap: the columns close to a ring.
+    """
+    columns = values.shape[1]
+    if wrap:
+        values = np.concatenate([values, values, values], 1)
+        weights = np.concatenate([weights, weights, weights], 1)
+    flat = values if values.ndim == 3 else values[..., None]
+    filled = _push_pull(flat.astype(np.float32), weights.astype(np.float32))
+    if wrap:
+        filled = filled[:, columns : 2 * columns]
+    return filled if values.ndim == 3 else filled[..., 0]
+
+
+def _push_pull(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    levels = [(values * weights[..., None], weights)]
+    while min(levels[-1][1].shape) > 2:
+        value, weight = levels[-1]
+        levels.append(
+            (cv2.pyrDown(value).reshape(*cv2.pyrDown(weight).shape, -1), cv2.pyrDown(weight))
+        )
+    value, weight = levels[-1]
+    total = max(float(weight.sum()), 1e-9)
+    result = np.broadcast_to(value.sum((0, 1)) / total, value.shape).astype(np.float32)
+    for value, weight in reversed(levels):
+        size = (weight.shape[1], weight.shape[0])
+        coarse = cv2.resize(result, size, interpolation=cv2.INTER_LINEAR).reshape(value.shape)
+        known = np.clip(weight * 2, 0, 1)[..., None]
+        result = known * (value / np.maximum(weight, 1e-6)[..., None]) + (1 - known) * coarse
+    return result

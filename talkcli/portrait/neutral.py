@@ -1,0 +1,48 @@
+"""The neutral face behind the source's expression, and the ARKit shapes of this very face."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from talkcli.portrait.front import OPEN_MOUTH_FH
+from talkcli.tracking.expressions import close_lips, expression_basis
+from talkcli.tracking.facemodel import FaceModel
+from talkcli.tracking.harmonic import HarmonicExtension
+from talkcli.tracking.topology import OUTER_CORNERS
+from talkcli.types import ARKIT_NAMES
+
+#: Share of a toothy smile that is taken back; the rest is taken for the face's own shape.
+_SMILE_RELAXED = 0.8
+#: Lips nearer than this are closed (face heights).
+_CLOSED_FH = 0.012
+
+
+def neutralise(face: np.ndarray, model: FaceModel) -> tuple[np.ndarray, np.ndarray]:
+    """From a face with an expression to the neutral one, mouth closed.
+
+    Args:
+        face: ``[478, 3]`` source face, head frame, centimetres.
+        model: face template.
+
+    Returns:
+        ``[478, 3]`` shift to the neutral face and ``[52, 478, 3]`` the ARKit shapes of that face.
+    """
+    extend = HarmonicExtension(face, model.triangles, model.triangle_labels)
+    gap = np.linalg.norm(face[13] - face[14]) / np.linalg.norm(face[10] - face[152])
+    shift = close_lips(face, extend) if gap > _CLOSED_FH else np.zeros((478, 3))
+    basis = expression_basis(face + shift, extend)
+    if gap > OPEN_MOUTH_FH:
+        smile = (
+            basis[ARKIT_NAMES.index("mouthSmileLeft")] + basis[ARKIT_NAMES.index("mouthSmileRight")]
+        )
+        shift = shift - _SMILE_RELAXED * _smile_weight(face + shift, model) * smile
+    return shift, basis
+
+
+def _smile_weight(face: np.ndarray, model: FaceModel) -> float:
+    """How far the closed mouth's corners stand above the template's, in units of mouthSmile."""
+
+    def corner_lift(vertices: np.ndarray) -> float:
+        return float(vertices[list(OUTER_CORNERS), 1].mean() - vertices[[13, 14], 1].mean())
+
+    return float(np.clip((corner_lift(face) - corner_lift(model.vertices)) / 0.75, 0, 1.4))

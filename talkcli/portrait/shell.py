@@ -1,0 +1,189 @@
+"""Closes the head: hair, ears and back of the head as a surface around the head's centre.
+
+The surface is star-shaped, ``radius(elevation, azimuth)``, so that "the other side" is a flip of
+the columns and a missing side is completed by the same soft, gradient-domain blend as the face.
+Whatever is added must be invisible from the source camera, or the portrait itself would change:
+points that the source could see are drawn towards the centre until it cannot.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from talkcli.portrait.front import FrontPixels, weight_slope
+from talkcli.portrait.geometry import HeadGeometry
+from talkcli.portrait.images import blur, fill_smooth, nearest, smoothstep
+from talkcli.portrait.splats import Layer, SplatGroup, grid_neighbours, grid_tangents
+from talkcli.portrait.symmetry import blend_with_mirror
+
+#: Centre of the star shape in the head frame, centimetres.
+CENTRE = np.array([0.0, 1.0, -3.5])
+#: Semi-axes of a bald head about CENTRE (half width, height, depth), centimetres.
+_SKULL = np.array([7.6, 10.8, 9.0])
+_LOWEST_DEG, _HIGHEST_DEG = -80.0, 89.0
+#: Grid step in crop pixels at a radius of 10 cm.
+_STEP_PX = 1.4
+
+
+@dataclass(frozen=True)
+class Sphere:
+    """Directions of the grid: rows from the top down, columns around, mirror = flipped columns."""
+
+    rows: int
+    columns: int
+
+    def directions(self) -> np.ndarray:
+        """``[rows, columns, 3]`` unit vectors in the head frame."""
+        elevation = np.radians(np.linspace(_HIGHEST_DEG, _LOWEST_DEG, self.rows))[:, None]
+        azimuth = ((np.arange(self.columns) + 0.5) / self.columns * 2 - 1) * np.pi
+        flat = np.cos(elevation)
+        return np.stack(
+            np.broadcast_arrays(flat * np.sin(azimuth), np.sin(elevation), flat * np.cos(azimuth)),
+            -1,
+        )
+
+    def cell(self, offset: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Fractional row and column of offsets ``[n, 3]`` from the centre."""
+        radius = np.maximum(np.linalg.norm(offset, axis=-1), 1e-9)
+        elevation = np.degrees(np.arcsin(offset[..., 1] / radius))
+        azimuth = np.arctan2(offset[..., 0], offset[..., 2])
+        row = (_HIGHEST_DEG - elevation) / (_HIGHEST_DEG - _LOWEST_DEG) * (self.rows - 1)
+        return row, (azimuth / np.pi + 1) / 2 * self.columns - 0.5
+
+
+def shell_group(
+    pixels: FrontPixels,
+    colors: np.ndarray,
+    alpha: np.ndarray,
+    geometry: HeadGeometry,
+) -> SplatGroup:
+    """Splats of the closed head where the source does not show it well.
+
+    Args:
+        pixels: the source's own splats.
+        colors: ``[S, S, 3]`` foreground colours.
+        alpha: ``[S, S]`` matte.
+        geometry: the measured head.
+    """
+    columns = 2 * int(np.pi * 10 * geometry.pose.scale / _STEP_PX)
+    sphere = Sphere(int(columns * (_HIGHEST_DEG - _LOWEST_DEG) / 360), columns)
+    directions = sphere.directions()
+    skull = 1 / np.linalg.norm(directions / _SKULL, axis=-1)
+    ratio, seen, color, hairy = _measured(sphere, skull, pixels, colors, alpha, geometry)
+    shape = blend_with_mirror(ratio[..., None], seen, wrap=True)[..., 0]
+    texture = _completed_colors(color, seen, hairy)
+    radius = _hidden_radius(shape * skull, directions, seen, alpha, geometry)
+    points = geometry.pose.to_image(CENTRE + radius[..., None] * directions)
+    below = _below_jaw_at(points, geometry)
+    weight = 1 - smoothstep(below / 0.55)
+    # Wrapping columns: differences across the seam of the azimuth are taken on a padded grid.
+    padded = np.concatenate([points[:, -1:], points, points[:, :1]], 1)
+    tangent_u, tangent_v = (t[:, 1:-1] for t in grid_tangents(padded))
+    # Seen from outside, azimuth grows to the right in front and v runs down, as pixels do.
+    kept = np.flatnonzero(((seen < 0.85) & (below < 0.5)).ravel())
+    place = np.full(sphere.rows * sphere.columns, -1, np.int32)
+    place[kept] = np.arange(len(kept))
+    neighbours = place[grid_neighbours(sphere.rows, sphere.columns)[kept]]
+    own = np.arange(len(kept), dtype=np.int32)[:, None]
+    return SplatGroup(
+        layer=Layer.SHELL,
+        positions=points.reshape(-1, 3)[kept],
+        tangent_u=tangent_u.reshape(-1, 3)[kept],
+        tangent_v=tangent_v.reshape(-1, 3)[kept],
+        colors=texture.reshape(-1, 3)[kept],
+        opacities=np.full(len(kept), 0.97),
+        head_weight=weight.ravel()[kept],
+        weight_slope=weight_slope(weight).reshape(-1, 2)[kept],
+        neighbours=np.where(neighbours < 0, own, neighbours),
+    )
+
+
+def _measured(
+    sphere: Sphere,
+    skull: np.ndarray,
+    pixels: FrontPixels,
+    colors: np.ndarray,
+    alpha: np.ndarray,
+    geometry: HeadGeometry,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Radius ratio to the skull, visibility, colour and hair share on the grid, from the source."""
+    usable = (alpha > 0.9) & (pixels.layer >= Layer.SKIN) & (geometry.head_weight > 0.1)
+    # Shoulders beside the neck are no part of the head's shape.
+    usable &= (geometry.below_jaw < 0.3) | (geometry.neck_across < 1.15)
+    trust = smoothstep((pixels.cosine - 0.12) / 0.35)
+    offset = geometry.pose.to_head(pixels.positions[usable]) - CENTRE
+    row, column = sphere.cell(offset)
+    radius = np.linalg.norm(offset, axis=-1)
+    r0 = np.clip(np.round(row).astype(int), 0, sphere.rows - 1)
+    c0 = np.round(column).astype(int) % sphere.columns
+    hair = _hair_share(colors, geometry)[usable]
+    ratio = radius / skull[r0, c0]
+    data = np.column_stack([ratio, colors[usable], hair, trust[usable]])
+    weight = np.maximum(trust[usable], 1e-3)
+    total = np.zeros((sphere.rows, sphere.columns))
+    summed = np.zeros((sphere.rows, sphere.columns, data.shape[1]))
+    np.add.at(total, (r0, c0), weight)
+    np.add.at(summed, (r0, c0), data * weight[:, None])
+    known = total > 0
+    mean = summed / np.maximum(total, 1e-9)[..., None]
+    # Between stretched pixels of the rim cells stay empty: the neighbours fill them.
+    filled = fill_smooth(mean, known.astype(np.float32), wrap=True)
+    mean = np.where(known[..., None], mean, filled)
+    near = blur(known.astype(np.float32), 2.0) > 0.12
+    seen = blur(np.where(near, mean[..., 5], 0).astype(np.float32), 2.0)
+    return mean[..., 0], seen, mean[..., 1:4], mean[..., 4]
+
+
+def _hair_share(colors: np.ndarray, geometry: HeadGeometry) -> np.ndarray:
+    """0–1: outside the face and unlike its skin. A bald head has none, and then skin is right."""
+    skin = colors[geometry.on_face & ~geometry.eye_mask() & ~geometry.mouth_mask()]
+    centre, spread = np.median(skin, 0), skin.std(0) + 0.03
+    distance = np.linalg.norm((colors - centre) / spread, axis=-1) / np.sqrt(3)
+    return smoothstep((distance - 0.8) / 0.8) * ~geometry.on_face
+
+
+def _completed_colors(color: np.ndarray, seen: np.ndarray, hairy: np.ndarray) -> np.ndarray:
+    """Mirror what one side shows; what neither shows continues the hair, not ears or cheeks."""
+    blended = blend_with_mirror(color, seen, wrap=True)
+    both = np.maximum(seen, seen[:, ::-1])
+    hair = np.maximum(hairy * seen, (hairy * seen)[:, ::-1])
+    source = hair if hair.sum() > 0.02 * both.sum() else both
+    _, index = nearest(source > 0.4)
+    copied = fill_smooth(blended, source * (source > 0.3), wrap=True)
+    texture = blended[index] - blur(blended[index], 4.0)
+    unknown = 1 - smoothstep((both - 0.05) / 0.4)[..., None]
+    return np.asarray(blended * (1 - unknown) + (0.94 * copied + 0.6 * texture) * unknown)
+
+
+def _below_jaw_at(points: np.ndarray, geometry: HeadGeometry) -> np.ndarray:
+    """Distance below the jaw line (face heights) where points appear in the source."""
+    place = np.floor(geometry.camera.project(points)).astype(int)
+    place = np.clip(place, 0, len(geometry.depth) - 1)
+    return np.asarray(geometry.below_jaw[place[..., 1], place[..., 0]])
+
+
+def _hidden_radius(
+    radius: np.ndarray,
+    directions: np.ndarray,
+    seen: np.ndarray,
+    alpha: np.ndarray,
+    geometry: HeadGeometry,
+) -> np.ndarray:
+    """The largest radius at which the source camera does not see the point, smoothed inward."""
+    size = len(alpha)
+    margin = 0.25 * geometry.pose.scale
+    shrink = np.ones_like(radius)
+    done = np.zeros(radius.shape, bool)
+    for factor in np.linspace(1.0, 0.55, 16):
+        points = geometry.pose.to_image(CENTRE + (factor * radius)[..., None] * directions)
+        place = np.floor(geometry.camera.project(points)).astype(int)
+        inside = ((place >= 0) & (place < size)).all(-1)
+        row, column = (np.clip(place[..., k], 0, size - 1) for k in (1, 0))
+        behind = points[..., 2] > geometry.depth[row, column] + margin
+        hidden = np.where(inside, (alpha[row, column] > 0.9) & behind, True)
+        shrink = np.where(done, shrink, factor)
+        done |= hidden
+    lowest = -blur(-shrink.astype(np.float32), 1.0)
+    return np.asarray(np.minimum(shrink, lowest) * radius)

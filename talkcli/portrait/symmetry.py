@@ -1,0 +1,180 @@
+"""Completes the face that the source hides, in texture space, from the face's own mirror image.
+
+Texture space is the template seen from all around the vertical axis (u azimuth, v height), so
+that mirroring is a flip of the columns. The mirrored texture is not pasted: a smooth field that
+equals the difference to the source along the seam is added to it, which is gradient-domain
+blending; the light therefore continues from the seen side without a step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from talkcli.portrait.front import contour_trust, lip_side
+from talkcli.portrait.geometry import HeadGeometry
+from talkcli.portrait.images import blur, fill_smooth, smoothstep
+from talkcli.portrait.raster import rasterize_triangles
+from talkcli.portrait.splats import Layer, SplatGroup, grid_neighbours, grid_tangents
+from talkcli.tracking.facemodel import FaceModel
+from talkcli.tracking.topology import SKIN
+
+#: Axis of the unwrapping, behind the face (cm, head frame).
+_AXIS_Z = -4.0
+#: Surface seen at a flatter angle than this cosine counts as unseen; fully seen from _SEEN on.
+_UNSEEN, _SEEN = 0.15, 0.5
+#: The completion lies this far under the skin (cm): the source covers it wherever it is opaque.
+_UNDER_CM = 0.08
+
+
+@dataclass(frozen=True)
+class FaceTexture:
+    """The face in texture space, ``[T, T]`` texels.
+
+    Attributes:
+        colors: ``[T, T, 3]`` completed.
+        positions: ``[T, T, 3]`` pixel space.
+        vertices: ``[T, T, 3]`` face vertices of each texel.
+        weights: ``[T, T, 3]`` their barycentric weights.
+        seen: ``[T, T]`` 0–1, how well the source shows the texel.
+        valid: ``[T, T]`` bool, texel lies on skin.
+    """
+
+    colors: np.ndarray
+    positions: np.ndarray
+    vertices: np.ndarray
+    weights: np.ndarray
+    seen: np.ndarray
+    valid: np.ndarray
+
+
+def complete_face(colors: np.ndarray, geometry: HeadGeometry, model: FaceModel) -> FaceTexture:
+    """Unwrap the source and fill what it hides.
+
+    Args:
+        colors: ``[S, S, 3]`` foreground colours.
+        geometry: the measured head.
+        model: face template.
+    """
+    size = int(np.clip(1.3 * geometry.face_height, 128, 640))
+    triangle, barycentric = _unwrap(model, size)
+    valid = (triangle >= 0) & (model.triangle_labels[triangle] == SKIN)
+    corners = model.triangles[np.maximum(triangle, 0)]
+    positions = np.einsum("hwk,hwkd->hwd", barycentric, geometry.vertices[corners])
+    normals = _vertex_normals(geometry.vertices, model.triangles)
+    normal = np.einsum("hwk,hwkd->hwd", barycentric, normals[corners])
+    seen = _visibility(positions, normal, geometry) * valid
+    place = geometry.camera.project(positions).astype(np.float32) - 0.5
+    source = cv2.remap(
+        np.ascontiguousarray(colors, np.float32),
+        np.ascontiguousarray(place[..., 0]),
+        np.ascontiguousarray(place[..., 1]),
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    completed = blend_with_mirror(source, seen, wrap=False)
+    return FaceTexture(completed, positions, corners, barycentric, seen, valid)
+
+
+def blend_with_mirror(source: np.ndarray, seen: np.ndarray, *, wrap: bool) -> np.ndarray:
+    """Gradient-domain blend of a texture with its left–right mirror image.
+
+    Args:
+        source: ``[H, W, C]`` texture, meaningless where ``seen`` is 0.
+        seen: ``[H, W]`` 0–1.
+        wrap: the columns close to a ring.
+
+    Returns:
+        ``[H, W, C]``: the source where it is seen, else the mirror image shifted to fit at the
+        seam, else a smooth continuation of both.
+    """
+    mirrored, mirror_seen = source[:, ::-1], seen[:, ::-1]
+    # Well-seen texels next to the seam count most; half-seen ones are smeared by the contour.
+    overlap = (seen * mirror_seen) ** 2 * (1.05 - seen)
+    # A little of "no difference" everywhere: far from the overlap the offset dies away.
+    weight = overlap + 0.01
+    difference = (source - mirrored) * (overlap / weight)[..., None]
+    offset = fill_smooth(difference, weight, wrap=wrap)
+    fitted = mirrored + offset
+    usable = mirror_seen * (1 - seen)
+    total = np.maximum(seen + usable, 1e-6)[..., None]
+    known = (seen[..., None] * source + usable[..., None] * fitted) / total
+    certain = np.clip(seen + usable, 0, 1)
+    smooth = fill_smooth(known, certain * (certain > 0.3), wrap=wrap)
+    trust = smoothstep(certain / 0.8)[..., None]
+    return np.asarray(trust * known + (1 - trust) * smooth)
+
+
+def completion_group(texture: FaceTexture, geometry: HeadGeometry, model: FaceModel) -> SplatGroup:
+    """Splats of the face surface where the source shows it badly, just under the skin."""
+    size = len(texture.seen)
+    normals = _vertex_normals(geometry.vertices, model.triangles)
+    inward = np.einsum("hwk,hwkd->hwd", texture.weights, normals[texture.vertices])
+    inward /= np.maximum(np.linalg.norm(inward, axis=-1, keepdims=True), 1e-9)
+    grid = texture.positions - inward * _UNDER_CM * geometry.pose.scale
+    tangent_u, tangent_v = grid_tangents(grid)
+    # Differences across the border of the mesh reach into nothing; such texels only fringe it.
+    inner = blur(texture.valid.astype(np.float32), 1.0) > 0.98
+    kept = np.flatnonzero((inner & (texture.seen < 0.96)).ravel())
+    place = np.full(size * size, -1, np.int32)
+    place[kept] = np.arange(len(kept))
+    side = lip_side(texture.vertices, texture.weights).ravel()
+    around = grid_neighbours(size, size)[kept]
+    cut = side[around] * side[kept, None] < 0
+    neighbours = np.where(cut, -1, place[around])
+    own = np.arange(len(kept), dtype=np.int32)[:, None]
+    return SplatGroup(
+        layer=Layer.COMPLETION,
+        positions=grid.reshape(-1, 3)[kept],
+        tangent_u=tangent_u.reshape(-1, 3)[kept],
+        tangent_v=tangent_v.reshape(-1, 3)[kept],
+        colors=texture.colors.reshape(-1, 3)[kept],
+        opacities=np.full(len(kept), 0.97),
+        vertices=texture.vertices.reshape(-1, 3)[kept],
+        weights=texture.weights.reshape(-1, 3)[kept],
+        neighbours=np.where(neighbours < 0, own, neighbours),
+    )
+
+
+def _unwrap(model: FaceModel, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Triangle and barycentrics of each texel; column k and size-1-k are mirror images."""
+    azimuth = np.arctan2(model.vertices[:, 0], model.vertices[:, 2] - _AXIS_Z)
+    height = model.vertices[:, 1]
+    u = azimuth / (2.05 * np.abs(azimuth[:468]).max()) + 0.5
+    v = (height[:468].max() - height) / np.ptp(height[:468]) * 0.98 + 0.01
+    # Near the axis the nose bulges over itself: the outermost surface wins.
+    radius = np.hypot(model.vertices[:, 0], model.vertices[:, 2] - _AXIS_Z)
+    flat = np.column_stack([u * size, v * size, -radius])
+    triangle, barycentric, _ = rasterize_triangles(flat, model.triangles, size, size)
+    return triangle, barycentric
+
+
+def _vertex_normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+    """``[478, 3]`` unit normals pointing out of the face, area-weighted, in pixel space."""
+    a, b, c = (vertices[triangles[:, k]] for k in range(3))
+    # Pixel space flips two axes of the head frame, a rotation: orientation is kept.
+    face_normals = np.cross(b - a, c - a)
+    normals = np.zeros_like(vertices)
+    for k in range(3):
+        np.add.at(normals, triangles[:, k], face_normals)
+    return np.asarray(normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9))
+
+
+def _visibility(points: np.ndarray, normal: np.ndarray, geometry: HeadGeometry) -> np.ndarray:
+    """How well the source shows surface points: viewing angle, and nothing in front of them."""
+    eye = np.array([0.0, 0.0, -geometry.camera.distance])
+    toward = eye - points
+    cosine = (normal * toward).sum(-1) / np.maximum(
+        np.linalg.norm(normal, axis=-1) * np.linalg.norm(toward, axis=-1), 1e-9
+    )
+    place = np.floor(geometry.camera.project(points)).astype(int)
+    size = len(geometry.depth)
+    inside = ((place >= 0) & (place < size)).all(-1)
+    row, column = np.clip(place[..., 1], 0, size - 1), np.clip(place[..., 0], 0, size - 1)
+    trust = contour_trust(geometry)[row, column]
+    hidden = points[..., 2] > geometry.depth[row, column] + 0.25 * geometry.pose.scale
+    facing = smoothstep((cosine - _UNSEEN) / (_SEEN - _UNSEEN))
+    # Soft edges: the blend must not step where the nose's shadow on the far cheek ends.
+    return np.asarray(blur((facing * trust * inside * ~hidden).astype(np.float32), 2.0) * ~hidden)
