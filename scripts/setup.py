@@ -18,6 +18,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 STAMP = ".talkcli-setup"
+#: The finished environment takes 2.7 GB, and pip unpacks beside it.
+LEAST_FREE_BYTES = 4 * 1024**3
 
 
 class SetupError(Exception):
@@ -27,25 +29,35 @@ class SetupError(Exception):
 def wanted_state() -> str:
     """Fingerprint of everything that decides what is installed."""
     digest = hashlib.sha256()
-    for part in (
-        (ROOT / "pyproject.toml").read_bytes(),
-        Path(__file__).read_bytes(),
-        str(ROOT).encode(),  # an editable install points at this folder
-    ):
-        digest.update(hashlib.sha256(part).digest())
+    for path in (ROOT / "pyproject.toml", Path(__file__)):
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
+
+
+def read_stamp(venv: Path) -> tuple[str, str, str]:
+    """Checkout, fingerprint and TORCH of the last finished set-up; empty texts without one."""
+    try:
+        lines = (venv / STAMP).read_text(encoding="utf-8").split("\n", 2)
+    except OSError:
+        lines = []
+    checkout, state, torch_wish = (*lines, "", "", "")[:3]
+    return checkout, state, torch_wish
 
 
 def create_environment(venv: Path) -> Path:
     """Creates ``venv`` unless it already holds a Python that starts; returns that Python."""
     python = venv / "bin" / "python"
-    if python.exists():
-        if subprocess.run([python, "-m", "pip", "--version"], capture_output=True).returncode == 0:
-            return python
-        shutil.rmtree(venv)
+    # Its scripts name the folder in which they were made: a copied environment is made anew.
+    moved = read_stamp(venv)[0] not in ("", str(ROOT))
+    probe = [python, "-m", "pip", "--version"]
+    if not moved and python.exists() and subprocess.run(probe, capture_output=True).returncode == 0:
+        return python
+    shutil.rmtree(venv, ignore_errors=True)
     version = ".".join(map(str, sys.version_info[:3]))
-    print(f"setup: creating {venv.name} with Python {version} ({sys.executable})", flush=True)
-    made = subprocess.run([sys.executable, "-m", "venv", venv], capture_output=True, text=True)
+    # Not sys.executable: that may be the Python of the environment which has just been removed.
+    base = getattr(sys, "_base_executable", sys.executable)
+    print(f"setup: creating {venv.name} with Python {version} ({base})", flush=True)
+    made = subprocess.run([base, "-m", "venv", venv], capture_output=True, text=True)
     if made.returncode != 0:
         shutil.rmtree(venv, ignore_errors=True)
         reason = (made.stdout + made.stderr).strip() or "no reason given"
@@ -69,7 +81,7 @@ def pip(python: Path, *arguments: str, log: Path) -> None:
         for line in process.stdout:
             record.write(line)
             word, _, rest = line.strip().partition(" ")
-            if word in ("Collecting", "Building", "Installing"):
+            if word in ("Collecting", "Building", "Installing") and "dependencies" not in rest:
                 seconds = time.monotonic() - started
                 what = rest.split(" (from")[0]
                 what = what if len(what) < 60 else "packages"
@@ -115,19 +127,19 @@ def use_headless_opencv(python: Path, log: Path) -> None:
 def main() -> int:
     """Brings the environment into the wanted state; returns the exit code."""
     venv = (ROOT / (sys.argv[1] if len(sys.argv) > 1 else ".venv")).absolute()
-    stamp = venv / STAMP
     state = wanted_state()
     torch_wish = os.environ.get("TORCH", "")
-    if stamp.is_file():
-        built_from, _, torch_then = stamp.read_text(encoding="utf-8").partition("\n")
-        # Without a wish the PyTorch that is there will do: `make setup TORCH=…`, then `make test`.
-        if built_from == state and torch_wish in ("", torch_then):
-            return 0
-    print("setup: preparing talkcli's environment; once, 1 to 5 minutes, about 2 GB", flush=True)
+    checkout, built_from, torch_then = read_stamp(venv)
+    # Without a wish the PyTorch that is there will do: `make setup TORCH=…`, then `make test`.
+    if (checkout, built_from) == (str(ROOT), state) and torch_wish in ("", torch_then):
+        return 0
+    print("setup: preparing talkcli's environment; once, 1 to 5 minutes, about 3 GB", flush=True)
     started = time.monotonic()
     try:
+        if (free := shutil.disk_usage(ROOT).free) < LEAST_FREE_BYTES and not venv.exists():
+            raise SetupError(f"only {free / 1024**3:.1f} GB are free in {ROOT}, 4 GB are needed")
         python = create_environment(venv)
-        stamp.unlink(missing_ok=True)
+        (venv / STAMP).unlink(missing_ok=True)
         log = venv / "setup.log"
         if torch_wish:
             print(f"setup: installing PyTorch as told: {torch_wish}", flush=True)
@@ -138,7 +150,10 @@ def main() -> int:
     except SetupError as error:
         print(f"setup: {error}", file=sys.stderr)
         return 4
-    stamp.write_text(f"{state}\n{torch_wish}", encoding="utf-8")
+    except KeyboardInterrupt:
+        print("setup: interrupted; the same command goes on", file=sys.stderr)
+        return 5
+    (venv / STAMP).write_text(f"{ROOT}\n{state}\n{torch_wish}", encoding="utf-8")
     print(f"setup: done in {time.monotonic() - started:.0f} s", flush=True)
     return 0
 
