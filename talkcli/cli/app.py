@@ -6,6 +6,7 @@ Imports nothing heavy: ``talkcli --help`` answers before torch could even begin 
 from __future__ import annotations
 
 import errno
+import io
 import os
 import signal
 import sys
@@ -68,6 +69,9 @@ def _root(
 
 def main() -> None:
     """Entry point of the ``talkcli`` script."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A path with letters that the terminal's encoding lacks is no reason to fail.
+        sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(run(sys.argv[1:]))
 
 
@@ -128,7 +132,7 @@ def explain(error: BaseException) -> TalkcliError:
             f"{error.filename or 'a file'}: {error.strerror}",
             "check the rights or choose another place with -o and -p",
         )
-    if isinstance(error, ImportError):
+    if isinstance(error, ImportError) and not (error.name or "").startswith("talkcli"):
         return MissingDependencyError(
             f"a library cannot be loaded ({error})", "run: talkcli doctor"
         )

@@ -84,7 +84,9 @@ class ViewOptions:
 
     views: Annotated[
         _Text,
-        typer.Option(metavar="DEG,…", help="Head yaws: -30,0,30 (default: the source's own)."),
+        typer.Option(
+            metavar="DEG,DEG,...", help="Head yaws: -30,0,30 (default: the source's own)."
+        ),
     ] = None
     layout: Annotated[
         _Text, typer.Option(metavar="strip|files", help="Views side by side or one file each.")
