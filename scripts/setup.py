@@ -49,7 +49,7 @@ def create_environment(venv: Path) -> Path:
     python = venv / "bin" / "python"
     # Its scripts name the folder in which they were made: a copied environment is made anew.
     moved = read_stamp(venv)[0] not in ("", str(ROOT))
-    probe = [python, "-m", "pip", "--version"]
+    probe = [str(python), "-m", "pip", "--version"]
     if not moved and python.exists() and subprocess.run(probe, capture_output=True).returncode == 0:
         return python
     shutil.rmtree(venv, ignore_errors=True)
