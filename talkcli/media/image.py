@@ -103,12 +103,12 @@ def write_image(path: str | Path, pixels: np.ndarray, *, overwrite: bool = True)
 
 def identify(path: Path) -> Image.Image | None:
     """Open a picture lazily (header only), or return None when no decoder knows it."""
-    _register_heif()
+    formats = _load_decoders()
     try:
         with warnings.catch_warnings():
             # Of odd tags, which do not matter, and of the size, which the caller checks.
             warnings.simplefilter("ignore")
-            return Image.open(path, formats=PICTURE_FORMATS)
+            return Image.open(path, formats=formats)
     except Image.DecompressionBombError as error:
         raise InputError(
             f"{path} has too many pixels ({error})",
@@ -119,11 +119,13 @@ def identify(path: Path) -> Image.Image | None:
 
 
 @lru_cache(maxsize=1)
-def _register_heif() -> None:
-    """Teach Pillow HEIC, once."""
+def _load_decoders() -> tuple[str, ...]:
+    """Load Pillow's decoders and HEIC's; returns the wanted ones that this build has."""
     import pillow_heif
 
+    Image.init()
     pillow_heif.register_heif_opener()
+    return tuple(name for name in PICTURE_FORMATS if name in Image.OPEN)
 
 
 def _check_size(image: Image.Image, path: Path) -> None:

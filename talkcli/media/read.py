@@ -14,7 +14,7 @@ import av
 import numpy as np
 from av.container import InputContainer
 from av.video.frame import VideoFrame as AvFrame
-from av.video.reformatter import ColorRange, Interpolation
+from av.video.reformatter import ColorRange
 from av.video.stream import VideoStream
 
 from talkcli.errors import InputError
@@ -29,6 +29,11 @@ _log = logging.getLogger(__name__)
 #: BT.2020 (9) only in its newer versions. 8 (YCgCo) and 0 (RGB) are no business of swscale's.
 _MATRIX = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
 _BT709, _BT601 = 1, 5
+
+#: swscale's flags, numbers again: bicubic, area; and accurate_rnd + full_chroma_int +
+#: full_chroma_inp, without which it takes the nearest chroma sample and rounds loosely.
+_BICUBIC, _AREA = 0x4, 0x20
+_EXACT = 0x40000 | 0x2000 | 0x4000
 
 #: Untagged films of at least this many lines are taken for BT.709, smaller ones for BT.601, as
 #: players do.
@@ -257,10 +262,7 @@ def _upright_rgb(frame: AvFrame, size: tuple[int, int]) -> np.ndarray:
     width, height = size
     is_hd = frame.height >= _HD_LINES
     same_size = (width, height) == (frame.width, frame.height)
-    # The default converter takes the nearest chroma sample and rounds loosely: up to 8 levels
-    # off on a colour chart. These flags bring it within 2.
-    flags = Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
-    flags |= Interpolation.BICUBIC if same_size else Interpolation.AREA
+    flags = _EXACT | (_BICUBIC if same_size else _AREA)
     is_full = frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
     rgb = frame.reformat(
         width=width,

@@ -97,7 +97,7 @@ def test_one_bad_frame_is_skipped_and_counted(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     # MJPEG: every frame on its own, so that exactly one is lost.
-    path = make_film(tmp_path / "film.avi", quadrants(10), "25", "-c:v", "mjpeg")
+    path = make_film(tmp_path / "film.avi", quadrants(10), "25", "-c:v", "mjpeg", "-strict", "-1")
     content = bytearray(path.read_bytes())
     starts = [i for i in range(len(content)) if content[i : i + 3] == b"\xff\xd8\xff"]
     n_bytes = min(600, starts[5] - starts[4] - 16)  # not into the next frame's header
