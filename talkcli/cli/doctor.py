@@ -37,7 +37,10 @@ def _print_table(checks: list[doctor.Check]) -> None:
         table.add_row(_MARKS[check.status], check.name, check.detail)
     console = Console()
     console.print(table)
+    mended: dict[str, list[str]] = {}
     for check in checks:
         if check.fix and check.status != "ok":
-            # Plain echo: a command to be copied must not be wrapped or coloured.
-            typer.echo(f"\n{check.name}: to mend it\n  {check.fix}")
+            mended.setdefault(check.fix, []).append(check.name)
+    for fix, names in mended.items():
+        # Plain echo: a command to be copied must not be wrapped or coloured.
+        typer.echo(f"\nTo mend {' and '.join(names)}:\n  {fix}")
