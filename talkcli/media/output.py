@@ -54,7 +54,7 @@ class PendingOutput:
         self.path = _resolve(path)
         self._overwrite = overwrite
         self._directory = directory
-        self._refuse_taken()
+        _refuse_taken(self.path, overwrite, directory)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             remove_stale(self.path.parent)
@@ -79,7 +79,7 @@ class PendingOutput:
         Raises:
             InputError: the disk is full, or somebody else took the place meanwhile.
         """
-        self._refuse_taken()
+        _refuse_taken(self.path, self._overwrite, self._directory)
         try:
             for file in self.temp.iterdir() if self._directory else (self.temp,):
                 _sync(file)
@@ -100,31 +100,6 @@ class PendingOutput:
         _remove(self.temp)
         self._unlock()
 
-    def _refuse_taken(self) -> None:
-        path = self.path
-        try:
-            path.lstat()
-        except FileNotFoundError:
-            return
-        except OSError as error:  # too long a name, a file where a directory should be
-            raise output_error(error, path) from error
-        if self._directory and path.is_dir():
-            foreign = next((f.name for f in path.iterdir() if not _is_frame(f)), None)
-            if foreign is not None:
-                raise InputError(
-                    f"{path} holds other files ({foreign})", "choose a new or empty folder with -o"
-                )
-            if self._overwrite or not any(path.iterdir()):
-                return
-        elif path.is_dir():
-            raise InputError(f"{path} is a directory", "add a file name to -o")
-        elif not path.is_file() or self._directory:
-            kind = "a file" if path.is_file() else "not a regular file"
-            raise InputError(f"{path} is {kind}", "choose another place with -o")
-        elif self._overwrite:
-            return
-        raise InputError(f"{path} already exists", "use -y to overwrite it")
-
     def _swap_directory(self) -> None:
         """Replace a directory. Renaming onto a non-empty one is not allowed anywhere."""
         old = self.path.parent / _hidden_name()
@@ -142,11 +117,21 @@ def check_output(path: str | Path, *, overwrite: bool, directory: bool = False) 
     """Refuse a place that cannot be written to, before any work is done.
 
     Writes and removes a hidden file: rights, read-only mounts and quotas show only that way.
+    Missing parents are not made yet; the nearest directory that exists is tried.
 
     Raises:
         InputError: as :class:`PendingOutput`.
     """
-    PendingOutput(path, overwrite=overwrite, directory=directory).discard()
+    target = _resolve(path)
+    _refuse_taken(target, overwrite, directory)
+    try:
+        folder = next(parent for parent in target.parents if _exists(parent))
+        temp, lock = _create_locked(folder, directory)
+    except OSError as error:
+        raise output_error(error, target) from error
+    _remove(temp)
+    if lock is not None:
+        os.close(lock)
 
 
 def remove_stale(folder: Path) -> int:
@@ -173,11 +158,45 @@ def remove_stale(folder: Path) -> int:
     return removed
 
 
+def _refuse_taken(path: Path, overwrite: bool, directory: bool) -> None:
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return
+    except OSError as error:  # too long a name, a file where a directory should be
+        raise output_error(error, path) from error
+    if directory and path.is_dir():
+        foreign = next((f.name for f in path.iterdir() if not _is_frame(f)), None)
+        if foreign is not None:
+            raise InputError(
+                f"{path} holds other files ({foreign})", "choose a new or empty folder with -o"
+            )
+        if overwrite or not any(path.iterdir()):
+            return
+    elif path.is_dir():
+        raise InputError(f"{path} is a directory", "add a file name to -o")
+    elif not path.is_file() or directory:
+        kind = "a file" if path.is_file() else "not a regular file"
+        raise InputError(f"{path} is {kind}", "choose another place with -o")
+    elif overwrite:
+        return
+    raise InputError(f"{path} already exists", "use -y to overwrite it")
+
+
 def _resolve(path: str | Path) -> Path:
     try:
         return Path(os.path.realpath(path))
     except (OSError, ValueError) as error:
         raise InputError(f"{path} is no usable name: {error}", "choose another with -o") from error
+
+
+def _exists(path: Path) -> bool:
+    """Like ``Path.exists``, but a directory that may not be looked into is an error."""
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _hidden_name() -> str:

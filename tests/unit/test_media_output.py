@@ -103,6 +103,12 @@ def test_a_directory_without_rights_is_refused(tmp_path: Path) -> None:
         check_output(tmp_path / "out", overwrite=False)
 
 
+def test_checking_leaves_nothing_behind(tmp_path: Path) -> None:
+    check_output(tmp_path / "new" / "deep" / "out.mp4", overwrite=False)
+    check_output(tmp_path / "new" / "frames", overwrite=False, directory=True)
+    assert names(tmp_path) == []
+
+
 def test_only_stale_files_are_removed(tmp_path: Path) -> None:
     stale = tmp_path / f"{output._PREFIX}0123{output._SUFFIX}"
     stale.touch()
