@@ -69,7 +69,8 @@ def probe_format(path: str | Path) -> tuple[int, int]:
         InputError: no sound in it, or not a media file.
     """
     with _open_sound(path) as (_, stream):
-        return stream.sample_rate, stream.channels
+        # A damaged header may say 0; the decoder then finds out by itself.
+        return stream.sample_rate or 48000, stream.channels or 1
 
 
 def stream_pcm(path: str | Path, rate: int = 16000, block_s: float = 1.0) -> Iterator[np.ndarray]:
