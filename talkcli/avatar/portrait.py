@@ -116,6 +116,9 @@ class PortraitAvatar:
             np.uint8
         )
         self._camera_position = (-self.viewmat[:3, :3].T @ self.viewmat[:3, 3]).astype(np.float32)
+        toward = self._camera_position - self.splats.positions
+        toward /= np.linalg.norm(toward, axis=1, keepdims=True)
+        self._rest_cosine = np.einsum("nd,nd->n", self.splats.normals, toward)
         self._pixel_cm = float(np.linalg.norm(self._camera_position) / self.K[0, 0])
         shapes = {"shift": (self.dynamic, 3), "means": (n, 3), "covars": (n, 6), "opacities": (n,)}
         self._buffers = {k: np.zeros(v, np.float32) for k, v in shapes.items()}
@@ -207,6 +210,7 @@ class PortraitAvatar:
             tangent_v,
             rest.normals,
             rest.seen_cosine,
+            self._rest_cosine,
             rest.opacities,
             self._culled,
             self._step,

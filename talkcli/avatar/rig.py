@@ -13,8 +13,9 @@ from numba import njit, prange
 NECK_STEPS = 65
 #: A tangent may grow to this many times its rest length plus this many centimetres.
 _MAX_GROWTH = 4.0
-#: Growth of the viewing cosine over the source's at which a splat starts to give way and is gone.
-GIVES_WAY, GONE = 2.0, 4.0
+#: Growth of the viewing cosine, in units of the source's, at which a splat starts to give way and
+#: is gone: stretched to twice and to four times its width.
+GIVES_WAY, GONE = 1.0, 3.5
 #: A grid of splats with 0.15 of variance per squared step is closed only together with the
 #: renderer's 0.3 px²; where a step is longer than a pixel the variance grows to 0.35.
 _STRETCH_SPREAD, _FULL_SPREAD = 0.2, 0.35
@@ -79,6 +80,7 @@ def skin_and_shape(  # noqa: PLR0913 - a kernel takes its arrays one by one
     tangent_v: np.ndarray,
     normals: np.ndarray,
     seen_cosine: np.ndarray,
+    rest_cosine: np.ndarray,
     opacity: np.ndarray,
     culled: np.ndarray,
     step: np.ndarray,
@@ -97,16 +99,17 @@ def skin_and_shape(  # noqa: PLR0913 - a kernel takes its arrays one by one
     """Rotate splats about the neck, form covariances, hide what must not be seen from here.
 
     A splat that the source saw at a flat angle is stretched when the head turns it to the camera.
-    Its opacity falls as the viewing cosine grows from ``GIVES_WAY`` to ``GONE`` times the one in
-    the source, so that the completed surface underneath takes over; in the source view nothing
-    changes.
+    Its opacity falls as the viewing cosine grows beyond the source's by ``GIVES_WAY`` to ``GONE``
+    times ``seen_cosine``, so that the completed surface underneath takes over; in the source view
+    nothing changes.
 
     Args:
         positions: ``[n, 3]`` after expression.
         tangent_u: ``[n, 3]``.
         tangent_v: ``[n, 3]``.
-        normals: ``[n, 3]`` smoothed normals at rest, outside.
-        seen_cosine: ``[n]``, 0 for splats that never give way.
+        normals: ``[n, 3]`` unit surface normals at rest, pointing outside.
+        seen_cosine: ``[n]`` how well the source saw the splat; 0 for those that never give way.
+        rest_cosine: ``[n]`` viewing cosine at rest.
         opacity: ``[n]`` at rest.
         culled: ``[n]`` bool, hidden when seen from behind.
         step: ``[n]`` uint8, index into ``rotations``.
@@ -166,21 +169,17 @@ def skin_and_shape(  # noqa: PLR0913 - a kernel takes its arrays one by one
         covars[i, 4] = s * ay * az + t * by * bz
         covars[i, 5] = s * az * az + t * bz * bz
         ex, ey, ez = eye[0] - x, eye[1] - y, eye[2] - z
+        mx, my, mz = normals[i, 0], normals[i, 1], normals[i, 2]
+        nx = r[0, 0] * mx + r[0, 1] * my + r[0, 2] * mz
+        ny = r[1, 0] * mx + r[1, 1] * my + r[1, 2] * mz
+        nz = r[2, 0] * mx + r[2, 1] * my + r[2, 2] * mz
+        cosine = (nx * ex + ny * ey + nz * ez) / np.sqrt(ex * ex + ey * ey + ez * ez)
         visible = opacity[i]
-        if culled[i]:
-            # u runs right and v down in the picture: the outside is v × u.
-            nx = by * az - bz * ay
-            ny = bz * ax - bx * az
-            nz = bx * ay - by * ax
-            if nx * ex + ny * ey + nz * ez <= 0:
-                visible = np.float32(0)
+        if culled[i] and cosine < 0:
+            visible = np.float32(0)
         if seen_cosine[i] > 0:
-            mx, my, mz = normals[i, 0], normals[i, 1], normals[i, 2]
-            nx = r[0, 0] * mx + r[0, 1] * my + r[0, 2] * mz
-            ny = r[1, 0] * mx + r[1, 1] * my + r[1, 2] * mz
-            nz = r[2, 0] * mx + r[2, 1] * my + r[2, 2] * mz
-            cosine = (nx * ex + ny * ey + nz * ez) / np.sqrt(ex * ex + ey * ey + ez * ez)
-            t = (cosine / seen_cosine[i] - np.float32(GIVES_WAY)) / np.float32(GONE - GIVES_WAY)
+            t = (cosine - rest_cosine[i]) / seen_cosine[i]
+            t = (t - np.float32(GIVES_WAY)) / np.float32(GONE - GIVES_WAY)
             t = min(max(t, np.float32(0)), np.float32(1))
             visible *= np.float32(1) - t * t * (np.float32(3) - np.float32(2) * t)
         opacities[i] = visible

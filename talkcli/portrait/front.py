@@ -86,7 +86,7 @@ def front_pixels(
     binding = falloff * smoothstep(1.4 * geometry.head_weight) * (layer == Layer.SKIN)
     normals, cosine = smooth_normals(positions, geometry)
     # Blurred, so that the border at which splats give way runs smoothly.
-    cosine = blur(np.clip(cosine, 0.02, 1) * contour_trust(geometry), 0.012 * geometry.face_height)
+    cosine = blur(np.clip(cosine, 0.02, 1) * contour_trust(geometry), 0.018 * geometry.face_height)
     return FrontPixels(
         layer=layer,
         positions=positions,
@@ -102,12 +102,18 @@ def front_pixels(
 
 
 def smooth_normals(positions: np.ndarray, geometry: HeadGeometry) -> tuple[np.ndarray, np.ndarray]:
-    """``[S, S, 3]`` unit normals of the smoothed surface and ``[S, S]`` their viewing cosine."""
+    """``[S, S, 3]`` unit normals of the smoothed surface and ``[S, S]`` their viewing cosine.
+
+    What the source shows faces the camera: normals of folds in the depth are bent until they do.
+    """
     smooth = blur(positions, 2.5)
     normal = np.cross(np.gradient(smooth, axis=0), np.gradient(smooth, axis=1))
     normal /= np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-9)
     toward = np.array([0.0, 0.0, -geometry.camera.distance]) - positions
     toward /= np.linalg.norm(toward, axis=-1, keepdims=True)
+    cosine = (normal * toward).sum(-1, keepdims=True)
+    normal = normal + np.maximum(0, 0.05 - cosine) * toward
+    normal /= np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-9)
     return normal.astype(np.float32), (normal * toward).sum(-1).astype(np.float32)
 
 
@@ -120,9 +126,9 @@ def contour_trust(geometry: HeadGeometry) -> np.ndarray:
     step = np.maximum(
         np.abs(np.gradient(geometry.depth, axis=0)), np.abs(np.gradient(geometry.depth, axis=1))
     )
-    from_step, _ = nearest((step > 0.4 * geometry.pose.scale) & (geometry.below_jaw < -0.06))
+    from_step, _ = nearest((step > 0.8 * geometry.pose.scale) & (geometry.below_jaw < -0.06))
     distance = np.minimum(geometry.silhouette_distance - 1.5, from_step)
-    return np.asarray(0.1 + 0.9 * smoothstep(distance / (0.035 * geometry.face_height)), np.float32)
+    return np.asarray(0.1 + 0.9 * smoothstep(distance / (0.06 * geometry.face_height)), np.float32)
 
 
 def front_group(

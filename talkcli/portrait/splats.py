@@ -52,8 +52,8 @@ class SplatGroup:
         jaw_weight: ``[n]`` share of the jaw's motion for parts inside the mouth.
         neighbours: ``[n, 4]`` int32 left, right, up, down within the group, itself where none.
         pixels: ``[n, 2]`` row and column in the crop, -1 where not from a pixel.
-        normals: ``[n, 3]`` smoothed surface normal, zero where the splat never gives way.
-        seen_cosine: ``[n]`` cosine at which the source saw the splat; 0 where it never gives way.
+        normals: ``[n, 3]`` outward surface normal; from the tangents where left out.
+        seen_cosine: ``[n]`` viewing cosine in the source, less near contours; 0: never gives way.
         spread: covariance per squared tangent.
     """
 
@@ -148,7 +148,7 @@ class SplatBuilder:
                 "jaw_weight": np.full(n, group.jaw_weight),
                 "neighbours": neighbours + offset,
                 "pixels": np.full((n, 2), -1) if group.pixels is None else group.pixels,
-                "normals": np.zeros((n, 3)) if group.normals is None else group.normals,
+                "normals": _outward(group) if group.normals is None else group.normals,
                 "seen_cosine": np.zeros(n) if group.seen_cosine is None else group.seen_cosine,
                 "layers": np.full(n, int(group.layer)),
             }
@@ -176,6 +176,12 @@ def grid_neighbours(rows: int, columns: int) -> np.ndarray:
 def grid_tangents(grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Central differences along columns and rows of ``[rows, columns, 3]`` points."""
     return np.gradient(grid, axis=1), np.gradient(grid, axis=0)
+
+
+def _outward(group: SplatGroup) -> np.ndarray:
+    # u runs right and v down in the picture: v × u points at the viewer.
+    normal = np.cross(group.tangent_v, group.tangent_u)
+    return np.asarray(normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12))
 
 
 def _four(columns: np.ndarray) -> np.ndarray:

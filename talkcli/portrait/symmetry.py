@@ -91,8 +91,8 @@ def blend_with_mirror(source: np.ndarray, seen: np.ndarray, *, wrap: bool) -> np
         seam, else a smooth continuation of both.
     """
     mirrored, mirror_seen = source[:, ::-1], seen[:, ::-1]
-    # Well-seen texels next to the seam count most; half-seen ones are smeared by the contour.
-    overlap = (seen * mirror_seen) ** 2 * (1.05 - seen)
+    # The seam, where the source is half seen, decides; the rest only steadies the fill.
+    overlap = mirror_seen**2 * ((4 * seen * (1 - seen)) ** 2 + 0.01 * seen)
     # A little of "no difference" everywhere: far from the overlap the offset dies away.
     weight = overlap + 0.01
     difference = (source - mirrored) * (overlap / weight)[..., None]
