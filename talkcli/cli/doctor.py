@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from talkcli import doctor
+from talkcli.cli.options import CommonOptions, expand_options
 from talkcli.errors import MissingDependencyError
 
 _MARKS = {"ok": "[green]ok[/]", "warn": "[yellow]warning[/]", "fail": "[red]FAILED[/]"}
 
 
-def doctor_command(
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-) -> None:
+@expand_options
+def doctor_command(*, common: CommonOptions) -> None:
     """Check what talkcli needs here; exit code 4 if animate cannot work."""
     checks = doctor.run_checks()
     works = doctor.default_path_works(checks)
-    if as_json:
-        typer.echo(json.dumps({"ok": works, "checks": [check.as_dict() for check in checks]}))
+    if common.as_json:
+        answer = {"command": "doctor", "ok": works, "checks": [each.as_dict() for each in checks]}
+        typer.echo(json.dumps(answer))
     else:
-        _print_table(checks)
+        _print_table([each for each in checks if each.status != "ok" or not common.quiet])
     if not works:
         failed = [check for check in checks if check.status == "fail"]
         names = ", ".join(check.name for check in failed)

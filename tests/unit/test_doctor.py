@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from talkcli import doctor
-from talkcli.cli.doctor import doctor_command
+from talkcli.cli.app import run
 from talkcli.doctor import Check
-from talkcli.errors import MissingDependencyError
 
 
 def test_everything_works_where_the_tests_run() -> None:
@@ -82,7 +81,7 @@ def test_json_is_one_object_and_a_warning_is_no_failure(
 ) -> None:
     checks = [Check("torch", "ok", "2.x"), Check("cuda", "warn", "no gsplat", "pip install it")]
     monkeypatch.setattr(doctor, "run_checks", lambda: checks)
-    doctor_command(as_json=True)
+    assert run(["doctor", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["ok"] is True
     assert told["checks"][1] == {
@@ -90,12 +89,25 @@ def test_json_is_one_object_and_a_warning_is_no_failure(
     }  # fmt: skip
 
 
-def test_failure_is_exit_code_4_and_the_command_is_printed_unwrapped(
+def test_failure_is_exit_code_4_and_each_command_is_printed_once_unwrapped(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fix = "python -m pip install " + "a-long-name " * 20
-    monkeypatch.setattr(doctor, "run_checks", lambda: [Check("opencv", "fail", "libGL", fix)])
-    with pytest.raises(MissingDependencyError, match="opencv") as raised:
-        doctor_command(as_json=False)
-    assert raised.value.exit_code == 4
-    assert f"  {fix}\n" in capsys.readouterr().out
+    checks = [Check(name, "fail", "libGL", fix) for name in ("opencv", "mediapipe")]
+    monkeypatch.setattr(doctor, "run_checks", lambda: checks)
+    assert run(["doctor"]) == 4
+    told = capsys.readouterr()
+    assert told.out.count(f"To mend opencv and mediapipe:\n  {fix}\n") == 1
+    assert told.err.startswith("talkcli: animate cannot work here (opencv, mediapipe)")
+    assert "Traceback" not in told.err
+
+
+def test_quiet_shows_only_what_is_wrong(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checks = [Check("torch", "ok", "2.x"), Check("cuda", "warn", "no gsplat", "pip install it")]
+    monkeypatch.setattr(doctor, "run_checks", lambda: checks)
+    assert run(["doctor", "-q"]) == 0
+    told = capsys.readouterr().out
+    assert "torch" not in told
+    assert "no gsplat" in told
