@@ -32,7 +32,8 @@ class Clip:
         licence: as the data folder states it.
         lag_s: > 0 when the mouth moves after the sound.
         times: ``[T]`` seconds, middle of each frame's showing.
-        points: ``[T, 478, 3]`` FaceMesh landmarks, pixels, z away from the camera; NaN where missed.
+        points: ``[T, 478, 3]`` FaceMesh landmarks in pixels, z away from the camera; NaN where
+            no face was found.
         pcm: ``[n]`` float32 mono, 16 kHz.
     """
 

@@ -180,7 +180,8 @@ def fit(
 
     Args:
         examples: everything to learn from.
-        gain, curve: how to restore natural size, measured on held-out speakers.
+        gain: factor on deviations, measured on held-out speakers.
+        curve: ``[2, n]`` aperture before and after, likewise.
         basis: ``[52]`` lip aperture of every shape at weight 1, cm.
     """
     coefficients = solve(gather(examples))
