@@ -7,11 +7,13 @@ turn the head, so that torso and background stay as photographed.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from talkcli.avatar import rig
+from talkcli.avatar.checkpoint import load_avatar, save_avatar
 from talkcli.portrait.mouth import jaw_shift
 from talkcli.portrait.splats import Layer, SplatArrays
 from talkcli.tracking.headfit import euler_to_rotation, rotation_to_euler
@@ -125,6 +127,19 @@ class PortraitAvatar:
         self._positions = self.splats.positions.copy()
         self._tangents = self.splats.tangent_u.copy(), self.splats.tangent_v.copy()
         self._colors = self.splats.colors.copy()
+
+    def save(self, directory: Path) -> None:
+        """Write the avatar into an existing directory, see ``avatar.checkpoint``."""
+        save_avatar(self, directory)
+
+    @staticmethod
+    def load(directory: Path) -> PortraitAvatar:
+        """Read what ``save`` wrote.
+
+        Raises:
+            InputError: files are missing, damaged or of another schema.
+        """
+        return load_avatar(directory)
 
     def refresh(self) -> None:
         """Take over colours of ``splats`` that were changed in place."""

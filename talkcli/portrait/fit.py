@@ -56,7 +56,8 @@ def fit_colors(
         scene = avatar.posed_splats()
         shape = (scene.means, scene.covars, scene.opacities)
         camera = (avatar.viewmat, avatar.K)
-        rgb, seen = rasterize(*shape, scene.colors, *camera, *alpha.shape[::-1], workspace)
+        side = avatar.frame.crop_pixels
+        rgb, seen = rasterize(*shape, scene.colors, *camera, side, side, workspace)
         residual = picture - (rgb + (1 - seen[..., None]) * avatar.plate)
         history.append(float(-10 * np.log10(max((residual[solid] ** 2).mean(), 1e-12))))
         if history[-1] > best[0]:

@@ -28,7 +28,8 @@ class HarmonicExtension:
     def __init__(self, vertices: np.ndarray, triangles: np.ndarray, labels: np.ndarray) -> None:
         kept = triangles[labels != MOUTH_OPENING]
         edges = np.unique(np.sort(kept[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), axis=1), axis=0)
-        lengths = np.linalg.norm(vertices[edges[:, 0]] - vertices[edges[:, 1]], axis=1)
+        ends = np.asarray(vertices, float)[edges]
+        lengths = np.linalg.norm(ends[:, 0] - ends[:, 1], axis=1)
         weights = 1 / np.maximum(lengths, 1e-6)
         shape = (_SURFACE, _SURFACE)
         adjacency = sparse.coo_matrix((weights, (edges[:, 0], edges[:, 1])), shape=shape)

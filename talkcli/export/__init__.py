@@ -1,0 +1,1 @@
+"""Avatars in files that other programs open."""
