@@ -13,9 +13,9 @@ ROOT = Path(__file__).parents[2]
 
 #: Somebody's home directory or work folder, and places from which packages come.
 PRIVATE = re.compile(
-    r"""(?<![\w.])/(?:home|Users)/(?!you\b|user\b)[a-z]\w*   # absolute homes
+    r"""(?<![\w.])/(?:home|Users)/(?!(?:me|you|user)\b)[a-z]\w*   # absolute homes
       | (?<![\w./$}])/(?:root|work)/[\w.]+                    # the same as root, and work folders
-      | https?://[^\s/"']*(?:pypi|registry|artifact|mirror|localhost|\.internal)
+      | https?://[^\s/"']*(?:pypi|registry|artifact|mirror|\.internal)
       | --(?:extra-)?index-url[ =]\S
       | (?:find-links|PIP_INDEX_URL|PIP_EXTRA_INDEX_URL)\s*=\s*\S
       | (?<!\w)/opt/\w+
