@@ -10,24 +10,36 @@ expression weights, cross-validates over speakers, prints the table of docs/moti
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from talkcli.motion.speech import DEFAULT_PATH, SpeechModel
+from talkcli.motion.speech import DEFAULT_PATH, SpeechModel, VoiceScale
 from talkcli.tracking.facemodel import FaceModel
 from talkcli.train import speech_ridge
 from talkcli.train.clips import load_clips
-from talkcli.train.expression import lip_aperture, lip_width, solve_clips, speech_basis
+from talkcli.train.expression import (
+    SPEECH_SHAPES,
+    TrackedSpeech,
+    lip_aperture,
+    lip_width,
+    shape_columns,
+    solve_clips,
+    speech_basis,
+)
 from talkcli.train.scores import LipScore, closure_auc, over_speakers, score_clip
 from talkcli.train.speech_ridge import Example
 
-#: Deviations are stretched until held-out apertures spread as real ones do, but no further than
-#: this: at 2.5 clipping at 0 costs r .003 and jitter grows by a quarter.
-MAX_GAIN = 1.8
+#: Deviations are stretched before the curve maps the aperture; at 2.5, clipping at 0 adds jitter.
+GAIN = 1.8
 CURVE_SHARES = (0.01, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95, 0.98, 0.995)
+#: Beyond the last share the curve goes on at half its slope instead of a plateau.
+CURVE_TAIL_CM = (1.0, 0.5)
+
+Predictions = dict[int, np.ndarray]
 
 
 def main() -> None:
@@ -35,33 +47,37 @@ def main() -> None:
     clips = load_clips(options.data, options.cache, progress=show_progress)
     if options.free_only:
         clips = [clip for clip in clips if clip.free]
-    model = FaceModel.load()
-    tracks = solve_clips(clips, model)
+    basis = speech_basis(FaceModel.load())
+    tracks = solve_clips(clips, FaceModel.load())
     explained = [track.explained for track in tracks if track.valid.sum() >= 60]
-    minutes = sum(int(t.valid.sum()) for t in tracks) / 25 / 60
-    print(f"{len(tracks)} clips, {minutes:.1f} min, {len({t.clip.speaker for t in tracks})} speakers")
+    minutes = sum(track.seconds for track in tracks) / 60
+    print(
+        f"{len(tracks)} clips, {minutes:.1f} min, {len({t.clip.speaker for t in tracks})} speakers"
+    )
     print(f"lip motion explained by the shapes, median: {np.median(explained):.3f}")
 
     examples = speech_ridge.make_examples(tracks)
     held_out = speech_ridge.cross_validate(examples, report=lambda text: print(text, flush=True))
-    basis = speech_basis(model)
-    sizes = lip_aperture(basis), lip_width(basis)
-    mean = speech_ridge.mean_speech(examples)[0]
-    gain = choose_gain(examples, held_out, sizes[0])
-    full = speech_ridge.spread_shapes(lip_aperture(basis) / side_count(basis))
-    identity = np.array([[-10.0, 10.0], [-10.0, 10.0]])
-    draft = speech_ridge.fit(examples, gain, identity, full)
-    curve = choose_curve(examples, held_out, draft, mean)
-    shipped = speech_ridge.fit(examples, gain, curve, full)
+    sides = np.array([len(shape_columns(name)) for name in SPEECH_SHAPES])
+    aperture = speech_ridge.spread_shapes(lip_aperture(basis) / sides)
+    spread = float(
+        np.median(
+            [(v @ lip_aperture(basis))[examples[i].speaking].std() for i, v in held_out.items()]
+        )
+    )
+    model = dataclasses.replace(speech_ridge.fit(examples, aperture, spread), gain=GAIN)
+    voiced = {i: scale_voice(model, examples[i], values) for i, values in held_out.items()}
+    model = dataclasses.replace(model, curve=choose_curve(examples, voiced, model))
+    print(f"aperture curve, cm:\n{np.round(model.curve, 2)}")
+    restored = {i: restore(model, values) for i, values in voiced.items()}
+    gated = {i: values * examples[i].gate[:, None] for i, values in restored.items()}
 
-    print(f"gain {gain:.2f}; aperture curve, cm:\n{np.round(curve, 2)}")
+    sizes = lip_aperture(basis), lip_width(basis)
     report("regression", scores_of(examples, held_out, sizes))
-    restored = {
-        i: restore(shipped, mean + values) for i, values in held_out.items()
-    }
-    report("restored", scores_of(examples, restored, sizes))
-    report("other speaker's sound", scores_of(examples, mismatched(held_out), sizes))
-    shipped.save(options.output, description(tracks, options.free_only))
+    report("natural amplitude", scores_of(examples, restored, sizes))
+    report("natural amplitude, voice gate", scores_of(examples, gated, sizes))
+    report("somebody else's sound", scores_of(examples, mismatched(held_out), sizes))
+    model.save(options.output, description(tracks, options.free_only))
     print(f"wrote {options.output}, {options.output.stat().st_size / 1e3:.0f} kB")
 
 
@@ -79,52 +95,33 @@ def show_progress(done: int, total: int) -> None:
         print(f"{done} of {total} clips tracked", file=sys.stderr, flush=True)
 
 
-def side_count(basis: np.ndarray) -> np.ndarray:
-    """How many ARKit shapes make up each speech shape: 1, or 2 for a left and a right half."""
-    from talkcli.train.expression import SPEECH_SHAPES, shape_columns
-
-    return np.array([len(shape_columns(name)) for name in SPEECH_SHAPES], float)
-
-
-def choose_gain(
-    examples: Sequence[Example], held_out: dict[int, np.ndarray], aperture: np.ndarray
-) -> float:
-    ratios = []
-    for i, values in held_out.items():
-        valid = examples[i].track.valid
-        real = examples[i].track.aperture[valid].std() / examples[i].amplitude
-        ratios.append(real / (values @ aperture)[valid].std())
-    return float(min(MAX_GAIN, np.median(ratios)))
+def scale_voice(model: SpeechModel, example: Example, values: np.ndarray) -> np.ndarray:
+    """``[T, 15]`` held-out deviations to ``[T, 52]`` ones, scaled as the stream does it."""
+    rate = 1.0 / float(np.median(np.diff(example.track.clip.times)))
+    scale = VoiceScale(model, rate)
+    return scale.push(speech_ridge.spread_shapes(values), example.gate > 0.5)
 
 
 def choose_curve(
-    examples: Sequence[Example],
-    held_out: dict[int, np.ndarray],
-    draft: SpeechModel,
-    mean: np.ndarray,
+    examples: Sequence[Example], voiced: Predictions, model: SpeechModel
 ) -> np.ndarray:
     """Quantiles of held-out predictions against those of real apertures at amplitude 1."""
-    predicted, real = [], []
-    for i, values in held_out.items():
-        track = examples[i].track
-        weights = draft.restore(speech_ridge.spread_shapes(mean + values))
-        predicted.append((weights @ draft.aperture)[track.valid])
-        real.append(track.aperture[track.valid] / examples[i].amplitude)
-    before = np.quantile(np.concatenate(predicted), CURVE_SHARES)
-    after = np.maximum(np.quantile(np.concatenate(real), CURVE_SHARES), 0.0)
-    before = np.maximum.accumulate(before + 1e-4 * np.arange(len(before)))
-    return np.array([before, np.maximum.accumulate(after)])
+    before = [model.plain_aperture(v)[examples[i].speaking] for i, v in voiced.items()]
+    after = [
+        (e.track.aperture / e.amplitude)[e.speaking] for e in map(examples.__getitem__, voiced)
+    ]
+    knots = np.array([np.quantile(np.concatenate(part), CURVE_SHARES) for part in (before, after)])
+    knots = np.maximum(knots, [[-np.inf], [0.0]])
+    tail = knots[:, -1:] + np.array(CURVE_TAIL_CM)[:, None]
+    return np.concatenate([knots, tail], 1)
 
 
-def restore(model: SpeechModel, raw: np.ndarray) -> np.ndarray:
-    """``[T, 15]`` regression output to shipped weights of the same shapes."""
-    from talkcli.train.expression import SPEECH_SHAPES, shape_columns
-
-    weights = model.restore(speech_ridge.spread_shapes(raw))
-    return weights[:, [shape_columns(name)[0] for name in SPEECH_SHAPES]]
+def restore(model: SpeechModel, voiced: np.ndarray) -> np.ndarray:
+    """``[T, 52]`` deviations to shipped weights ``[T, 15]`` of the speech shapes."""
+    return model.restore(voiced)[:, [shape_columns(name)[0] for name in SPEECH_SHAPES]]
 
 
-def mismatched(held_out: dict[int, np.ndarray]) -> dict[int, np.ndarray]:
+def mismatched(held_out: Predictions) -> Predictions:
     """Every clip with the prediction of another one: the score that chance gets."""
     keys = list(held_out)
     return {
@@ -135,7 +132,7 @@ def mismatched(held_out: dict[int, np.ndarray]) -> dict[int, np.ndarray]:
 
 def scores_of(
     examples: Sequence[Example],
-    predictions: dict[int, np.ndarray],
+    predictions: Predictions,
     sizes: tuple[np.ndarray, np.ndarray],
 ) -> list[LipScore]:
     scores = []
@@ -153,14 +150,14 @@ def scores_of(
 
 
 def report(title: str, scores: list[LipScore]) -> None:
-    rest = [score for score in scores if not score.speaker.startswith("GRID") and "GRID" not in score.speaker]
+    rest = [score for score in scores if "GRID" not in score.speaker]
     print(f"{title}: {len(scores)} clips, {len({s.speaker for s in scores})} speakers held out")
     for key in ("aperture_r", "width_r", "amplitude", "jitter"):
         print(f"  {key:11s} {over_speakers(scores, key)}   without GRID {over_speakers(rest, key)}")
     print(f"  closure AUC {closure_auc(scores):.3f}")
 
 
-def description(tracks: Sequence, free_only: bool) -> str:
+def description(tracks: Sequence[TrackedSpeech], free_only: bool) -> str:
     kind = "freely licensed clips" if free_only else "all usable clips"
     frames = sum(int(track.valid.sum()) for track in tracks)
     return f"ridge regression, log-mel to ARKit weights; {kind}, {frames} frames"

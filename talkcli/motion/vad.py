@@ -91,9 +91,9 @@ class VoiceGate:
         energy = np.log(np.maximum(power - 2.0 * np.exp(floor), 0.0).mean(1) + 1e-30)
         decided = np.zeros(len(power), bool)
         for k, (count, loudness) in enumerate(zip(excess.tolist(), energy.tolist(), strict=True)):
-            self._speaking = count > (
-                _OFF if self._speaking else _ON
-            ) and loudness > max(self._peak - _BELOW_PEAK, _ABSOLUTE)
+            self._speaking = count > (_OFF if self._speaking else _ON) and loudness > max(
+                self._peak - _BELOW_PEAK, _ABSOLUTE
+            )
             self._peak -= _PEAK_DECAY
             if self._speaking:
                 self._peak = max(self._peak, loudness)

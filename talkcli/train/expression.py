@@ -56,6 +56,11 @@ class TrackedSpeech:
     valid: np.ndarray
     explained: float
 
+    @property
+    def seconds(self) -> float:
+        """Length of the valid frames."""
+        return float(self.valid.sum() * np.median(np.diff(self.clip.times)))
+
 
 def speech_basis(model: FaceModel) -> np.ndarray:
     """``[15, 478, 3]`` displacement of ``SPEECH_SHAPES`` in cm at weight 1."""

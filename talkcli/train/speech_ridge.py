@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from talkcli.motion.features import FRAME_RATE, speech_features
+from talkcli.motion.features import FRAME_RATE, LogMelStream, speech_features
 from talkcli.motion.speech import FUTURE, N_INPUTS, PAST, SpeechModel, expand
+from talkcli.motion.vad import VoiceGate
 from talkcli.train.expression import SPEECH_SHAPES, TrackedSpeech, shape_columns
 from talkcli.train.noise import spoil
 from talkcli.types import ARKIT_NAMES
@@ -44,12 +45,19 @@ class Example:
         inputs: ``[T, 800]`` smoothed and tapered taps at each frame.
         spoilt: the same from a spoilt copy of the sound, or None.
         amplitude: of the speaker, 1 is typical.
+        gate: ``[T]`` voice activity at each frame, 0–1, as at run time.
     """
 
     track: TrackedSpeech
     inputs: np.ndarray
     spoilt: np.ndarray | None
     amplitude: float
+    gate: np.ndarray
+
+    @property
+    def speaking(self) -> np.ndarray:
+        """``[T]`` bool, frames that can be trusted and in which somebody speaks."""
+        return self.track.valid & (self.gate > 0.5)
 
     @property
     def scored(self) -> bool:
@@ -82,6 +90,7 @@ def make_examples(tracks: Sequence[TrackedSpeech], seed: int = 0) -> list[Exampl
                 inputs=frame_inputs(track.clip.pcm, track.clip.speech_times),
                 spoilt=frame_inputs(noisy, track.clip.speech_times),
                 amplitude=amplitudes[track.clip.speaker],
+                gate=frame_gate(track.clip.pcm, track.clip.speech_times),
             )
         )
     return examples
@@ -98,6 +107,14 @@ def frame_inputs(pcm: np.ndarray, times: np.ndarray) -> np.ndarray:
         share = (position - first)[:, None]
         columns.append((smooth[first] * (1 - share) + smooth[first + 1] * share) * _taper(offset))
     return np.concatenate(columns, 1).astype(np.float32)
+
+
+def frame_gate(pcm: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Voice activity ``[T]`` of a recording at the given seconds, 0–1."""
+    mel, voice = LogMelStream(), VoiceGate()
+    gate = [voice.push(mel.push(pcm)), voice.push(mel.finish()), voice.finish()]
+    joined = np.concatenate(gate)
+    return np.interp(times * FRAME_RATE, np.arange(len(joined)), joined)
 
 
 def speaker_amplitudes(tracks: Sequence[TrackedSpeech]) -> dict[str, float]:
@@ -155,7 +172,7 @@ def solve(sums: Sums) -> np.ndarray:
 def cross_validate(
     examples: Sequence[Example], report: Callable[[str], None] | None = None
 ) -> dict[int, np.ndarray]:
-    """Held-out deviations from the mean: ``[T, 15]`` for each scored clip, by its index."""
+    """Held-out deviations from the mean weights: ``[T, 15]`` by index of each scored clip."""
     folds = speaker_folds(examples)
     members: Mapping[int, list[int]] = {k: [] for k in range(FOLDS)}
     for index, example in enumerate(examples):
@@ -165,44 +182,41 @@ def cross_validate(
     for fold, indices in members.items():
         others = [sums[k] for k in sums if k != fold]
         coefficients = solve(sum(others[1:], others[0]))
+        mean = mean_speech([e for e in examples if folds[e.track.clip.speaker] != fold])[1]
         for i in indices:
             if examples[i].scored:
-                predictions[i] = examples[i].inputs @ coefficients
+                predictions[i] = (examples[i].inputs - mean) @ coefficients
         if report is not None:
             report(f"fold {fold + 1} of {FOLDS}: {len(indices)} clips held out")
     return predictions
 
 
-def fit(
-    examples: Sequence[Example], gain: float, curve: np.ndarray, basis: np.ndarray
-) -> SpeechModel:
-    """The model from all clips.
+def fit(examples: Sequence[Example], aperture: np.ndarray, spread: float) -> SpeechModel:
+    """The model from all clips, without restoration of amplitude (gain 1, straight curve).
 
     Args:
         examples: everything to learn from.
-        gain: factor on deviations, measured on held-out speakers.
-        curve: ``[2, n]`` aperture before and after, likewise.
-        basis: ``[52]`` lip aperture of every shape at weight 1, cm.
+        aperture: ``[52]`` lip aperture of every shape at weight 1, cm.
+        spread: typical standard deviation of held-out apertures, cm.
     """
     coefficients = solve(gather(examples))
     mean_weights, mean_inputs = mean_speech(examples)
-    bias = mean_weights - mean_inputs @ coefficients
-    kernel = fold_kernel(coefficients)
     return SpeechModel(
-        kernel=spread_shapes(kernel).astype(np.float32),
-        bias=spread_shapes(bias).astype(np.float32),
+        kernel=spread_shapes(fold_kernel(coefficients)).astype(np.float32),
+        bias=spread_shapes(-mean_inputs @ coefficients).astype(np.float32),
         mean=spread_shapes(mean_weights).astype(np.float32),
-        gain=gain,
-        aperture=basis.astype(np.float32),
-        curve=curve.astype(np.float32),
+        spread=spread,
+        gain=1.0,
+        aperture=aperture.astype(np.float32),
+        curve=np.array([[-10.0, 10.0], [-10.0, 10.0]], np.float32),
     )
 
 
 def mean_speech(examples: Sequence[Example]) -> tuple[np.ndarray, np.ndarray]:
-    """Mean weights ``[15]`` (at amplitude 1) and mean inputs ``[800]`` of the scored clips."""
+    """Mean weights ``[15]`` (at amplitude 1) and inputs ``[800]`` while the scored clips speak."""
     scored = [example for example in examples if example.scored]
-    weights = [e.track.weights[e.track.valid] / e.amplitude for e in scored]
-    inputs = [e.inputs[e.track.valid] for e in scored]
+    weights = [e.track.weights[e.speaking] / e.amplitude for e in scored]
+    inputs = [e.inputs[e.speaking] for e in scored]
     return np.concatenate(weights).mean(0), np.concatenate(inputs).mean(0)
 
 
