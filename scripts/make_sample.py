@@ -1,8 +1,8 @@
 """Makes ``assets/portrait.png`` and ``assets/speech.wav`` anew: ``python scripts/make_sample.py``.
 
 The picture is NASA's portrait of Eileen Collins (public domain), which scikit-image brings, cropped
-to head and shoulders and enlarged, because its face is only 109 pixels high. The sentence is spoken by espeak-ng, which must be on
-the PATH (Debian: ``apt-get install espeak-ng``).
+to head and shoulders and enlarged, because its face is only 109 pixels high. The sentence is spoken
+by espeak-ng, which must be on the PATH (Debian: ``apt-get install espeak-ng``).
 """
 
 from __future__ import annotations

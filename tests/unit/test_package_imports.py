@@ -33,7 +33,8 @@ def test_command_line_is_light(arguments: list[str]) -> None:
     code = (
         f"import sys; sys.argv = ['talkcli', *{arguments!r}]\n"
         "from talkcli.cli.app import main\n"
-        "try:\n    main()\nexcept SystemExit as leaving:\n    assert not leaving.code, leaving.code\n"
+        "try:\n    main()\n"
+        "except SystemExit as leaving:\n    assert not leaving.code, leaving.code\n"
         f"{REPORT}"
     )
     assert loaded_by(code) == "loaded: []"
