@@ -5,7 +5,7 @@
 #   make test-all    all tests, also slow ones and those that need a GPU (skipped without one)
 #   make style       ruff check, ruff format --check, mypy
 #   make golden      render the golden images anew (look at the difference before committing)
-#   make bench       the benchmarks
+#   make bench       the benchmarks, over the pictures of a folder (PORTRAITS=…)
 #   make setup       only the virtual environment .venv (every other target does it first)
 #
 # PYTHON=/path/to/python3.11 picks the interpreter. TORCH='…' holds the arguments with which pip
@@ -19,6 +19,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 TORCH ?=
 export TORCH
+PORTRAITS ?= assets
 # Two OpenMP runtimes (PyTorch's and numba's) spin against each other unless idle threads sleep.
 export OMP_WAIT_POLICY ?= passive
 
@@ -51,6 +52,5 @@ golden: setup
 	TALKCLI_UPDATE_GOLDEN=1 $(BIN)/python -m pytest tests/golden
 
 bench: setup
-	@for script in benchmarks/[a-z]*.py; do \
-		echo "bench: $$script"; $(BIN)/python "$$script" || exit 1; \
-	done
+	@echo 'bench: portrait quality over $(PORTRAITS) (choose with PORTRAITS=folder); sheets in out/quality'
+	$(BIN)/python benchmarks/portrait_quality.py $(PORTRAITS) -o out/quality
