@@ -1,0 +1,212 @@
+"""From blocks of sound to motion frames, in memory that does not grow with the film's length."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from talkcli.errors import UsageError
+from talkcli.motion.features import (
+    FRAME_RATE,
+    NAT_PER_DB,
+    SAMPLE_RATE,
+    LevelNormaliser,
+    LogMelStream,
+    frame_energy,
+)
+from talkcli.motion.idle import IdleMotion
+from talkcli.motion.speech import load_speech_model
+from talkcli.motion.vad import VoiceGate
+from talkcli.types import ARKIT_NAMES, MotionFrame
+
+_ACTIVITY_S = 0.6  # how slowly the head's liveliness follows speech
+_STRESS_S, _STRESS_MEAN_S = 0.12, 3.0  # emphasis: loudness over 0.12 s against that over 3 s
+_STRESS_FROM_DB, _STRESS_FULL_DB = 2.0, 8.0
+
+
+@dataclass(frozen=True)
+class MotionOptions:
+    """How lively the head is.
+
+    Attributes:
+        head_motion: factor on idle head motion, 0 (none) to 1.
+        still: no head, gaze or brow motion; blinks and lips stay.
+        blink_rate: blinks per minute.
+        lip_strength: factor on the expression that speech causes.
+    """
+
+    head_motion: float = 1.0
+    still: bool = False
+    blink_rate: float = 17.0
+    lip_strength: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("head_motion", "blink_rate", "lip_strength"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value >= 0):
+                raise UsageError(f"{name} is {value}", "give a number from 0 upwards")
+
+
+@dataclass(frozen=True)
+class SpeechRow:
+    """What the sound asks for at one instant.
+
+    Attributes:
+        weights: ``[52]`` lower-face expression, zero in silence.
+        activity: slow measure of speaking, 0–1.
+        emphasis: stress in the voice, 0–1.
+    """
+
+    weights: np.ndarray
+    activity: float
+    emphasis: float
+
+
+_SILENT = SpeechRow(np.zeros(len(ARKIT_NAMES), np.float32), 0.0, 0.0)
+
+
+def motion_frames(
+    audio_blocks: Iterable[np.ndarray],
+    n_frames: int,
+    fps: Fraction,
+    options: MotionOptions,
+    seed: int,
+) -> Iterator[MotionFrame]:
+    """Motion of a speaking head, frame ``i`` at ``(i + 0.5) / fps`` seconds.
+
+    Args:
+        audio_blocks: ``[n]`` float32 each, 16 kHz mono, blocks of any size; what lies beyond their
+            end is silence.
+        n_frames: how many frames to make.
+        fps: frames per second.
+        options: how lively.
+        seed: same seed, same idle motion, at any frame rate.
+
+    Yields:
+        Exactly ``n_frames`` frames.
+
+    Raises:
+        InputError: samples that are not mono or not finite, or damaged model files.
+    """
+    speech = SpeechTrack(audio_blocks)
+    idle = IdleMotion(seed, options.head_motion, options.blink_rate, options.still)
+    for index in range(n_frames):
+        time_s = float((index + Fraction(1, 2)) / fps)
+        row = speech.at(time_s)
+        pose = idle.at(time_s, row.activity, row.emphasis)
+        lips = np.minimum(options.lip_strength * row.weights, 1.0)
+        yield MotionFrame(
+            expression=(lips + pose.expression).astype(np.float32),
+            rotation=pose.rotation.astype(np.float32),
+            translation=pose.translation.astype(np.float32),
+            gaze=pose.gaze.astype(np.float32),
+        )
+
+
+class SpeechTrack:
+    """Expression, activity and emphasis of a recording at rising instants.
+
+    Sound is pulled as far as the asked instant needs (0.3 s beyond it) and rows of the past are
+    dropped, so the memory is that of one block.
+    """
+
+    def __init__(self, audio_blocks: Iterable[np.ndarray]) -> None:
+        self._blocks = iter(_short_blocks(audio_blocks))
+        self._mel, self._normaliser = LogMelStream(), LevelNormaliser()
+        self._gate, self._lips = VoiceGate(), load_speech_model().stream()
+        self._stress = _Stress()
+        self._energies: deque[float] = deque()
+        self._gates: deque[float] = deque()
+        self._weights: deque[np.ndarray] = deque()
+        self._rows: deque[SpeechRow] = deque()
+        self._first = 0  # index of the oldest row kept
+        self._activity = 0.0
+        self._ended = False
+
+    def at(self, time_s: float) -> SpeechRow:
+        """The row at an instant, interpolated between frames of 10 ms; silence beyond the end.
+
+        Args:
+            time_s: seconds from the start, not before the last instant asked for.
+        """
+        position = time_s * FRAME_RATE
+        wanted = int(position)
+        while not self._ended and self._first + len(self._rows) <= wanted + 1:
+            self._pull()
+        while self._rows and self._first < wanted:
+            self._rows.popleft()
+            self._first += 1
+        # Past the end, activity dies away as it does in a pause; its slow fall hides the seam.
+        before = self._rows[0] if self._rows else self._fading(wanted)
+        after = self._rows[1] if len(self._rows) > 1 else self._fading(wanted + 1)
+        share = position - wanted
+        return SpeechRow(
+            weights=before.weights + share * (after.weights - before.weights),
+            activity=before.activity + share * (after.activity - before.activity),
+            emphasis=before.emphasis + share * (after.emphasis - before.emphasis),
+        )
+
+    def _fading(self, index: int) -> SpeechRow:
+        """Silence after the last row, ``index`` frames from the start."""
+        since = max(0, index - self._last)
+        activity = self._activity * math.exp(-since / (_ACTIVITY_S * FRAME_RATE))
+        return SpeechRow(_SILENT.weights, activity, 0.0)
+
+    def _pull(self) -> None:
+        block = next(self._blocks, None)
+        if block is not None:
+            self._take(self._mel.push(block))
+        else:
+            self._take(self._mel.finish())
+            self._weights.extend(self._lips.push(self._normaliser.finish()))
+            self._weights.extend(self._lips.finish())
+            self._gates.extend(self._gate.finish())
+            self._ended = True
+        self._join()
+
+    def _take(self, log_mel: np.ndarray) -> None:
+        self._energies.extend(frame_energy(log_mel).tolist())
+        self._gates.extend(self._gate.push(log_mel))
+        self._weights.extend(self._lips.push(self._normaliser.push(log_mel)))
+
+    def _join(self) -> None:
+        """Rows for which sound, gate and lips are all there."""
+        for _ in range(min(len(self._gates), len(self._weights))):
+            gate = float(self._gates.popleft())
+            self._activity += (gate - self._activity) / (_ACTIVITY_S * FRAME_RATE)
+            emphasis = gate * self._stress.push(self._energies.popleft(), gate)
+            row = SpeechRow(gate * self._weights.popleft(), self._activity, emphasis)
+            self._rows.append(row)
+
+    @property
+    def _last(self) -> int:
+        return self._first + len(self._rows) - 1
+
+
+class _Stress:
+    """Loudness of the moment against that of the last seconds, 0–1."""
+
+    def __init__(self) -> None:
+        self._quick = self._mean = None
+
+    def push(self, energy: float, gate: float) -> float:
+        if gate <= 0.0:
+            return 0.0
+        if self._quick is None or self._mean is None:
+            self._quick = self._mean = energy
+        self._quick += (energy - self._quick) / (_STRESS_S * FRAME_RATE)
+        self._mean += gate * (energy - self._mean) / (_STRESS_MEAN_S * FRAME_RATE)
+        above = (self._quick - self._mean) / NAT_PER_DB
+        return min(max((above - _STRESS_FROM_DB) / (_STRESS_FULL_DB - _STRESS_FROM_DB), 0.0), 1.0)
+
+
+def _short_blocks(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """Blocks of at most a second: rows are made, and held, block by block."""
+    for block in blocks:
+        for start in range(0, len(block), SAMPLE_RATE):
+            yield block[start : start + SAMPLE_RATE]
