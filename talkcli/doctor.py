@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Literal
 
 from talkcli import runtime
+from talkcli.errors import MissingDependencyError
 
 #: Tables and weights that travel inside the package, in ``talkcli/data``.
-SHIPPED_FILES = ("face_model.safetensors",)
+SHIPPED_FILES = ("face_model.safetensors", "speech_ridge.safetensors")
 
 #: A build of one portrait needs about 50 MB and a minute of video about 10 MB.
 _WARN_FREE_BYTES = 2 * 1024**3
@@ -176,15 +177,15 @@ def _reading() -> Check:
 
 
 def _writing() -> Check:
-    import imageio_ffmpeg
+    from talkcli.media.encoder import find_ffmpeg
 
     fix = pip_command("install", "--force-reinstall", "imageio-ffmpeg")
     try:
-        executable = imageio_ffmpeg.get_ffmpeg_exe()
-    except RuntimeError as error:
-        return Check("writing", "fail", str(error), fix)
+        executable = find_ffmpeg()
+    except MissingDependencyError as error:
+        return Check("writing", "fail", error.what, error.fix)
     # A fifth of a second of picture and tone through the encoders that every result goes through.
-    trial = [executable, "-hide_banner", "-loglevel", "error", "-nostdin"]
+    trial = [executable, "-nostdin"]
     trial += ["-f", "lavfi", "-i", "color=size=64x64:rate=25", "-f", "lavfi", "-i", "sine"]
     trial += [
         "-t",
@@ -203,7 +204,8 @@ def _writing() -> Check:
     if run.returncode != 0:
         reason = (run.stderr.strip() or f"exit status {run.returncode}").splitlines()[-1]
         return Check("writing", "fail", f"{executable}: {reason}", fix)
-    version = imageio_ffmpeg.get_ffmpeg_version()
+    # "ffmpeg version 7.0.2-static https://… Copyright …" opens what it says.
+    version = " ".join(run.stderr.split()[2:3])
     return Check("writing", "ok", f"ffmpeg {version}, H.264 and AAC")
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import builtins
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -40,6 +41,20 @@ def test_opencv_without_libgl_is_mended_by_one_pip_command(
     assert "opencv-contrib-python-headless==4." in check.fix
 
 
+def test_an_ffmpeg_that_cannot_encode_is_found(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    broken = tmp_path / "ffmpeg"
+    broken.write_text("#!/bin/sh\necho 'Unknown encoder libx264' >&2\nexit 8\n")
+    broken.chmod(0o755)
+    monkeypatch.setenv("TALKCLI_FFMPEG", str(broken))
+    check = doctor._writing()
+    assert check.status == "fail"
+    assert check.detail == f"{broken}: Unknown encoder libx264"
+    monkeypatch.setenv("TALKCLI_FFMPEG", str(tmp_path / "nothing"))
+    assert doctor._writing().status == "fail"
+
+
 def test_a_check_that_breaks_does_not_stop_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     def breaks() -> Check:
         raise ZeroDivisionError("unforeseen")
@@ -53,7 +68,7 @@ def test_a_check_that_breaks_does_not_stop_the_others(monkeypatch: pytest.Monkey
     assert second.status == "ok"
 
 
-def test_a_damaged_data_file_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+def test_a_damaged_data_file_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "face_model.safetensors").write_bytes(b"cut off")
     monkeypatch.setattr(doctor, "__file__", str(tmp_path / "doctor.py"))
@@ -65,7 +80,7 @@ def test_a_damaged_data_file_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path:
 
 @pytest.mark.parametrize(("free_gb", "status"), [(100.0, "ok"), (1.0, "warn"), (0.1, "fail")])
 def test_disk_space(
-    free_gb: float, status: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+    free_gb: float, status: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     class Usage:
         free = int(free_gb * 1024**3)
