@@ -8,25 +8,14 @@ import numpy as np
 
 from talkcli.render.cpu import jit, pool
 from talkcli.render.cpu import layout as at
-from talkcli.render.cpu.blend import (
-    CHECK_EVERY,
-    all_stopped,
-    clear_tile,
-    falloff,
-    pixel_bounds,
-    row_span,
-    weigh,
-)
 from talkcli.render.cpu.jit import helper, kernel
-from talkcli.render.cpu.layout import AHEAD, HALF, RECORD, STRIDE, TILE
+from talkcli.render.cpu.layout import AHEAD, HALF, PAIR, RECORD, TILE
 from talkcli.render.cpu.memory import (
     column_sums,
     load,
-    load_pair,
     prefetch,
     store,
     store_first,
-    store_pair,
     take_ticket,
 )
 from talkcli.render.cpu.raster import (
@@ -39,74 +28,70 @@ from talkcli.render.cpu.raster import (
     prepare,
     tile_scratch,
 )
-from talkcli.render.cpu.simd import LANES, lane_numbers, minimum, pair_columns, pair_rows, splat
+from talkcli.render.cpu.simd import minimum, pair_columns, pair_rows, splat
 from talkcli.render.cpu.tiles import INDEX_MASK, entry_slot, sort_list
+from talkcli.render.cpu.walk import (
+    CHECK_EVERY,
+    COLUMNS,
+    all_stopped,
+    clear_tile,
+    raw_alpha,
+    splat_box,
+    strip_rows,
+    weigh,
+)
 
 #: Image channels gathered in one walk, and the floats per list entry: the channels and the weight.
 _CHANNELS = 3
 _SLOT = 4
 #: Transmittance and the image's channels.
 _PLANES = 1 + _CHANNELS
+_ROW_PAIR = _PLANES * PAIR
 
 
 @helper
-def _gather_pairs(buffer: Any, row: int, records: Any, r: int, box: Any, center: Any) -> Any:
-    x0, _, y0, y1 = box
-    u, v = center
-    dx = pair_columns() + (np.float32(x0) + HALF - u)
-    dy = pair_rows() + (np.float32(y0) + HALF - v)
-    a_dx2, b_dx = records[r + at.A] * dx * dx, records[r + at.B] * dx
-    c, opacity = splat(records[r + at.C]), splat(records[r + at.OPACITY])
-    sum0, sum1, sum2, total = splat(0.0), splat(0.0), splat(0.0), splat(0.0)
-    for low in range(y0 * row + x0, (y1 + 1) * row, 2 * row):
-        high = low + row
-        alpha = minimum(opacity * falloff((c * dy + b_dx) * dy + a_dx2), at.ALPHA_MAX)
-        weight, left = weigh(alpha, load_pair(buffer, low, high))
-        store_pair(buffer, low, high, left)
-        sum0 = sum0 + weight * load_pair(buffer, low + STRIDE, high + STRIDE)
-        sum1 = sum1 + weight * load_pair(buffer, low + 2 * STRIDE, high + 2 * STRIDE)
-        sum2 = sum2 + weight * load_pair(buffer, low + 3 * STRIDE, high + 3 * STRIDE)
-        total = total + weight
-        dy = dy + 2.0
-    return sum0, sum1, sum2, total
-
-
-@helper
-def _gather_rows(buffer: Any, row: int, records: Any, r: int, box: Any, center: Any) -> Any:
-    x0, x1, y0, y1 = box
-    u, v = center
+def _gather_splat(buffer: Any, records: Any, r: int, tile: Any) -> Any:
+    """Weighted sums of the three channels, and of the weights, over a tile's pixels."""
+    center, box = splat_box(records, r, tile)
+    x0, x1, first, last = box
     a, b, c = records[r + at.A], records[r + at.B], records[r + at.C]
-    opacity = records[r + at.OPACITY]
-    wide = x1 - x0 >= LANES
     sum0, sum1, sum2, total = splat(0.0), splat(0.0), splat(0.0), splat(0.0)
-    for y in range(y0, y1 + 1):
-        dy = np.float32(y) + HALF - v
-        first, last = x0, x1
-        if wide:
-            first, last = row_span(records, r, box, u, dy)
-        for x in range(first, last + 1, LANES):
-            dx = lane_numbers() + (np.float32(x) + HALF - u)
-            place = y * row + x
-            alpha = minimum(opacity * falloff((a * dx + b * dy) * dx + c * dy * dy), at.ALPHA_MAX)
-            weight, left = weigh(alpha, load(buffer, place))
+    for x in range(x0, x1 + 1, COLUMNS):
+        if x1 - x0 >= COLUMNS:
+            first, last = strip_rows(records, r, box, center, x)
+        dx = pair_columns() + (np.float32(x) + HALF - center[0])
+        dy = pair_rows() + (np.float32(first) + HALF - center[1])
+        b_dx, constant = b * dx, a * dx * dx + records[r + at.LEVEL]
+        place = first // 2 * _ROW_PAIR + 2 * x
+        for _ in range(last // 2 - first // 2 + 1):
+            eighth = (c * dy + b_dx) * dy + constant
+            alpha = minimum(raw_alpha(eighth), at.ALPHA_MAX)
+            weight, left, _ = weigh(eighth, alpha, load(buffer, place))
             store(buffer, place, left)
-            sum0 = sum0 + weight * load(buffer, place + STRIDE)
-            sum1 = sum1 + weight * load(buffer, place + 2 * STRIDE)
-            sum2 = sum2 + weight * load(buffer, place + 3 * STRIDE)
+            sum0 = sum0 + weight * load(buffer, place + PAIR)
+            sum1 = sum1 + weight * load(buffer, place + 2 * PAIR)
+            sum2 = sum2 + weight * load(buffer, place + 3 * PAIR)
             total = total + weight
+            dy = dy + 2.0
+            place += _ROW_PAIR
     return sum0, sum1, sum2, total
 
 
 @helper
-def _fetch_image(buffer: Any, image: Any, tile: Any, width: int, planes: Any) -> None:
-    """Copy a tile of three channels of a flat ``[H, W, C]`` image into the planes."""
+def fetch_image(buffer: Any, plane: int, image: Any, tile: Any, layout: Any) -> None:
+    """Copy a tile of some channels of a flat ``[H, W, C]`` image into planes from ``plane`` on.
+
+    ``layout`` is the planes of the buffer, the image's width and channels, the first channel
+    wanted, and how many.
+    """
+    planes, width, channels, first, count = layout
     left_x, top, columns, rows = tile
-    first, channels = planes
     for y in range(rows):
-        for x in range(columns):
-            pixel = ((top + y) * width + left_x + x) * channels
-            for k in range(min(_CHANNELS, channels - first)):
-                buffer[y * _PLANES * STRIDE + (k + 1) * STRIDE + x] = image[pixel + first + k]
+        place = (y // 2 * planes + plane) * PAIR + (y & 1)
+        source = ((top + y) * width + left_x) * channels + first
+        for k in range(count):
+            for x in range(columns):
+                buffer[place + k * PAIR + 2 * x] = image[source + x * channels + k]
 
 
 @kernel
@@ -130,37 +115,29 @@ def gather(
     buffer, spare, histogram = scratch
     records, rects = projected
     width, height, tiles_x = size
-    row = _PLANES * STRIDE
+    first, channels = planes
     numbers = records.view(np.int32)
     while True:
         ticket = take_ticket(counter)
         if ticket >= len(order):
             break
-        tile = order[ticket]
-        left_x, top = tile % tiles_x * TILE, tile // tiles_x * TILE
-        columns, rows = min(TILE, width - left_x), min(TILE, height - top)
-        begin, end = offsets[tile], offsets[tile + 1]
+        number = order[ticket]
+        left_x, top = number % tiles_x * TILE, number // tiles_x * TILE
+        tile = (left_x, top, min(TILE, width - left_x), min(TILE, height - top))
+        begin, end = offsets[number], offsets[number + 1]
         sort_list(entries, begin, end, spare, histogram)
-        clear_tile(buffer, _PLANES, rows, columns)
-        _fetch_image(buffer, image, (left_x, top, columns, rows), width, planes)
+        clear_tile(buffer, _PLANES, tile[2], tile[3])
+        layout = (_PLANES, width, channels, first, min(_CHANNELS, channels - first))
+        fetch_image(buffer, 1, image, tile, layout)
         for e in range(begin, end):
             if e + AHEAD < end:
                 prefetch(records, (entries[e + AHEAD] & INDEX_MASK) * RECORD)
                 prefetch(rects, (entries[e + AHEAD] & INDEX_MASK) * 4)
             index = entries[e] & INDEX_MASK
-            r = index * RECORD
-            u = records[r + at.U] - np.float32(left_x)
-            v = records[r + at.V] - np.float32(top)
-            x0, x1 = pixel_bounds(u, records[r + at.RX], columns)
-            y0, y1 = pixel_bounds(v, records[r + at.RY], rows)
-            box, center = (x0, x1, y0, y1), (u, v)
-            if x1 - x0 < LANES // 2:
-                sums = _gather_pairs(buffer, row, records, r, box, center)
-            else:
-                sums = _gather_rows(buffer, row, records, r, box, center)
-            slot = entry_slot(numbers, rects, index, tile, tiles_x)
+            sums = _gather_splat(buffer, records, index * RECORD, tile)
+            slot = entry_slot(numbers, rects, index, number, tiles_x)
             store_first(slots, slot * _SLOT, column_sums(sums), _SLOT)
-            if (e - begin) % CHECK_EVERY == CHECK_EVERY - 1 and all_stopped(buffer, row, rows):
+            if (e - begin) % CHECK_EVERY == CHECK_EVERY - 1 and all_stopped(buffer, _PLANES):
                 break
 
 

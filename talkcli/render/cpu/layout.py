@@ -9,18 +9,15 @@ from talkcli.render.cpu.simd import LANES
 #: Side of a tile, px. 16/32/64 gave 7.9/7.1/6.3 ms per frame, but 64 leaves only 16 tiles at
 #: 256 px, too few to balance two threads.
 TILE = 32
-#: A row of a tile in the blend buffers: a 16-lane window may start at its last pixel.
-STRIDE = TILE + LANES
-#: Rows of a tile in the blend buffers: the window of two rows may start at the last one.
-ROWS = TILE + 1
+#: Floats of two interleaved rows of a tile: a window of eight columns may start at the last one.
+PAIR = 2 * TILE + LANES
 
 #: One projected splat is one cache line of 16 floats.
 RECORD = 16
 U, V = 0, 1  # centre, px
-A, B, C = 2, 3, 4  # sigma(dx, dy) = A dx² + B dx dy + C dy², px⁻²
-OPACITY = 5
+A, B, C, LEVEL = 2, 3, 4, 5  # -ln(alpha) / 8 = A dx² + B dx dy + C dy² + LEVEL
 RX, RY = 6, 7  # half extents of the region where alpha ≥ 1/255, px
-SPAN, SLANT, SQUEEZE = 8, 9, 10  # row span: (dx + SLANT dy)² ≤ SPAN − SQUEEZE dy²
+SPAN, SLANT, SQUEEZE = 8, 9, 10  # inside: (dy + SLANT dx)² ≤ SPAN − SQUEEZE dx²
 RED, GREEN, BLUE = 11, 12, 13
 DEPTH = 14  # camera z
 SLOT = 15  # first gradient slot, int32 bits
@@ -30,7 +27,7 @@ SLOT = 15  # first gradient slot, int32 bits
 CAMERA = 24
 
 #: How far ahead the next splat's record is fetched; without it, 120k splats take 2.5 times longer.
-AHEAD = 8
+AHEAD = 20
 
 F0, F1, HALF = np.float32(0), np.float32(1), np.float32(0.5)
 ALPHA_MAX = np.float32(0.999)

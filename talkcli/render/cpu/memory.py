@@ -15,7 +15,6 @@ from numba.core import cgutils
 from talkcli.render.cpu.simd import LANES, intrinsic, vector
 
 _F32, _I32 = ir.FloatType(), ir.IntType(32)
-_HALF = LANES // 2
 #: Every array here is of four-byte numbers; LLVM may assume no more than that.
 _ALIGN = 4
 
@@ -79,31 +78,6 @@ def store(_tyctx: Any, array: Any, index: Any, value: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(array, index, value), emit
-
-
-@intrinsic
-def load_pair(_tyctx: Any, array: Any, low: Any, high: Any) -> Any:
-    """Eight numbers from ``low`` and eight from ``high``: two half rows in one vector."""
-
-    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        halves = [_load(builder, _address(context, builder, sig, args, i), _HALF) for i in (1, 2)]
-        return _concatenate(builder, halves)
-
-    return vector(array, low, high), emit
-
-
-@intrinsic
-def store_pair(_tyctx: Any, array: Any, low: Any, high: Any, value: Any) -> Any:
-    """The inverse of :func:`load_pair`."""
-
-    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        for i in (1, 2):
-            lanes = range((i - 1) * _HALF, i * _HALF)
-            half = _shuffle(builder, args[3], args[3], lanes)
-            _store(builder, _address(context, builder, sig, args, i), half)
-        return context.get_dummy_value()
-
-    return types.void(array, low, high, value), emit
 
 
 @intrinsic

@@ -32,7 +32,7 @@ from talkcli.render.cpu.simd import (
 
 #: Slack on the cut-off, so that rounding never drops a pixel that the definition draws: the
 #: logarithm is good to 1e-6, coordinates around 4096 px to 2.5e-4.
-_SIGMA_SLACK = np.float32(1e-4)
+_LN255 = np.float32(np.log(255.0) + 1e-4)
 _PIXEL_SLACK = np.float32(1e-3)
 #: Splats of this radius (px) or more have overflowed.
 _RADIUS_MAX = np.float32(1e9)
@@ -174,26 +174,26 @@ def project(
         det = xx * yy - xy * xy
         opacity = load(opacities, start)
         red, green, blue = load_columns(colors, start * 3, 3)
-        cut = logarithm(opacity * 255.0) + _SIGMA_SLACK
+        log_opacity = logarithm(opacity)
+        cut = log_opacity + _LN255
         radius_x = square_root(2.0 * cut * xx) + _PIXEL_SLACK
         radius_y = square_root(2.0 * cut * yy) + _PIXEL_SLACK
         inv_z, inv_det = 1.0 / z, 1.0 / det
         u = x * inv_z * camera[12] + camera[14]
         v = y * inv_z * camera[13] + camera[15]
         a, b, c = 0.5 * yy * inv_det, -(xy * inv_det), 0.5 * xx * inv_det
-        inv_a = 1.0 / a
+        inv_c = 1.0 / c
         # Not a number fails every comparison, so broken splats drop out here.
         visible = (z >= camera[21]) & (opacity >= ALPHA_MIN) & (det > 0.0)
         visible = visible & (radius_x < _RADIUS_MAX) & (radius_y < _RADIUS_MAX)
-        visible = visible & (absolute(red + green + blue) < 1e30) & (inv_det * inv_a < 1e30)
+        visible = visible & (absolute(red + green + blue) < 1e30) & (inv_det * inv_c < 1e30)
         store_tile_rectangles(0, u, radius_x, visible, camera, corners)
         store_tile_rectangles(2 * LANES, v, radius_y, visible, camera, corners)
         target = first + start
-        zero = splat(0.0)
         fields = (
-            u, v, a, b, c, opacity, radius_x, radius_y,
-            cut * inv_a, 0.5 * b * inv_a, 0.25 * inv_det * inv_a * inv_a,
-            red, green, blue, z, zero,
+            u, v, 0.125 * a, 0.125 * b, 0.125 * c, -0.125 * log_opacity, radius_x, radius_y,
+            cut * inv_c, 0.5 * b * inv_c, 0.25 * inv_det * inv_c * inv_c,
+            red, green, blue, z, splat(0.0),
         )  # fmt: skip
         store_transposed(records, target * LANES, fields)
         store(keys, target, z)

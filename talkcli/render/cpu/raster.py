@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from talkcli.render.cpu import jit, pool
-from talkcli.render.cpu.blend import blend
-from talkcli.render.cpu.layout import CAMERA, RECORD, ROWS, STRIDE, TILE
+from talkcli.render.cpu.blend import BASE_PLANES, blend
+from talkcli.render.cpu.layout import CAMERA, PAIR, RECORD, TILE
 from talkcli.render.cpu.project import project
 from talkcli.render.cpu.simd import LANES
 from talkcli.render.cpu.tiles import DIGIT_BITS, fill, plan
@@ -273,13 +273,14 @@ def draw(
     """
     width, height = frame.size
     extra = len(outputs[3]) // (width * height)
-    planes = 4 + (len(outputs[2]) > 0) + extra
+    planes = BASE_PLANES + (len(outputs[2]) > 0) + extra
     scratch = tile_scratch(frame, planes, workspace)
     counter = np.zeros(1, np.int64)
     lists, size = frame.lists(), (width, height, frame.tiles_x, planes)
+    extras = features if planes > BASE_PLANES else None
 
     def blend_part(part: int) -> None:
-        blend(counter, lists, frame.records, features, background, outputs, scratch[part], size)
+        blend(counter, lists, frame.records, extras, background, outputs, scratch[part], size)
 
     pool.run(blend_part, len(scratch), frame.threads)
 
@@ -289,7 +290,9 @@ def tile_scratch(
 ) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Per thread: a tile buffer of so many planes, spare entries and a histogram for sorting."""
     threads = min(frame.threads, len(frame.order))
-    buffers = workspace.take("tile buffer", threads * ROWS * planes * STRIDE, np.float32)
+    # Behind the planes, four vectors for the ends of rows.
+    room = TILE // 2 * planes * PAIR + 4 * LANES
+    buffers = workspace.take("tile buffer", threads * room, np.float32)
     spare = workspace.take("spare entries", threads * frame.longest, np.int64)
     histograms = workspace.take("histogram", threads << DIGIT_BITS, np.int32)
     split = (array.reshape(threads, -1) for array in (buffers, spare, histograms))

@@ -28,7 +28,6 @@ LANES = 16
 
 _F32, _I32 = ir.FloatType(), ir.IntType(32)
 _VECTOR_IR = ir.VectorType(_F32, LANES)
-_HALF_IR = ir.VectorType(_F32, LANES // 2)
 _MASK_IR = ir.VectorType(ir.IntType(1), LANES)
 _INTS_IR = ir.VectorType(_I32, LANES)
 _FLAGS = tuple(sorted(FASTMATH))
@@ -156,22 +155,16 @@ def splat(_tyctx: Any, scalar: Any) -> Any:
 
 
 @intrinsic
-def lane_numbers(_tyctx: Any) -> Any:
-    """0, 1, … 15."""
-    return vector(), lambda c, b, s, a: ir.Constant(_VECTOR_IR, [float(i) for i in range(LANES)])
-
-
-@intrinsic
 def pair_columns(_tyctx: Any) -> Any:
-    """0, 1, … 7, 0, 1, … 7: the columns of two half rows (see :func:`load_pair`)."""
-    values = [float(i % (LANES // 2)) for i in range(LANES)]
+    """0, 0, 1, 1, … 7, 7: the columns of a window of two interleaved rows."""
+    values = [float(i // 2) for i in range(LANES)]
     return vector(), lambda c, b, s, a: ir.Constant(_VECTOR_IR, values)
 
 
 @intrinsic
 def pair_rows(_tyctx: Any) -> Any:
-    """0 in the lower eight lanes and 1 in the upper eight."""
-    values = [float(i // (LANES // 2)) for i in range(LANES)]
+    """0, 1, 0, 1, …: the rows of a window of two interleaved rows."""
+    values = [float(i % 2) for i in range(LANES)]
     return vector(), lambda c, b, s, a: ir.Constant(_VECTOR_IR, values)
 
 

@@ -1,0 +1,140 @@
+"""What every walk over a tile shares: its buffer, a splat's window of pixels, and the weights.
+
+A tile's buffer holds planes (transmittance, colours, …) with two rows of pixels interleaved:
+``(0,0) (0,1) (1,0) (1,1) …`` as (column, row). Sixteen consecutive floats are then eight columns of
+two rows, whatever column they start at. A splat of an avatar is some six pixels wide and high, so
+such windows fit it twice as well as sixteen pixels of one row, and one path serves all sizes.
+
+A pixel that has stopped keeps its transmittance with the sign turned; pixels outside the image
+have stopped from the start.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from talkcli.render.cpu import layout as at
+from talkcli.render.cpu.jit import helper
+from talkcli.render.cpu.layout import HALF, PAIR, TILE
+from talkcli.render.cpu.memory import load, store
+from talkcli.render.cpu.simd import (
+    LANES,
+    absolute,
+    largest,
+    maximum,
+    pair_columns,
+    pair_rows,
+    select,
+    splat,
+)
+
+#: Columns of one window.
+COLUMNS = LANES // 2
+#: Splats between two looks at whether every pixel of the tile has stopped.
+CHECK_EVERY = 64
+#: Alpha is drawn down to 1/255: an eighth of -ln(alpha) up to this.
+_EIGHTH_MAX = np.float32(math.log(255) / 8)
+#: exp(-e) for 0 ≤ e ≤ 0.7, whose eighth power is alpha to a relative error of 1e-6. Beyond, the
+#: polynomial is no exponential, but nothing is drawn there.
+_nodes = np.linspace(0, 0.7, 4001)
+_EXP = tuple(
+    np.float32(c)
+    for c in np.polynomial.Chebyshev.fit(_nodes, np.exp(-_nodes), 5)
+    .convert(kind=np.polynomial.Polynomial)
+    .coef
+)
+
+
+@helper
+def raw_alpha(eighth: Any) -> Any:
+    """Opacity × falloff before the clamp, from an eighth of its negative logarithm."""
+    p = _EXP[5] * eighth + _EXP[4]
+    p = p * eighth + _EXP[3]
+    p = p * eighth + _EXP[2]
+    p = p * eighth + _EXP[1]
+    p = p * eighth + _EXP[0]
+    p = p * p
+    p = p * p
+    return p * p
+
+
+@helper
+def weigh(eighth: Any, alpha: Any, left: Any) -> Any:
+    """What a splat does to sixteen pixels.
+
+    Returns its blend weight, the transmittance behind it (turned where it stops), and where it
+    was drawn.
+    """
+    drawn = eighth <= _EIGHTH_MAX
+    weight = left * alpha
+    after = left - weight
+    kept = drawn & (after > at.TRANSMITTANCE_MIN)
+    behind = select(kept, after, select(drawn, -absolute(left), left))
+    return select(kept, weight, 0.0), behind, kept
+
+
+@helper
+def pixel_bounds(center: Any, radius: Any, size: int) -> Any:
+    """First and last pixel of a tile whose centres lie within the radius."""
+    first = max(0, int(center - radius + HALF))
+    return first, min(size - 1, int(center + radius - HALF))
+
+
+@helper
+def splat_box(records: Any, r: int, tile: Any) -> Any:
+    """Centre within the tile, and first and last column and row; rows start at an even one.
+
+    ``tile`` is left, top, columns and rows in px.
+    """
+    u = records[r + at.U] - np.float32(tile[0])
+    v = records[r + at.V] - np.float32(tile[1])
+    x0, x1 = pixel_bounds(u, records[r + at.RX], tile[2])
+    y0, y1 = pixel_bounds(v, records[r + at.RY], tile[3])
+    return (u, v), (x0, x1, y0 & -2, y1)
+
+
+@helper
+def strip_rows(records: Any, r: int, box: Any, center: Any, x: int) -> Any:
+    """First (even) and last row of a wide splat's ellipse within columns ``x`` … ``x + 7``."""
+    first_dx = np.float32(x) + HALF - center[0]
+    last_dx = first_dx + np.float32(COLUMNS - 1)
+    # The ellipse's lowest point lies at dx = lean · RY and its highest opposite; where the strip
+    # does not hold them, its own border is where the ellipse reaches farthest.
+    lean = -records[r + at.B] / (records[r + at.A] * np.float32(2)) * records[r + at.RY]
+    highest = min(max(-lean, first_dx), last_dx)
+    lowest = min(max(lean, first_dx), last_dx)
+    top = center[1] - records[r + at.SLANT] * highest - _half_height(records, r, highest)
+    bottom = center[1] - records[r + at.SLANT] * lowest + _half_height(records, r, lowest)
+    return max(box[2], int(top + HALF)) & -2, min(box[3], int(bottom - HALF))
+
+
+@helper
+def _half_height(records: Any, r: int, dx: Any) -> Any:
+    """Half of the ellipse's height in the column at ``dx``, with a little slack."""
+    square = records[r + at.SPAN] - records[r + at.SQUEEZE] * dx * dx
+    return np.float32(math.sqrt(max(square, at.F0))) + np.float32(1e-3)
+
+
+@helper
+def clear_tile(buffer: Any, planes: int, columns: int, rows: int) -> None:
+    """Zero the planes; transmittance 1 inside the image and stopped outside."""
+    for i in range(0, TILE // 2 * planes * PAIR, LANES):
+        store(buffer, i, splat(0.0))
+    for y in range(0, TILE, 2):
+        for x in range(0, PAIR // 2, COLUMNS):
+            column, row = pair_columns() + np.float32(x), pair_rows() + np.float32(y)
+            inside = (column < np.float32(columns)) & (row < np.float32(rows))
+            store(buffer, y // 2 * planes * PAIR + 2 * x, select(inside, 1.0, -1.0))
+
+
+@helper
+def all_stopped(buffer: Any, planes: int) -> Any:
+    """Whether no pixel of the tile takes more colour."""
+    most = splat(-1.0)
+    for pair in range(TILE // 2):
+        for x in range(0, 2 * TILE, LANES):
+            most = maximum(most, load(buffer, pair * planes * PAIR + x))
+    return largest(most) <= 0.0
