@@ -1,0 +1,191 @@
+"""The rendered head back in its picture, frame by frame.
+
+Blending is done on sRGB-encoded values, as the renderer's splats do among themselves: the rim of
+the head then looks as it does in the source picture, whose hair edges are encoded values as well.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from talkcli.compose.window import EDGE_FADE, CropWindow, Place
+from talkcli.errors import UsageError
+from talkcli.tracking.matting import split_layers
+
+_LONGEST_PX = 1024  # default for the output's longest side
+_FEATHER_PX = 6.0  # the plate goes over into the picture over this width at the crop's border
+_HEX = re.compile(r"#([0-9a-fA-F]{3}|[0-9a-fA-F]{6})")
+
+
+class Portrait(Protocol):
+    """What is composed: an avatar's picture, its plate and the crop's place.
+
+    Attributes:
+        source: ``[H, W, 4]`` uint8 RGBA, straight alpha.
+        plate: ``[S, S, 3]`` float32 0–1 or uint8, the crop without its head.
+        torso: ``[H, W]`` uint8, the part of the person that stays (see
+            :func:`talkcli.compose.torso.torso_matte`), needed for other backgrounds; or None.
+    """
+
+    source: np.ndarray
+    plate: np.ndarray
+    torso: np.ndarray | None
+
+    @property
+    def frame(self) -> Place:
+        """Place of the crop in ``source``."""
+
+
+def output_size(width: int, height: int, longest: int | None = None) -> tuple[int, int]:
+    """Even width and height for a picture; the longest side as asked for, else at most 1024."""
+    scale = (longest or min(_LONGEST_PX, max(width, height))) / max(width, height)
+    return max(2, 2 * round(width * scale / 2)), max(2, 2 * round(height * scale / 2))
+
+
+class Compositor:
+    """Lays rendered heads over the still parts of their picture.
+
+    Pixels that a head does not touch come from one still picture made at the start: they are the
+    same, bit by bit, in every frame.
+
+    Args:
+        portrait: picture, plate and the crop's place, usually a portrait avatar.
+        bg: ``keep`` or ``plate``: the picture's own background, with the plate where the head
+            was; ``transparent``: none, frames have four channels; ``#rrggbb`` or ``#rgb``; or the
+            path of a picture, scaled to cover the frame and cut to its shape.
+        size: longest side of a frame in pixels; by default the picture's, at most 1024.
+
+    Attributes:
+        width: pixels of a frame, even.
+        height: pixels of a frame, even.
+        transparent: frames have an alpha channel.
+
+    Raises:
+        UsageError: a background that is no colour, or another background for an avatar without
+            a torso matte.
+        InputError: a background picture that cannot be read.
+    """
+
+    def __init__(self, portrait: Portrait, *, bg: str = "keep", size: int | None = None) -> None:
+        h, w = portrait.source.shape[:2]
+        self.width, self.height = output_size(w, h, size)
+        self.transparent = bg == "transparent"
+        pixels = portrait.plate.shape[0]
+        self._window = CropWindow(portrait.frame, pixels, (w, h), (self.width, self.height))
+        x0, y0, x1, y1 = self._window.box
+        self._fade = self._window.ramp(max(1.0, EDGE_FADE * (x1 - x0)))
+        still = self._still_picture(portrait)
+        if bg not in ("keep", "plate"):
+            still = self._over_background(still, portrait, bg)
+        self._base = np.ascontiguousarray(still[y0:y1, x0:x1])
+        self._still = _to_bytes(still)
+
+    def frame(self, rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+        """One finished frame.
+
+        Args:
+            rgb: ``[S, S, 3]`` float32, the head, premultiplied by its coverage, in the crop that
+                the plate shows.
+            alpha: ``[S, S]`` or ``[S, S, 1]`` float32 coverage, 0–1.
+
+        Returns:
+            ``[height, width, 3]`` uint8, or ``[height, width, 4]`` with straight alpha for a
+            transparent background. A new array each time.
+        """
+        result = self._still.copy()
+        head = self._window.cut(np.ascontiguousarray(rgb, np.float32))
+        cover = self._window.cut(np.ascontiguousarray(alpha, np.float32).reshape(alpha.shape[:2]))
+        left, top, width, height = cv2.boundingRect((cover > 0).astype(np.uint8))
+        if not width:
+            return result
+        part = np.s_[top : top + height, left : left + width]
+        head, cover, base = head[part], cover[part], self._base[part]
+        fade = self._fade[part]
+        if fade.min() < 1:
+            cover = cover * fade
+            head = head * fade[..., None]
+        layer = cv2.merge([head, cover]) if self.transparent else head
+        through = 1 - np.clip(cover, 0, 1)
+        blend = cv2.add(layer, cv2.multiply(base, cv2.merge([through] * base.shape[2])))
+        x, y = self._window.box[0] + left, self._window.box[1] + top
+        result[y : y + height, x : x + width] = _to_bytes(blend)
+        return result
+
+    def strip(self, heads: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+        """Several (rgb, alpha) heads, each in its own frame, side by side in one picture."""
+        return np.concatenate([self.frame(rgb, alpha) for rgb, alpha in heads], 1)
+
+    def _still_picture(self, portrait: Portrait) -> np.ndarray:
+        """The picture with the plate in it, ``[height, width, 3]`` float32 0–1."""
+        picture = _fit(_on_white(portrait.source), self.width, self.height)
+        plate = portrait.plate.astype(np.float32)
+        if portrait.plate.dtype == np.uint8:
+            plate /= 255
+        x0, y0, x1, y1 = self._window.box
+        part = picture[y0:y1, x0:x1]
+        part += (self._window.cut(plate) - part) * self._window.ramp(_FEATHER_PX)[..., None]
+        return np.clip(picture, 0, 1)
+
+    def _over_background(self, still: np.ndarray, portrait: Portrait, bg: str) -> np.ndarray:
+        """The torso alone: over a new background, or premultiplied with its alpha."""
+        backdrop = None if self.transparent else _backdrop(bg, self.width, self.height)
+        torso = getattr(portrait, "torso", None)
+        if torso is None:
+            raise UsageError(
+                f"this avatar was built without the torso's outline that --bg {bg} needs",
+                "build it again from its picture",
+            )
+        alpha = np.clip(_fit(torso.astype(np.float32) / 255, self.width, self.height), 0, 1)
+        colors, _ = split_layers(still, alpha)  # frees the rim of the old background
+        if backdrop is None:
+            return np.dstack([colors * alpha[..., None], alpha])
+        return backdrop + (colors - backdrop) * alpha[..., None]
+
+
+def _backdrop(bg: str, width: int, height: int) -> np.ndarray:
+    """A colour or a picture that fills the frame, ``[height, width, 3]`` float32 0–1."""
+    if bg.startswith("#"):
+        digits = _HEX.fullmatch(bg)
+        if digits is None:
+            raise UsageError(f"--bg {bg} is not a colour", "write six hexadecimal digits: #1e90ff")
+        text = digits[1] if len(digits[1]) == 6 else "".join(2 * d for d in digits[1])
+        return np.full((height, width, 3), [b / 255 for b in bytes.fromhex(text)], np.float32)
+    from talkcli.media.read import read_image
+
+    picture = _on_white(read_image(bg))
+    scale = max(width / picture.shape[1], height / picture.shape[0])
+    wide, high = (
+        max(n, round(p * scale))
+        for n, p in zip((width, height), picture.shape[1::-1], strict=False)
+    )
+    picture = _fit(picture, wide, high)
+    left, top = (wide - width) // 2, (high - height) // 2
+    return np.clip(picture[top : top + height, left : left + width], 0, 1)
+
+
+def _on_white(picture: np.ndarray) -> np.ndarray:
+    """RGBA bytes to ``[H, W, 3]`` float32; transparent parts become white, as paper would."""
+    values = picture.astype(np.float32) / 255
+    return values[..., :3] * values[..., 3:] + (1 - values[..., 3:])
+
+
+def _fit(image: np.ndarray, width: int, height: int) -> np.ndarray:
+    """An image at another size, as a new array."""
+    if image.shape[:2] == (height, width):
+        return image.copy()
+    shrink = height * width < image.shape[0] * image.shape[1]
+    method = cv2.INTER_AREA if shrink else cv2.INTER_CUBIC
+    return cv2.resize(image, (width, height), interpolation=method)
+
+
+def _to_bytes(image: np.ndarray) -> np.ndarray:
+    """Float 0–1 to bytes; four channels are premultiplied and become straight alpha."""
+    if image.shape[2] == 4:
+        alpha = image[..., 3:]
+        image = np.concatenate([image[..., :3] / np.maximum(alpha, 1e-4), alpha], 2)
+    return cv2.convertScaleAbs(np.maximum(image, 0), alpha=255)

@@ -1,0 +1,102 @@
+"""The head's square crop seen from the output picture."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from talkcli.tracking.matting import smoothstep
+
+#: Sides of the crop over which hair that leaves it goes over into the still picture.
+EDGE_FADE = 0.05
+#: Pixels by which an output picture may differ in size for the sake of common pixel grids.
+_SNAP_PX = 1.5
+
+
+class Place(Protocol):
+    """Where the head's square crop lies in its picture."""
+
+    @property
+    def crop_x(self) -> float:
+        """Left edge in pixels of the picture; may be negative."""
+
+    @property
+    def crop_y(self) -> float:
+        """Top edge."""
+
+    @property
+    def crop_side(self) -> float:
+        """Side in pixels of the picture."""
+
+
+class CropWindow:
+    """Brings images of the crop to the output's pixels.
+
+    An avatar is built for the output's resolution: crop pixels are then output pixels, and cutting
+    is all there is to do. At other sizes images are resampled.
+
+    Args:
+        place: the crop in the picture.
+        pixels: side of crop images.
+        picture: width and height of the picture.
+        output: width and height of the output.
+
+    Attributes:
+        box: x0, y0, x1, y1 of the crop's part of the output; empty if the crop lies outside.
+        exact: crop pixels are output pixels.
+    """
+
+    def __init__(
+        self, place: Place, pixels: int, picture: tuple[int, int], output: tuple[int, int]
+    ) -> None:
+        ratio = pixels / place.crop_side
+        self.exact = all(
+            abs(p * ratio - o) <= _SNAP_PX for p, o in zip(picture, output, strict=True)
+        )
+        scale = [o / p for p, o in zip(picture, output, strict=True)]
+        # Whole pixels: the crop's content may lie up to half a pixel off its surroundings.
+        self._corner = round(place.crop_x * scale[0]), round(place.crop_y * scale[1])
+        self._size = (pixels, pixels)
+        if not self.exact:
+            wide, high = (max(1, round(place.crop_side * s)) for s in scale)
+            self._size = (wide, high)
+        low = [min(o, max(0, c)) for o, c in zip(output, self._corner, strict=True)]
+        ends = [c + s for c, s in zip(self._corner, self._size, strict=True)]
+        high_ends = [max(a, min(o, e)) for a, o, e in zip(low, output, ends, strict=True)]
+        self.box = (low[0], low[1], high_ends[0], high_ends[1])
+        self._output = output
+
+    def cut(self, image: np.ndarray) -> np.ndarray:
+        """The box's part of a crop image.
+
+        Args:
+            image: ``[S, S]`` or ``[S, S, C]`` float32.
+
+        Returns:
+            ``[h, w]`` or ``[h, w, C]`` float32 in output pixels; a view of ``image`` where crop
+            pixels are output pixels. Never below zero when resampled.
+        """
+        if not self.exact:
+            shrink = self._size[0] < image.shape[1]
+            method = cv2.INTER_AREA if shrink else cv2.INTER_CUBIC
+            image = cv2.resize(image, self._size, interpolation=method)
+            if not shrink:
+                image = np.maximum(image, 0)  # cubic weights dip below zero at hard edges
+        x0, y0, x1, y1 = self.box
+        left, top = x0 - self._corner[0], y0 - self._corner[1]
+        return image[top : top + y1 - y0, left : left + x1 - x0]
+
+    def ramp(self, margin: float) -> np.ndarray:
+        """``[h, w]`` float32 over the box: 0 at its border, 1 from ``margin`` pixels inwards.
+
+        Sides where the box meets the output's border do not count.
+        """
+        x0, y0, x1, y1 = self.box
+        w, h = self._output
+        far = np.float32(2 * margin)
+        x, y = np.arange(x1 - x0, dtype=np.float32), np.arange(y1 - y0, dtype=np.float32)
+        dx = np.minimum(x if x0 else far, x[::-1] if x1 < w else far) + np.zeros_like(x)
+        dy = np.minimum(y if y0 else far, y[::-1] if y1 < h else far) + np.zeros_like(y)
+        return smoothstep(np.minimum(dx, dy[:, None]) / np.float32(margin)).astype(np.float32)
