@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from talkcli.portrait.images import smoothstep
-from talkcli.portrait.splats import Layer, SplatGroup, grid_neighbours, grid_tangents
+from talkcli.portrait.splats import Layer, SplatGroup, capped, grid_neighbours, grid_tangents
 from talkcli.tracking.headfit import HeadPose
 from talkcli.tracking.topology import INNER_CORNERS, INNER_LOWER, INNER_UPPER
 
@@ -19,7 +19,7 @@ from talkcli.tracking.topology import INNER_CORNERS, INNER_LOWER, INNER_UPPER
 _UPPER_TEETH, _LOWER_TEETH = (1.0, 0.80, 0.86, 0.78, 0.78), (0.64, 0.70, 0.80, 0.78, 0.78)
 #: How much shorter each is than the longest, as a share of its height.
 _UPPER_TIPS, _LOWER_TIPS = (0.0, 0.08, 0.03, 0.13, 0.2), (0.03, 0.02, 0.0, 0.08, 0.12)
-_ENAMEL, _ENAMEL_LOWER = np.array([0.90, 0.865, 0.80]), np.array([0.80, 0.76, 0.69])
+_ENAMEL, _ENAMEL_LOWER = np.array([0.95, 0.915, 0.85]), np.array([0.86, 0.82, 0.75])
 _GUM, _TONGUE = np.array([0.62, 0.31, 0.29]), np.array([0.60, 0.27, 0.26])
 _BAG_FRONT, _BAG_BACK = np.array([0.36, 0.14, 0.13]), np.array([0.07, 0.025, 0.025])
 #: Grid steps per centimetre of teeth and tongue, relative to crop pixels per centimetre.
@@ -191,7 +191,7 @@ def _bag(mouth: MouthFrame, pose: HeadPose) -> SplatGroup:
     fade = inward[:, None]
     color = _lit(_BAG_FRONT * (1 - fade) + _BAG_BACK * fade, mouth)
     grid = pose.to_image(points).reshape(len(v), columns, 3)
-    tangent_u, tangent_v = (_capped(t.reshape(-1, 3), 1.3) for t in grid_tangents(grid))
+    tangent_u, tangent_v = (capped(t.reshape(-1, 3), 1.3) for t in grid_tangents(grid))
     return SplatGroup(
         layer=Layer.MOUTH_BAG,
         positions=grid.reshape(-1, 3),
@@ -240,8 +240,3 @@ def _lit(color: np.ndarray, mouth: MouthFrame) -> np.ndarray:
     if np.isnan(mouth.tint).any():
         return np.repeat(color.mean(-1, keepdims=True), 3, -1)
     return np.asarray(color * mouth.tint)
-
-
-def _capped(tangent: np.ndarray, longest: float) -> np.ndarray:
-    length = np.linalg.norm(tangent, axis=1, keepdims=True)
-    return tangent * np.minimum(1, longest / np.maximum(length, 1e-6))

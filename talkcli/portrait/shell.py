@@ -11,11 +11,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import ndimage
 
 from talkcli.portrait.front import FrontPixels, weight_slope
 from talkcli.portrait.geometry import HeadGeometry
 from talkcli.portrait.images import blur, fill_smooth, nearest, smoothstep
-from talkcli.portrait.splats import Layer, SplatGroup, grid_neighbours, grid_tangents
+from talkcli.portrait.splats import Layer, SplatGroup, capped, grid_neighbours, grid_tangents
 from talkcli.portrait.symmetry import blend_with_mirror
 
 #: Centre of the star shape in the head frame, centimetres.
@@ -25,6 +26,13 @@ _SKULL = np.array([7.6, 10.8, 9.0])
 _LOWEST_DEG, _HIGHEST_DEG = -80.0, 89.0
 #: Grid step in crop pixels at a radius of 10 cm.
 _STEP_PX = 1.4
+#: Behind, the skull begins to narrow towards the neck at the ears' height and is done a nape
+#: further down; hair, unless the source shows it longer, ends in between (y and lengths in cm).
+_EAR_CM, _NAPE_CM, _HAIRLINE_CM = 0.5, 7.0, -4.0
+#: Radius of a neck about the vertical through CENTRE.
+_NECK_CM = 6.2
+#: Steps of the grid longer than this many pixels are folds, not surface.
+_LONGEST_PX = 4.0
 
 
 @dataclass(frozen=True)
@@ -53,6 +61,25 @@ class Sphere:
         return row, (azimuth / np.pi + 1) / 2 * self.columns - 0.5
 
 
+@dataclass(frozen=True)
+class Measured:
+    """What the source tells of each direction; all arrays ``[rows, columns, ...]``.
+
+    Attributes:
+        ratio: radius over that of a bald skull.
+        seen: 0–1, how well it is seen.
+        covered: 0–1, whether any source pixel lies there, however flat it was seen.
+        color: sRGB-encoded.
+        hair: 0–1, outside the face and unlike its skin.
+    """
+
+    ratio: np.ndarray
+    seen: np.ndarray
+    covered: np.ndarray
+    color: np.ndarray
+    hair: np.ndarray
+
+
 def shell_group(
     pixels: FrontPixels,
     colors: np.ndarray,
@@ -71,18 +98,23 @@ def shell_group(
     sphere = Sphere(int(columns * (_HIGHEST_DEG - _LOWEST_DEG) / 360), columns)
     directions = sphere.directions()
     skull = 1 / np.linalg.norm(directions / _SKULL, axis=-1)
-    ratio, seen, color, hairy = _measured(sphere, skull, pixels, colors, alpha, geometry)
-    shape = blend_with_mirror(ratio[..., None], seen, wrap=True)[..., 0]
-    texture = _completed_colors(color, seen, hairy)
+    known = _measured(sphere, skull, pixels, colors, alpha, geometry)
+    seen = known.seen
+    height = CENTRE[1] + directions[..., 1] * skull
+    neck = _NECK_CM / np.maximum(np.linalg.norm(directions[..., [0, 2]], axis=-1), 0.2)
+    shape = _completed_shape(known, neck / skull, smoothstep((_EAR_CM - height) / _NAPE_CM))
+    texture = _completed_colors(known, smoothstep((_HAIRLINE_CM - height) / 2.0))
     radius = _hidden_radius(shape * skull, directions, seen, alpha, geometry)
     points = geometry.pose.to_image(CENTRE + radius[..., None] * directions)
     below = _below_jaw_at(points, geometry)
     weight = 1 - smoothstep(below / 0.55)
     # Wrapping columns: differences across the seam of the azimuth are taken on a padded grid.
     padded = np.concatenate([points[:, -1:], points, points[:, :1]], 1)
-    tangent_u, tangent_v = (t[:, 1:-1] for t in grid_tangents(padded))
+    tangent_u, tangent_v = (capped(t[:, 1:-1], _LONGEST_PX) for t in grid_tangents(padded))
     # Seen from outside, azimuth grows to the right in front and v runs down, as pixels do.
-    kept = np.flatnonzero(((seen < 0.85) & (below < 0.5)).ravel())
+    kept = np.flatnonzero(
+        ((seen < 0.85) & (below < 0.5) & ~_behind_openings(points, geometry)).ravel()
+    )
     place = np.full(sphere.rows * sphere.columns, -1, np.int32)
     place[kept] = np.arange(len(kept))
     neighbours = place[grid_neighbours(sphere.rows, sphere.columns)[kept]]
@@ -107,11 +139,11 @@ def _measured(
     colors: np.ndarray,
     alpha: np.ndarray,
     geometry: HeadGeometry,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Radius ratio to the skull, visibility, colour and hair share on the grid, from the source."""
+) -> Measured:
+    """Collect the source's pixels by direction."""
     usable = (alpha > 0.9) & (pixels.layer >= Layer.SKIN) & (geometry.head_weight > 0.1)
     # Shoulders beside the neck are no part of the head's shape.
-    usable &= (geometry.below_jaw < 0.3) | (geometry.neck_across < 1.15)
+    usable &= (geometry.below_jaw < 0.15) | (geometry.neck_across < 1.15)
     trust = smoothstep((pixels.cosine - 0.12) / 0.35)
     offset = geometry.pose.to_head(pixels.positions[usable]) - CENTRE
     row, column = sphere.cell(offset)
@@ -131,9 +163,10 @@ def _measured(
     # Between stretched pixels of the rim cells stay empty: the neighbours fill them.
     filled = fill_smooth(mean, known.astype(np.float32), wrap=True)
     mean = np.where(known[..., None], mean, filled)
-    near = blur(known.astype(np.float32), 2.0) > 0.12
-    seen = blur(np.where(near, mean[..., 5], 0).astype(np.float32), 2.0)
-    return mean[..., 0], seen, mean[..., 1:4], mean[..., 4]
+    near = blur(known.astype(np.float32), 2.0)
+    seen = blur(np.where(near > 0.12, mean[..., 5], 0).astype(np.float32), 2.0)
+    covered = smoothstep((near - 0.05) / 0.15)
+    return Measured(mean[..., 0], seen, covered, mean[..., 1:4], mean[..., 4])
 
 
 def _hair_share(colors: np.ndarray, geometry: HeadGeometry) -> np.ndarray:
@@ -144,16 +177,27 @@ def _hair_share(colors: np.ndarray, geometry: HeadGeometry) -> np.ndarray:
     return smoothstep((distance - 0.8) / 0.8) * ~geometry.on_face
 
 
-def _completed_colors(color: np.ndarray, seen: np.ndarray, hairy: np.ndarray) -> np.ndarray:
-    """Mirror what one side shows; what neither shows continues the hair, not ears or cheeks."""
-    blended = blend_with_mirror(color, seen, wrap=True)
-    both = np.maximum(seen, seen[:, ::-1])
-    hair = np.maximum(hairy * seen, (hairy * seen)[:, ::-1])
-    source = hair if hair.sum() > 0.02 * both.sum() else both
-    _, index = nearest(source > 0.4)
-    copied = fill_smooth(blended, source * (source > 0.3), wrap=True)
+def _completed_shape(known: Measured, neck: np.ndarray, low: np.ndarray) -> np.ndarray:
+    """Radius ratio everywhere: measured, mirrored, and behind the neck that of a bare neck."""
+    ratio = blend_with_mirror(known.ratio[..., None], known.seen, wrap=True)[..., 0]
+    both = np.maximum(known.covered, known.covered[:, ::-1])
+    bare = low * (1 - both)
+    return np.asarray(ratio * (1 - bare) + np.minimum(neck, ratio) * bare)
+
+
+def _completed_colors(known: Measured, low: np.ndarray) -> np.ndarray:
+    """Mirror what one side shows; what neither shows continues the hair, or the neck below it."""
+    blended = blend_with_mirror(known.color, known.seen, wrap=True)
+    both = np.maximum(known.covered, known.covered[:, ::-1])
+    hair = np.maximum(known.hair, known.hair[:, ::-1]) * both
+    # A bald head has no hair to continue: then skin is right all around.
+    upper = hair if hair.sum() > 0.02 * both.sum() else both
+    source = upper * (1 - low) + both * low
+    trusted = source * (source > 0.3)
+    copied = fill_smooth(blended, trusted, wrap=True)
+    _, index = nearest(trusted > 0.4)
     texture = blended[index] - blur(blended[index], 4.0)
-    unknown = 1 - smoothstep((both - 0.05) / 0.4)[..., None]
+    unknown = 1 - smoothstep((both - 0.1) / 0.6)[..., None]
     return np.asarray(blended * (1 - unknown) + (0.94 * copied + 0.6 * texture) * unknown)
 
 
@@ -162,6 +206,17 @@ def _below_jaw_at(points: np.ndarray, geometry: HeadGeometry) -> np.ndarray:
     place = np.floor(geometry.camera.project(points)).astype(int)
     place = np.clip(place, 0, len(geometry.depth) - 1)
     return np.asarray(geometry.below_jaw[place[..., 1], place[..., 0]])
+
+
+def _behind_openings(points: np.ndarray, geometry: HeadGeometry) -> np.ndarray:
+    """Directions through eyes and mouth: their insides are built elsewhere and must show."""
+    openings = geometry.eye_mask() | geometry.mouth_mask()
+    reach = max(2, int(0.03 * geometry.face_height))
+    openings = ndimage.binary_dilation(openings, iterations=reach)
+    place = np.floor(geometry.camera.project(points)).astype(int)
+    place = np.clip(place, 0, len(openings) - 1)
+    front = points[..., 2] < geometry.depth[place[..., 1], place[..., 0]] + 4 * geometry.pose.scale
+    return np.asarray(openings[place[..., 1], place[..., 0]] & front)
 
 
 def _hidden_radius(
@@ -185,5 +240,6 @@ def _hidden_radius(
         hidden = np.where(inside, (alpha[row, column] > 0.9) & behind, True)
         shrink = np.where(done, shrink, factor)
         done |= hidden
-    lowest = -blur(-shrink.astype(np.float32), 1.0)
+    # Single deep cells would be spikes: their neighbours follow them.
+    lowest = blur(ndimage.minimum_filter(shrink, 3).astype(np.float32), 2.0)
     return np.asarray(np.minimum(shrink, lowest) * radius)

@@ -178,6 +178,12 @@ def grid_tangents(grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.gradient(grid, axis=1), np.gradient(grid, axis=0)
 
 
+def capped(vectors: np.ndarray, longest: float) -> np.ndarray:
+    """Vectors ``[..., 3]``, shortened to at most ``longest``."""
+    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return np.asarray(vectors * np.minimum(1, longest / np.maximum(length, 1e-6)))
+
+
 def _outward(group: SplatGroup) -> np.ndarray:
     # u runs right and v down in the picture: v × u points at the viewer.
     normal = np.cross(group.tangent_v, group.tangent_u)

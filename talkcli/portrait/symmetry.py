@@ -17,7 +17,7 @@ from talkcli.portrait.front import contour_trust, lip_side
 from talkcli.portrait.geometry import HeadGeometry
 from talkcli.portrait.images import blur, fill_smooth, smoothstep
 from talkcli.portrait.raster import rasterize_triangles
-from talkcli.portrait.splats import Layer, SplatGroup, grid_neighbours, grid_tangents
+from talkcli.portrait.splats import Layer, SplatGroup, capped, grid_neighbours, grid_tangents
 from talkcli.tracking.facemodel import FaceModel
 from talkcli.tracking.topology import SKIN
 
@@ -27,6 +27,8 @@ _AXIS_Z = -4.0
 _UNSEEN, _SEEN = 0.15, 0.5
 #: The completion lies this far under the skin (cm): the source covers it wherever it is opaque.
 _UNDER_CM = 0.08
+#: A texel measures about a pixel; steps longer than this lead across a gap.
+_LONGEST_PX = 2.5
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,8 @@ def completion_group(texture: FaceTexture, geometry: HeadGeometry, model: FaceMo
     inward = np.einsum("hwk,hwkd->hwd", texture.weights, normals[texture.vertices])
     inward /= np.maximum(np.linalg.norm(inward, axis=-1, keepdims=True), 1e-9)
     grid = texture.positions - inward * _UNDER_CM * geometry.pose.scale
-    tangent_u, tangent_v = grid_tangents(grid)
+    # Texels of the two lips are neighbours, however far apart the source's lips are.
+    tangent_u, tangent_v = (capped(t, _LONGEST_PX) for t in grid_tangents(grid))
     # Differences across the border of the mesh reach into nothing; such texels only fringe it.
     inner = blur(texture.valid.astype(np.float32), 1.0) > 0.98
     kept = np.flatnonzero((inner & (texture.seen < 0.96)).ravel())
