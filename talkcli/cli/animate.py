@@ -51,7 +51,7 @@ def animate_command(
             **output.as_arguments(),
         )
         result = animate(request, reporter)
-    show_result(result, common)
+    show_result(result, reporter.warnings, common)
 
 
 @expand_options
@@ -79,4 +79,4 @@ def drive_command(
             **output.as_arguments(),
         )
         result = animate(request, reporter)
-    show_result(result, common)
+    show_result(result, reporter.warnings, common)

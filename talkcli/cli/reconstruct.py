@@ -42,4 +42,4 @@ def reconstruct_command(
     request = ReconstructRequest(portrait, source.project, ply, settings, overwrite, dry_run)
     with reporting(quiet=common.quiet, verbose=common.verbose) as reporter:
         result = reconstruct(request, reporter)
-    show_result(result, common)
+    show_result(result, reporter.warnings, common)

@@ -41,4 +41,4 @@ def render_command(
     request = StillRequest(project, output, tuple(expression or ()), settings, overwrite)
     with reporting(quiet=common.quiet, verbose=common.verbose) as reporter:
         result = render_stills(request, reporter)
-    show_result(result, common)
+    show_result(result, reporter.warnings, common)

@@ -18,9 +18,9 @@ class Result(Protocol):
         """Plain values."""
 
 
-def show_result(result: Result, common: CommonOptions) -> None:
+def show_result(result: Result, warnings: Sequence[str], common: CommonOptions) -> None:
     """Tell what was made: one JSON object on stdout, or a table on stderr, or with -q nothing."""
-    answer = result.as_json()
+    answer = {**result.as_json(), "warnings": list(warnings)}
     if common.as_json:
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()

@@ -63,7 +63,7 @@ def animate(request: VideoRequest, reporter: Reporter | None = None) -> VideoRes
 
     Args:
         request: inputs, output, settings.
-        reporter: told about progress; its warnings go into the result.
+        reporter: told about progress and doubts.
 
     Raises:
         UsageError: settings that contradict each other.
@@ -71,18 +71,17 @@ def animate(request: VideoRequest, reporter: Reporter | None = None) -> VideoRes
         MissingDependencyError: the back-end asked for is not there.
     """
     reporter = reporter or SilentReporter()
-    warnings = _Warnings(reporter)
     watch = Stopwatch()
     with watch.measure("load"):
         plan = _plan(request)
         root = _project_root(request)
     if request.dry_run:
-        stages = plan_avatar(root, request.portrait, request.recipe, warnings)
+        stages = plan_avatar(root, request.portrait, request.recipe, reporter)
         size = (0, 0)
     else:
-        avatar = _avatar(request, root, warnings, watch)
+        avatar = _avatar(request, root, reporter, watch)
         stages = avatar.stages
-        size = _film(request, plan, avatar, warnings, watch)
+        size = _film(request, plan, avatar, reporter, watch)
     return VideoResult(
         command=request.command,
         outputs=plan.outputs,
@@ -96,22 +95,8 @@ def animate(request: VideoRequest, reporter: Reporter | None = None) -> VideoRes
         seconds=watch.seconds,
         total_seconds=watch.total(),
         recipe=request.recipe,
-        warnings=tuple(warnings.texts),
         dry_run=request.dry_run,
     )
-
-
-class _Warnings:
-    """Passes everything on and keeps the warnings for the result."""
-
-    def __init__(self, reporter: Reporter) -> None:
-        self._reporter = reporter
-        self.texts: list[str] = []
-        self.begin, self.end = reporter.begin, reporter.end
-
-    def warn(self, text: str) -> None:
-        self.texts.append(text)
-        self._reporter.warn(text)
 
 
 def _plan(request: VideoRequest) -> _Plan:

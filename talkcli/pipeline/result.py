@@ -31,7 +31,6 @@ class VideoResult:
         seconds: by part of the work, without what ran beside them.
         total_seconds: the whole command.
         recipe: all settings.
-        warnings: what the user was told.
         dry_run: nothing was made.
     """
 
@@ -47,7 +46,6 @@ class VideoResult:
     seconds: dict[str, float]
     total_seconds: float
     recipe: Recipe
-    warnings: tuple[str, ...]
     dry_run: bool = False
 
     @property
@@ -74,7 +72,6 @@ class VideoResult:
             "real_time_factor": round(self.real_time_factor, 3),
             "peak_memory_mb": peak_memory_mb(),
             "recipe": self.recipe.as_json(),
-            "warnings": list(self.warnings),
         }
 
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from talkcli.config import VideoConfig
 from talkcli.progress import Stopwatch
 from talkcli.types import MotionFrame
+
+if TYPE_CHECKING:
+    from talkcli.avatar.portrait import PortraitAvatar
 
 
 class Scene:
@@ -18,21 +23,22 @@ class Scene:
     Args:
         avatar: directory that holds it.
         video: size and background are read.
-        backend: renderer.
-        watch: gets the seconds of ``load``, ``pose``, ``render`` and ``compose``.
+        backend: renderer, as asked for.
+        watch: gets the seconds of ``load``, ``render`` (posing included) and ``compose``.
+
+    Attributes:
+        backend: renderer that draws.
     """
 
     def __init__(self, avatar: Path, video: VideoConfig, backend: str, watch: Stopwatch) -> None:
         with watch.measure("load"):
             from talkcli.avatar.portrait import PortraitAvatar
             from talkcli.compose import Compositor
-            from talkcli.render import render
 
-            self._render = render
-            self._avatar = PortraitAvatar.load(avatar)
-            self._compositor = Compositor(self._avatar, bg=video.bg, size=video.size or None)
-            self._cameras = self._avatar.cameras()
-        self._backend = backend
+            self.backend = _settle(backend)
+            model = PortraitAvatar.load(avatar)
+            self._draw = (_CpuDrawing if self.backend == "cpu" else _Drawing)(model, self.backend)
+            self._compositor = Compositor(model, bg=video.bg, size=video.size or None)
         self._watch = watch
 
     @property
@@ -47,12 +53,61 @@ class Scene:
 
     def pictures(self, motion: MotionFrame, yaws: Sequence[float | None]) -> list[np.ndarray]:
         """One ``[height, width, 3]`` uint8 picture per view (4 channels when transparent)."""
-        return [self._picture(motion, yaw) for yaw in yaws]
+        pictures = []
+        for yaw in yaws:
+            with self._watch.measure("render"):
+                rgb, alpha = self._draw.head(motion, yaw)
+            with self._watch.measure("compose"):
+                pictures.append(self._compositor.frame(rgb, alpha))
+        return pictures
 
-    def _picture(self, motion: MotionFrame, yaw: float | None) -> np.ndarray:
-        with self._watch.measure("pose"):
-            splats = self._avatar.posed(motion, yaw)
-        with self._watch.measure("render"):
-            rendered = self._render(splats, self._cameras, backend=self._backend)
-        with self._watch.measure("compose"):
-            return self._compositor.frame(rendered.rgb[0].numpy(), rendered.alpha[0].numpy())
+
+class _CpuDrawing:
+    """Draws without torch, whose import alone takes longer than a second of film."""
+
+    def __init__(self, avatar: PortraitAvatar, backend: str) -> None:
+        from talkcli.render.cpu import Workspace, rasterize
+
+        self._avatar, self._rasterize, self._workspace = avatar, rasterize, Workspace()
+
+    def head(self, motion: MotionFrame, yaw: float | None) -> tuple[np.ndarray, ...]:
+        """``[S, S, 3]`` premultiplied colour and ``[S, S]`` coverage; valid until the next call."""
+        avatar = self._avatar
+        splats = avatar.posed_splats(motion, yaw)
+        side = avatar.frame.crop_pixels
+        return self._rasterize(
+            splats.means,
+            splats.covars,
+            splats.opacities,
+            splats.colors,
+            avatar.viewmat,
+            avatar.K,
+            side,
+            side,
+            self._workspace,
+        )
+
+
+class _Drawing:
+    """Draws with any back-end."""
+
+    def __init__(self, avatar: PortraitAvatar, backend: str) -> None:
+        from talkcli.render import render
+
+        self._avatar, self._render, self._backend = avatar, render, backend
+        self._cameras = avatar.cameras()
+
+    def head(self, motion: MotionFrame, yaw: float | None) -> tuple[np.ndarray, ...]:
+        """As :meth:`_CpuDrawing.head`."""
+        splats = self._avatar.posed(motion, yaw)
+        drawn = self._render(splats, self._cameras, backend=self._backend)
+        return drawn.rgb[0].cpu().numpy(), drawn.alpha[0, ..., 0].cpu().numpy()
+
+
+def _settle(backend: str) -> str:
+    """The renderer that draws; asks torch for a CUDA device only where gsplat could use it."""
+    if backend == "cpu" or (backend == "auto" and importlib.util.find_spec("gsplat") is None):
+        return "cpu"
+    from talkcli.render import choose_backend
+
+    return choose_backend(backend).name
