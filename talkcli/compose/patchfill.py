@@ -8,6 +8,8 @@ at the end the gradients of the matched places are joined, so that grain stays a
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numba import njit, prange
@@ -20,6 +22,12 @@ _MIN_SOURCES = 200  # patch centres; with fewer a smooth fill looks better than 
 
 # Roles of a pixel, added up in one byte.
 _GAP, _TARGET, _ACTIVE, _SOURCE, _KNOWN = 1, 2, 4, 8, 16
+
+
+@njit(cache=True)
+def _signed(row: Any) -> Any:
+    """The row of a parallel loop, which counts unsigned: ``-y`` and ``y - 1`` must not wrap."""
+    return np.int64(row)
 
 
 @njit(cache=True, fastmath=True)
@@ -65,7 +73,7 @@ def _compare(
 
 
 @njit(cache=True)
-def _random(a: int, b: int, c: int, span: int) -> int:
+def _random(a: int, b: int, c: int, span: int) -> Any:
     """Number from -span to span, made from three integers: the search repeats bit by bit."""
     v = np.uint32(a) * np.uint32(73856093)
     v ^= np.uint32(b) * np.uint32(19349663)
@@ -73,7 +81,7 @@ def _random(a: int, b: int, c: int, span: int) -> int:
     v ^= v >> np.uint32(13)
     v *= np.uint32(1540483477)
     v ^= v >> np.uint32(15)
-    return int(v % np.uint32(2 * span + 1)) - span
+    return np.int64(v % np.uint32(2 * span + 1)) - span
 
 
 @njit(cache=True, parallel=True, fastmath=True)
@@ -84,7 +92,7 @@ def _search(
     """One PatchMatch step: neighbours' matches and random ones around the present match."""
     h, w = role.shape
     for row in prange(h):
-        y = int(row)  # prange counts unsigned: -y must not wrap
+        y = _signed(row)
         bias = np.empty(3, np.float32)
         for x in range(w):
             if not role[y, x] & _TARGET:
@@ -136,7 +144,7 @@ def _vote(
     """Hole pixels from the patches that cover them, weighted by how well these match."""
     h, w = role.shape
     for row in prange(h):
-        y = int(row)
+        y = _signed(row)
         color = np.empty(3, np.float32)
         for x in range(w):
             if not role[y, x] & _GAP:
@@ -276,7 +284,7 @@ def fill_patches(image: np.ndarray, hole: np.ndarray, known: np.ndarray) -> np.n
             match[:, 1::2, 1] += 1
             match = np.minimum(match, (h - 1, w - 1))
         # Structure is settled where it is cheap; the finest level only adds detail.
-        rounds = 2 if level == 0 else 4 if level < len(pyramid) - 1 else 12
+        rounds = 1 if level == 0 else 3 if level < len(pyramid) - 1 else 12
         filled, match, role = _synthesise(filled.astype(np.float32), gap, sure, match, rounds)
     return _join(filled, role, match)
 
