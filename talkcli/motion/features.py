@@ -33,6 +33,9 @@ _PEAK_DECAY = 1.0 * NAT_PER_DB / FRAME_RATE  # the peak forgets 1 dB per second
 _WEIGHT_POWER = 0.5  # a frame 20 dB under the peak weighs a tenth
 _MEMORY_FRAMES = 1000.0  # forgetting: 10 s of frames at peak level
 _PRIOR_FRAMES = 50.0  # the prior colour counts like half a second at peak level
+# What comes first may be a breath: for some seconds the usual level of speech has a say, too.
+_EXPECTED_LEVEL = -30.0 * NAT_PER_DB
+_EXPECTED_FRAMES, _EXPECTED_FOR = 4.0, 200.0
 _SCALE = 2.2  # nat; standard deviation of the normalised bands over the training speech
 # Long-term average spectrum of speech relative to its weighted level, nat, at these frequencies.
 _SHAPE_HZ = (50.0, 120.0, 250.0, 500.0, 1000.0, 2000.0, 3500.0, 5500.0, 7600.0)
@@ -118,12 +121,13 @@ class LevelNormaliser:
 
     The level is a mean of frame energies weighted by energy itself, so pauses hardly count and a
     loud onset takes over at once; the colour (mean spectrum relative to the level) starts at the
-    long-term average of speech and moves to the recording's own. Scaling the audio changes neither
-    the weights nor the result.
+    long-term average of speech and moves to the recording's own. After the first seconds, in which
+    soft sounds are held against the usual level of speech, scaling the audio changes nothing.
     """
 
     def __init__(self) -> None:
         self._pending: deque[np.ndarray] = deque()
+        self._seen = 0
         self._peak = LOG_EPS
         self._weight = 0.0
         self._level = 0.0
@@ -155,6 +159,7 @@ class LevelNormaliser:
         peak = max(energy, self._peak - _PEAK_DECAY)
         rescale = np.exp(_WEIGHT_POWER * (self._peak - peak))
         self._peak = peak
+        self._seen += 1
         floored = np.maximum(frame, peak - FLOOR_DB * NAT_PER_DB)
         weight = np.exp(_WEIGHT_POWER * (energy - peak))
         keep = rescale * (1.0 - weight / _MEMORY_FRAMES)
@@ -165,7 +170,10 @@ class LevelNormaliser:
         return floored
 
     def _normalise(self, frame: np.ndarray) -> np.ndarray:
-        level = self._level / self._weight
+        expected = _EXPECTED_FRAMES * np.exp(
+            _WEIGHT_POWER * (_EXPECTED_LEVEL - self._peak) - self._seen / _EXPECTED_FOR
+        )
+        level = (self._level + expected * _EXPECTED_LEVEL) / (self._weight + expected)
         shape = (self._shape + _PRIOR_FRAMES * self._prior) / (self._weight + _PRIOR_FRAMES)
         return (frame - level - shape) / _SCALE
 

@@ -109,7 +109,7 @@ class IdleMotion:
     ) -> None:
         """A little drift, and a lift at about every other emphasis: the link is loose in life."""
         drift, willing = self._brows.at(time_s)
-        lift = max(0.0, 0.05 * drift) + 0.35 * emphasis * float(np.clip(0.5 + willing, 0.0, 1.0))
+        lift = max(0.0, 0.05 * drift) + 0.4 * emphasis * float(np.clip(0.5 + willing, 0.0, 1.0))
         for name, share in (
             ("browInnerUp", 1.0),
             ("browOuterUpLeft", 0.6),

@@ -27,6 +27,7 @@ from talkcli.types import ARKIT_NAMES, MotionFrame
 _ACTIVITY_S = 0.6  # how slowly the head's liveliness follows speech
 _STRESS_S, _STRESS_MEAN_S = 0.12, 3.0  # emphasis: loudness over 0.12 s against that over 3 s
 _STRESS_FROM_DB, _STRESS_FULL_DB = 2.0, 8.0
+_STRESS_SOFT_S = 0.2  # brows take about as long to rise and fall
 
 
 @dataclass(frozen=True)
@@ -179,7 +180,7 @@ class SpeechTrack:
         for _ in range(min(len(self._gates), len(self._weights))):
             gate = float(self._gates.popleft())
             self._activity += (gate - self._activity) / (_ACTIVITY_S * FRAME_RATE)
-            emphasis = gate * self._stress.push(self._energies.popleft(), gate)
+            emphasis = self._stress.push(self._energies.popleft(), gate)
             row = SpeechRow(gate * self._weights.popleft(), self._activity, emphasis)
             self._rows.append(row)
 
@@ -189,20 +190,23 @@ class SpeechTrack:
 
 
 class _Stress:
-    """Loudness of the moment against that of the last seconds, 0–1."""
+    """Loudness of the moment against that of the last seconds, 0–1, rising and falling softly."""
 
     def __init__(self) -> None:
-        self._quick = self._mean = None
+        self._quick = self._mean = math.nan
+        self._value = 0.0
 
     def push(self, energy: float, gate: float) -> float:
-        if gate <= 0.0:
-            return 0.0
-        if self._quick is None or self._mean is None:
-            self._quick = self._mean = energy
-        self._quick += (energy - self._quick) / (_STRESS_S * FRAME_RATE)
-        self._mean += gate * (energy - self._mean) / (_STRESS_MEAN_S * FRAME_RATE)
-        above = (self._quick - self._mean) / NAT_PER_DB
-        return min(max((above - _STRESS_FROM_DB) / (_STRESS_FULL_DB - _STRESS_FROM_DB), 0.0), 1.0)
+        stress = 0.0
+        if gate > 0.0:
+            if math.isnan(self._mean):
+                self._quick = self._mean = energy
+            self._quick += (energy - self._quick) / (_STRESS_S * FRAME_RATE)
+            self._mean += gate * (energy - self._mean) / (_STRESS_MEAN_S * FRAME_RATE)
+            above = (self._quick - self._mean) / NAT_PER_DB - _STRESS_FROM_DB
+            stress = gate * min(max(above / (_STRESS_FULL_DB - _STRESS_FROM_DB), 0.0), 1.0)
+        self._value += (stress - self._value) / (_STRESS_SOFT_S * FRAME_RATE)
+        return self._value
 
 
 def _short_blocks(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
