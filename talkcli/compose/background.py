@@ -10,7 +10,7 @@ from talkcli.compose.window import EDGE_FADE
 from talkcli.tracking.matting import disc, smoothstep
 
 _RIM = 0.04  # face heights outside the matte that carry the head's light and compression noise
-_STRAND_REACH = 0.22  # face heights that single hairs may stand out
+_STRAND_REACH = 0.3  # face heights that single hairs may stand out
 
 
 def background_plate(

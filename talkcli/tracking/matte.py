@@ -82,7 +82,7 @@ def person_matte(
     if own is not None:
         picture = picture * own[..., None] + 0.5 * (1 - own[..., None])
     prior, doubt = _segment(picture, points, face_height_px)
-    if own is not None and _is_cutout(own, prior):
+    if own is not None and _is_cutout(own, prior, points, face_height_px):
         matte = _keep_face(own, points, face_height_px)
         front = _spread(rgb[y0:y1, x0:x1], own > 0.9)
     else:
@@ -264,10 +264,17 @@ def _keep_face(alpha: np.ndarray, points: np.ndarray, fh: float) -> np.ndarray:
     return alpha * near
 
 
-def _is_cutout(own: np.ndarray, prior: np.ndarray) -> bool:
-    """Whether the picture's own alpha already separates the person from the background."""
-    outside = prior < 0.1
-    return bool(outside.sum() > 0.02 * own.size and own[outside].mean() < 0.2)
+def _is_cutout(own: np.ndarray, prior: np.ndarray, points: np.ndarray, fh: float) -> bool:
+    """Whether the picture's own alpha already separates the person from the background.
+
+    A frame with round corners does not: beside the head it is opaque.
+    """
+    x = np.abs(np.arange(own.shape[1]) - points[NOSE_TIP, 0]) > 0.9 * fh
+    y = np.arange(own.shape[0]) < points[CHIN_TIP, 1]
+    for outside in (y[:, None] & x, prior < 0.1):
+        if outside.sum() > 0.02 * own.size and own[outside].mean() < 0.2:
+            return True
+    return False
 
 
 def _spread(colors: np.ndarray, known: np.ndarray) -> np.ndarray:
