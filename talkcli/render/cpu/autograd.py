@@ -1,12 +1,16 @@
-"""The CPU renderer behind torch's interface."""
+"""The CPU renderer behind torch's interface, differentiable."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from talkcli.render.cpu import jit
+from talkcli.render.cpu.gradients import differentiate
 from talkcli.render.cpu.raster import (
     NOTHING,
     Splats,
@@ -18,8 +22,34 @@ from talkcli.render.cpu.raster import (
 )
 from talkcli.types import Cameras, Gaussians, Rendered
 
+#: Workspaces that no graph holds any more. Memory that was touched before is several times
+#: cheaper than fresh pages.
+_free: list[Workspace] = []
+_FREE_MAX = 4
 
-@torch.no_grad()
+_FIELDS = ("means", "quats", "scales", "covars", "opacities", "colors")
+
+
+class _Lease:
+    """A workspace for as long as a graph may still be differentiated."""
+
+    def __init__(self) -> None:
+        self.workspace = _free.pop() if _free else Workspace()
+
+    def __del__(self) -> None:
+        if len(_free) < _FREE_MAX:
+            _free.append(self.workspace)
+
+
+@dataclass
+class _Settings:
+    """What a camera's rendering needs beside tensors."""
+
+    K: np.ndarray
+    size: tuple[int, int]
+    eps2d: float
+
+
 def render_cpu(
     gaussians: Gaussians,
     cameras: Cameras,
@@ -32,27 +62,63 @@ def render_cpu(
     Arguments as :func:`talkcli.render.api.render`, but ``background`` is ``[C, 3]`` or None.
     """
     jit.announce()
-    count, (width, height) = len(cameras.viewmats), (cameras.width, cameras.height)
-    channels = 0 if features is None else features.shape[-1]
-    images = [np.empty((count, height, width, depth), np.float32) for depth in (3, 1, 1, channels)]
-    splats = Splats(
-        *(
-            _array(getattr(gaussians, name))
-            for name in ("means", "quats", "scales", "covars", "opacities", "colors")
-        )
+    home = gaussians.means.device
+    frames = []
+    for camera in range(len(cameras.viewmats)):
+        K = cameras.Ks[camera].detach().cpu().numpy()
+        settings = _Settings(K, (cameras.width, cameras.height), eps2d)
+        behind = None if background is None else background[camera]
+        shape = [getattr(gaussians, name) for name in _FIELDS]
+        tensors = [*shape, features, behind, cameras.viewmats[camera]]
+        frames.append(_Rasterize.apply(settings, *(_ready(tensor) for tensor in tensors)))
+    rgb, alpha, depth, extra = (
+        torch.stack(images).to(home) for images in zip(*frames, strict=True)
     )
-    workspace = Workspace()
-    for camera in range(count):
-        view, K = cameras.viewmats[camera].cpu().numpy(), cameras.Ks[camera].cpu().numpy()
-        packed = pack_camera(view, K, (width, height), eps2d)
-        frame = prepare(splats, packed, (width, height), workspace, None)
-        behind = np.zeros(3, np.float32) if background is None else _array(background[camera])
-        outputs = tuple(image[camera].reshape(-1) for image in images)
-        draw(frame, _array(features), behind, outputs, workspace)
-    rgb, alpha, depth, extra = (torch.from_numpy(i).to(gaussians.means.device) for i in images)
     return Rendered(rgb, alpha, depth, None if features is None else extra)
 
 
-def _array(tensor: Tensor | None) -> np.ndarray:
-    """A tensor's numbers as a flat float32 array; empty for None."""
-    return NOTHING if tensor is None else flat(tensor.detach().cpu().numpy())
+def _ready(tensor: Tensor | None) -> Tensor | None:
+    """The same numbers where and how kernels read them; differentiable."""
+    return None if tensor is None else tensor.to("cpu", torch.float32).contiguous()
+
+
+class _Rasterize(torch.autograd.Function):
+    """One camera. Inputs are the fields of Gaussians, features, background and view matrix."""
+
+    @staticmethod
+    def forward(ctx: Any, settings: _Settings, *tensors: Tensor | None) -> tuple[Tensor, ...]:
+        arrays = [NOTHING if t is None else flat(t.detach().numpy()) for t in tensors]
+        splats, features, behind = Splats(*arrays[:6]), arrays[6], arrays[7]
+        width, height = settings.size
+        view = arrays[8].reshape(4, 4)
+        camera = pack_camera(view, settings.K, settings.size, settings.eps2d)
+        lease = _Lease()
+        needed = any(ctx.needs_input_grad)
+        frame = prepare(splats, camera, settings.size, lease.workspace, None, slots=needed)
+        channels = 0 if tensors[6] is None else tensors[6].shape[-1]
+        images = [np.empty((height, width, depth), np.float32) for depth in (3, 1, 1, channels)]
+        outputs = tuple(image.reshape(-1) for image in images)
+        background = behind if len(behind) else np.zeros(3, np.float32)
+        draw(frame, features, background, outputs, lease.workspace)
+        if needed:
+            ctx.state = (splats, features, frame, outputs, lease)
+            ctx.shapes = [None if t is None else t.shape for t in tensors]
+        return tuple(torch.from_numpy(image) for image in images)
+
+    @staticmethod
+    def backward(ctx: Any, *to_images: Tensor) -> tuple[Tensor | None, ...]:
+        splats, features, frame, outputs, lease = ctx.state
+        gradients = tuple(flat(g.detach().numpy()) for g in to_images)
+        result = differentiate(splats, features, frame, outputs, gradients, lease.workspace)
+        to_background = _to_background(outputs[1], gradients[0])
+        arrays = [*result.splats, result.features, to_background, result.viewmat]
+        tensors = [
+            None if shape is None else torch.from_numpy(array).reshape(shape)
+            for array, shape in zip(arrays, ctx.shapes, strict=True)
+        ]
+        return (None, *tensors)
+
+
+def _to_background(alpha: np.ndarray, to_rgb: np.ndarray) -> np.ndarray:
+    """``[3]``: the background shows with what transmittance is left."""
+    return (1 - alpha) @ to_rgb.reshape(-1, 3)

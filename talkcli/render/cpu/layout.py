@@ -22,6 +22,14 @@ RED, GREEN, BLUE = 11, 12, 13
 DEPTH = 14  # camera z
 SLOT = 15  # first gradient slot, int32 bits
 
+#: One list entry's gradients are a cache line too: sums of s = -dL/d(sigma) times 1, dx, dy, dx²,
+#: dx·dy, dy², then gradients of red, green, blue and depth, then nothing.
+GRADIENTS = 16
+
+#: Splats whose share of the camera's gradient is summed in one go; a fixed number, so that the
+#: order of additions does not depend on the threads.
+CHUNK = 1024
+
 #: Camera parameters as the kernels take them, float32 ``[CAMERA]``: rotation rows with their
 #: translation (12), fx, fy, cx, cy, clamps of x/z and y/z (4), eps2d, near, width, height.
 CAMERA = 24

@@ -5,7 +5,7 @@ All of them take an array of one dimension and an *element* index, and need no a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from llvmlite import ir
@@ -98,22 +98,37 @@ def load_columns(_tyctx: Any, array: Any, index: Any, columns: Any) -> Any:
     return result(array, types.intp, columns), emit
 
 
+def _store_rows(builder: Any, pointer: Any, columns: Sequence[Any]) -> None:
+    """Interleave column vectors into sixteen rows and write them."""
+    block = _concatenate(builder, columns)
+    lanes = [c * LANES + r for r in range(LANES) for c in range(len(columns))]
+    _store(builder, pointer, _shuffle(builder, block, block, lanes))
+
+
 @intrinsic
 def store_columns(_tyctx: Any, array: Any, index: Any, columns: Any) -> Any:
     """The inverse of :func:`load_columns`: a tuple of vectors becomes sixteen rows."""
 
     def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         parts = cgutils.unpack_tuple(builder, args[2])
-        block = _concatenate(builder, parts)
-        lanes = [c * LANES + r for r in range(LANES) for c in range(len(parts))]
-        _store(
-            builder,
-            _address(context, builder, sig, args),
-            _shuffle(builder, block, block, lanes),
-        )
+        _store_rows(builder, _address(context, builder, sig, args), parts)
         return context.get_dummy_value()
 
     return types.void(array, index, columns), emit
+
+
+@intrinsic
+def store_columns_where(_tyctx: Any, array: Any, index: Any, columns: Any, condition: Any) -> Any:
+    """As :func:`store_columns`, with zeros in the rows where ``condition`` fails."""
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        parts = cgutils.unpack_tuple(builder, args[2])
+        zero = ir.Constant(_floats(LANES), [0.0] * LANES)
+        kept = [builder.select(args[3], part, zero) for part in parts]
+        _store_rows(builder, _address(context, builder, sig, args), kept)
+        return context.get_dummy_value()
+
+    return types.void(array, index, columns, condition), emit
 
 
 def _exchange(builder: Any, a: Any, b: Any, step: int) -> tuple[Any, Any]:
@@ -123,22 +138,42 @@ def _exchange(builder: Any, a: Any, b: Any, step: int) -> tuple[Any, Any]:
     return _shuffle(builder, a, b, low), _shuffle(builder, a, b, high)
 
 
+def _transpose(builder: Any, rows: list[Any]) -> list[Any]:
+    for step in (1, 2, 4, 8):
+        for i in range(LANES):
+            if not i & step:
+                rows[i], rows[i + step] = _exchange(builder, rows[i], rows[i + step], step)
+    return rows
+
+
 @intrinsic
 def store_transposed(_tyctx: Any, array: Any, index: Any, columns: Any) -> Any:
     """Sixteen vectors, the columns of a 16×16 block, written row after row (64 bytes each)."""
 
     def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        rows = cgutils.unpack_tuple(builder, args[2])
-        for step in (1, 2, 4, 8):
-            for i in range(LANES):
-                if not i & step:
-                    rows[i], rows[i + step] = _exchange(builder, rows[i], rows[i + step], step)
+        rows = _transpose(builder, cgutils.unpack_tuple(builder, args[2]))
         start = _address(context, builder, sig, args)
         for i, row in enumerate(rows):
             _store(builder, builder.gep(start, [ir.IntType(64)(i * LANES)]), row)
         return context.get_dummy_value()
 
     return types.void(array, index, columns), emit
+
+
+@intrinsic
+def load_transposed(_tyctx: Any, array: Any, index: Any) -> Any:
+    """The inverse of :func:`store_transposed`: sixteen columns of sixteen rows."""
+    result = types.UniTuple(vector, LANES)
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        start = _address(context, builder, sig, args)
+        rows = [
+            _load(builder, builder.gep(start, [ir.IntType(64)(i * LANES)]), LANES)
+            for i in range(LANES)
+        ]
+        return context.make_tuple(builder, result, _transpose(builder, rows))
+
+    return result(array, index), emit
 
 
 @intrinsic
@@ -192,19 +227,28 @@ def store_integers(_tyctx: Any, array: Any, index: Any, value: Any) -> Any:
     return types.void(array, index, value), emit
 
 
-@intrinsic
-def prefetch(_tyctx: Any, array: Any, index: Any) -> Any:
-    """Ask for the cache line of an element that is read a little later."""
-
+def _emit_prefetch(for_writing: int) -> Callable[..., Any]:
     def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         byte = ir.IntType(8).as_pointer()
         kind = ir.FunctionType(ir.VoidType(), [byte, _I32, _I32, _I32])
         function = builder.module.declare_intrinsic("llvm.prefetch", [byte], kind)
         place = builder.bitcast(_address(context, builder, sig, args), byte)
-        builder.call(function, [place, _I32(0), _I32(3), _I32(1)])
+        builder.call(function, [place, _I32(for_writing), _I32(3), _I32(1)])
         return context.get_dummy_value()
 
-    return types.void(array, index), emit
+    return emit
+
+
+@intrinsic
+def prefetch(_tyctx: Any, array: Any, index: Any) -> Any:
+    """Ask for the cache line of an element that is read a little later."""
+    return types.void(array, index), _emit_prefetch(0)
+
+
+@intrinsic
+def prefetch_for_writing(_tyctx: Any, array: Any, index: Any) -> Any:
+    """Ask for the cache line of an element that is written a little later."""
+    return types.void(array, index), _emit_prefetch(1)
 
 
 @intrinsic

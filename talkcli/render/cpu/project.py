@@ -82,18 +82,29 @@ def image_axes(camera: Any, x: Any, y: Any, z: Any) -> Any:
 
 
 @helper
-def local_axes(quats: Any, scales: Any, start: Any) -> Any:
-    """R·S as three rows of vectors, from wxyz quaternions of any length."""
+def rotation(quats: Any, start: Any) -> Any:
+    """Rotation matrices as three rows of vectors, from wxyz quaternions of any length."""
     w, x, y, z = load_columns(quats, start * 4, 4)
-    sx, sy, sz = load_columns(scales, start * 3, 3)
     t = 2.0 / (w * w + x * x + y * y + z * z)
     xx, yy, zz = t * x * x, t * y * y, t * z * z
     xy, xz, yz = t * x * y, t * x * z, t * y * z
     wx, wy, wz = t * w * x, t * w * y, t * w * z
-    row0 = ((1.0 - (yy + zz)) * sx, (xy - wz) * sy, (xz + wy) * sz)
-    row1 = ((xy + wz) * sx, (1.0 - (xx + zz)) * sy, (yz - wx) * sz)
-    row2 = ((xz - wy) * sx, (yz + wx) * sy, (1.0 - (xx + yy)) * sz)
+    row0 = (1.0 - (yy + zz), xy - wz, xz + wy)
+    row1 = (xy + wz, 1.0 - (xx + zz), yz - wx)
+    row2 = (xz - wy, yz + wx, 1.0 - (xx + yy))
     return row0, row1, row2
+
+
+@helper
+def scale_columns(rows: Any, scales: Any) -> Any:
+    """A 3×3 matrix times a diagonal one."""
+    return times(rows[0], scales), times(rows[1], scales), times(rows[2], scales)
+
+
+@helper
+def times(a: Any, b: Any) -> Any:
+    """Product of two triples, element by element."""
+    return a[0] * b[0], a[1] * b[1], a[2] * b[2]
 
 
 @helper
@@ -127,7 +138,7 @@ def image_covariance(splats: Any, start: Any, p: Any, q: Any) -> Any:
         rows = load_covariance(covars, start)
         a, b = row_times(p, rows), row_times(q, rows)
         return dot(p, a), dot(q, a), dot(q, b)
-    rows = local_axes(quats, scales, start)
+    rows = scale_columns(rotation(quats, start), load_columns(scales, start * 3, 3))
     a, b = row_times(p, rows), row_times(q, rows)
     return dot(a, a), dot(a, b), dot(b, b)
 

@@ -1,0 +1,307 @@
+"""Backward blending: the forward walk again, front to back, gathering each splat's gradients.
+
+Going front to back needs no list of where pixels stopped: with the finished image at hand, what
+lies behind a splat is what is left of image · gradient once the splats up to it are taken off, one
+plane for any number of channels. Every list entry has a slot of its own, numbered in the order of
+the splats, so nothing is added atomically and no result depends on the number of threads.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from talkcli.render.cpu import layout as at
+from talkcli.render.cpu.jit import helper, kernel
+from talkcli.render.cpu.layout import AHEAD, GRADIENTS, HALF, PAIR, RECORD, TILE
+from talkcli.render.cpu.memory import (
+    column_sums,
+    load,
+    load_columns,
+    prefetch,
+    prefetch_for_writing,
+    store,
+    store_columns,
+    take_ticket,
+)
+from talkcli.render.cpu.simd import LANES, minimum, pair_columns, pair_rows, select, splat
+from talkcli.render.cpu.tiles import INDEX_MASK, entry_slot
+from talkcli.render.cpu.walk import (
+    CHECK_EVERY,
+    COLUMNS,
+    all_stopped,
+    clear_tile,
+    raw_alpha,
+    splat_box,
+    strip_rows,
+    weigh,
+)
+
+#: Planes of a tile: transmittance, what is left of image · gradient, gradients of red, green and
+#: blue; then those of depth and features.
+BASE_PLANES = 5
+_LEFT = PAIR
+_COLORS = 2 * PAIR
+_EXTRAS = BASE_PLANES * PAIR
+
+
+@helper
+def _load_pixels(image: Any, pixel: Any, spare: Any) -> Any:
+    """Three channels of up to sixteen pixels of a row, zero beyond the last one."""
+    first, count = pixel
+    if count >= LANES:
+        return load_columns(image, first * 3, 3)
+    for i in range(3 * LANES):
+        spare[i] = image[first * 3 + i] if i < count * 3 else at.F0
+    return load_columns(spare, 0, 3)
+
+
+@helper
+def _load_plane(image: Any, pixel: Any, spare: Any) -> Any:
+    """One channel of up to sixteen pixels of a row, zero beyond the last one."""
+    first, count = pixel
+    if count >= LANES:
+        return load(image, first)
+    for i in range(LANES):
+        spare[i] = image[first + i] if i < count else at.F0
+    return load(spare, 0)
+
+
+@helper
+def _fetch_row(pixel: Any, images: Any, gradients: Any, spare: Any) -> Any:
+    """Remainder and colour gradients of up to sixteen pixels of a row."""
+    red, green, blue = _load_pixels(images[0], pixel, spare)
+    to_red, to_green, to_blue = _load_pixels(gradients[0], pixel, spare)
+    covered = 1.0 - _load_plane(images[1], pixel, spare)
+    to_alpha = _load_plane(gradients[1], pixel, spare)
+    remainder = red * to_red + green * to_green + blue * to_blue - covered * to_alpha
+    return remainder, to_red, to_green, to_blue
+
+
+@helper
+def _fetch_tile(
+    buffer: Any, planes: int, tile: Any, width: int, images: Any, gradients: Any, spare: Any
+) -> None:
+    """Fill the planes of a tile, given by left, top, columns and rows in px."""
+    left_x, top, columns, rows = tile
+    for y in range(0, rows, 2):
+        for x in range(0, columns, LANES):
+            place = y // 2 * planes * PAIR + 2 * x
+            pixel = (top + y) * width + left_x + x
+            count = min(LANES, columns - x)
+            upper = _fetch_row((pixel, count), images, gradients, spare)
+            # A last row without a partner is paired with nothing.
+            below = count if y + 1 < rows else 0
+            lower = _fetch_row((pixel + width if below > 0 else 0, below), images, gradients, spare)
+            store_columns(buffer, place + _LEFT, (upper[0], lower[0]))
+            store_columns(buffer, place + _COLORS, (upper[1], lower[1]))
+            store_columns(buffer, place + _COLORS + PAIR, (upper[2], lower[2]))
+            store_columns(buffer, place + _COLORS + 2 * PAIR, (upper[3], lower[3]))
+
+
+@helper
+def _fetch_extras(
+    buffer: Any, planes: int, tile: Any, width: int, images: Any, gradients: Any
+) -> None:
+    """Gradients of depth and features into their planes, their share into the remainder."""
+    left_x, top, columns, rows = tile
+    with_depth = len(images[2]) > 0
+    channels = planes - BASE_PLANES - (1 if with_depth else 0)
+    for y in range(rows):
+        for x in range(columns):
+            place = y // 2 * planes * PAIR + 2 * x + (y & 1)
+            pixel = (top + y) * width + left_x + x
+            remainder = buffer[place + _LEFT]
+            target = place + _EXTRAS
+            if with_depth:
+                buffer[target] = gradients[2][pixel]
+                remainder += images[2][pixel] * gradients[2][pixel]
+                target += PAIR
+            for k in range(pixel * channels, (pixel + 1) * channels):
+                buffer[target] = gradients[3][k]
+                remainder += images[3][k] * gradients[3][k]
+                target += PAIR
+            buffer[place + _LEFT] = remainder
+
+
+@helper
+def _add_extras(buffer: Any, place: int, weight: Any, extras: Any) -> Any:
+    """Sum depth's and features' gradients; returns values · gradients for the pixels."""
+    shares = splat(0.0)
+    if extras is not None:
+        with_depth, depth, features, first, count, sums = extras
+        place += _EXTRAS
+        if with_depth:
+            gradient = load(buffer, place)
+            shares = shares + gradient * depth
+            store(sums, 0, load(sums, 0) + weight * gradient)
+            place += PAIR
+        for k in range(count):
+            gradient = load(buffer, place)
+            shares = shares + gradient * features[first + k]
+            store(sums, (k + 1) * LANES, load(sums, (k + 1) * LANES) + weight * gradient)
+            place += PAIR
+    return shares
+
+
+@helper
+def _splat_gradients(buffer: Any, planes: int, records: Any, r: int, tile: Any, extras: Any) -> Any:
+    """Sums over one tile for the splat whose record begins at ``r``, as nine vectors.
+
+    With s = -dL/d(sigma) per pixel: Σs, Σs·dx, Σs·dy, Σs·dx², Σs·dx·dy, Σs·dy², and the gradients
+    of the three colours.
+    """
+    center, box = splat_box(records, r, tile)
+    x0, x1, first, last = box
+    a, b, c = records[r + at.A], records[r + at.B], records[r + at.C]
+    red, green = splat(records[r + at.RED]), splat(records[r + at.GREEN])
+    blue = splat(records[r + at.BLUE])
+    zero = splat(0.0)
+    s, sx, sy, sxx, sxy, syy = zero, zero, zero, zero, zero, zero
+    to_red, to_green, to_blue = zero, zero, zero
+    row_pair = planes * PAIR
+    for x in range(x0, x1 + 1, COLUMNS):
+        if x1 - x0 >= COLUMNS:
+            first, last = strip_rows(records, r, box, center, x)
+        dx = pair_columns() + (np.float32(x) + HALF - center[0])
+        dy = pair_rows() + (np.float32(first) + HALF - center[1])
+        b_dx, constant = b * dx, a * dx * dx + records[r + at.LEVEL]
+        # dx stays the same all the way down a strip: its moments are formed once, at the end.
+        strip, strip_y, strip_yy = zero, zero, zero
+        place = first // 2 * row_pair + 2 * x
+        for _ in range(last // 2 - first // 2 + 1):
+            eighth = (c * dy + b_dx) * dy + constant
+            raw = raw_alpha(eighth)
+            alpha = minimum(raw, at.ALPHA_MAX)
+            left = load(buffer, place)
+            weight, behind, kept = weigh(eighth, alpha, left)
+            store(buffer, place, behind)
+            grad_red = load(buffer, place + _COLORS)
+            grad_green = load(buffer, place + _COLORS + PAIR)
+            grad_blue = load(buffer, place + _COLORS + 2 * PAIR)
+            shares = red * grad_red + green * grad_green + blue * grad_blue
+            shares = shares + _add_extras(buffer, place, weight, extras)
+            remainder = load(buffer, place + _LEFT) - weight * shares
+            store(buffer, place + _LEFT, remainder)
+            to_alpha = left * shares - remainder / (1.0 - alpha)
+            # A clamped alpha does not move with the splat.
+            slope = select(kept & (raw <= at.ALPHA_MAX), raw * to_alpha, 0.0)
+            slope_y = slope * dy
+            strip, strip_y = strip + slope, strip_y + slope_y
+            strip_yy = strip_yy + slope_y * dy
+            to_red = to_red + weight * grad_red
+            to_green = to_green + weight * grad_green
+            to_blue = to_blue + weight * grad_blue
+            dy = dy + 2.0
+            place += row_pair
+        strip_x = strip * dx
+        s, sx, sy = s + strip, sx + strip_x, sy + strip_y
+        sxx, sxy, syy = sxx + strip_x * dx, sxy + strip_y * dx, syy + strip_yy
+    return s, sx, sy, sxx, sxy, syy, to_red, to_green, to_blue
+
+
+@helper
+def _store_extras(sums: Any, slot: int, feature_slots: Any, extras: Any) -> Any:
+    """Write the feature gradients of an entry; returns depth's. Clears the sums."""
+    to_depth = splat(0.0)
+    if extras is not None:
+        to_depth = load(sums, 0)
+        store(sums, 0, splat(0.0))
+        count = extras[4]
+        for k in range(count):
+            total = at.F0
+            for lane in range(LANES):
+                total += sums[(k + 1) * LANES + lane]
+            feature_slots[slot * count + k] = total
+            store(sums, (k + 1) * LANES, splat(0.0))
+    return to_depth
+
+
+@helper
+def _write_slot(slots: Any, slot: int, sums: Any, to_depth: Any) -> None:
+    zero = splat(0.0)
+    s, sx, sy, sxx, sxy, syy, red, green, blue = sums
+    columns = (
+        s, sx, sy, sxx, sxy, syy, red, green, blue, to_depth, zero, zero, zero, zero, zero, zero,
+    )  # fmt: skip
+    store(slots, slot * GRADIENTS, column_sums(columns))
+
+
+@helper
+def _clear_slots(begin: int, end: int, tile: Any, lists: Any, projected: Any, slots: Any) -> None:
+    """Zero the slots of entries that no pixel of a stopped tile sees."""
+    entries, (records, rects), (main, features, channels) = lists[2], projected, slots
+    numbers = records.view(np.int32)
+    for e in range(begin, end):
+        slot = entry_slot(numbers, rects, entries[e] & INDEX_MASK, tile[0], tile[1])
+        store(main, slot * GRADIENTS, splat(0.0))
+        for k in range(slot * channels, (slot + 1) * channels):
+            features[k] = at.F0
+
+
+@kernel
+def blend_backward(
+    counter: Any, lists: Any, projected: Any, features: Any, images: Any, gradients: Any,
+    slots: Any, scratch: Any, size: Any,
+) -> None:  # fmt: skip
+    """Walk tiles until none is left and write the gradients of every entry into its slot.
+
+    Args:
+        counter: ``[1]`` int64 ticket machine over the tiles.
+        lists: tile order, list offsets and entries, sorted by the forward pass.
+        projected: records ``[16 N]`` with slots numbered, and rects ``[4 N]``.
+        features: as for :func:`talkcli.render.cpu.blend.blend`.
+        images: the forward pass's outputs.
+        gradients: theirs, of the same shapes.
+        slots: ``[16 M]`` and ``[M F]``, written throughout.
+        scratch: tile buffer and room for sums of depth and features; of this thread alone.
+        size: image width and height, tiles per row, planes.
+    """
+    order, offsets, entries = lists
+    records, rects = projected
+    buffer, sums = scratch
+    width, height, tiles_x, planes = size
+    numbers = records.view(np.int32)
+    with_depth = len(images[2]) > 0
+    channels = planes - BASE_PLANES - (1 if with_depth else 0)
+    sums[:] = at.F0
+    spare = buffer[TILE // 2 * planes * PAIR :]
+    while True:
+        ticket = take_ticket(counter)
+        if ticket >= len(order):
+            break
+        number = order[ticket]
+        begin, end = offsets[number], offsets[number + 1]
+        if begin == end:
+            continue
+        left_x, top = number % tiles_x * TILE, number // tiles_x * TILE
+        tile = (left_x, top, min(TILE, width - left_x), min(TILE, height - top))
+        clear_tile(buffer, planes, tile[2], tile[3])
+        _fetch_tile(buffer, planes, tile, width, images, gradients, spare)
+        if features is not None:
+            _fetch_extras(buffer, planes, tile, width, images, gradients)
+        for e in range(begin, end):
+            if e + AHEAD < end:
+                prefetch(records, (entries[e + AHEAD] & INDEX_MASK) * RECORD)
+                prefetch(rects, (entries[e + AHEAD] & INDEX_MASK) * 4)
+            if e + AHEAD // 2 < end:
+                later = entries[e + AHEAD // 2] & INDEX_MASK
+                slot = entry_slot(numbers, rects, later, number, tiles_x)
+                prefetch_for_writing(slots[0], slot * GRADIENTS)
+            index = entries[e] & INDEX_MASK
+            slot = entry_slot(numbers, rects, index, number, tiles_x)
+            r = index * RECORD
+            if features is None:
+                totals = _splat_gradients(buffer, planes, records, r, tile, None)
+                _write_slot(slots[0], slot, totals, splat(0.0))
+            else:
+                depth = records[r + at.DEPTH]
+                extras = (with_depth, depth, features, index * channels, channels, sums)
+                totals = _splat_gradients(buffer, planes, records, r, tile, extras)
+                to_depth = _store_extras(sums, slot, slots[1], extras)
+                _write_slot(slots[0], slot, totals, to_depth)
+            if (e - begin) % CHECK_EVERY == CHECK_EVERY - 1 and all_stopped(buffer, planes):
+                unseen = (slots[0], slots[1], channels)
+                _clear_slots(e + 1, end, (number, tiles_x), lists, projected, unseen)
+                break
