@@ -242,8 +242,8 @@ def _clear_slots(begin: int, end: int, tile: Any, lists: Any, projected: Any, sl
 
 @kernel
 def blend_backward(
-    counter: Any, lists: Any, projected: Any, features: Any, images: Any, gradients: Any,
-    slots: Any, scratch: Any, size: Any,
+    counter: Any, lists: Any, projected: Any, features: Any, pixels: Any, slots: Any,
+    scratch: Any, size: Any,
 ) -> None:  # fmt: skip
     """Walk tiles until none is left and write the gradients of every entry into its slot.
 
@@ -252,8 +252,7 @@ def blend_backward(
         lists: tile order, list offsets and entries, sorted by the forward pass.
         projected: records ``[16 N]`` with slots numbered, and rects ``[4 N]``.
         features: as for :func:`talkcli.render.cpu.blend.blend`.
-        images: the forward pass's outputs.
-        gradients: theirs, of the same shapes.
+        pixels: the forward pass's outputs, and their gradients in the same shapes.
         slots: ``[16 M]`` and ``[M F]``, written throughout.
         scratch: tile buffer and room for sums of depth and features; of this thread alone.
         size: image width and height, tiles per row, planes.
@@ -261,6 +260,7 @@ def blend_backward(
     order, offsets, entries = lists
     records, rects = projected
     buffer, sums = scratch
+    images, gradients = pixels
     width, height, tiles_x, planes = size
     numbers = records.view(np.int32)
     with_depth = len(images[2]) > 0

@@ -91,10 +91,11 @@ def _blend(
     lists, projected = frame.lists(), (frame.records, frame.rects)
     size = (width, height, frame.tiles_x, planes)
     extras = features if planes > BASE_PLANES else None
+    pixels = (images, gradients)
 
     def blend_part(part: int) -> None:
         scratch = (buffers[part], sums[part])
-        blend_backward(counter, lists, projected, extras, images, gradients, slots, scratch, size)
+        blend_backward(counter, lists, projected, extras, pixels, slots, scratch, size)
 
     pool.run(blend_part, threads, frame.threads)
 
@@ -118,19 +119,16 @@ def _project(
     def project_part(part: int) -> None:
         begin, end = chunks * part // parts, chunks * (part + 1) // parts
         span = (begin * CHUNK, min(end * CHUNK, whole))
-        project_backward(
-            arrays, frame.camera, span, 0, projected, slots, outputs,
-            camera_sums, scratch[part],
-        )  # fmt: skip
+        results = (outputs, camera_sums)
+        project_backward(arrays, frame.camera, span, 0, projected, slots, results, scratch[part])
 
     pool.run(project_part, parts, frame.threads)
     if whole < count:
         tail = splats.padded_tail()
         padded = tuple(np.empty(len(array), np.float32) for array in tail)
-        project_backward(
-            tail, frame.camera, (0, LANES), whole, projected, slots, padded,
-            camera_sums[chunks:], scratch[0],
-        )  # fmt: skip
+        results = (padded, camera_sums[chunks:])
+        span = (0, LANES)
+        project_backward(tail, frame.camera, span, whole, projected, slots, results, scratch[0])
         for gradient, rows in zip(gradients, padded, strict=True):
             width = len(gradient) // count
             gradient[whole * width :] = rows[: (count - whole) * width]

@@ -242,8 +242,8 @@ def _shown_point(shown: Any, point: Any) -> Any:
 
 @kernel
 def project_backward(
-    splats: Any, camera: Any, span: Any, first: int, projected: Any, slots: Any, outputs: Any,
-    camera_sums: Any, scratch: Any,
+    splats: Any, camera: Any, span: Any, first: int, projected: Any, slots: Any, results: Any,
+    scratch: Any,
 ) -> None:  # fmt: skip
     """Gradients of splats ``span[0]`` … ``span[1]``, a multiple of 16 that starts on a chunk.
 
@@ -254,12 +254,13 @@ def project_backward(
         first: index among the records of the splat at the start of the arrays.
         projected: records and rects.
         slots: ``[16 M]`` of :func:`talkcli.render.cpu.backward.blend_backward`.
-        outputs: gradients of the arrays of ``splats``, in their order; every row is written.
-        camera_sums: ``[chunks, 16]``; row k is set to chunk k's share in the gradient of the 3×4
+        results: gradients of the arrays of ``splats``, in their order, every row written; and
+            ``[chunks, 16]``, whose row k is set to chunk k's share in the gradient of the 3×4
             view matrix, row by row, and four zeros.
         scratch: ``[512]``.
     """
     total = scratch[LANES * GRADIENTS :]
+    outputs, camera_sums = results
     for chunk in range(span[0], span[1], CHUNK):
         total[: LANES * LANES] = at.F0
         for start in range(chunk, min(chunk + CHUNK, span[1]), LANES):
