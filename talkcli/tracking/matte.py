@@ -74,17 +74,19 @@ def person_matte(
     """
     h, w = rgb.shape[:2]
     x0, y0, x1, y1 = inside or (0, 0, w, h)
-    picture = np.ascontiguousarray(rgb[y0:y1, x0:x1], np.float32)
+    colors = np.ascontiguousarray(rgb[y0:y1, x0:x1], np.float32)
+    picture = colors
     points: np.ndarray = face[:, :2] - np.array([x0, y0], np.float32)
     own = None if alpha_in is None else alpha_in[y0:y1, x0:x1].astype(np.float32)
     if own is not None and own.min() > 0.99:
         own = None  # opaque: an alpha channel that says nothing
     if own is not None:
-        picture = picture * own[..., None] + 0.5 * (1 - own[..., None])
+        # Transparent pixels may hold any colour; the network shall see grey there.
+        picture = colors * own[..., None] + 0.5 * (1 - own[..., None])
     prior, doubt = _segment(picture, points, face_height_px)
     if own is not None and _is_cutout(own, prior, points, face_height_px):
         matte = _keep_face(own, points, face_height_px)
-        front = _spread(rgb[y0:y1, x0:x1], own > 0.9)
+        front = _spread(colors, own > 0.9)
     else:
         matte = _refine(picture, prior, doubt, points, face_height_px)
         matte = _keep_face(matte, points, face_height_px)
@@ -92,7 +94,7 @@ def person_matte(
             matte = matte * own
         front, _ = split_layers(picture, matte)
     solid = smoothstep((matte - 0.95) / 0.05)[..., None]
-    front = picture * solid + front * (1 - solid)
+    front = colors * solid + front * (1 - solid)
     pad = ((y0, h - y1), (x0, w - x1))
     matte = np.pad(matte.astype(np.float32), pad, mode="edge")
     front = np.pad(front.astype(np.float32), (*pad, (0, 0)), mode="edge")
