@@ -165,19 +165,50 @@ class _Picture:
 
     def build(self, found: FoundFace, recipe: Mapping[str, Any], directory: Path) -> None:
         rgba = self.rgba()
+        # A photograph of 16 megapixels would hold a gigabyte through the build.
+        self._rgba = None
         with self._watch.measure("build"):
             import numpy as np
 
             from talkcli.portrait.build import PortraitConfig, build_portrait
             from talkcli.tracking.landmarks import Face
 
+            rgba, points = fit_picture(rgba, np.array(found.points), recipe["output_side"])
             config = PortraitConfig(
                 output_side=recipe["output_side"],
                 max_crop=recipe["max_crop"],
                 fit_iterations=recipe["fit_iterations"],
             )
-            avatar = build_portrait(rgba, Face(np.array(found.points)), config)
-            avatar.save(directory)
+            build_portrait(rgba, Face(points), config).save(directory)
+
+
+def fit_picture(
+    rgba: np.ndarray, points: np.ndarray, longest: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """A picture at the size of the film, where it is larger; nothing beyond that is ever shown.
+
+    Args:
+        rgba: ``[H, W, 4]`` uint8, straight alpha.
+        points: ``[n, 3]`` landmarks in its pixels.
+        longest: of both sides, pixels.
+
+    Returns:
+        Picture and landmarks in its pixels; both sides are even when it was reduced.
+    """
+    import numpy as np
+    from PIL import Image
+
+    from talkcli.compose.blend import output_size
+
+    height, width = rgba.shape[:2]
+    if max(height, width) <= longest:
+        return rgba, points
+    size = output_size(width, height, longest)
+    # Pillow multiplies by alpha for this, so that nothing hidden bleeds into the rim; a filter
+    # without negative lobes keeps it from ringing there.
+    picture = Image.fromarray(rgba).resize(size, Image.Resampling.HAMMING)
+    scale = size[0] / width, size[1] / height, longest / max(height, width)
+    return np.array(picture), points * scale
 
 
 def _run(project: Project, stage: Stage, function: Any, reporter: Reporter, title: str) -> StageRun:

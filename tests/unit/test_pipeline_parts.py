@@ -13,6 +13,7 @@ from talkcli.pipeline.camera import plan_yaws
 from talkcli.pipeline.faces import FoundFace, FoundFaces, choose_face
 from talkcli.pipeline.outputs import check_outputs, view_paths
 from talkcli.pipeline.speech import Loudness, shift
+from talkcli.pipeline.stages import fit_picture
 from talkcli.pipeline.stills import parse_expression
 from talkcli.progress import SilentReporter, Stopwatch
 from talkcli.types import ARKIT_NAMES
@@ -128,3 +129,19 @@ def test_stopwatch_adds_up_parts() -> None:
     watch.add("b", 2.0)
     watch.add("b", 1.0)
     assert set(watch.seconds) == {"a", "b"} and watch.seconds["b"] == 3.0
+
+
+def test_large_pictures_are_reduced_with_their_landmarks() -> None:
+    rgba = np.zeros((300, 401, 4), np.uint8)
+    rgba[..., :3] = (200, 100, 50)
+    rgba[:, 200:, 3] = 255
+    rgba[:, :200, :3] = (0, 255, 0)
+    points = np.array([[401.0, 300.0, 401.0], [0.0, 0.0, 0.0]])
+    picture, moved = fit_picture(rgba, points, 200)
+    assert picture.shape == (150, 200, 4)
+    np.testing.assert_allclose(moved, [[200, 150, 200], [0, 0, 0]])
+    # The green of the transparent part stays out of the opaque one.
+    solid = picture[picture[..., 3] > 128]
+    assert np.abs(solid[:, :3].astype(int) - (200, 100, 50)).max() <= 3
+    same, kept = fit_picture(rgba, points, 401)
+    assert same is rgba and kept is points
