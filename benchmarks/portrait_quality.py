@@ -38,7 +38,7 @@ from talkcli.render.cpu import Workspace, rasterize  # noqa: E402
 from talkcli.tracking.facemodel import FaceModel  # noqa: E402
 from talkcli.tracking.headfit import DEPTH_SCALE, fit_pose, rotation_to_euler  # noqa: E402
 from talkcli.tracking.landmarks import detect_faces, landmarks_in_crop  # noqa: E402
-from talkcli.tracking.topology import FACE_OVAL  # noqa: E402
+from talkcli.tracking.topology import EYE_LEFT, EYE_RIGHT, FACE_OVAL, LIPS  # noqa: E402
 from talkcli.types import ARKIT_NAMES, MotionFrame  # noqa: E402
 
 VIEWS = ((-30, 0), (-15, 0), (0, 0), (15, 0), (30, 0), (0, -15), (0, 15))
@@ -110,10 +110,14 @@ def motion_of(
     return MotionFrame(expression, rotation, np.zeros(3, np.float32), np.array(gaze, np.float32))
 
 
-def source_fidelity(studio: Studio, wanted: np.ndarray) -> dict[str, float]:
+def source_fidelity(studio: Studio, wanted: np.ndarray, inside: Any) -> dict[str, float]:
     shown, alpha = studio.picture(None, None)
     weight, _ = studio.share(studio.avatar.splats.head_weight, None, None)
     head = (alpha > 0.5) & (weight > 0.5)
+    x0, y0, x1, y1 = inside
+    real = np.zeros_like(head)
+    real[y0:y1, x0:x1] = True
+    head &= real
     error = float(((shown - wanted) ** 2)[head].mean())
     _, similarity = structural_similarity(
         shown, wanted.astype(shown.dtype), channel_axis=2, data_range=1, full=True
@@ -142,6 +146,10 @@ def seam_figure(studio: Studio, yaw: float) -> float:
     if points is None:
         return float("nan")
     cv2.fillPoly(face, [np.round(points[list(FACE_OVAL), :2]).astype(np.int32)], 1)
+    for group in (LIPS, EYE_LEFT.rim, EYE_RIGHT.rim):
+        # Between lips and lids there is an edge by nature.
+        hull = cv2.convexHull(np.round(points[list(group), :2]).astype(np.int32))
+        cv2.fillPoly(face, [hull], 0)
     inside = ndimage.binary_erosion(face > 0, iterations=4)
     luma = cv2.GaussianBlur(picture.mean(-1), (0, 0), 1.0)
     gy, gx = np.gradient(luma)
@@ -234,7 +242,7 @@ def judge(path: Path, output: Path, config: PortraitConfig) -> dict[str, Any]:
         "name": path.stem,
         "face_px": faces[0].size_px,
         "yaw": avatar.source_euler[0],
-        **source_fidelity(studio, crop.rgb),
+        **source_fidelity(studio, crop.rgb, crop.inside),
         **view_figures(studio),
         "splats": len(avatar.splats),
         "build_s": seconds,

@@ -16,9 +16,9 @@ _MAX_GROWTH = 4.0
 #: Growth of the viewing cosine, in units of the source's, at which a splat starts to give way and
 #: is gone: stretched to twice and to four times its width.
 GIVES_WAY, GONE = 1.0, 3.5
-#: A grid of splats with 0.15 of variance per squared step is closed only together with the
-#: renderer's 0.3 px²; where a step is longer than a pixel the variance grows to 0.35.
-_STRETCH_SPREAD, _FULL_SPREAD = 0.2, 0.35
+#: A grid of splats is closed by the renderer's 0.3 px² only while a step is about a pixel. By
+#: half a pixel more, the variance per squared step has grown to what closes a grid of any size.
+_STRETCH_SPREAD, _FULL_SPREAD = 0.6, 0.35
 
 
 @njit(cache=True, fastmath=True, parallel=True)

@@ -154,7 +154,7 @@ def _assemble(
         builder.add(front_group(pixels, layer, crop.rgb, ones, geometry, model))
     tell("completion")
     texture = complete_face(colors, geometry, model)
-    builder.add(completion_group(texture, geometry, model))
+    builder.add(completion_group(texture, matte.alpha, geometry, model))
     builder.add(shell_group(pixels, colors, matte.alpha, geometry))
     tell("mouth")
     face = geometry.pose.to_head(geometry.vertices)

@@ -85,8 +85,12 @@ def front_pixels(
     falloff = np.exp(-((geometry.face_distance / (FALLOFF_FH * geometry.face_height)) ** 2))
     binding = falloff * smoothstep(1.4 * geometry.head_weight) * (layer == Layer.SKIN)
     normals, cosine = smooth_normals(positions, geometry)
-    # Blurred, so that the border at which splats give way runs smoothly.
-    cosine = blur(np.clip(cosine, 0.02, 1) * contour_trust(geometry), 0.018 * geometry.face_height)
+    cosine = cosine * (1 - 0.5 * mirror_gain(geometry, model) / 0.5)
+    cosine = np.clip(cosine, 0.02, 1) * contour_trust(geometry)
+    # Islands of trust in what is badly seen would stay behind as crumbs; and the border at which
+    # splats give way shall run smoothly.
+    cosine = ndimage.grey_erosion(cosine, size=2 * int(0.02 * geometry.face_height) + 1)
+    cosine = blur(cosine, 0.018 * geometry.face_height)
     return FrontPixels(
         layer=layer,
         positions=positions,
@@ -115,6 +119,26 @@ def smooth_normals(positions: np.ndarray, geometry: HeadGeometry) -> tuple[np.nd
     normal = normal + np.maximum(0, 0.05 - cosine) * toward
     normal /= np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-9)
     return normal.astype(np.float32), (normal * toward).sum(-1).astype(np.float32)
+
+
+def mirror_gain(geometry: HeadGeometry, model: FaceModel) -> np.ndarray:
+    """``[S, S]`` 0–0.5: by how much the face's other side faces the camera better."""
+    normals = vertex_normals(geometry.vertices, model.triangles)
+    toward = np.array([0.0, 0.0, -geometry.camera.distance]) - geometry.vertices
+    cosine = (normals * toward).sum(1) / np.linalg.norm(toward, axis=1)
+    gain = np.clip(cosine[model.symmetry] - cosine, 0, 0.5)
+    return (gain[model.triangles[geometry.triangle]] * geometry.barycentric).sum(-1)
+
+
+def vertex_normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+    """``[478, 3]`` unit normals pointing out of the face, area-weighted, in pixel space."""
+    a, b, c = (vertices[triangles[:, k]] for k in range(3))
+    # Pixel space flips two axes of the head frame, a rotation: orientation is kept.
+    face_normals = np.cross(b - a, c - a)
+    normals = np.zeros_like(vertices)
+    for k in range(3):
+        np.add.at(normals, triangles[:, k], face_normals)
+    return np.asarray(normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9))
 
 
 def contour_trust(geometry: HeadGeometry) -> np.ndarray:

@@ -104,7 +104,7 @@ def shell_group(
     neck = _NECK_CM / np.maximum(np.linalg.norm(directions[..., [0, 2]], axis=-1), 0.2)
     shape = _completed_shape(known, neck / skull, smoothstep((_EAR_CM - height) / _NAPE_CM))
     texture = _completed_colors(known, smoothstep((_HAIRLINE_CM - height) / 2.0))
-    radius = _hidden_radius(shape * skull, directions, seen, alpha, geometry)
+    radius, hidden = _hidden_radius(shape * skull, directions, alpha, geometry)
     points = geometry.pose.to_image(CENTRE + radius[..., None] * directions)
     below = _below_jaw_at(points, geometry)
     weight = 1 - smoothstep(below / 0.55)
@@ -112,9 +112,8 @@ def shell_group(
     padded = np.concatenate([points[:, -1:], points, points[:, :1]], 1)
     tangent_u, tangent_v = (capped(t[:, 1:-1], _LONGEST_PX) for t in grid_tangents(padded))
     # Seen from outside, azimuth grows to the right in front and v runs down, as pixels do.
-    kept = np.flatnonzero(
-        ((seen < 0.85) & (below < 0.5) & ~_behind_openings(points, geometry)).ravel()
-    )
+    wanted = hidden & (seen < 0.85) & (below < 0.5) & ~_behind_openings(points, geometry)
+    kept = np.flatnonzero(wanted.ravel())
     place = np.full(sphere.rows * sphere.columns, -1, np.int32)
     place[kept] = np.arange(len(kept))
     neighbours = place[grid_neighbours(sphere.rows, sphere.columns)[kept]]
@@ -179,7 +178,7 @@ def _hair_share(colors: np.ndarray, geometry: HeadGeometry) -> np.ndarray:
 
 def _completed_shape(known: Measured, neck: np.ndarray, low: np.ndarray) -> np.ndarray:
     """Radius ratio everywhere: measured, mirrored, and behind the neck that of a bare neck."""
-    ratio = blend_with_mirror(known.ratio[..., None], known.seen, wrap=True)[..., 0]
+    ratio = blend_with_mirror(known.ratio[..., None], known.seen, known.covered, wrap=True)[..., 0]
     both = np.maximum(known.covered, known.covered[:, ::-1])
     bare = low * (1 - both)
     return np.asarray(ratio * (1 - bare) + np.minimum(neck, ratio) * bare)
@@ -187,7 +186,7 @@ def _completed_shape(known: Measured, neck: np.ndarray, low: np.ndarray) -> np.n
 
 def _completed_colors(known: Measured, low: np.ndarray) -> np.ndarray:
     """Mirror what one side shows; what neither shows continues the hair, or the neck below it."""
-    blended = blend_with_mirror(known.color, known.seen, wrap=True)
+    blended = blend_with_mirror(known.color, known.seen, known.covered, wrap=True)
     both = np.maximum(known.covered, known.covered[:, ::-1])
     hair = np.maximum(known.hair, known.hair[:, ::-1]) * both
     # A bald head has no hair to continue: then skin is right all around.
@@ -220,26 +219,28 @@ def _behind_openings(points: np.ndarray, geometry: HeadGeometry) -> np.ndarray:
 
 
 def _hidden_radius(
-    radius: np.ndarray,
-    directions: np.ndarray,
-    seen: np.ndarray,
-    alpha: np.ndarray,
-    geometry: HeadGeometry,
-) -> np.ndarray:
-    """The largest radius at which the source camera does not see the point, smoothed inward."""
-    size = len(alpha)
-    margin = 0.25 * geometry.pose.scale
+    radius: np.ndarray, directions: np.ndarray, alpha: np.ndarray, geometry: HeadGeometry
+) -> tuple[np.ndarray, np.ndarray]:
+    """The largest radius at which the source camera does not see the point, smoothed inward.
+
+    Returns:
+        ``[rows, columns]`` radius in cm, and where the point is hidden at last.
+    """
+
+    def hidden(factor: np.ndarray | float) -> np.ndarray:
+        points = geometry.pose.to_image(CENTRE + (factor * radius)[..., None] * directions)
+        place = np.floor(geometry.camera.project(points)).astype(int)
+        inside = ((place >= 0) & (place < len(alpha))).all(-1)
+        row, column = (np.clip(place[..., k], 0, len(alpha) - 1) for k in (1, 0))
+        behind = points[..., 2] > geometry.depth[row, column] + 0.25 * geometry.pose.scale
+        return np.asarray(~inside | ((alpha[row, column] > 0.9) & behind))
+
     shrink = np.ones_like(radius)
     done = np.zeros(radius.shape, bool)
     for factor in np.linspace(1.0, 0.55, 16):
-        points = geometry.pose.to_image(CENTRE + (factor * radius)[..., None] * directions)
-        place = np.floor(geometry.camera.project(points)).astype(int)
-        inside = ((place >= 0) & (place < size)).all(-1)
-        row, column = (np.clip(place[..., k], 0, size - 1) for k in (1, 0))
-        behind = points[..., 2] > geometry.depth[row, column] + margin
-        hidden = np.where(inside, (alpha[row, column] > 0.9) & behind, True)
         shrink = np.where(done, shrink, factor)
-        done |= hidden
+        done |= hidden(factor)
     # Single deep cells would be spikes: their neighbours follow them.
     lowest = blur(ndimage.minimum_filter(shrink, 3).astype(np.float32), 2.0)
-    return np.asarray(np.minimum(shrink, lowest) * radius)
+    shrink = np.minimum(shrink, lowest)
+    return shrink * radius, hidden(shrink)

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from scipy import ndimage
 
-from talkcli.portrait.front import contour_trust, lip_side
+from talkcli.portrait.front import contour_trust, lip_side, vertex_normals
 from talkcli.portrait.geometry import HeadGeometry
 from talkcli.portrait.images import blur, fill_smooth, smoothstep
 from talkcli.portrait.raster import rasterize_triangles
@@ -25,6 +26,8 @@ from talkcli.tracking.topology import SKIN
 _AXIS_Z = -4.0
 #: Surface seen at a flatter angle than this cosine counts as unseen; fully seen from _SEEN on.
 _UNSEEN, _SEEN = 0.15, 0.5
+#: Weight of what is seen, but flat: next to nothing beside a good view, better than a guess.
+_POOR = 0.1
 #: The completion lies this far under the skin (cm): the source covers it wherever it is opaque.
 _UNDER_CM = 0.08
 #: A texel measures about a pixel; steps longer than this lead across a gap.
@@ -65,9 +68,9 @@ def complete_face(colors: np.ndarray, geometry: HeadGeometry, model: FaceModel) 
     valid = (triangle >= 0) & (model.triangle_labels[triangle] == SKIN)
     corners = model.triangles[np.maximum(triangle, 0)]
     positions = np.einsum("hwk,hwkd->hwd", barycentric, geometry.vertices[corners])
-    normals = _vertex_normals(geometry.vertices, model.triangles)
+    normals = vertex_normals(geometry.vertices, model.triangles)
     normal = np.einsum("hwk,hwkd->hwd", barycentric, normals[corners])
-    seen = _visibility(positions, normal, geometry) * valid
+    seen, covered = (v * valid for v in _visibility(positions, normal, geometry))
     place = geometry.camera.project(positions).astype(np.float32) - 0.5
     source = cv2.remap(
         np.ascontiguousarray(colors, np.float32),
@@ -76,21 +79,24 @@ def complete_face(colors: np.ndarray, geometry: HeadGeometry, model: FaceModel) 
         cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REPLICATE,
     )
-    completed = blend_with_mirror(source, seen, wrap=False)
+    completed = blend_with_mirror(source, seen, covered, wrap=False)
     return FaceTexture(completed, positions, corners, barycentric, seen, valid)
 
 
-def blend_with_mirror(source: np.ndarray, seen: np.ndarray, *, wrap: bool) -> np.ndarray:
+def blend_with_mirror(
+    source: np.ndarray, seen: np.ndarray, covered: np.ndarray, *, wrap: bool
+) -> np.ndarray:
     """Gradient-domain blend of a texture with its left–right mirror image.
 
     Args:
-        source: ``[H, W, C]`` texture, meaningless where ``seen`` is 0.
-        seen: ``[H, W]`` 0–1.
+        source: ``[H, W, C]`` texture, meaningless where ``covered`` is 0.
+        seen: ``[H, W]`` 0–1, how well.
+        covered: ``[H, W]`` 0–1, seen at all, however flat.
         wrap: the columns close to a ring.
 
     Returns:
-        ``[H, W, C]``: the source where it is seen, else the mirror image shifted to fit at the
-        seam, else a smooth continuation of both.
+        ``[H, W, C]``: the source where it is well seen, else the mirror image shifted to fit at
+        the seam, else what was badly seen on either side, else a smooth continuation.
     """
     mirrored, mirror_seen = source[:, ::-1], seen[:, ::-1]
     # The seam, where the source is half seen, decides; the rest only steadies the fill.
@@ -98,21 +104,30 @@ def blend_with_mirror(source: np.ndarray, seen: np.ndarray, *, wrap: bool) -> np
     # A little of "no difference" everywhere: far from the overlap the offset dies away.
     weight = overlap + 0.01
     difference = (source - mirrored) * (overlap / weight)[..., None]
-    offset = fill_smooth(difference, weight, wrap=wrap)
-    fitted = mirrored + offset
-    usable = mirror_seen * (1 - seen)
-    total = np.maximum(seen + usable, 1e-6)[..., None]
-    known = (seen[..., None] * source + usable[..., None] * fitted) / total
-    certain = np.clip(seen + usable, 0, 1)
-    smooth = fill_smooth(known, certain * (certain > 0.3), wrap=wrap)
-    trust = smoothstep(certain / 0.8)[..., None]
+    fitted = mirrored + fill_smooth(difference, weight, wrap=wrap)
+    own = np.maximum(seen, _POOR * covered)
+    other = np.maximum(mirror_seen, 0.5 * _POOR * covered[:, ::-1]) * (1 - own)
+    total = np.maximum(own + other, 1e-6)[..., None]
+    known = (own[..., None] * source + other[..., None] * fitted) / total
+    certain = np.clip((own + other) / _POOR, 0, 1)
+    smooth = fill_smooth(known, certain * (certain > 0.5), wrap=wrap)
+    trust = smoothstep(certain)[..., None]
     return np.asarray(trust * known + (1 - trust) * smooth)
 
 
-def completion_group(texture: FaceTexture, geometry: HeadGeometry, model: FaceModel) -> SplatGroup:
-    """Splats of the face surface where the source shows it badly, just under the skin."""
+def completion_group(
+    texture: FaceTexture, alpha: np.ndarray, geometry: HeadGeometry, model: FaceModel
+) -> SplatGroup:
+    """Splats of the face surface where the source shows it badly, just under the skin.
+
+    Args:
+        texture: the completed face.
+        alpha: ``[S, S]`` matte; the mesh is not drawn where the source shows background.
+        geometry: the measured head.
+        model: face template.
+    """
     size = len(texture.seen)
-    normals = _vertex_normals(geometry.vertices, model.triangles)
+    normals = vertex_normals(geometry.vertices, model.triangles)
     inward = np.einsum("hwk,hwkd->hwd", texture.weights, normals[texture.vertices])
     inward /= np.maximum(np.linalg.norm(inward, axis=-1, keepdims=True), 1e-9)
     grid = texture.positions - inward * _UNDER_CM * geometry.pose.scale
@@ -120,6 +135,9 @@ def completion_group(texture: FaceTexture, geometry: HeadGeometry, model: FaceMo
     tangent_u, tangent_v = (capped(t, _LONGEST_PX) for t in grid_tangents(grid))
     # Differences across the border of the mesh reach into nothing; such texels only fringe it.
     inner = blur(texture.valid.astype(np.float32), 1.0) > 0.98
+    solid = ndimage.binary_erosion(alpha > 0.9, iterations=1, border_value=1)
+    place = np.clip(np.floor(geometry.camera.project(grid)).astype(int), 0, len(alpha) - 1)
+    inner &= solid[place[..., 1], place[..., 0]]
     kept = np.flatnonzero((inner & (texture.seen < 0.96)).ravel())
     place = np.full(size * size, -1, np.int32)
     place[kept] = np.arange(len(kept))
@@ -154,21 +172,14 @@ def _unwrap(model: FaceModel, size: int) -> tuple[np.ndarray, np.ndarray]:
     return triangle, barycentric
 
 
-def _vertex_normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    """``[478, 3]`` unit normals pointing out of the face, area-weighted, in pixel space."""
-    a, b, c = (vertices[triangles[:, k]] for k in range(3))
-    # Pixel space flips two axes of the head frame, a rotation: orientation is kept.
-    face_normals = np.cross(b - a, c - a)
-    normals = np.zeros_like(vertices)
-    for k in range(3):
-        np.add.at(normals, triangles[:, k], face_normals)
-    return np.asarray(normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9))
+def _visibility(
+    points: np.ndarray, normal: np.ndarray, geometry: HeadGeometry
+) -> tuple[np.ndarray, np.ndarray]:
+    """How well the source shows surface points, and whether it shows them at all.
 
-
-def _visibility(points: np.ndarray, normal: np.ndarray, geometry: HeadGeometry) -> np.ndarray:
-    """How well the source shows surface points: viewing angle, and nothing in front of them."""
-    eye = np.array([0.0, 0.0, -geometry.camera.distance])
-    toward = eye - points
+    Counts the viewing angle, contours, and whether something stands in front.
+    """
+    toward = np.array([0.0, 0.0, -geometry.camera.distance]) - points
     cosine = (normal * toward).sum(-1) / np.maximum(
         np.linalg.norm(normal, axis=-1) * np.linalg.norm(toward, axis=-1), 1e-9
     )
@@ -178,6 +189,11 @@ def _visibility(points: np.ndarray, normal: np.ndarray, geometry: HeadGeometry) 
     row, column = np.clip(place[..., 1], 0, size - 1), np.clip(place[..., 0], 0, size - 1)
     trust = contour_trust(geometry)[row, column]
     hidden = points[..., 2] > geometry.depth[row, column] + 0.25 * geometry.pose.scale
-    facing = smoothstep((cosine - _UNSEEN) / (_SEEN - _UNSEEN))
+    # The better the other side is seen, the sooner it is preferred.
+    gain = np.clip(cosine[:, ::-1] - cosine, 0, 0.5)
+    unseen, full = _UNSEEN + 0.2 * gain, _SEEN + 0.4 * gain
+    facing = smoothstep((cosine - unseen) / (full - unseen))
     # Soft edges: the blend must not step where the nose's shadow on the far cheek ends.
-    return np.asarray(blur((facing * trust * inside * ~hidden).astype(np.float32), 2.0) * ~hidden)
+    seen = blur((facing * trust * inside * ~hidden).astype(np.float32), 2.0) * ~hidden
+    covered = inside * ~hidden * smoothstep(cosine / 0.1) * (trust > 0.3)
+    return np.asarray(seen), np.asarray(covered, np.float32)
