@@ -27,7 +27,7 @@ def render_cuda(
         MissingDependencyError: gsplat cannot be loaded or built, or the device lacks memory.
     """
     home = gaussians.means.device
-    device = home if home.type == "cuda" else torch.device("cuda")
+    device = working_device(home)
 
     def there(tensor: Tensor | None) -> Tensor | None:
         return None if tensor is None else tensor.to(device, torch.float32)
@@ -65,6 +65,11 @@ def render_cuda(
     )
 
 
+def working_device(home: torch.device) -> torch.device:
+    """Where gsplat works for tensors that live on ``home``."""
+    return home if home.type == "cuda" else torch.device("cuda")
+
+
 def full_covariances(upper: Tensor) -> Tensor:
     """``[N, 3, 3]`` symmetric matrices from ``[N, 6]`` upper triangles, as gsplat takes them."""
     return upper[:, [0, 1, 2, 1, 3, 4, 2, 4, 5]].reshape(-1, 3, 3)
@@ -84,5 +89,11 @@ def _rasterize(arguments: dict[str, Any]) -> tuple[Tensor, Tensor]:
         raise MissingDependencyError(
             "the CUDA device has too little free memory for this scene",
             "free some, or use --backend cpu",
+        ) from error
+    except (AttributeError, RuntimeError) as error:
+        # gsplat builds its kernels at the first call and leaves them None where it cannot.
+        raise MissingDependencyError(
+            f"gsplat does not run on this machine ({error})",
+            "reinstall 'talkcli[cuda]' for this torch and CUDA, or use --backend cpu",
         ) from error
     return images, alpha

@@ -231,8 +231,7 @@ def _write_slot(slots: Any, slot: int, sums: Any, to_depth: Any) -> None:
 @helper
 def _clear_slots(begin: int, end: int, tile: Any, lists: Any, projected: Any, slots: Any) -> None:
     """Zero the slots of entries that no pixel of a stopped tile sees."""
-    entries, (records, rects), (main, features, channels) = lists[2], projected, slots
-    numbers = records.view(np.int32)
+    entries, (_, rects, numbers), (main, features, channels) = lists[2], projected, slots
     for e in range(begin, end):
         slot = entry_slot(numbers, rects, entries[e] & INDEX_MASK, tile[0], tile[1])
         store(main, slot * GRADIENTS, splat(0.0))
@@ -250,7 +249,7 @@ def blend_backward(
     Args:
         counter: ``[1]`` int64 ticket machine over the tiles.
         lists: tile order, list offsets and entries, sorted by the forward pass.
-        projected: records ``[16 N]`` with slots numbered, and rects ``[4 N]``.
+        projected: of :meth:`talkcli.render.cpu.raster.Frame.projected`.
         features: as for :func:`talkcli.render.cpu.blend.blend`.
         pixels: the forward pass's outputs, and their gradients in the same shapes.
         slots: ``[16 M]`` and ``[M F]``, written throughout.
@@ -258,11 +257,10 @@ def blend_backward(
         size: image width and height, tiles per row, planes.
     """
     order, offsets, entries = lists
-    records, rects = projected
+    records, rects, numbers = projected
     buffer, sums = scratch
     images, gradients = pixels
     width, height, tiles_x, planes = size
-    numbers = records.view(np.int32)
     with_depth = len(images[2]) > 0
     channels = planes - BASE_PLANES - (1 if with_depth else 0)
     sums[:] = at.F0

@@ -104,7 +104,7 @@ def gather(
     Args:
         counter: ``[1]`` int64 ticket machine over the tiles.
         lists: tile order, list offsets and entries; each list is sorted here.
-        projected: records ``[16 N]`` with their slots numbered, and rects ``[4 N]``.
+        projected: of :meth:`talkcli.render.cpu.raster.Frame.projected`.
         image: flat ``[H W C]``.
         slots: ``[4 M]``, zero where a splat gets no pixel of a tile.
         scratch: tile buffer, spare entries, histogram; of this thread alone.
@@ -113,10 +113,9 @@ def gather(
     """
     order, offsets, entries = lists
     buffer, spare, histogram = scratch
-    records, rects = projected
+    records, rects, numbers = projected
     width, height, tiles_x = size
     first, channels = planes
-    numbers = records.view(np.int32)
     while True:
         ticket = take_ticket(counter)
         if ticket >= len(order):
@@ -147,14 +146,13 @@ def collect(span: Any, projected: Any, slots: Any, planes: Any, sums: Any, weigh
 
     Args:
         span: begin and end.
-        projected: records and rects as for :func:`gather`.
+        projected: as for :func:`gather`.
         slots: ``[4 M]`` of :func:`gather`.
         planes: first channel that was gathered and number of channels of the image.
         sums: ``[N C]``; these channels are set.
         weights: ``[N]``, set.
     """
-    records, rects = projected
-    numbers = records.view(np.int32)
+    _, rects, numbers = projected
     first, channels = planes
     for i in range(span[0], span[1]):
         columns, rows = rects[4 * i + 2] - rects[4 * i], rects[4 * i + 3] - rects[4 * i + 1]
@@ -233,7 +231,7 @@ def _gather_channels(
     slots.fill(0)
     scratch = tile_scratch(frame, _PLANES, workspace)
     counter = np.zeros(1, np.int64)
-    lists, projected = frame.lists(), (frame.records, frame.rects)
+    lists, projected = frame.lists(), frame.projected()
     size = (*frame.size, frame.tiles_x)
 
     def gather_part(part: int) -> None:

@@ -60,7 +60,7 @@ def differentiate(
     to_splats, viewmat = _project(splats, frame, slots, workspace)
     to_features = np.empty(len(splats) * channels, np.float32)
     if channels:
-        parts, projected = frame.threads, (frame.records, frame.rects)
+        parts, projected = frame.threads, frame.projected()
 
         def sum_part(part: int) -> None:
             span = (len(splats) * part // parts, len(splats) * (part + 1) // parts)
@@ -88,7 +88,7 @@ def _blend(
     sums = workspace.take("backward sums", threads * (channels + 1) * LANES, np.float32)
     sums = sums.reshape(threads, -1)
     counter = np.zeros(1, np.int64)
-    lists, projected = frame.lists(), (frame.records, frame.rects)
+    lists, projected = frame.lists(), frame.projected()
     size = (width, height, frame.tiles_x, planes)
     extras = features if planes > BASE_PLANES else None
     pixels = (images, gradients)
@@ -113,7 +113,7 @@ def _project(
     camera_sums = np.zeros((chunks + 1, LANES), np.float32)
     parts = min(2 * frame.threads, chunks) or 1
     scratch = workspace.take("project backward", parts * 512, np.float32).reshape(parts, -1)
-    projected = (frame.records, frame.rects)
+    projected = frame.projected()
     outputs = tuple(gradients)
 
     def project_part(part: int) -> None:

@@ -32,12 +32,12 @@ from talkcli.render.cpu.simd import LANES, maximum, minimum, select, splat, squa
 
 
 @helper
-def _sum_slots(records: Any, rects: Any, slots: Any, first: int, sums: Any) -> None:
+def _sum_slots(projected: Any, slots: Any, first: int, sums: Any) -> None:
     """Add up the slots of sixteen splats into a 16×16 block, one row each.
 
     The last column, unused in slots, tells whether the splat is drawn at all.
     """
-    numbers = records.view(np.int32)
+    _, rects, numbers = projected
     for lane in range(LANES):
         place = 4 * (first + lane)
         columns, rows = rects[place + 2] - rects[place], rects[place + 3] - rects[place + 1]
@@ -252,7 +252,7 @@ def project_backward(
         camera: likewise.
         span: begin and end in the arrays of ``splats`` and ``outputs``.
         first: index among the records of the splat at the start of the arrays.
-        projected: records and rects.
+        projected: of :meth:`talkcli.render.cpu.raster.Frame.projected`.
         slots: ``[16 M]`` of :func:`talkcli.render.cpu.backward.blend_backward`.
         results: gradients of the arrays of ``splats``, in their order, every row written; and
             ``[chunks, 16]``, whose row k is set to chunk k's share in the gradient of the 3×4
@@ -264,7 +264,7 @@ def project_backward(
     for chunk in range(span[0], span[1], CHUNK):
         total[: LANES * LANES] = at.F0
         for start in range(chunk, min(chunk + CHUNK, span[1]), LANES):
-            _sum_slots(projected[0], projected[1], slots, first + start, scratch)
+            _sum_slots(projected, slots, first + start, scratch)
             _block(splats, camera, start, first, projected, outputs, scratch)
         store(camera_sums[chunk // CHUNK], 0, column_sums(_rows(total)))
 
@@ -286,13 +286,12 @@ def sum_features(span: Any, projected: Any, slots: Any, channels: int, gradients
 
     Args:
         span: begin and end.
-        projected: records and rects.
+        projected: of :meth:`talkcli.render.cpu.raster.Frame.projected`.
         slots: ``[M F]``.
         channels: F.
         gradients: ``[N F]``, set.
     """
-    records, rects = projected
-    numbers = records.view(np.int32)
+    _, rects, numbers = projected
     for i in range(span[0], span[1]):
         columns, rows = rects[4 * i + 2] - rects[4 * i], rects[4 * i + 3] - rects[4 * i + 1]
         entries = max(columns, 0) * max(rows, 0)

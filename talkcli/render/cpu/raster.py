@@ -79,6 +79,10 @@ class Frame:
     longest: int
     threads: int
 
+    def projected(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Records, rects, and the records' bits, in which slots are numbered, for kernels."""
+        return self.records, self.rects, self.records.view(np.int32)
+
     def lists(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Order, offsets and entries, as kernels take them."""
         return self.order, self.offsets, self.entries
