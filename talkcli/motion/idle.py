@@ -22,8 +22,9 @@ SWAY_DEG = (2.4, 2.4, 1.9)
 SWAY_CM = (0.15, 0.10, 0.15)
 
 _SINES = 24
-_CORNER_HZ, _TOP_HZ, _SLOPE = 0.5, 3.0, 3.3
+_CORNER_HZ, _TOP_HZ, _SLOPE = 0.6, 3.0, 3.3
 _SWAY_LIMIT = 2.5  # standard deviations; a portrait tears when turned too far
+_LIMITED_DEVIATION = 0.88  # what that soft limit leaves of the deviation, made up for
 _EASE_IN_S = 1.0  # the first frame shows the source pose
 _QUIET_SHARE = 0.45  # of the sway while nobody speaks
 
@@ -134,10 +135,10 @@ class SmoothNoise:
         self._phase = 2.0 * np.pi * rng.random((channels, _SINES))
 
     def at(self, time_s: float) -> np.ndarray:
-        """``[channels]`` values, limited to ±2.5."""
+        """``[channels]`` values of unit deviation, limited to ±2.85."""
         waves = np.sin(self._omega * time_s + self._phase)
         value = waves.sum(1) * np.sqrt(2.0 / _SINES)
-        return _SWAY_LIMIT * np.tanh(value / _SWAY_LIMIT)
+        return _SWAY_LIMIT / _LIMITED_DEVIATION * np.tanh(value / _SWAY_LIMIT)
 
 
 class Blinks:

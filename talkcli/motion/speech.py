@@ -35,7 +35,7 @@ _MAX_OPENING = 3.0  # how far predicted opening may be stretched to reach the wa
 # 10 % of clips in which lips never came together close.
 _PRIOR_S, _MEMORY_S = 2.0, 10.0
 _MAX_RESCALE = 1.7
-# Normalised features average about 0 in speech and -2 in pauses.
+# Normalised features average about -0.3 in speech and -3 in pauses.
 _SPEAKING_LEVEL = -1.2
 
 
@@ -87,8 +87,11 @@ class SpeechModel:
         held = np.minimum(1.0, _MAX_OPENING * parting / np.maximum(pressing, 1e-6))
         opened = (wanted + held * pressing) / np.maximum(parting, 1e-3)
         weights[:, self.aperture > 0] *= np.clip(opened, 0.0, _MAX_OPENING)[:, None]
-        weights[:, self.aperture < 0] *= held[:, None]
-        return np.clip(weights, 0.0, 1.0).astype(np.float32)
+        weights = np.clip(weights, 0.0, 1.0)
+        # Full weights may part the lips less than wanted; those that press must not win then.
+        limit = (weights @ np.maximum(self.aperture, 0.0)) / np.maximum(pressing, 1e-6)
+        weights[:, self.aperture < 0] *= np.minimum(held, limit)[:, None]
+        return weights.astype(np.float32)
 
     def plain_aperture(self, deviations: np.ndarray) -> np.ndarray:
         """``[k]`` lip aperture in cm after the gain but before the curve."""

@@ -20,9 +20,11 @@ _SETTLE = 7  # frames after digital silence, until window and average have left 
 _LONG_SILENCE = 15  # frames of digital silence that are more than a decoder's padding
 _UNKNOWN, _SILENCE, _SOUND = 0, 1, 2
 _BLOCK, _BLOCKS = 50, 6  # the floor is the minimum over 6 blocks of half a second
-_MARGIN = 5.0 * NAT_PER_DB  # above the floor, before a band counts at all
+_MARGIN = 4.0 * NAT_PER_DB  # above the floor, before a band counts at all
 _FULL = 12.0 * NAT_PER_DB  # above the margin, at which a band counts fully
-_ON, _OFF = 0.25, 0.12  # mean count of the bands that begins and ends speech
+# Mean count of the bands that begins and ends speech. With these a tenth of the speech is lost in
+# pink noise at 5 dB, 2 % at 10 dB, and minutes of steady noise of any colour open nothing.
+_ON, _OFF = 0.20, 0.10
 _BELOW_PEAK = 27.0 * NAT_PER_DB
 _PEAK_DECAY = 1.5 * NAT_PER_DB / FRAME_RATE  # 1.5 dB per second
 _ABSOLUTE = -88.0 * NAT_PER_DB  # rounding noise of 16-bit files lies at -98 dB
@@ -31,7 +33,7 @@ _ABSOLUTE = -88.0 * NAT_PER_DB  # rounding noise of 16-bit files lies at -98 dB
 _START_FRAMES, _STEADY, _START_DROP = 100, 3.0 * NAT_PER_DB, 10.0 * NAT_PER_DB
 _SOFT, _LOUD = -55.0 * NAT_PER_DB, -40.0 * NAT_PER_DB
 
-_SHORTEST = 5  # frames; shorter bursts are no speech
+_SHORTEST = 9  # frames; a click of 10 ms fills 8 after window and average
 _BEFORE, _AFTER = 12, 10  # frames that the mouth is free before and after sound
 _RAMP = 5  # frames on either side over which the gate moves
 #: Frames of 10 ms by which the gate lags its input.
@@ -39,7 +41,7 @@ DELAY = _SMOOTH // 2 + (_SHORTEST - 1) + _BEFORE + _RAMP
 
 
 class VoiceGate:
-    """Raw log-mel frames in, gate values out, 23 frames behind; any block size gives the same."""
+    """Raw log-mel frames in, gate values out, 27 frames behind; any block size gives the same."""
 
     def __init__(self) -> None:
         hertz = mel_centres()

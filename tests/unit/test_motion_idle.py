@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from talkcli.motion.idle import (
+    SWAY_DEG,
+    Blinks,
+    Gaze,
+    IdleMotion,
+    SmoothNoise,
+    blink_closure,
+)
+from talkcli.types import ARKIT_NAMES
+
+BLINK = ARKIT_NAMES.index("eyeBlinkLeft")
+
+
+def performance(fps: float, seconds: float, seed: int = 0, still: bool = False) -> IdleMotion:
+    idle = IdleMotion(seed, head_motion=1.0, blink_rate=17.0, still=still)
+    return [idle.at((i + 0.5) / fps, 1.0, 0.0) for i in range(int(seconds * fps))]
+
+
+def test_same_seed_same_performance_at_any_frame_rate() -> None:
+    slow, fast = performance(20, 20), performance(60, 20)
+    for k, pose in enumerate(slow):
+        twin = fast[3 * k + 1]  # (k + .5) / 20 == (3k + 1 + .5) / 60
+        np.testing.assert_allclose(pose.rotation, twin.rotation, atol=1e-9)
+        np.testing.assert_allclose(pose.gaze, twin.gaze, atol=1e-9)
+        np.testing.assert_allclose(pose.expression, twin.expression, atol=1e-6)
+    other = performance(20, 20, seed=1)
+    assert np.abs(other[200].rotation - slow[200].rotation).max() > 0.1
+
+
+def test_the_first_frame_is_the_source_pose() -> None:
+    first = performance(60, 1.0)[0]
+    assert np.abs(first.rotation).max() < 0.01
+    assert np.abs(first.gaze).max() < 0.01
+    assert np.abs(first.translation).max() < 0.001
+
+
+def test_sway_has_the_measured_size_and_spectrum() -> None:
+    noise = SmoothNoise(np.random.default_rng(0), 3)
+    curves = np.array([noise.at(t) for t in np.arange(0, 1200, 0.1)])
+    np.testing.assert_allclose(curves.std(0), 1.0, atol=0.05)
+    assert np.abs(curves).max() < 2.85
+    power = np.zeros(201)
+    for seed in range(20):
+        noise = SmoothNoise(np.random.default_rng(seed), 3)
+        part = np.array([noise.at(t) for t in np.arange(0, 40, 0.1)]) * np.hanning(400)[:, None]
+        power += (np.abs(np.fft.rfft(part, axis=0)) ** 2).sum(1)
+    hertz = np.fft.rfftfreq(400, 0.1)
+    # Shares of the power measured on speaking people: 37, 34-43, 13-20 and 5-10 %.
+    for low, high, least, most in (
+        (0.0, 0.3, 0.30, 0.50),
+        (0.3, 0.7, 0.30, 0.46),
+        (0.7, 1.5, 0.12, 0.24),
+        (1.5, 3.1, 0.02, 0.10),
+    ):
+        share = power[(hertz >= low) & (hertz < high)].sum() / power.sum()
+        assert least < share < most
+
+
+def test_head_moves_by_the_documented_degrees() -> None:
+    rotation = np.array([p.rotation for s in range(6) for p in performance(10, 120, s)])
+    np.testing.assert_allclose(rotation.std(0), SWAY_DEG, rtol=0.12)
+    assert np.abs(rotation).max() < 2.85 * max(SWAY_DEG)
+    # No frame may jump: 4 standard deviations of the speed of such a spectrum.
+    assert np.abs(np.diff(rotation[:1200], axis=0)).max() * 10 < 40.0
+
+
+def test_less_motion_while_nobody_speaks() -> None:
+    speaking, quiet = (IdleMotion(0, 1.0, 17.0, False) for _ in range(2))
+    a = np.array([speaking.at(t, 1.0, 0.0).rotation for t in np.arange(2, 60, 0.1)])
+    b = np.array([quiet.at(t, 0.0, 0.0).rotation for t in np.arange(2, 60, 0.1)])
+    np.testing.assert_allclose(b, 0.45 * a, atol=1e-9)
+
+
+@pytest.mark.parametrize("rate", [6.0, 17.0, 40.0])
+def test_blinks_come_at_the_asked_rate(rate: float) -> None:
+    blinks = Blinks(np.random.default_rng(0), rate)
+    closure = np.array([blinks.at(t) for t in np.arange(0, 3600, 0.02)])
+    begun = np.flatnonzero((closure[1:] > 0.5) & (closure[:-1] <= 0.5))
+    # About 1000 intervals with σ .7 have a mean that scatters by 3 %.
+    assert len(begun) / 60 == pytest.approx(rate, rel=0.1)
+    gaps = np.diff(begun) * 0.02
+    single = gaps[gaps > 0.4]
+    assert 0.3 < np.log(single - 0.25).std() < 0.9
+    assert (gaps < 0.4).any()  # now and then a double blink
+
+
+def test_no_blinks_at_rate_zero() -> None:
+    blinks = Blinks(np.random.default_rng(0), 0.0)
+    assert max(blinks.at(t) for t in np.arange(0, 600, 0.1)) == 0.0
+
+
+def test_a_blink_closes_quickly_and_reopens_slowly() -> None:
+    t = np.arange(-0.1, 0.6, 0.001)
+    closure = np.array([blink_closure(x) for x in t])
+    assert closure.min() >= 0.0
+    assert closure.max() == pytest.approx(1.0, abs=1e-3)
+    above = t[closure > 0.1]
+    assert 0.045 < t[closure.argmax()] < 0.075
+    assert 0.2 < above[-1] - above[0] < 0.35  # measured: median .24 s, 10–90 % .16–.48
+    assert np.abs(np.diff(closure)).max() < 0.03
+
+
+@pytest.mark.parametrize("fps", [10, 25, 60])
+def test_blinks_are_seen_at_any_frame_rate(fps: int) -> None:
+    blinks = Blinks(np.random.default_rng(2), 17.0)
+    closure = np.array([blinks.at((i + 0.5) / fps) for i in range(fps * 600)])
+    begun = ((closure[1:] > 0.25) & (closure[:-1] <= 0.25)).sum()
+    assert begun > 120
+
+
+def test_gaze_rests_on_the_camera_and_returns() -> None:
+    gaze = Gaze(np.random.default_rng(0))
+    path = np.array([gaze.at(t) for t in np.arange(0, 600, 0.02)])
+    away = np.linalg.norm(path, axis=1) > 1.5
+    assert 0.03 < away.mean() < 0.3
+    runs = np.diff(np.flatnonzero(np.diff(away.astype(int))))
+    assert runs.max() * 0.02 < 30
+    assert np.abs(path).max(0)[0] <= 8.0
+    assert np.abs(path).max(0)[1] <= 5.0
+
+
+def test_eyes_stay_on_the_camera_while_the_head_turns() -> None:
+    poses = performance(25, 60)
+    rotation = np.array([p.rotation[:2] for p in poses])
+    gaze = np.array([p.gaze for p in poses])
+    assert np.corrcoef(rotation[:, 0], gaze[:, 0])[0, 1] < -0.5
+    assert np.abs(np.median(gaze + 0.9 * rotation, axis=0)).max() < 0.3
+
+
+def test_lids_follow_the_gaze() -> None:
+    down = ARKIT_NAMES.index("eyeLookDownLeft")
+    poses = performance(25, 60)
+    pitch = np.array([p.gaze[1] for p in poses])
+    lids = np.array([p.expression[down] for p in poses])
+    np.testing.assert_allclose(lids, np.maximum(0, -pitch / 30), atol=1e-6)
+
+
+def test_still_keeps_blinks_alone() -> None:
+    poses = performance(25, 60, still=True)
+    for pose in poses:
+        assert not pose.rotation.any()
+        assert not pose.translation.any()
+        assert not pose.gaze.any()
+    expression = np.array([p.expression for p in poses])
+    moving = {ARKIT_NAMES[i] for i in np.flatnonzero(expression.any(0))}
+    assert moving == {"eyeBlinkLeft", "eyeBlinkRight"}
+    np.testing.assert_array_equal(expression[:, BLINK], performance_blinks())
+
+
+def performance_blinks() -> np.ndarray:
+    return np.array([p.expression[BLINK] for p in performance(25, 60)])
+
+
+def test_emphasis_lifts_brows() -> None:
+    calm, stressed = (IdleMotion(0, 1.0, 17.0, False) for _ in range(2))
+    brow = ARKIT_NAMES.index("browInnerUp")
+    times = np.arange(2, 60, 0.1)
+    a = np.array([calm.at(t, 1.0, 0.0).expression[brow] for t in times])
+    b = np.array([stressed.at(t, 1.0, 1.0).expression[brow] for t in times])
+    assert (b >= a).all()
+    assert 0.05 < (b - a).mean() < 0.35
+    assert b.max() < 0.6
