@@ -103,7 +103,7 @@ class PortraitSettings:
 
     face: str = "largest"
     max_crop: int = setting(1024, low=192, high=2048)
-    fit_iterations: int = setting(8, low=0, high=100)
+    fit_iterations: int = setting(12, low=0, high=100)
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ class PortraitConfig:
 
     output_side: int = 1024
     max_crop: int = 1024
-    fit_iterations: int = 8
+    fit_iterations: int = 12
 
 
 @dataclass(frozen=True)

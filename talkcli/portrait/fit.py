@@ -1,11 +1,15 @@
 """Colour fit: the source view shall show the source picture, pixel for pixel.
 
-Splats overlap, so each pixel shows a mixture of neighbours. SIRT undoes the mixing: every splat
-collects the residual of the pixels in which it is seen, in proportion to its share there. Using
-only the splat's own pixel (Van Cittert) diverges where splats hide each other.
+Splats overlap, so each pixel shows a mixture of neighbours. A few SIRT steps bring colours and
+the rim's opacities near: every splat collects the residual of the pixels in which it is seen, in
+proportion to its share there. Then, with opacities fixed, the picture is linear in the colours,
+and conjugate gradients on the normal equations (CGLS) recover the fine detail that SIRT returns
+at a few per cent a step.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,67 +18,149 @@ from talkcli.portrait.images import smoothstep
 from talkcli.portrait.splats import Layer
 from talkcli.render.cpu import Workspace, backproject, rasterize
 
+#: Of all steps, this share is SIRT; the rest is conjugate gradients in rounds of this many.
+_SIRT_SHARE, _ROUND = 0.25, 3
+#: Damping of the conjugate gradients, in units of a fully seen splat's squared weight: without
+#: it, detail that no splat can show is chased with ever stronger colours.
+_DAMPING = 0.02
 #: Colours of the rim may move by this much only: there the matte, not the colour, is in doubt.
 _RIM_LIMIT = 0.06
 #: Completed surfaces show through at the source's contours only; strong corrections there would
 #: be speckles when the head turns.
 _LIMITS = {Layer.COMPLETION: 0.03, Layer.SHELL: 0.03}
-_OTHER_LIMIT = 0.15
+_OTHER_LIMIT, _PIXEL_LIMIT = 0.15, 0.5
+_DARKEST, _BRIGHTEST = -0.15, 1.15
+
+
+@dataclass
+class _View:
+    """The avatar's source view as a linear operator on colours."""
+
+    avatar: PortraitAvatar
+    workspace: Workspace
+
+    def __post_init__(self) -> None:
+        scene = self.avatar.posed_splats()
+        self.shape = (scene.means, scene.covars, scene.opacities)
+        self.camera = (self.avatar.viewmat, self.avatar.K)
+
+    def draw(self, colors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """``[S, S, 3]`` premultiplied picture and ``[S, S]`` coverage, valid until the next call."""
+        side = self.avatar.frame.crop_pixels
+        rgb, alpha = rasterize(*self.shape, colors, *self.camera, side, side, self.workspace)
+        return rgb, alpha
+
+    def collect(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Adjoint of ``draw``: ``[N, C]`` sums over pixels, and ``[N]`` sums of the weights."""
+        return backproject(*self.shape, image, *self.camera, self.workspace)
 
 
 def fit_colors(
     avatar: PortraitAvatar, picture: np.ndarray, alpha: np.ndarray, iterations: int
-) -> list[float]:
+) -> None:
     """Adjust colours (and the rim's opacities) in place so that the source view is reproduced.
 
     Args:
         avatar: the avatar, source expression.
         picture: ``[S, S, 3]`` float32 crop.
         alpha: ``[S, S]`` matte.
-        iterations: SIRT steps; 3 reach 38 dB, 8 are near the end.
-
-    Returns:
-        PSNR of the head before each step and after the last.
+        iterations: steps; 3 reach 36 dB, 10 are near the end.
     """
+    start = avatar.splats.colors.copy()
+    limit, rim = _limits(avatar, alpha)
+    workspace = Workspace()
+    sirt = round(_SIRT_SHARE * iterations)
+    for _ in range(sirt):
+        _sirt_step(avatar, picture, alpha, workspace, rim)
+        _clamp(avatar, start, limit)
+    free = np.ones_like(start)
+    for done in range(sirt, iterations, _ROUND):
+        steps = min(_ROUND, iterations - done)
+        _conjugate_gradients(avatar, picture, alpha, workspace, limit[:, None] * free, steps)
+        # What has reached its limit stays there; the others make up for it in the next round.
+        free[_clamp(avatar, start, limit)] = 0
+
+
+def _limits(avatar: PortraitAvatar, alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How far each splat's colour may move, and which splats form the half-transparent rim."""
     splats = avatar.splats
     rows, columns = splats.pixels.T
     from_pixel = rows >= 0
-    start = splats.colors.copy()
     limit = np.full(len(splats), _OTHER_LIMIT, np.float32)
     for layer, value in _LIMITS.items():
         limit[splats.layers == layer] = value
-    limit[from_pixel] = 2.0
+    limit[from_pixel] = _PIXEL_LIMIT
     rim = from_pixel & (splats.layers == Layer.SKIN) & (alpha[rows, columns] < 0.97)
     rim &= splats.head_weight > 0.02
     limit[rim] = _RIM_LIMIT
-    workspace = Workspace()
-    solid = alpha > 0.5
-    history: list[float] = []
-    best = (-np.inf, splats.colors, splats.opacities)
-    for step in range(iterations + 1):
-        avatar.refresh()
-        scene = avatar.posed_splats()
-        shape = (scene.means, scene.covars, scene.opacities)
-        camera = (avatar.viewmat, avatar.K)
-        side = avatar.frame.crop_pixels
-        rgb, seen = rasterize(*shape, scene.colors, *camera, side, side, workspace)
-        residual = picture - (rgb + (1 - seen[..., None]) * avatar.plate)
-        history.append(float(-10 * np.log10(max((residual[solid] ** 2).mean(), 1e-12))))
-        if history[-1] > best[0]:
-            best = (history[-1], splats.colors.copy(), splats.opacities.copy())
-        if step == iterations:
-            break
-        stacked = np.concatenate([residual, (alpha - seen)[..., None]], -1).astype(np.float32)
-        collected, share = backproject(*shape, stacked, *camera, workspace)
-        mean = collected / np.maximum(share, 1e-3)[:, None]
-        trust = np.clip((share - 0.05) / 0.3, 0, 1)[:, None]
-        change = trust * mean[:, :3]
-        own = residual[rows, columns] * (from_pixel & (share > 0.25))[:, None]
-        change += 0.5 * trust * own
-        colors = np.clip(splats.colors + change, start - limit[:, None], start + limit[:, None])
-        splats.colors[:] = np.clip(colors, -0.15, 1.15)
-        shift = 0.5 * mean[:, 3] * smoothstep(share / 0.04)
-        splats.opacities[rim] = np.clip((splats.opacities + shift)[rim], 0, 0.99)
-    splats.colors[:], splats.opacities[:] = best[1:]
+    return limit, rim
+
+
+def _clamp(avatar: PortraitAvatar, start: np.ndarray, limit: np.ndarray) -> np.ndarray:
+    """Bring colours back within their limits; returns where they were outside."""
+    near = np.clip(avatar.splats.colors, start - limit[:, None], start + limit[:, None])
+    near = np.clip(near, _DARKEST, _BRIGHTEST)
+    outside = near != avatar.splats.colors
+    avatar.splats.colors[:] = near
     avatar.refresh()
-    return history
+    return np.asarray(outside)
+
+
+def _sirt_step(
+    avatar: PortraitAvatar,
+    picture: np.ndarray,
+    alpha: np.ndarray,
+    workspace: Workspace,
+    rim: np.ndarray,
+) -> None:
+    splats = avatar.splats
+    view = _View(avatar, workspace)
+    rgb, seen = view.draw(splats.colors)
+    residual = picture - (rgb + (1 - seen[..., None]) * avatar.plate)
+    stacked = np.concatenate([residual, (alpha - seen)[..., None]], -1).astype(np.float32)
+    collected, share = view.collect(stacked)
+    mean = collected / np.maximum(share, 1e-3)[:, None]
+    trust = np.clip((share - 0.05) / 0.3, 0, 1)[:, None]
+    rows, columns = splats.pixels.T
+    own = residual[rows, columns] * ((rows >= 0) & (share > 0.25))[:, None]
+    splats.colors += trust * (mean[:, :3] + 0.5 * own)
+    shift = 0.5 * mean[:, 3] * smoothstep(share / 0.04)
+    splats.opacities[rim] = np.clip((splats.opacities + shift)[rim], 0, 0.99)
+
+
+def _conjugate_gradients(
+    avatar: PortraitAvatar,
+    picture: np.ndarray,
+    alpha: np.ndarray,
+    workspace: Workspace,
+    limit: np.ndarray,
+    steps: int,
+) -> None:
+    """CGLS for the colours (Björck, "Numerical Methods for Least Squares Problems", 1996, 7.4).
+
+    Preconditioned by each splat's share of the picture and by how far it may move, so that what
+    is limited hardly enters the solution. Pixels beyond the matte show the plate and do not count.
+    """
+    if steps < 1:
+        return
+    splats = avatar.splats
+    view = _View(avatar, workspace)
+    inside = (alpha > 0.05).astype(np.float32)[..., None]
+    rgb, seen = view.draw(splats.colors)
+    residual = inside * (picture - (rgb + (1 - seen[..., None]) * avatar.plate))
+    collected, share = view.collect(residual)
+    scale = np.minimum(limit / _PIXEL_LIMIT, 1) / np.sqrt(np.maximum(share, 0.05))[:, None]
+    solution = np.zeros_like(splats.colors)
+    gradient = scale * collected
+    direction = gradient.copy()
+    power = (gradient**2).sum(0)
+    for _ in range(steps):
+        shown = inside * view.draw((scale * direction).astype(np.float32))[0]
+        curvature = (shown**2).sum((0, 1)) + _DAMPING * (direction**2).sum(0)
+        length = power / np.maximum(curvature, 1e-20)
+        solution += length * direction
+        residual -= (length * shown).astype(np.float32)
+        gradient = scale * view.collect(residual)[0] - _DAMPING * solution
+        before, power = power, (gradient**2).sum(0)
+        direction = gradient + power / np.maximum(before, 1e-20) * direction
+    splats.colors += scale * solution
