@@ -10,7 +10,7 @@ from talkcli.compose.window import EDGE_FADE
 from talkcli.tracking.matting import disc, smoothstep
 
 _RIM = 0.04  # face heights outside the matte that carry the head's light and compression noise
-_STRAND_REACH = 0.3  # face heights that single hairs may stand out
+_STRAND_REACH = 0.25  # face heights that hair may stand out from the matte
 
 
 def background_plate(
@@ -116,21 +116,27 @@ def _neck_behind_jaw(
 
 
 def _strands(picture: np.ndarray, rim: np.ndarray, fh: float) -> np.ndarray:
-    """Single hairs that stand out from the matte: thin, unlike their surroundings, rooted in it."""
-    size = 2 * max(1, round(0.02 * fh)) + 1
-    image = (np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8)
-    rough = cv2.absdiff(image, cv2.medianBlur(image, size)).max(-1)
-    near = cv2.distanceTransform((~rim).astype(np.uint8), cv2.DIST_L2, 5) < _STRAND_REACH * fh
-    around = near & ~rim
-    if not around.any():
+    """Hairs, locks and earrings that the matte missed: small, near the head, unlike the wall.
+
+    What reaches further away than hair does is background: letters, edges, foliage.
+    """
+    away = cv2.distanceTransform((~rim).astype(np.uint8), cv2.DIST_L2, 5) / fh
+    zone = (away > 0) & (away < _STRAND_REACH + 0.05)
+    if not zone.any():
         return np.zeros_like(rim)
-    # In a picture full of texture nothing can be told apart; the level rises with the texture.
-    level = max(6.0, 4.0 * float(np.median(rough[around])))
-    thin = cv2.morphologyEx(
-        (near & (rough > level)).astype(np.uint8), cv2.MORPH_CLOSE, disc(0.01 * fh)
-    )
-    count, labels = cv2.connectedComponents(thin | rim)
-    rooted = np.zeros(count, bool)
-    rooted[np.unique(labels[rim])] = True
-    rooted[0] = False
-    return cv2.dilate(rooted[labels].astype(np.uint8), disc(0.012 * fh)) > 0
+    image = (np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8)
+    rough = cv2.absdiff(image, cv2.medianBlur(image, 2 * max(1, round(0.04 * fh)) + 1)).max(-1)
+    level = max(5.0, 3.0 * float(np.median(rough[zone])))
+    thin = (zone & (rough > level)).astype(np.uint8)
+    thin = cv2.morphologyEx(thin, cv2.MORPH_CLOSE, disc(0.01 * fh)) * zone
+    # Where a third of the surroundings stands out it is texture, and hides what is left anyway.
+    side = 2 * round(0.12 * fh) + 1
+    share, all_of_it = (cv2.blur(m.astype(np.float32), (side, side)) for m in (thin, zone))
+    thin[share > 0.35 * all_of_it] = 0
+    count, labels = cv2.connectedComponents(thin.astype(np.uint8))
+    nearest, farthest = np.full(count, np.inf), np.zeros(count)
+    np.minimum.at(nearest, labels[zone], away[zone])
+    np.maximum.at(farthest, labels[zone], away[zone])
+    loose = (nearest < 0.03) & (farthest < _STRAND_REACH)
+    loose[0] = False
+    return cv2.dilate(loose[labels].astype(np.uint8), disc(0.015 * fh)) > 0
