@@ -155,6 +155,12 @@ def splat(_tyctx: Any, scalar: Any) -> Any:
 
 
 @intrinsic
+def lane_numbers(_tyctx: Any) -> Any:
+    """0, 1, … 15."""
+    return vector(), lambda c, b, s, a: ir.Constant(_VECTOR_IR, [float(i) for i in range(LANES)])
+
+
+@intrinsic
 def pair_columns(_tyctx: Any) -> Any:
     """0, 0, 1, 1, … 7, 7: the columns of a window of two interleaved rows."""
     values = [float(i // 2) for i in range(LANES)]
@@ -231,6 +237,19 @@ def largest(_tyctx: Any, value: Any) -> Any:
         name = f"llvm.vector.reduce.fmax.v{LANES}f32"
         function = cgutils.get_or_insert_function(builder.module, kind, name)
         return builder.call(function, args, fastmath=("nnan", "nsz"))
+
+    return types.float32(value), emit
+
+
+@intrinsic
+def total(_tyctx: Any, value: Any) -> Any:
+    """The sum of the sixteen lanes."""
+
+    def emit(_context: Any, builder: Any, _sig: Any, args: Any) -> Any:
+        kind = ir.FunctionType(_F32, [_F32, _VECTOR_IR])
+        name = f"llvm.vector.reduce.fadd.v{LANES}f32"
+        function = cgutils.get_or_insert_function(builder.module, kind, name)
+        return builder.call(function, [_F32(0.0), args[0]], fastmath=("reassoc", "nsz"))
 
     return types.float32(value), emit
 

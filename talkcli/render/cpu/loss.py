@@ -1,0 +1,347 @@
+"""L1 + SSIM and its gradient in one pass over the image, 3 to 6 times faster than by torch.
+
+Fitting calls it every iteration, where torch's separable convolutions would take longer than
+rendering and differentiating together. SSIM needs four blurred maps, of x, y, x² + y² and xy; its
+gradient is three maps blurred once more. Strips of rows go from ticket to ticket; a block of 64
+columns keeps the half-blurred rows of a strip in the first-level cache.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from talkcli.render.cpu import jit, pool
+from talkcli.render.cpu.jit import helper, kernel
+from talkcli.render.cpu.memory import load, load_columns, store, store_columns, take_ticket
+from talkcli.render.cpu.raster import aligned, flat
+from talkcli.render.cpu.simd import LANES, absolute, lane_numbers, select, splat, total
+
+#: The window of SSIM as 3D Gaussian splatting uses it: 11 taps, sigma 1.5 px, zero padding.
+REACH = 5
+_window = np.exp(-(np.arange(-REACH, REACH + 1) ** 2) / (2 * 1.5**2))
+_TAPS = tuple(np.float32(w) for w in (_window / _window.sum())[: REACH + 1])
+_C1, _C2 = np.float32(0.01**2), np.float32(0.03**2)
+
+#: Empty columns left and right of a plane, and rows and columns worked on at a time.
+_MARGIN = LANES
+_STRIP = 32
+_BLOCK = 64
+_STRIP_MAP = (_STRIP + 2 * REACH) * _BLOCK
+_ROW_ROOM = _BLOCK + 2 * LANES
+_SCRATCH = 4 * _STRIP_MAP + 2 * _ROW_ROOM
+
+
+@helper
+def _blur(source: Any, place: int, step: int) -> Any:
+    """The window's weighted sum of vectors that lie ``step`` floats apart."""
+    blurred = _TAPS[5] * load(source, place)
+    for k in range(1, REACH + 1):
+        pair = load(source, place - k * step) + load(source, place + k * step)
+        blurred = blurred + _TAPS[REACH - k] * pair
+    return blurred
+
+
+@helper
+def _plane_geometry(size: Any) -> Any:
+    """Floats per padded row, and per padded plane."""
+    stride = (size[0] + LANES - 1) // LANES * LANES + 2 * _MARGIN
+    return stride, stride * (size[1] + 2 * REACH)
+
+
+@kernel
+def split_planes(image: Any, planes: Any, span: Any, size: Any) -> None:
+    """Copy rows of a flat ``[H, W, 3]`` image into three zero-padded planes.
+
+    Args:
+        image: flat.
+        planes: three padded planes, flat; their padding is left as it is.
+        span: first row and end.
+        size: width and height.
+    """
+    width = size[0]
+    stride, plane = _plane_geometry(size)
+    for y in range(span[0], span[1]):
+        source = y * width * 3
+        target = (y + REACH) * stride + _MARGIN
+        for x in range(0, width - LANES + 1, LANES):
+            red, green, blue = load_columns(image, source + x * 3, 3)
+            store(planes, target + x, red)
+            store(planes, target + plane + x, green)
+            store(planes, target + 2 * plane + x, blue)
+        for x in range(width // LANES * LANES, width):
+            for channel in range(3):
+                planes[target + channel * plane + x] = image[source + x * 3 + channel]
+
+
+@helper
+def _blur_rows(x: Any, y: Any, start: int, stride: int, rows: int, scratch: Any) -> None:
+    """Blur the four maps of a block along its rows, into ``scratch`` map after map."""
+    squares = 4 * _STRIP_MAP
+    products = squares + _ROW_ROOM
+    for row in range(rows):
+        place = start + row * stride
+        for i in range(0, _ROW_ROOM, LANES):
+            a, b = load(x, place - LANES + i), load(y, place - LANES + i)
+            store(scratch, squares + i, a * a + b * b)
+            store(scratch, products + i, a * b)
+        for i in range(0, _BLOCK, LANES):
+            target = row * _BLOCK + i
+            store(scratch, target, _blur(x, place + i, 1))
+            store(scratch, target + _STRIP_MAP, _blur(y, place + i, 1))
+            store(scratch, target + 2 * _STRIP_MAP, _blur(scratch, squares + LANES + i, 1))
+            store(scratch, target + 3 * _STRIP_MAP, _blur(scratch, products + LANES + i, 1))
+
+
+@helper
+def _similarity(mean_x: Any, mean_y: Any, squares: Any, products: Any) -> Any:
+    """SSIM and its derivatives by mean_x, squares and products, from the four blurred maps."""
+    square_x, square_y = mean_x * mean_x, mean_y * mean_y
+    product = mean_x * mean_y
+    a1, a2 = 2.0 * product + _C1, 2.0 * (products - product) + _C2
+    b1, b2 = square_x + square_y + _C1, squares - (square_x + square_y) + _C2
+    inverse = 1.0 / (b1 * b2)
+    ssim = a1 * a2 * inverse
+    by_products = 2.0 * a1 * inverse
+    by_squares = -(ssim * b1 * inverse)
+    by_mean = 2.0 * (mean_y * a2 * inverse - mean_x * ssim * b2 * inverse)
+    by_mean = by_mean - mean_y * by_products - 2.0 * mean_x * by_squares
+    return ssim, by_mean, by_squares, by_products
+
+
+@kernel
+def similarity_maps(
+    counter: Any, x: Any, y: Any, maps: Any, sums: Any, scratch: Any, size: Any
+) -> None:
+    """SSIM's sum and its three derivative maps, strip by strip until none is left.
+
+    Args:
+        counter: ``[1]`` int64 ticket machine over strips of all three channels.
+        x: padded planes of the image.
+        y: of the target.
+        maps: nine padded planes, three per derivative; their padding stays zero.
+        sums: ``[strips]`` float64, set.
+        scratch: of this thread alone.
+        size: width and height.
+    """
+    width, height = size
+    stride, plane = _plane_geometry(size)
+    strips = (height + _STRIP - 1) // _STRIP
+    while True:
+        ticket = take_ticket(counter)
+        if ticket >= 3 * strips:
+            break
+        channel, top = ticket // strips, ticket % strips * _STRIP
+        rows = min(_STRIP, height - top)
+        sums[ticket] = 0.0
+        for left in range(0, width, _BLOCK):
+            start = channel * plane + top * stride + _MARGIN + left
+            _blur_rows(x, y, start, stride, rows + 2 * REACH, scratch)
+            for row in range(rows):
+                row_sum = splat(0.0)
+                for i in range(0, min(_BLOCK, width - left), LANES):
+                    place = (row + REACH) * _BLOCK + i
+                    ssim, by_mean, by_squares, by_products = _similarity(
+                        _blur(scratch, place, _BLOCK),
+                        _blur(scratch, place + _STRIP_MAP, _BLOCK),
+                        _blur(scratch, place + 2 * _STRIP_MAP, _BLOCK),
+                        _blur(scratch, place + 3 * _STRIP_MAP, _BLOCK),
+                    )
+                    inside = lane_numbers() < np.float32(width - left - i)
+                    row_sum = row_sum + select(inside, ssim, 0.0)
+                    target = start + (row + REACH) * stride + i
+                    store(maps, target, select(inside, by_mean, 0.0))
+                    store(maps, target + 3 * plane, select(inside, by_squares, 0.0))
+                    store(maps, target + 6 * plane, select(inside, by_products, 0.0))
+                sums[ticket] += total(row_sum)
+
+
+@helper
+def _blur_maps(maps: Any, start: int, plane: int, stride: int, rows: int, scratch: Any) -> None:
+    """Blur the three derivative maps of one channel of a block along its rows."""
+    for row in range(rows):
+        for i in range(0, _BLOCK, LANES):
+            place, target = start + row * stride + i, row * _BLOCK + i
+            store(scratch, target, _blur(maps, place, 1))
+            store(scratch, target + _STRIP_MAP, _blur(maps, place + 3 * plane, 1))
+            store(scratch, target + 2 * _STRIP_MAP, _blur(maps, place + 6 * plane, 1))
+
+
+@kernel
+def loss_gradient(
+    counter: Any, planes: Any, weights: Any, gradient: Any, sums: Any, scratch: Any, size: Any
+) -> None:
+    """Gradient of the loss towards the image, and the sum of absolute differences.
+
+    Args:
+        counter: ``[1]`` int64 ticket machine over strips of all three channels.
+        planes: padded planes of the image, of the target and of the derivative maps.
+        weights: of SSIM's gradient and of the sign of the difference.
+        gradient: three padded planes, set.
+        sums: ``[strips]`` float64, set.
+        scratch: of this thread alone.
+        size: width and height.
+    """
+    x, y, maps = planes
+    width, height = size
+    stride, plane = _plane_geometry(size)
+    strips = (height + _STRIP - 1) // _STRIP
+    while True:
+        ticket = take_ticket(counter)
+        if ticket >= 3 * strips:
+            break
+        channel, top = ticket // strips, ticket % strips * _STRIP
+        rows = min(_STRIP, height - top)
+        sums[ticket] = 0.0
+        for left in range(0, width, _BLOCK):
+            start = channel * plane + top * stride + _MARGIN + left
+            _blur_maps(maps, start, plane, stride, rows + 2 * REACH, scratch)
+            for row in range(rows):
+                row_sum = splat(0.0)
+                for i in range(0, min(_BLOCK, width - left), LANES):
+                    place = (row + REACH) * _BLOCK + i
+                    target = start + (row + REACH) * stride + i
+                    a, b = load(x, target), load(y, target)
+                    slope = _blur(scratch, place, _BLOCK)
+                    slope = slope + 2.0 * a * _blur(scratch, place + _STRIP_MAP, _BLOCK)
+                    slope = slope + b * _blur(scratch, place + 2 * _STRIP_MAP, _BLOCK)
+                    difference = a - b
+                    row_sum = row_sum + absolute(difference)
+                    sign = select(difference > 0.0, 1.0, select(difference < 0.0, -1.0, 0.0))
+                    store(gradient, target, weights[0] * slope + weights[1] * sign)
+                sums[ticket] += total(row_sum)
+
+
+@kernel
+def join_planes(planes: Any, image: Any, span: Any, size: Any) -> None:
+    """The inverse of :func:`split_planes`.
+
+    Args:
+        planes: three padded planes, flat.
+        image: flat ``[H, W, 3]``, rows of it set.
+        span: first row and end.
+        size: width and height.
+    """
+    width = size[0]
+    stride, plane = _plane_geometry(size)
+    for y in range(span[0], span[1]):
+        target = y * width * 3
+        source = (y + REACH) * stride + _MARGIN
+        for x in range(0, width - LANES + 1, LANES):
+            red, green = load(planes, source + x), load(planes, source + plane + x)
+            blue = load(planes, source + 2 * plane + x)
+            store_columns(image, target + x * 3, (red, green, blue))
+        for x in range(width // LANES * LANES, width):
+            for channel in range(3):
+                image[target + x * 3 + channel] = planes[source + channel * plane + x]
+
+
+class _Planes:
+    """Zero-padded planes for one image size; kernels leave the padding alone."""
+
+    def __init__(self, width: int, height: int) -> None:
+        stride = -(-width // LANES) * LANES + 2 * _MARGIN
+        # A block may read past the end of its last row.
+        room = 3 * stride * (height + 2 * REACH) + _BLOCK + 2 * LANES
+        self.x, self.y, self.gradient = (_zeros(room) for _ in range(3))
+        self.maps = _zeros(3 * room)
+        self.strips = 3 * -(-height // _STRIP)
+
+
+#: Planes that no call uses at the moment, by image size.
+_free: dict[tuple[int, int], list[_Planes]] = {}
+
+
+def _zeros(count: int) -> np.ndarray:
+    array = aligned(count, np.float32)
+    array.fill(0)
+    return array
+
+
+def l1_ssim(image: Tensor, target: Tensor, ssim_weight: float = 0.2) -> Tensor:
+    """(1 - w) · mean |image - target| + w · (1 - SSIM), as 3D Gaussian splatting is fitted.
+
+    SSIM has an 11-tap Gaussian window (sigma 1.5 px), zero padding, and values taken as 0–1.
+
+    Args:
+        image: ``[H, W, 3]``, the only one that the loss is differentiable in.
+        target: ``[H, W, 3]``.
+        ssim_weight: w.
+
+    Raises:
+        ValueError: the two are not images of one size.
+    """
+    if image.shape != target.shape or image.ndim != 3 or image.shape[-1] != 3:
+        raise ValueError(f"images have shapes {tuple(image.shape)} and {tuple(target.shape)}")
+    jit.announce()
+    loss: Tensor = _L1Ssim.apply(image, target, ssim_weight)
+    return loss
+
+
+class _L1Ssim(torch.autograd.Function):
+    """Value and gradient are found together and the gradient kept."""
+
+    @staticmethod
+    def forward(ctx: Any, image: Tensor, target: Tensor, ssim_weight: float) -> Tensor:
+        arrays = [flat(t.detach().to("cpu", torch.float32).numpy()) for t in (image, target)]
+        height, width = image.shape[:2]
+        value, gradient = evaluate(arrays[0], arrays[1], (width, height), ssim_weight)
+        ctx.gradient = torch.from_numpy(gradient).reshape(image.shape).to(image)
+        return image.new_tensor(value)
+
+    @staticmethod
+    def backward(ctx: Any, to_loss: Tensor) -> tuple[Tensor, None, None]:
+        return ctx.gradient * to_loss, None, None
+
+
+def evaluate(
+    image: np.ndarray, target: np.ndarray, size: tuple[int, int], ssim_weight: float
+) -> tuple[float, np.ndarray]:
+    """The loss of flat float32 images, and its gradient towards the first.
+
+    Args:
+        image: ``[H W 3]``.
+        target: ``[H W 3]``.
+        size: width and height.
+        ssim_weight: w in :func:`l1_ssim`.
+    """
+    width, height = size
+    idle = _free.setdefault(size, [])
+    planes = idle.pop() if idle else _Planes(width, height)
+    threads = min(pool.thread_count(), planes.strips)
+    scratch = aligned(threads * _SCRATCH, np.float32).reshape(threads, -1)
+    similarity, difference = np.empty(planes.strips), np.empty(planes.strips)
+    gradient = np.empty(len(image), np.float32)
+    tickets = np.zeros((2, 1), np.int64)
+    count = width * height * 3
+    weights = (np.float32(-ssim_weight / count), np.float32((1 - ssim_weight) / count))
+
+    def spans(part: int) -> tuple[int, int]:
+        return height * part // threads, height * (part + 1) // threads
+
+    def split(part: int) -> None:
+        split_planes(image, planes.x, spans(part), size)
+        split_planes(target, planes.y, spans(part), size)
+
+    def compare(part: int) -> None:
+        similarity_maps(
+            tickets[0], planes.x, planes.y, planes.maps, similarity, scratch[part], size
+        )
+
+    def differentiate(part: int) -> None:
+        sources = (planes.x, planes.y, planes.maps)
+        loss_gradient(
+            tickets[1], sources, weights, planes.gradient, difference, scratch[part], size
+        )
+
+    for job in (split, compare, differentiate):
+        pool.run(job, threads, threads)
+    pool.run(
+        lambda part: join_planes(planes.gradient, gradient, spans(part), size), threads, threads
+    )
+    idle.append(planes)
+    similar, different = similarity.sum() / count, difference.sum() / count
+    return float((1 - ssim_weight) * different + ssim_weight * (1 - similar)), gradient
