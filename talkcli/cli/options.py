@@ -152,7 +152,11 @@ class RecipeOptions:
         None
     )
     backend: Annotated[
-        _Text, typer.Option(metavar="NAME", help="auto, cpu, cuda or reference (default: auto).")
+        _Text,
+        typer.Option(
+            metavar="NAME",
+            help="auto, cpu, cuda, or reference, which is very slow (default: auto).",
+        ),
     ] = None
 
 

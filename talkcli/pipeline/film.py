@@ -12,7 +12,7 @@ from talkcli.errors import InputError
 from talkcli.pipeline.camera import plan_yaws
 from talkcli.pipeline.outputs import check_outputs, view_paths
 from talkcli.pipeline.result import VideoResult
-from talkcli.pipeline.scene import Scene
+from talkcli.pipeline.scene import Scene, check_scene
 from talkcli.pipeline.shoot import FilmTarget, write_film
 from talkcli.pipeline.speech import RATE_HZ, Loudness, shift
 from talkcli.pipeline.stages import BuiltAvatar, ensure_avatar, plan_avatar, stored_avatar
@@ -77,11 +77,11 @@ def animate(request: VideoRequest, reporter: Reporter | None = None) -> VideoRes
         root = _project_root(request)
     if request.dry_run:
         stages = plan_avatar(root, request.portrait, request.recipe, reporter)
-        size = (0, 0)
+        size, backend = (0, 0), request.recipe.backend
     else:
         avatar = _avatar(request, root, reporter, watch)
         stages = avatar.stages
-        size = _film(request, plan, avatar, reporter, watch)
+        size, backend = _film(request, plan, avatar, reporter, watch)
     return VideoResult(
         command=request.command,
         outputs=plan.outputs,
@@ -94,6 +94,7 @@ def animate(request: VideoRequest, reporter: Reporter | None = None) -> VideoRes
         stages=stages,
         seconds=watch.seconds,
         total_seconds=watch.total(),
+        backend=backend,
         recipe=request.recipe,
         dry_run=request.dry_run,
     )
@@ -110,6 +111,7 @@ def _plan(request: VideoRequest) -> _Plan:
     if request.portrait is not None:
         inputs.append(check_readable(request.portrait, "a picture"))
     check_readable(request.speech, "a recording")
+    check_scene(video, request.recipe.backend)
     output = request.output or _default_output(request)
     outputs = view_paths(output, plan_yaws(video, 1.0)(0.0), video.layout)
     alpha = video.bg == TRANSPARENT
@@ -148,8 +150,8 @@ def _avatar(request: VideoRequest, root: Path, reporter: Reporter, watch: Stopwa
 
 def _film(
     request: VideoRequest, plan: _Plan, avatar: BuiltAvatar, reporter: Reporter, watch: Stopwatch
-) -> tuple[int, int]:
-    """Render and encode every frame; returns width and height of one film."""
+) -> tuple[tuple[int, int], str]:
+    """Render and encode every frame; returns width and height of one film, and the renderer."""
     from talkcli.media.audio import stream_pcm
     from talkcli.motion import motion_frames
 
@@ -166,7 +168,7 @@ def _film(
     size = write_film(target, scene, motions, recipe.video, reporter, watch)
     if loudness.silent:
         reporter.warn(f"{request.speech} is silent: the mouth stays shut")
-    return size
+    return size, scene.backend
 
 
 def _motion_options(recipe: Recipe) -> Any:

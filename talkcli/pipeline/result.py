@@ -30,6 +30,7 @@ class VideoResult:
         stages: what was executed and what was reused.
         seconds: by part of the work, without what ran beside them.
         total_seconds: the whole command.
+        backend: renderer that drew, in a plan the one that was asked for.
         recipe: all settings.
         dry_run: nothing was made.
     """
@@ -45,6 +46,7 @@ class VideoResult:
     stages: tuple[StageRun, ...]
     seconds: dict[str, float]
     total_seconds: float
+    backend: str
     recipe: Recipe
     dry_run: bool = False
 
@@ -71,6 +73,7 @@ class VideoResult:
             "total_seconds": round(self.total_seconds, 3),
             "real_time_factor": round(self.real_time_factor, 3),
             "peak_memory_mb": peak_memory_mb(),
+            "backend": self.backend,
             "recipe": self.recipe.as_json(),
         }
 

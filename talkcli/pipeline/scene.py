@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from talkcli.config import VideoConfig
+from talkcli.config import TRANSPARENT, VideoConfig
+from talkcli.errors import UsageError
 from talkcli.progress import Stopwatch
 from talkcli.types import MotionFrame
 
 if TYPE_CHECKING:
     from talkcli.avatar.portrait import PortraitAvatar
+
+_COLOUR = re.compile(r"#([0-9a-fA-F]{3}|[0-9a-fA-F]{6})")
 
 
 class Scene:
@@ -35,7 +39,7 @@ class Scene:
             from talkcli.avatar.portrait import PortraitAvatar
             from talkcli.compose import Compositor
 
-            self.backend = _settle(backend)
+            self.backend = settle_backend(backend)
             model = PortraitAvatar.load(avatar)
             self._draw = (_CpuDrawing if self.backend == "cpu" else _Drawing)(model, self.backend)
             self._compositor = Compositor(model, bg=video.bg, size=video.size or None)
@@ -104,8 +108,34 @@ class _Drawing:
         return drawn.rgb[0].cpu().numpy(), drawn.alpha[0, ..., 0].cpu().numpy()
 
 
-def _settle(backend: str) -> str:
-    """The renderer that draws; asks torch for a CUDA device only where gsplat could use it."""
+def check_scene(video: VideoConfig, backend: str) -> None:
+    """Refuse a background or renderer that cannot be had, before anything is computed for it.
+
+    Raises:
+        UsageError: a background that is no colour.
+        InputError: a background picture that cannot be read.
+        MissingDependencyError: a renderer that was asked for by name and is not there.
+    """
+    if video.bg.startswith("#"):
+        if not _COLOUR.fullmatch(video.bg):
+            raise UsageError(f"--bg {video.bg} is not a colour", "write it as #1e90ff")
+    elif video.bg not in ("keep", "plate", TRANSPARENT):
+        from talkcli.media.check import check_readable
+
+        check_readable(video.bg, "a background picture")
+    if backend == "cuda":
+        settle_backend(backend)
+
+
+def settle_backend(backend: str) -> str:
+    """The renderer that draws; asks torch for a CUDA device only where gsplat could use it.
+
+    Args:
+        backend: as asked for.
+
+    Raises:
+        MissingDependencyError: ``cuda`` was asked for and cannot run.
+    """
     if backend == "cpu" or (backend == "auto" and importlib.util.find_spec("gsplat") is None):
         return "cpu"
     from talkcli.render import choose_backend

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,7 +83,8 @@ def ensure_avatar(
         def build(directory: Path) -> None:
             picture.build(faces[index], stage.recipe, directory)
 
-        avatar = _run(project, stage, build, reporter, "build")
+        recorded = {"seed": recipe.seed, "backend": recipe.backend}
+        avatar = _run(project, stage, build, reporter, "build", recorded)
         project.set_input("portrait", source)
     return BuiltAvatar(avatar.path, (found, avatar))
 
@@ -211,8 +212,15 @@ def fit_picture(
     return np.array(picture), points * scale
 
 
-def _run(project: Project, stage: Stage, function: Any, reporter: Reporter, title: str) -> StageRun:
+def _run(
+    project: Project,
+    stage: Stage,
+    function: Callable[[Path], None],
+    reporter: Reporter,
+    title: str,
+    recorded: Mapping[str, Any] | None = None,
+) -> StageRun:
     task = reporter.begin(title)
-    run = project.run(stage, function)
+    run = project.run(stage, function, recorded=recorded)
     reporter.end(task, "" if run.executed else "reused")
     return run

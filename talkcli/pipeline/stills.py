@@ -16,7 +16,7 @@ from talkcli.config import TRANSPARENT, Recipe
 from talkcli.errors import UsageError
 from talkcli.pipeline.camera import ORBIT_S, plan_yaws
 from talkcli.pipeline.outputs import check_outputs, view_paths
-from talkcli.pipeline.scene import Scene
+from talkcli.pipeline.scene import Scene, check_scene
 from talkcli.pipeline.shoot import FilmTarget, write_film
 from talkcli.pipeline.stages import stored_avatar
 from talkcli.progress import Reporter, SilentReporter, Stopwatch
@@ -98,6 +98,7 @@ def render_stills(request: StillRequest, reporter: Reporter | None = None) -> St
     watch = Stopwatch()
     motion = replace(MotionFrame.neutral(), expression=parse_expression(request.expression))
     recipe = request.recipe
+    check_scene(recipe.video, recipe.backend)
     project = Project.open(request.project)
     output = request.output or _default_output(request)
     is_film = output.suffix.lower() not in PICTURE_SUFFIXES

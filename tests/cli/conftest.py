@@ -75,7 +75,7 @@ def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Engine:
     made = Engine()
 
     class Scene:
-        width, height = 64, 48
+        width, height, backend = 64, 48, "cpu"
 
         def __init__(self, avatar: Path, video: Any, backend: str, watch: Any) -> None:
             assert (avatar / "avatar.bin").read_bytes() == b"head"

@@ -246,6 +246,7 @@ def test_errors_of_libraries_are_explained(
         (["--fps", "1000"], "1000"),
         (["--head-motion", "2"], "between 0 and 1"),
         (["--seed", "-1"], "--seed"),
+        (["--bg", "#12345"], "not a colour"),
         (["--backend", "metal"], "auto, cpu, cuda, reference"),
         (["--set", "video.crf"], "has no '='"),
         (["--set", "video.crg=3"], "is it video.crf?"),
@@ -256,6 +257,21 @@ def test_errors_of_libraries_are_explained(
 def test_usage_errors(talkcli, engine, portrait, speech, arguments, words) -> None:
     answer = talkcli("animate", portrait, speech, *arguments)
     assert answer.code == 2 and words in answer.error
+    assert engine.calls == []
+
+
+@pytest.mark.parametrize("background", ["nowhere.png", "."])
+def test_background_that_is_no_picture(talkcli, engine, portrait, speech, background) -> None:
+    answer = talkcli("animate", portrait, speech, "--bg", background)
+    assert answer.code == 3 and background in answer.error
+    assert engine.calls == []
+
+
+def test_renderer_that_is_not_here(talkcli, engine, portrait, speech, monkeypatch) -> None:
+    obstacle = ("no CUDA device", "use --backend cpu")
+    monkeypatch.setattr("talkcli.render.backend.cuda_obstacle", lambda: obstacle)
+    answer = talkcli("animate", portrait, speech, "--backend", "cuda")
+    assert answer.code == 4 and "no CUDA device" in answer.error and "cpu" in answer.error
     assert engine.calls == []
 
 

@@ -24,7 +24,7 @@ def test_animate_makes_a_film_and_says_so(talkcli, engine, portrait, speech) -> 
         64,
         48,
     )
-    assert result["duration_s"] == 0.5
+    assert result["duration_s"] == 0.5 and result["backend"] == "cpu"
     assert {"load", "track", "build", "motion", "encode"} <= set(result["seconds"])
     assert result["total_seconds"] > 0 and result["real_time_factor"] > 0
     assert [(s["stage"], s["status"]) for s in result["stages"]] == [
