@@ -99,7 +99,7 @@ def scale_voice(model: SpeechModel, example: Example, values: np.ndarray) -> np.
     """``[T, 15]`` held-out deviations to ``[T, 52]`` ones, scaled as the stream does it."""
     rate = 1.0 / float(np.median(np.diff(example.track.clip.times)))
     scale = VoiceScale(model, rate)
-    return scale.push(speech_ridge.spread_shapes(values), example.gate > 0.5)
+    return scale.push(speech_ridge.spread_shapes(values), example.loud)
 
 
 def choose_curve(

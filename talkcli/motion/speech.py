@@ -188,12 +188,17 @@ class LipStream:
         deviations = np.tile(self._model.bias, (count, 1))
         flat = windows.transpose(0, 2, 1).reshape(count, -1)
         deviations[:, self._active] += flat @ self._taps
-        speaking = inputs[PAST : PAST + count, : N_INPUTS // 2].mean(1) > _SPEAKING_LEVEL
-        return self._model.restore(self._voice.push(deviations, speaking))
+        loud = speaking(inputs[PAST : PAST + count])
+        return self._model.restore(self._voice.push(deviations, loud))
 
     def finish(self) -> np.ndarray:
         """Weights of the last 20 frames: ``[20, 52]`` (fewer after a shorter stream)."""
         return self.push(np.zeros((FUTURE, N_MELS), np.float32))
+
+
+def speaking(inputs: np.ndarray) -> np.ndarray:
+    """Frames loud enough to learn the voice from: ``[k, 80]`` filter inputs to ``[k]`` bool."""
+    return inputs[:, : N_INPUTS // 2].mean(1) > _SPEAKING_LEVEL
 
 
 class VoiceScale:
@@ -206,11 +211,11 @@ class VoiceScale:
         self._variance = model.spread**2
         self._count, self._limit = _PRIOR_S * rate, _MEMORY_S * rate
 
-    def push(self, deviations: np.ndarray, speaking: np.ndarray) -> np.ndarray:
+    def push(self, deviations: np.ndarray, loud: np.ndarray) -> np.ndarray:
         """``[k, 52]`` deviations, ``[k]`` whether to learn from them; returns them rescaled."""
         out = np.empty_like(deviations)
         for k, row in enumerate(deviations):
-            if speaking[k]:
+            if loud[k]:
                 self._count = min(self._count + 1.0, self._limit)
                 self._mean += (row - self._mean) / self._count
                 square = float((row - self._mean) @ self._aperture) ** 2

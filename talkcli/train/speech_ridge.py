@@ -14,7 +14,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from talkcli.motion.features import FRAME_RATE, LogMelStream, speech_features
-from talkcli.motion.speech import FUTURE, N_INPUTS, PAST, SpeechModel, expand
+from talkcli.motion.speech import FUTURE, N_INPUTS, PAST, SpeechModel, expand, speaking
 from talkcli.motion.vad import VoiceGate
 from talkcli.train.expression import SPEECH_SHAPES, TrackedSpeech, shape_columns
 from talkcli.train.noise import spoil
@@ -46,6 +46,7 @@ class Example:
         spoilt: the same from a spoilt copy of the sound, or None.
         amplitude: of the speaker, 1 is typical.
         gate: ``[T]`` voice activity at each frame, 0–1, as at run time.
+        loud: ``[T]`` bool, frames that the voice is learnt from at run time.
     """
 
     track: TrackedSpeech
@@ -53,6 +54,7 @@ class Example:
     spoilt: np.ndarray | None
     amplitude: float
     gate: np.ndarray
+    loud: np.ndarray
 
     @property
     def speaking(self) -> np.ndarray:
@@ -91,6 +93,7 @@ def make_examples(tracks: Sequence[TrackedSpeech], seed: int = 0) -> list[Exampl
                 spoilt=frame_inputs(noisy, track.clip.speech_times),
                 amplitude=amplitudes[track.clip.speaker],
                 gate=frame_gate(track.clip.pcm, track.clip.speech_times),
+                loud=frame_loudness(track.clip.pcm, track.clip.speech_times),
             )
         )
     return examples
@@ -115,6 +118,12 @@ def frame_gate(pcm: np.ndarray, times: np.ndarray) -> np.ndarray:
     gate = [voice.push(mel.push(pcm)), voice.push(mel.finish()), voice.finish()]
     joined = np.concatenate(gate)
     return np.interp(times * FRAME_RATE, np.arange(len(joined)), joined)
+
+
+def frame_loudness(pcm: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Which of the given seconds hold a loud sound: ``[T]`` bool."""
+    loud = speaking(expand(speech_features(pcm)))
+    return loud[np.clip(np.round(times * FRAME_RATE).astype(int), 0, len(loud) - 1)]
 
 
 def speaker_amplitudes(tracks: Sequence[TrackedSpeech]) -> dict[str, float]:
