@@ -11,6 +11,10 @@ from typing import Any, Protocol
 from talkcli.cli.options import CommonOptions
 
 
+#: In which order the parts of the work are shown.
+_ORDER = ("load", "track", "build", "motion", "render", "compose", "encode")
+
+
 class Result(Protocol):
     """What every library function that a command calls returns."""
 
@@ -32,7 +36,7 @@ def _lines(answer: dict[str, Any]) -> list[str]:
     if answer.get("dry_run"):
         return _plan_lines(answer)
     lines = []
-    seconds = answer.get("seconds", {})
+    seconds = dict(sorted(answer.get("seconds", {}).items(), key=lambda item: _rank(item[0])))
     if seconds:
         names = [*seconds, "total"]
         figures = [*seconds.values(), answer.get("total_seconds", sum(seconds.values()))]
@@ -50,6 +54,10 @@ def _lines(answer: dict[str, Any]) -> list[str]:
     if not answer["outputs"]:
         lines.append(answer["project"])
     return lines
+
+
+def _rank(name: str) -> int:
+    return _ORDER.index(name) if name in _ORDER else len(_ORDER)
 
 
 def _plan_lines(answer: dict[str, Any]) -> list[str]:
