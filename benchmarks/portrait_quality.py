@@ -32,7 +32,8 @@ from skimage.metrics import structural_similarity  # noqa: E402
 from talkcli.avatar.portrait import PortraitAvatar  # noqa: E402
 from talkcli.errors import InputError  # noqa: E402
 from talkcli.media.image import read_image  # noqa: E402
-from talkcli.portrait.build import PortraitConfig, build_portrait, cut_crop  # noqa: E402
+from talkcli.portrait.build import PortraitConfig, build_portrait  # noqa: E402
+from talkcli.portrait.crop import cut_crop  # noqa: E402
 from talkcli.portrait.splats import Layer  # noqa: E402
 from talkcli.render.cpu import Workspace, rasterize  # noqa: E402
 from talkcli.tracking.facemodel import FaceModel  # noqa: E402
@@ -235,7 +236,7 @@ def judge(path: Path, output: Path, config: PortraitConfig) -> dict[str, Any]:
     started = time.perf_counter()
     avatar = build_portrait(rgba, faces[0], config)
     seconds = time.perf_counter() - started
-    crop = cut_crop(rgba, faces[0], config)
+    crop = cut_crop(rgba, faces[0], config.output_side, config.max_crop)
     studio = Studio(avatar)
     contact_sheets(studio, crop.rgb, crop.inside, output / path.stem)
     return {

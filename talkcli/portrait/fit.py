@@ -45,7 +45,7 @@ class _View:
         self.camera = (self.avatar.viewmat, self.avatar.K)
 
     def draw(self, colors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """``[S, S, 3]`` premultiplied picture and ``[S, S]`` coverage, valid until the next call."""
+        """Premultiplied picture ``[S, S, 3]`` and coverage ``[S, S]``, until the next call."""
         side = self.avatar.frame.crop_pixels
         rgb, alpha = rasterize(*self.shape, colors, *self.camera, side, side, self.workspace)
         return rgb, alpha

@@ -106,7 +106,7 @@ class HeadGeometry:
 
 
 def place_landmarks(
-    points: np.ndarray, size: int, model: FaceModel
+    points: np.ndarray, size: int, model: FaceModel, depth_scale: float = DEPTH_SCALE
 ) -> tuple[Pinhole, HeadPose, np.ndarray]:
     """Camera, head pose and pixel-space landmarks from FaceMesh points of the crop.
 
@@ -114,8 +114,9 @@ def place_landmarks(
         points: ``[478, 3]`` crop pixels, FaceMesh depth.
         size: side of the crop in pixels.
         model: face template.
+        depth_scale: factor on FaceMesh's depth.
     """
-    scaled = points * (1.0, 1.0, DEPTH_SCALE)
+    scaled = points * (1.0, 1.0, depth_scale)
     scaled[:, 2] -= scaled[list(RIGID), 2].mean()
     face_height = float(np.linalg.norm(points[10] - points[CHIN_TIP]))
     camera = Pinhole(CAMERA_DISTANCE_FH * face_height, size / 2)
@@ -123,16 +124,19 @@ def place_landmarks(
     return camera, fit_pose(vertices, model.vertices), vertices
 
 
-def head_geometry(points: np.ndarray, alpha: np.ndarray, model: FaceModel) -> HeadGeometry:
+def head_geometry(
+    points: np.ndarray, alpha: np.ndarray, model: FaceModel, depth_scale: float = DEPTH_SCALE
+) -> HeadGeometry:
     """Measure the head in a crop.
 
     Args:
         points: ``[478, 3]`` FaceMesh landmarks in crop pixels.
         alpha: ``[S, S]`` float32 matte of the person.
         model: face template.
+        depth_scale: factor on FaceMesh's depth.
     """
     size = len(alpha)
-    camera, pose, vertices = place_landmarks(points, size, model)
+    camera, pose, vertices = place_landmarks(points, size, model, depth_scale)
     face_height = camera.distance / CAMERA_DISTANCE_FH
     drawn = np.column_stack([points[:, :2], vertices[:, 2]])
     triangle, barycentric, face_depth = rasterize_triangles(drawn, model.triangles, size, size)

@@ -113,7 +113,8 @@ def shell_group(
     tangent_u, tangent_v = (capped(t[:, 1:-1], _LONGEST_PX) for t in grid_tangents(padded))
     # Seen from outside, azimuth grows to the right in front and v runs down, as pixels do.
     wanted = hidden & (seen < 0.85) & (below < 0.5) & ~_behind_openings(points, geometry)
-    kept = np.flatnonzero(wanted.ravel())
+    # Lone cells would be specks along the jaw.
+    kept = np.flatnonzero(ndimage.binary_opening(wanted, iterations=2).ravel())
     place = np.full(sphere.rows * sphere.columns, -1, np.int32)
     place[kept] = np.arange(len(kept))
     neighbours = place[grid_neighbours(sphere.rows, sphere.columns)[kept]]
@@ -243,4 +244,5 @@ def _hidden_radius(
     # Single deep cells would be spikes: their neighbours follow them.
     lowest = blur(ndimage.minimum_filter(shrink, 3).astype(np.float32), 2.0)
     shrink = np.minimum(shrink, lowest)
-    return shrink * radius, hidden(shrink)
+    # Where the surface would have to collapse there is no head: beside the neck, mostly.
+    return shrink * radius, hidden(shrink) & (shrink > 0.7)

@@ -134,7 +134,9 @@ def test_similarity_is_exact_for_exact_correspondences() -> None:
 
 def test_triangles_from_edges_recovers_a_fan_with_a_vertex_inside_a_triangle() -> None:
     triangles = {(0, 1, 3), (0, 2, 3), (1, 2, 3), (0, 1, 4)}
-    edges = {tuple(sorted(e)) for t in triangles for e in ((t[0], t[1]), (t[1], t[2]), (t[0], t[2]))}
+    edges = {
+        tuple(sorted(e)) for t in triangles for e in ((t[0], t[1]), (t[1], t[2]), (t[0], t[2]))
+    }
     found = {tuple(t) for t in triangles_from_edges(edges).tolist()}
     assert triangles <= found
 

@@ -12,7 +12,8 @@ from talkcli.avatar.portrait import PortraitAvatar
 from talkcli.errors import InputError
 from talkcli.export.ply import decompose, ply_bytes, write_ply
 from talkcli.media.image import read_image
-from talkcli.portrait.build import PortraitConfig, build_portrait, cut_crop
+from talkcli.portrait.build import PortraitConfig, build_portrait
+from talkcli.portrait.crop import cut_crop
 from talkcli.portrait.images import fill_smooth, smoothstep
 from talkcli.portrait.raster import rasterize_triangles
 from talkcli.portrait.splats import Layer, SplatBuilder, SplatGroup, grid_neighbours
@@ -59,7 +60,7 @@ def motion(**weights: float) -> MotionFrame:
 
 
 def test_source_view_shows_the_source(avatar, picture, face) -> None:
-    wanted = cut_crop(picture, face, CONFIG).rgb
+    wanted = cut_crop(picture, face, CONFIG.output_side, CONFIG.max_crop).rgb
     shown, alpha = draw(avatar)
     head = alpha > 0.5
     head[int(0.8 * len(head)) :] = False
@@ -184,7 +185,7 @@ def test_decompose_gives_back_the_covariance() -> None:
 def test_crop_beyond_the_border_is_replicated(picture) -> None:
     narrow = picture[:, 60:-60]
     face = detect_faces(np.ascontiguousarray(narrow[..., :3]))[0]
-    crop = cut_crop(narrow, face, CONFIG)
+    crop = cut_crop(narrow, face, CONFIG.output_side, CONFIG.max_crop)
     x0, y0, x1, y1 = crop.inside
     assert 0 <= x0 < x1 <= crop.rgb.shape[1]
     assert x0 > 0

@@ -1,0 +1,122 @@
+"""Puts the parts of a head together: seen surface, eyes, completion, mouth."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from talkcli.avatar.portrait import PortraitAvatar
+from talkcli.portrait.crop import Crop
+from talkcli.portrait.eyes import EyeParts, eye_parts
+from talkcli.portrait.front import FrontPixels, front_group, front_pixels, surface_tangents
+from talkcli.portrait.geometry import HeadGeometry
+from talkcli.portrait.mouth import mouth_frame, mouth_groups
+from talkcli.portrait.neutral import neutralise
+from talkcli.portrait.shell import shell_group
+from talkcli.portrait.splats import Layer, SplatArrays, SplatBuilder
+from talkcli.portrait.symmetry import complete_face, completion_group
+from talkcli.tracking.facemodel import FaceModel
+from talkcli.tracking.headfit import IMAGE_TO_HEAD, HeadPose
+from talkcli.tracking.matte import Matte
+
+
+def assemble_avatar(
+    picture: np.ndarray,
+    crop: Crop,
+    matte: Matte,
+    geometry: HeadGeometry,
+    plate: np.ndarray,
+    model: FaceModel,
+) -> PortraitAvatar:
+    """Everything but the colour fit.
+
+    Args:
+        picture: ``[H, W, 4]`` uint8, kept with the avatar.
+        crop: the head's square.
+        matte: of the crop.
+        geometry: the measured head.
+        plate: ``[S, S, 3]`` the crop without the head.
+        model: face template.
+    """
+    pixels = front_pixels(crop.rgb, matte.alpha, geometry, model)
+    # Down the neck the splats fade into the photographed torso: they must look exactly like it.
+    solid = (geometry.head_weight > 0.06)[..., None]
+    colors = np.where(solid, matte.foreground, crop.rgb)
+    eyes = eye_parts(crop.rgb, pixels.positions, geometry)
+    builder = SplatBuilder()
+    builder.add(front_group(pixels, Layer.SKIN, colors, matte.alpha, geometry, model))
+    _add_eyes(builder, eyes, pixels, geometry, model)
+    ones = np.ones_like(matte.alpha)
+    for layer in (Layer.PICTURE_TEETH, Layer.PICTURE_MOUTH):
+        builder.add(front_group(pixels, layer, crop.rgb, ones, geometry, model))
+    texture = complete_face(colors, geometry, model)
+    builder.add(completion_group(texture, matte.alpha, geometry, model))
+    builder.add(shell_group(pixels, colors, matte.alpha, geometry))
+    face = geometry.pose.to_head(geometry.vertices)
+    shift, basis = neutralise(face, model)
+    skin = colors[geometry.on_face & ~geometry.eye_mask() & ~geometry.mouth_mask()]
+    for group in mouth_groups(mouth_frame(face + shift, shift, skin), geometry.pose):
+        builder.add(group)
+    splats = _to_head_frame(builder.build(), geometry.pose)
+    moving = (splats.weights != 0).any(1)
+    order = np.concatenate([np.flatnonzero(moving), np.flatnonzero(~moving)])
+    viewmat, intrinsics = _camera(geometry)
+    return PortraitAvatar(
+        splats=splats.select(order),
+        dynamic=int(moving.sum()),
+        vertices=face.astype(np.float32),
+        neutral_shift=shift.astype(np.float32),
+        basis=basis.astype(np.float32),
+        eye_centres=geometry.pose.to_head(np.stack([e.centre for e in eyes])).astype(np.float32),
+        rotation=geometry.pose.rotation,
+        viewmat=viewmat,
+        K=intrinsics,
+        frame=crop.frame,
+        source=picture,
+        plate=plate.astype(np.float32),
+    )
+
+
+def _add_eyes(
+    builder: SplatBuilder,
+    eyes: list[EyeParts],
+    pixels: FrontPixels,
+    geometry: HeadGeometry,
+    model: FaceModel,
+) -> None:
+    ones = np.ones(pixels.layer.shape, np.float32)
+    for eye in eyes:
+        # The eyeball reaches a little under the lids, at the depth of the opening; it is rigid.
+        around = replace(
+            pixels,
+            layer=np.where(eye.area, Layer.EYE, -1),
+            positions=eye.surface,
+            tangent_u=surface_tangents(eye.surface, axis=1),
+            tangent_v=surface_tangents(eye.surface, axis=0),
+            binding=np.zeros_like(pixels.binding),
+        )
+        builder.add(front_group(around, Layer.EYE, eye.eyeball, ones, geometry, model))
+        builder.add(eye.iris)
+        builder.add(eye.lid)
+
+
+def _to_head_frame(splats: SplatArrays, pose: HeadPose) -> SplatArrays:
+    turn = (IMAGE_TO_HEAD @ pose.rotation).astype(np.float32)
+    splats.positions = pose.to_head(splats.positions).astype(np.float32)
+    splats.tangent_u = splats.tangent_u @ turn / np.float32(pose.scale)
+    splats.tangent_v = splats.tangent_v @ turn / np.float32(pose.scale)
+    splats.normals = splats.normals @ turn
+    return splats
+
+
+def _camera(geometry: HeadGeometry) -> tuple[np.ndarray, np.ndarray]:
+    """``viewmat [4, 4]`` and ``K [3, 3]`` of the source camera, world = head frame in cm."""
+    pose, camera = geometry.pose, geometry.camera
+    viewmat = np.eye(4)
+    viewmat[:3, :3] = IMAGE_TO_HEAD @ pose.rotation
+    viewmat[:3, 3] = (pose.shift + np.array([0, 0, camera.distance])) / pose.scale
+    intrinsics = np.array(
+        [[camera.distance, 0, camera.centre], [0, camera.distance, camera.centre], [0, 0, 1]]
+    )
+    return viewmat, intrinsics
