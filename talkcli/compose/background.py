@@ -45,9 +45,13 @@ def background_plate(
     picture = np.ascontiguousarray(rgb[y0:y1, x0:x1], np.float32)
     person, weight = alpha[y0:y1, x0:x1], head_weight[y0:y1, x0:x1]
 
-    rim = cv2.dilate((person > 0.02).astype(np.uint8), disc(_RIM * fh)) > 0
-    rim |= _strands(picture, rim, fh) & (weight > 0.1)
+    away = cv2.distanceTransform((person <= 0.02).astype(np.uint8), cv2.DIST_L2, 5) / fh
+    rim = away <= _RIM
+    strands = _strands(picture, away, fh) & (weight > 0.1)
     still = still_weight(person, weight, fh)
+    # The rim's outer half is nearly clean: going over to the picture there hides the fill's edge.
+    still = np.maximum(still, np.where(strands, 0, smoothstep(2 * away / _RIM - 1)))
+    rim |= strands
     still = np.maximum(still, 1 - _inwards(person.shape, (x0 == 0, y0 == 0, x1 == w, y1 == h)))
     hole = rim & (weight > 0.1) & (still < 1)
     plate = fill_patches(picture, hole, ~rim)
@@ -115,15 +119,14 @@ def _neck_behind_jaw(
     return diffuse(picture, neck.astype(np.float32)), reach.astype(np.float32)
 
 
-def _strands(picture: np.ndarray, rim: np.ndarray, fh: float) -> np.ndarray:
+def _strands(picture: np.ndarray, away: np.ndarray, fh: float) -> np.ndarray:
     """Hairs, locks and earrings that the matte missed: small, near the head, unlike the wall.
 
     What reaches further away than hair does is background: letters, edges, foliage.
     """
-    away = cv2.distanceTransform((~rim).astype(np.uint8), cv2.DIST_L2, 5) / fh
-    zone = (away > 0) & (away < _STRAND_REACH + 0.05)
+    zone = (away > 0.5 * _RIM) & (away < _STRAND_REACH + 0.05)
     if not zone.any():
-        return np.zeros_like(rim)
+        return zone
     image = (np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8)
     rough = cv2.absdiff(image, cv2.medianBlur(image, 2 * max(1, round(0.04 * fh)) + 1)).max(-1)
     level = max(5.0, 3.0 * float(np.median(rough[zone])))
@@ -137,6 +140,8 @@ def _strands(picture: np.ndarray, rim: np.ndarray, fh: float) -> np.ndarray:
     nearest, farthest = np.full(count, np.inf), np.zeros(count)
     np.minimum.at(nearest, labels[zone], away[zone])
     np.maximum.at(farthest, labels[zone], away[zone])
-    loose = (nearest < 0.03) & (farthest < _STRAND_REACH)
+    for side_pixels in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
+        farthest[side_pixels] = np.inf  # goes on outside the picture
+    loose = (nearest < 1.5 * _RIM) & (farthest < _STRAND_REACH)
     loose[0] = False
     return cv2.dilate(loose[labels].astype(np.uint8), disc(0.015 * fh)) > 0

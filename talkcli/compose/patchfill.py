@@ -303,9 +303,22 @@ def _pyramid(
         gap = cv2.resize(gap.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0
         small = total / np.maximum(weight, 1e-6)[..., None]
         levels.append((small, gap, (weight > 0.999) & ~gap))
-    while len(levels) > 1 and _centres(levels[-1][2]).sum() < _MIN_SOURCES:
+    while len(levels) > 1 and not _offers_enough(*levels[-1][1:]):
         levels.pop()
     return levels
+
+
+def _offers_enough(gap: np.ndarray, known: np.ndarray) -> bool:
+    """Whether patches can be copied from most of what surrounds the hole.
+
+    Narrow strips of background hold no whole patch when the picture gets small; left out, they
+    would be continued by whatever else there is.
+    """
+    side = 2 * _RADIUS + 1
+    centres = _centres(known)
+    around = known & (cv2.dilate(gap.astype(np.uint8), np.ones((2 * side, 2 * side))) > 0)
+    offered = cv2.dilate(centres.astype(np.uint8), np.ones((side, side))) > 0
+    return bool(centres.sum() >= _MIN_SOURCES and (offered & around).sum() > 0.9 * around.sum())
 
 
 def _centres(known: np.ndarray) -> np.ndarray:
@@ -321,7 +334,7 @@ def _synthesise(
     h, w = gap.shape
     depth = cv2.distanceTransform(gap.astype(np.uint8), cv2.DIST_L2, 5)
     # Known pixels decide, and the more the nearer they are.
-    weight = np.where(gap, np.maximum(0.05, 1.25**-depth), sure).astype(np.float32)
+    weight = np.where(gap, np.maximum(0.02, 1.6**-depth), sure).astype(np.float32)
     side = 2 * _RADIUS + 1
     target = (cv2.dilate(gap.astype(np.uint8), np.ones((side, side))) > 0) & (weight > 0)
     role = (gap * _GAP + target * (_TARGET | _ACTIVE) + _centres(sure) * _SOURCE).astype(np.uint8)

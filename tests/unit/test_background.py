@@ -101,6 +101,16 @@ def test_single_hairs_are_removed() -> None:
     assert np.abs(plate - backdrop("gradient"))[hair > 0].max() < 0.1
 
 
+def test_lines_that_run_on_are_left() -> None:
+    alpha, weight = person()
+    wall = backdrop("gradient")
+    wall[90:93] = 0.1
+    picture = photograph(wall, alpha)
+    plate = background_plate(picture, alpha, weight)
+    clear = cv2.dilate((alpha > 0.02).astype(np.uint8), np.ones((13, 13))) == 0
+    np.testing.assert_array_equal(plate[clear], picture[clear])
+
+
 def test_torso_and_distant_background_are_untouched() -> None:
     alpha, weight = person()
     picture = photograph(backdrop("grain"), alpha)
