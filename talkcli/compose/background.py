@@ -132,10 +132,10 @@ def _strands(picture: np.ndarray, away: np.ndarray, fh: float) -> np.ndarray:
     level = max(5.0, 3.0 * float(np.median(rough[zone])))
     thin = (zone & (rough > level)).astype(np.uint8)
     thin = cv2.morphologyEx(thin, cv2.MORPH_CLOSE, disc(0.01 * fh)) * zone
-    # Where a third of the surroundings stands out it is texture, and hides what is left anyway.
-    side = 2 * round(0.12 * fh) + 1
+    # Where much of the surroundings stands out it is texture, and hides what is left anyway.
+    side = 2 * round(0.2 * fh) + 1
     share, all_of_it = (cv2.blur(m.astype(np.float32), (side, side)) for m in (thin, zone))
-    thin[share > 0.35 * all_of_it] = 0
+    thin[share > 0.4 * all_of_it] = 0
     count, labels = cv2.connectedComponents(thin.astype(np.uint8))
     nearest, farthest = np.full(count, np.inf), np.zeros(count)
     np.minimum.at(nearest, labels[zone], away[zone])

@@ -28,13 +28,13 @@ class Portrait(Protocol):
     Attributes:
         source: ``[H, W, 4]`` uint8 RGBA, straight alpha.
         plate: ``[S, S, 3]`` float32 0–1 or uint8, the crop without its head.
-        torso: ``[H, W]`` uint8, the part of the person that stays (see
-            :func:`talkcli.compose.torso.torso_matte`), needed for other backgrounds; or None.
+
+    Other backgrounds also need ``torso``, ``[H, W]`` uint8, the part of the person that stays, see
+    :func:`talkcli.compose.torso.torso_matte`.
     """
 
     source: np.ndarray
     plate: np.ndarray
-    torso: np.ndarray | None
 
     @property
     def frame(self) -> Place:

@@ -225,3 +225,30 @@ def test_strip_places_views_side_by_side() -> None:
     strip = compositor.strip(heads)
     assert strip.shape == (96, 3 * 128, 3)
     np.testing.assert_array_equal(strip[:, 128:256], compositor.frame(*heads[1]))
+
+
+def test_torso_matte_is_the_person_without_the_head() -> None:
+    from talkcli.compose.torso import torso_matte
+    from talkcli.tracking.topology import FACE_OVAL
+
+    size, crop = 240, (60.0, 20.0, 120.0)
+    alpha = np.zeros((size, size), np.float32)
+    cv2.ellipse(alpha, (120, 80), (24, 32), 0, 0, 360, 1.0, -1)
+    alpha[80:150, 110:130] = 1
+    cv2.ellipse(alpha, (120, 190), (90, 60), 0, 180, 360, 1.0, -1)
+    alpha[190:] = alpha[189]
+    picture = np.full((size, size, 4), 180, np.uint8)
+    picture[..., 3] = np.round(255 * alpha)
+    points = np.full((478, 3), [120, 80, 0], np.float32)
+    turns = np.linspace(0, 2 * np.pi, len(FACE_OVAL), endpoint=False)
+    points[list(FACE_OVAL), 0] += 20 * np.sin(turns)
+    points[list(FACE_OVAL), 1] -= 22 * np.cos(turns)
+    crop_alpha = cv2.resize(alpha[20:140, 60:180], (240, 240), interpolation=cv2.INTER_LINEAR)
+    rows = (np.arange(240) - 170) / 50
+    weight = np.repeat(np.clip(1 - rows, 0, 1)[:, None], 240, 1).astype(np.float32)
+    torso = torso_matte(picture, points, crop, crop_alpha, weight)
+    assert torso.shape == (size, size)
+    assert torso[:100].max() == 0  # the head
+    assert (torso[150:, 60:180] > 250).all()
+    assert torso[125, 120] > 200  # the neck's middle
+    assert torso[:, :20].max() == 0  # nothing beside the shoulders
