@@ -147,6 +147,21 @@ def _radix_pass(
 
 
 @helper
+def _radix_plan(bits: int, length: int) -> Any:
+    """Number of passes and bits of each: narrow digits where counters would outweigh the list.
+
+    A pass touches every entry twice and every counter once.
+    """
+    fewest = (bits + DIGIT_BITS - 1) // DIGIT_BITS
+    passes, digit, cost = fewest, DIGIT_BITS, 1 << 62
+    for tried in range(fewest, 2 * fewest + 1):
+        width = (bits + tried - 1) // max(tried, 1)
+        if tried * (2 * length + (1 << width)) < cost:
+            passes, digit, cost = tried, width, tried * (2 * length + (1 << width))
+    return passes, digit
+
+
+@helper
 def sort_list(entries: Any, begin: int, end: int, spare: Any, histogram: Any) -> None:
     """Sort ``entries[begin:end]`` ascending.
 
@@ -168,8 +183,7 @@ def sort_list(entries: Any, begin: int, end: int, spare: Any, histogram: Any) ->
         highest = max(highest, entries[i])
     base = lowest >> KEY_SHIFT << KEY_SHIFT
     bits = _bit_length((highest - base) >> KEY_SHIFT)
-    passes = (bits + DIGIT_BITS - 1) // DIGIT_BITS
-    digit = (bits + passes - 1) // max(passes, 1)
+    passes, digit = _radix_plan(bits, end - begin)
     for step in range(passes):
         digits = (base, KEY_SHIFT + step * digit, digit)
         if step & 1:
