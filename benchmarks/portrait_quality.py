@@ -218,11 +218,11 @@ def contact_sheets(studio: Studio, source: np.ndarray, inside: Any, path: Path) 
     middle, chin = side // 2, int(side / 2 + 0.62 * unit)
     top, reach = max(0, int(chin - 1.3 * unit)), int(0.65 * unit)
     sheet = []
-    for yaw in (None, 25.0):
+    for angle in (0.0, 25.0):
         row = []
         for name, weights in EXPRESSIONS.items():
             motion = motion_of(weights, gaze=(12, 0) if name == "gaze" else (0, 0))
-            shown = studio.picture(motion, yaw)[0]
+            shown = studio.picture(motion, angle)[0]
             row.append(labelled(shown[top:chin, middle - reach : middle + reach], name, 360))
         sheet.append(np.hstack(row))
     cv2.imwrite(str(path.with_name(f"{path.name}_expressions.png")), np.vstack(sheet))

@@ -49,6 +49,8 @@ def save_avatar(avatar: PortraitAvatar, directory: Path) -> None:
     for name in _OWN:
         tensors[name] = np.asarray(getattr(avatar, name), np.float32)
     tensors["source"] = avatar.source
+    if avatar.torso is not None:
+        tensors["torso"] = avatar.torso
     tensors["plate"] = np.clip(np.round(avatar.plate * 255), 0, 255).astype(np.uint8)
     save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, directory / _TENSORS)
     description = {
@@ -90,6 +92,7 @@ def load_avatar(directory: Path) -> PortraitAvatar:
             frame=PictureFrame(**description["frame"]),
             source=tensors["source"],
             plate=tensors["plate"].astype(np.float32) / 255,
+            torso=tensors.get("torso"),
         )
     except (KeyError, TypeError) as error:
         raise InputError(f"the avatar in {directory} lacks {error}", mend) from error

@@ -88,6 +88,7 @@ class PortraitAvatar:
         frame: the crop's place in the picture.
         source: ``[H, W, 4]`` uint8 the picture the avatar was built from.
         plate: ``[S, S, 3]`` float32 the crop without the head.
+        torso: ``[H, W]`` uint8 matte of the person without the head, for other backgrounds.
     """
 
     splats: SplatArrays
@@ -102,6 +103,7 @@ class PortraitAvatar:
     frame: PictureFrame
     source: np.ndarray
     plate: np.ndarray
+    torso: np.ndarray | None = None
     _buffers: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from talkcli.avatar.portrait import PortraitAvatar
 from talkcli.compose.background import background_plate
+from talkcli.compose.torso import torso_matte
 from talkcli.portrait.assemble import assemble_avatar
 from talkcli.portrait.calibrate import calibrated_depth_scale
 from talkcli.portrait.crop import cut_crop
@@ -65,9 +66,14 @@ def build_portrait(
     depth_scale = calibrated_depth_scale(crop, matte, model)
     geometry = head_geometry(crop.points, matte.alpha, model, depth_scale)
     tell("background")
-    plate = background_plate(crop.rgb, matte.alpha, geometry.head_weight)
+    plate = background_plate(
+        crop.rgb, matte.alpha, geometry.head_weight, crop.face_height, inside=crop.inside
+    )
+    place = (crop.frame.crop_x, crop.frame.crop_y, crop.frame.crop_side)
+    torso = torso_matte(picture, face.points, place, matte.alpha, geometry.head_weight)
     tell("surface")
     avatar = assemble_avatar(picture, crop, matte, geometry, plate, model)
+    avatar.torso = torso
     tell("colours")
     fit_colors(avatar, crop.rgb, matte.alpha, config.fit_iterations)
     return avatar

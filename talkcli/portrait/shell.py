@@ -18,6 +18,7 @@ from talkcli.portrait.geometry import HeadGeometry
 from talkcli.portrait.images import blur, fill_smooth, nearest, smoothstep
 from talkcli.portrait.splats import Layer, SplatGroup, capped, grid_neighbours, grid_tangents
 from talkcli.portrait.symmetry import blend_with_mirror
+from talkcli.tracking.topology import JAW_LINE
 
 #: Centre of the star shape in the head frame, centimetres.
 CENTRE = np.array([0.0, 1.0, -3.5])
@@ -28,7 +29,9 @@ _LOWEST_DEG, _HIGHEST_DEG = -80.0, 89.0
 _STEP_PX = 1.4
 #: Behind, the skull begins to narrow towards the neck at the ears' height and is done a nape
 #: further down; hair, unless the source shows it longer, ends in between (y and lengths in cm).
-_EAR_CM, _NAPE_CM, _HAIRLINE_CM = 0.5, 7.0, -4.0
+_EAR_CM, _NAPE_CM, _HAIRLINE_CM = 0.5, 7.0, -4.5
+#: Ears are neither skin of the face nor hair: hair is sampled above them.
+_ABOVE_EARS_CM = 3.5
 #: Radius of a neck about the vertical through CENTRE.
 _NECK_CM = 6.2
 #: Steps of the grid longer than this many pixels are folds, not surface.
@@ -103,10 +106,11 @@ def shell_group(
     height = CENTRE[1] + directions[..., 1] * skull
     neck = _NECK_CM / np.maximum(np.linalg.norm(directions[..., [0, 2]], axis=-1), 0.2)
     shape = _completed_shape(known, neck / skull, smoothstep((_EAR_CM - height) / _NAPE_CM))
-    texture = _completed_colors(known, smoothstep((_HAIRLINE_CM - height) / 2.0))
+    texture = _completed_colors(known, height, _neck_color(colors, alpha, geometry))
     radius, hidden = _hidden_radius(shape * skull, directions, alpha, geometry)
-    points = geometry.pose.to_image(CENTRE + radius[..., None] * directions)
-    below = _below_jaw_at(points, geometry)
+    positions = CENTRE + radius[..., None] * directions
+    points = geometry.pose.to_image(positions)
+    below = _below_jaw(positions, geometry)
     weight = 1 - smoothstep(below / 0.55)
     # Wrapping columns: differences across the seam of the azimuth are taken on a padded grid.
     padded = np.concatenate([points[:, -1:], points, points[:, :1]], 1)
@@ -185,27 +189,68 @@ def _completed_shape(known: Measured, neck: np.ndarray, low: np.ndarray) -> np.n
     return np.asarray(ratio * (1 - bare) + np.minimum(neck, ratio) * bare)
 
 
-def _completed_colors(known: Measured, low: np.ndarray) -> np.ndarray:
-    """Mirror what one side shows; what neither shows continues the hair, or the neck below it."""
+def _completed_colors(known: Measured, height: np.ndarray, neck_color: np.ndarray) -> np.ndarray:
+    """Mirror what one side shows; what neither shows continues the hair, or the neck below it.
+
+    Args:
+        known: the source's directions.
+        height: ``[rows, columns]`` y of the bare skull, cm.
+        neck_color: ``[3]``.
+    """
     blended = blend_with_mirror(known.color, known.seen, known.covered, wrap=True)
     both = np.maximum(known.covered, known.covered[:, ::-1])
-    hair = np.maximum(known.hair, known.hair[:, ::-1]) * both
-    # A bald head has no hair to continue: then skin is right all around.
-    upper = hair if hair.sum() > 0.02 * both.sum() else both
-    source = upper * (1 - low) + both * low
-    trusted = source * (source > 0.3)
-    copied = fill_smooth(blended, trusted, wrap=True)
-    _, index = nearest(trusted > 0.4)
-    texture = blended[index] - blur(blended[index], 4.0)
+    above_ears = height > _ABOVE_EARS_CM
+    hair = np.maximum(known.hair * known.covered, (known.hair * known.covered)[:, ::-1])
+    source = above_ears & (hair > 0.6)
+    if source.sum() < 0.05 * (above_ears & (both > 0.5)).sum():
+        source = above_ears & (both > 0.5)  # a bald head continues its skin
+    hair_color = _continued(blended, source)
+    low = smoothstep((_HAIRLINE_CM - height) / 2.0)[..., None]
+    guess = hair_color * (1 - low) + 0.85 * neck_color * low
     unknown = 1 - smoothstep((both - 0.1) / 0.6)[..., None]
-    return np.asarray(blended * (1 - unknown) + (0.94 * copied + 0.6 * texture) * unknown)
+    return np.asarray(blended * (1 - unknown) + guess * unknown)
 
 
-def _below_jaw_at(points: np.ndarray, geometry: HeadGeometry) -> np.ndarray:
-    """Distance below the jaw line (face heights) where points appear in the source."""
-    place = np.floor(geometry.camera.project(points)).astype(int)
-    place = np.clip(place, 0, len(geometry.depth) - 1)
-    return np.asarray(geometry.below_jaw[place[..., 1], place[..., 0]])
+def _continued(texture: np.ndarray, source: np.ndarray) -> np.ndarray:
+    """A texture beyond its border: reflected at it, to and fro, and darker further round.
+
+    A mean of hair and skin would look like a shadow behind the head, and the nearest hair alone
+    like a smooth cape; the reflection keeps the strands.
+    """
+    distance, (row, column) = nearest(source)
+    rows, columns = np.indices(source.shape)
+    depth = max(6.0, 0.06 * source.shape[1])
+    # 0 at the border, growing inwards to ``depth``, back again, and so on.
+    inward = depth - np.abs(distance % (2 * depth) - depth)
+    step = inward / np.maximum(distance, 1e-6)
+    r = np.clip(np.round(row - (rows - row) * step).astype(int), 0, source.shape[0] - 1)
+    c = np.round(column - (columns - column) * step).astype(int) % source.shape[1]
+    strands = np.where(source[r, c][..., None], texture[r, c], texture[row, column])
+    drawn = blur(texture[row, column], 6.0)
+    shade = 0.95 - 0.3 * smoothstep(distance / (0.2 * source.shape[1]))[..., None]
+    return np.asarray((0.6 * blur(strands, 0.7) + 0.4 * drawn) * shade)
+
+
+def _neck_color(colors: np.ndarray, alpha: np.ndarray, geometry: HeadGeometry) -> np.ndarray:
+    """Median colour of the neck, or of what it wears; of the face where no neck shows."""
+    neck = (geometry.below_jaw > 0.05) & (geometry.below_jaw < 0.22)
+    neck &= (geometry.neck_across < 0.7) & (alpha > 0.9)
+    if neck.sum() < 30:
+        neck = geometry.on_face
+    return np.asarray(np.median(colors[neck], 0))
+
+
+def _below_jaw(positions: np.ndarray, geometry: HeadGeometry) -> np.ndarray:
+    """Height below the jaw line, in face heights, of head-frame points ``[..., 3]``.
+
+    The same measure as ``HeadGeometry.below_jaw``, but in space: the back of the neck must turn
+    by as much as its front, and it appears in the source at the height of the face.
+    """
+    face = geometry.pose.to_head(geometry.vertices)
+    jaw = face[list(JAW_LINE)]
+    order = np.argsort(jaw[:, 0])
+    line = np.interp(positions[..., 0], jaw[order, 0], jaw[order, 1])
+    return np.asarray((line - positions[..., 1]) / np.linalg.norm(face[10] - face[152]))
 
 
 def _behind_openings(points: np.ndarray, geometry: HeadGeometry) -> np.ndarray:

@@ -186,7 +186,7 @@ def test_crop_beyond_the_border_is_replicated(picture) -> None:
     narrow = picture[:, 60:-60]
     face = detect_faces(np.ascontiguousarray(narrow[..., :3]))[0]
     crop = cut_crop(narrow, face, CONFIG.output_side, CONFIG.max_crop)
-    x0, y0, x1, y1 = crop.inside
+    x0, _, x1, _ = crop.inside
     assert 0 <= x0 < x1 <= crop.rgb.shape[1]
     assert x0 > 0
     np.testing.assert_allclose(crop.rgb[100, 0], crop.rgb[100, x0 // 2], atol=0.02)
