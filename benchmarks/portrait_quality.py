@@ -8,7 +8,7 @@ views, and expressions from the front and at 25°. The last lines sum up sources
 
 *holes*: share of the closed silhouette (3 px in) with less than 70 % coverage, worst of ±30°.
 *seam*: image gradient across the border between seen and completed surface, over the gradient
-inside the face; worst of ±30°. Poses are measured by FaceMesh again, which built the head too:
+inside the face, lips, lids and occlusions apart; worst of ±30°. Poses are measured by FaceMesh again, which built the head too:
 look at the sheets before believing the numbers.
 """
 
@@ -99,6 +99,17 @@ class Studio:
         rgb, alpha = self.raster(splats, colors)
         return rgb[..., 0] / np.maximum(alpha, 1e-3), alpha
 
+    def occlusions(self, motion: MotionFrame | None, yaw: float | None) -> np.ndarray:
+        """Pixels at steps in depth, where one part of the face stands before another."""
+        splats = self.avatar.posed_splats(motion, yaw)
+        arrays = (splats.means, splats.covars, splats.opacities, splats.colors)
+        camera = (self.avatar.viewmat, self.avatar.K)
+        _, alpha, depth = rasterize(*arrays, *camera, self.side, self.side, depth=True)
+        depth = depth / np.maximum(alpha, 0.1)
+        step = np.hypot(*np.gradient(depth))
+        pixel_cm = depth[alpha > 0.9].mean() / self.avatar.K[0, 0]
+        return np.asarray(ndimage.binary_dilation(step > 3 * pixel_cm, iterations=3))
+
 
 def motion_of(
     weights: dict[str, float], pitch: float = 0.0, gaze: tuple[float, float] = (0.0, 0.0)
@@ -151,13 +162,13 @@ def seam_figure(studio: Studio, yaw: float) -> float:
         # Between lips and lids there is an edge by nature.
         hull = cv2.convexHull(np.round(points[list(group), :2]).astype(np.int32))
         cv2.fillPoly(face, [hull], 0)
-    inside = ndimage.binary_erosion(face > 0, iterations=4)
+    inside = ndimage.binary_erosion(face > 0, iterations=4) & ~studio.occlusions(motion, yaw)
     luma = cv2.GaussianBlur(picture.mean(-1), (0, 0), 1.0)
     gy, gx = np.gradient(luma)
     sy, sx = np.gradient(cv2.GaussianBlur(share, (0, 0), 1.0))
     steep = np.hypot(sx, sy)
     border = inside & (np.abs(share - 0.5) < 0.3) & (steep > 0.05)
-    if border.sum() < 30:
+    if border.sum() < max(30, 0.005 * inside.sum()):
         return 0.0
     across = np.abs(gx * sx + gy * sy)[border] / steep[border]
     # Across one direction only, a gradient of any direction contributes 2/π of its length.

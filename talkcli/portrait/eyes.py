@@ -70,7 +70,7 @@ def _eye(rgb: np.ndarray, positions: np.ndarray, geometry: HeadGeometry, eye: Ey
     radius *= _LIMBUS
     eyeball = _without_iris(rgb, opening, from_centre / radius)
     reach = max(2, int(0.025 * geometry.face_height))
-    area = ndimage.binary_dilation(opening, iterations=reach)
+    area = ndimage.binary_dilation(opening, iterations=reach) & geometry.on_face
     depth = float(np.median(positions[opening][:, 2])) if opening.any() else 0.0
     _, index = nearest(opening)
     ball = np.where(opening, positions[..., 2], positions[..., 2][index]) if opening.any() else None

@@ -21,8 +21,11 @@ EYE_DEPTH_FH = 0.03
 PICTURE_MOUTH_DEPTH_CM = 0.5
 #: Expression fades with the squared distance from the mesh, in face heights.
 FALLOFF_FH = 0.16
+#: The rim of the hair is seen edge-on. It gives way between 7° and 25° of turn, not at the
+#: first nod, which would let soft hair edges come and go while the head idles.
+_LEAST_COSINE = 0.12
 #: Depth steps beyond this many pixels per pixel are edges of something nearer, not slopes.
-_EDGE_STEP, _MAX_STEP = 20.0, 25.0
+_EDGE_STEP, _MAX_STEP = 8.0, 8.0
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ def front_pixels(
     # Islands of trust in what is badly seen would stay behind as crumbs; and the border at which
     # splats give way shall run smoothly.
     cosine = ndimage.grey_erosion(cosine, size=2 * int(0.02 * geometry.face_height) + 1)
-    cosine = blur(cosine, 0.018 * geometry.face_height)
+    cosine = blur(cosine, 0.025 * geometry.face_height)
     return FrontPixels(
         layer=layer,
         positions=positions,
@@ -115,6 +118,15 @@ def smooth_normals(positions: np.ndarray, geometry: HeadGeometry) -> tuple[np.nd
     normal /= np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-9)
     toward = np.array([0.0, 0.0, -geometry.camera.distance]) - positions
     toward /= np.linalg.norm(toward, axis=-1, keepdims=True)
+    # At its silhouette a surface is seen edge-on, whatever depth the rim pixels were given.
+    inside = blur(geometry.silhouette_distance, 2.0)
+    outward = np.stack([-np.gradient(inside, axis=1), -np.gradient(inside, axis=0)], -1)
+    outward /= np.maximum(np.linalg.norm(outward, axis=-1, keepdims=True), 1e-3)
+    edge_on = np.concatenate([outward, np.zeros_like(outward[..., :1])], -1) + 0.15 * toward
+    from_rim = (geometry.silhouette_distance - 1.5) / (0.03 * geometry.face_height)
+    share = smoothstep(from_rim)[..., None]
+    normal = share * normal + (1 - share) * edge_on
+    normal /= np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-9)
     cosine = (normal * toward).sum(-1, keepdims=True)
     normal = normal + np.maximum(0, 0.05 - cosine) * toward
     normal /= np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-9)
@@ -179,7 +191,7 @@ def front_group(
     binding = pixels.binding[rows, columns, None]
     # Only where head completion lies underneath may a badly seen splat give way to it.
     backed = (wanted == Layer.SKIN) & (geometry.head_weight > 0.25)
-    cosine = np.where(backed, np.maximum(pixels.cosine, 0.02), 0)
+    cosine = np.where(backed, np.maximum(pixels.cosine, _LEAST_COSINE), 0)
     return SplatGroup(
         layer=wanted,
         positions=pixels.positions[rows, columns],

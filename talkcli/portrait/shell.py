@@ -289,5 +289,6 @@ def _hidden_radius(
     # Single deep cells would be spikes: their neighbours follow them.
     lowest = blur(ndimage.minimum_filter(shrink, 3).astype(np.float32), 2.0)
     shrink = np.minimum(shrink, lowest)
-    # Where the surface would have to collapse there is no head: beside the neck, mostly.
-    return shrink * radius, hidden(shrink) & (shrink > 0.7)
+    # Where the surface would have to collapse beside the neck, there is no neck.
+    collapsed = (shrink < 0.7) & (directions[..., 1] * radius < -7)
+    return shrink * radius, hidden(shrink) & ~collapsed
