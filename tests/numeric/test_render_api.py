@@ -11,7 +11,8 @@ from talkcli.render.backend import cuda_obstacle
 from tests.numeric.render_scenes import RECIPES, make_scene
 from tests.numeric.test_render_cpu import assert_images_agree
 
-needs_cuda = pytest.mark.skipif(cuda_obstacle() is not None, reason=str(cuda_obstacle()))
+_missing = cuda_obstacle()
+needs_cuda = pytest.mark.skipif(_missing is not None, reason=_missing[0] if _missing else "")
 FAST_BACKENDS = ["cpu", pytest.param("cuda", marks=[pytest.mark.gpu, needs_cuda])]
 
 

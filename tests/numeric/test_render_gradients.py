@@ -120,3 +120,18 @@ def test_a_second_forward_leaves_a_pending_backward_alone() -> None:
     images = (first.rgb, first.alpha, first.depth)
     sum((i * torch.randn(i.shape, generator=generator)).sum() for i in images).backward()
     assert all(torch.equal(values[name].grad.double(), alone[name]) for name in alone)
+
+
+@pytest.mark.parametrize("name", ["rgb", "alpha", "depth", "features"])
+def test_one_image_alone_can_be_differentiated(name: str) -> None:
+    scene = make_scene(RECIPES["plain"], seed=8)
+    results = {}
+    for backend, dtype in (("cpu", torch.float32), ("reference", torch.float64)):
+        values = leaves(scene, dtype, channels=2)
+        getattr(draw(scene, values, backend), name).square().sum().backward()
+        zero = torch.zeros(())
+        results[backend] = {
+            n: (zero if v.grad is None else v.grad.double()) * torch.ones(v.shape)
+            for n, v in values.items()
+        }
+    assert_gradients_agree(results["cpu"], results["reference"])

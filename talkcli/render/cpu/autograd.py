@@ -34,7 +34,10 @@ class _Lease:
     """A workspace for as long as a graph may still be differentiated."""
 
     def __init__(self) -> None:
-        self.workspace = _free.pop() if _free else Workspace()
+        try:
+            self.workspace = _free.pop()
+        except IndexError:
+            self.workspace = Workspace()
 
     def __del__(self) -> None:
         if len(_free) < _FREE_MAX:
@@ -71,10 +74,13 @@ def render_cpu(
         shape = [getattr(gaussians, name) for name in _FIELDS]
         tensors = [*shape, features, behind, cameras.viewmats[camera]]
         frames.append(_Rasterize.apply(settings, *(_ready(tensor) for tensor in tensors)))
-    rgb, alpha, depth, extra = (
-        torch.stack(images).to(home) for images in zip(*frames, strict=True)
-    )
+    rgb, alpha, depth, extra = (_join(images).to(home) for images in zip(*frames, strict=True))
     return Rendered(rgb, alpha, depth, None if features is None else extra)
+
+
+def _join(images: tuple[Tensor, ...]) -> Tensor:
+    """Images of all cameras; a single one, as when fitting, is not copied."""
+    return images[0][None] if len(images) == 1 else torch.stack(images)
 
 
 def _ready(tensor: Tensor | None) -> Tensor | None:
@@ -100,25 +106,24 @@ class _Rasterize(torch.autograd.Function):
         outputs = tuple(image.reshape(-1) for image in images)
         background = behind if len(behind) else np.zeros(3, np.float32)
         draw(frame, features, background, outputs, lease.workspace)
+        ctx.set_materialize_grads(False)
         if needed:
             ctx.state = (splats, features, frame, outputs, lease)
             ctx.shapes = [None if t is None else t.shape for t in tensors]
         return tuple(torch.from_numpy(image) for image in images)
 
     @staticmethod
-    def backward(ctx: Any, *to_images: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *to_images: Tensor | None) -> tuple[Tensor | None, ...]:
         splats, features, frame, outputs, lease = ctx.state
-        gradients = tuple(flat(g.detach().numpy()) for g in to_images)
+        gradients = [None if g is None else flat(g.detach().numpy()) for g in to_images]
         result = differentiate(splats, features, frame, outputs, gradients, lease.workspace)
-        to_background = _to_background(outputs[1], gradients[0])
+        to_background = np.zeros(3, np.float32)
+        if gradients[0] is not None:
+            # The background shows with what transmittance is left.
+            to_background = (1 - outputs[1]) @ gradients[0].reshape(-1, 3)
         arrays = [*result.splats, result.features, to_background, result.viewmat]
         tensors = [
             None if shape is None else torch.from_numpy(array).reshape(shape)
             for array, shape in zip(arrays, ctx.shapes, strict=True)
         ]
         return (None, *tensors)
-
-
-def _to_background(alpha: np.ndarray, to_rgb: np.ndarray) -> np.ndarray:
-    """``[3]``: the background shows with what transmittance is left."""
-    return (1 - alpha) @ to_rgb.reshape(-1, 3)

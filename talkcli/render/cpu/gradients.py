@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,7 +35,7 @@ def differentiate(
     features: np.ndarray,
     frame: Frame,
     images: tuple[np.ndarray, ...],
-    gradients: tuple[np.ndarray, ...],
+    gradients: Sequence[np.ndarray | None],
     workspace: Workspace,
 ) -> Gradients:
     """Gradients of everything a frame was drawn from.
@@ -44,21 +45,26 @@ def differentiate(
         features: likewise; may be empty.
         frame: the forward pass's, prepared with slots.
         images: its outputs: flat image, alpha, depth, features.
-        gradients: of the scalar to differentiate, towards each of them.
+        gradients: of the scalar to differentiate, towards each of them; None where it does not
+            depend on one.
         workspace: the forward pass's, unused since.
     """
+    # Colour and alpha always have planes; depth and features only where they matter.
+    to_rgb, to_alpha = (
+        np.zeros(len(image), np.float32) if gradient is None else gradient
+        for image, gradient in zip(images[:2], gradients[:2], strict=True)
+    )
+    to_extra = [NOTHING if gradient is None else gradient for gradient in gradients[2:]]
+    extra = (image[: len(to)] for image, to in zip(images[2:], to_extra, strict=True))
+    pixels = ((*images[:2], *extra), (to_rgb, to_alpha, *to_extra))
     width, height = frame.size
-    channels = len(images[3]) // (width * height)
-    # Depth costs a plane only when something depends on it.
-    if len(images[2]) and not gradients[2].any():
-        images = (images[0], images[1], NOTHING, images[3])
-        gradients = (gradients[0], gradients[1], NOTHING, gradients[3])
+    channels = len(to_extra[1]) // (width * height)
     count = len(frame.entries)
     slots = workspace.take("slots", count * GRADIENTS, np.float32)
     feature_slots = workspace.take("feature slots", count * channels, np.float32)
-    _blend(frame, features, images, gradients, (slots, feature_slots), workspace)
+    _blend(frame, features, pixels, (slots, feature_slots), workspace)
     to_splats, viewmat = _project(splats, frame, slots, workspace)
-    to_features = np.empty(len(splats) * channels, np.float32)
+    to_features = np.zeros(len(features), np.float32)
     if channels:
         parts, projected = frame.threads, frame.projected()
 
@@ -73,12 +79,12 @@ def differentiate(
 def _blend(
     frame: Frame,
     features: np.ndarray,
-    images: tuple[np.ndarray, ...],
-    gradients: tuple[np.ndarray, ...],
+    pixels: tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]],
     slots: tuple[np.ndarray, np.ndarray],
     workspace: Workspace,
 ) -> None:
-    """Fill the slots of every entry."""
+    """Fill the slots of every entry; ``pixels`` holds images and their gradients."""
+    images = pixels[0]
     width, height = frame.size
     channels = len(images[3]) // (width * height)
     planes = BASE_PLANES + (len(images[2]) > 0) + channels
@@ -91,7 +97,6 @@ def _blend(
     lists, projected = frame.lists(), frame.projected()
     size = (width, height, frame.tiles_x, planes)
     extras = features if planes > BASE_PLANES else None
-    pixels = (images, gradients)
 
     def blend_part(part: int) -> None:
         scratch = (buffers[part], sums[part])

@@ -255,6 +255,13 @@ class _Planes:
 _free: dict[tuple[int, int], list[_Planes]] = {}
 
 
+def _take_planes(size: tuple[int, int]) -> _Planes:
+    try:
+        return _free.setdefault(size, []).pop()
+    except IndexError:
+        return _Planes(*size)
+
+
 def _zeros(count: int) -> np.ndarray:
     array = aligned(count, np.float32)
     array.fill(0)
@@ -309,8 +316,7 @@ def evaluate(
         ssim_weight: w in :func:`l1_ssim`.
     """
     width, height = size
-    idle = _free.setdefault(size, [])
-    planes = idle.pop() if idle else _Planes(width, height)
+    planes = _take_planes(size)
     threads = min(pool.thread_count(), planes.strips)
     scratch = aligned(threads * _SCRATCH, np.float32).reshape(threads, -1)
     similarity, difference = np.empty(planes.strips), np.empty(planes.strips)
@@ -342,6 +348,6 @@ def evaluate(
     pool.run(
         lambda part: join_planes(planes.gradient, gradient, spans(part), size), threads, threads
     )
-    idle.append(planes)
+    _free[size].append(planes)
     similar, different = similarity.sum() / count, difference.sum() / count
     return float((1 - ssim_weight) * different + ssim_weight * (1 - similar)), gradient

@@ -19,7 +19,7 @@ Job = Callable[[int], None]
 
 def thread_count() -> int:
     """How many threads kernels use: ``OMP_NUM_THREADS`` where it is set, else the cores at hand."""
-    value = os.environ.get("OMP_NUM_THREADS", "").strip()
+    value = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     return int(value) if value.isdecimal() and int(value) > 0 else runtime.available_cpus()
 
 
