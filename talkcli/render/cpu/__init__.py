@@ -3,8 +3,8 @@
 A frame goes through five kernels, each called from every thread of :mod:`~.pool`:
 
 1. ``project`` turns splats into *records* of 16 floats, one cache line each: centre, the quadratic
-   form of alpha's logarithm, extents, colour, depth. Sixteen splats at a time by vectors, and counts
-   entries per 32 px tile on the way.
+   form of alpha's logarithm, extents, colour, depth. Vectors take sixteen splats at a time; the
+   entries per 32 px tile are counted on the way.
 2. ``plan`` lays out the tiles' lists and hands tiles out fullest first.
 3. ``fill`` writes the lists' entries, (depth, index) in one int64, in the order of memory.
 4. ``blend`` sorts a tile's list and walks it front to back over a buffer in the first-level cache,
