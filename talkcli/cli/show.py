@@ -10,7 +10,6 @@ from typing import Any, Protocol
 
 from talkcli.cli.options import CommonOptions
 
-
 #: In which order the parts of the work are shown.
 _ORDER = ("load", "track", "build", "motion", "render", "compose", "encode")
 
