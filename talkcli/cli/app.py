@@ -120,7 +120,8 @@ def explain(error: BaseException) -> TalkcliError:
         return error
     if isinstance(error, KeyboardInterrupt):
         return _interrupted()
-    if isinstance(error, typer.TyperException):
+    if hasattr(error, "format_message"):
+        # Typer's own errors. Their class has another home since Typer brings its own click.
         return UsageError(error.format_message().rstrip("."), "see talkcli --help")
     if isinstance(error, OSError) and error.errno in _NO_SPACE:
         place = f" ({error.filename})" if error.filename else ""
