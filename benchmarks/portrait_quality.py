@@ -31,6 +31,7 @@ from scipy import ndimage  # noqa: E402
 from skimage.metrics import structural_similarity  # noqa: E402
 
 from talkcli.avatar.portrait import PortraitAvatar  # noqa: E402
+from talkcli.compose.solid import solidify  # noqa: E402
 from talkcli.errors import InputError  # noqa: E402
 from talkcli.media.image import read_image  # noqa: E402
 from talkcli.portrait.build import PortraitConfig, build_portrait  # noqa: E402
@@ -91,7 +92,9 @@ class Studio:
         """The crop as a viewer sees it, and the head's coverage."""
         splats = self.avatar.posed_splats(motion, yaw)
         rgb, alpha = self.raster(splats, splats.colors)
-        return np.clip(rgb + (1 - alpha[..., None]) * self.avatar.plate, 0, 1), alpha
+        covered = alpha.copy()
+        solidify(rgb, alpha)
+        return np.clip(rgb + (1 - alpha[..., None]) * self.avatar.plate, 0, 1), covered
 
     def share(self, values: np.ndarray, motion: MotionFrame | None, yaw: float | None) -> Any:
         """Alpha-weighted mean of a per-splat value in every pixel."""

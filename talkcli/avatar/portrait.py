@@ -6,7 +6,7 @@ turn the head, so that torso and background stay as photographed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -261,6 +261,14 @@ class PortraitAvatar:
             colors=torch.from_numpy(splats.colors),
             covars=torch.from_numpy(splats.covars),
         )
+
+    def closed_head(self) -> Gaussians:
+        """The whole neutral head in the head frame, its back too, for viewers from any side."""
+        import torch
+
+        posed = self.posed(MotionFrame.neutral(), None)
+        opacities = self.splats.opacities * (self.splats.layers != Layer.PICTURE_MOUTH)
+        return replace(posed, opacities=torch.from_numpy(opacities))
 
     def _move_jaw(self, moved: np.ndarray) -> None:
         """Lower teeth and tongue follow the jaw."""

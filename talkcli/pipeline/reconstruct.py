@@ -13,7 +13,6 @@ from talkcli.pipeline.result import stages_as_json
 from talkcli.pipeline.stages import ensure_avatar, plan_avatar
 from talkcli.progress import Reporter, SilentReporter, Stopwatch
 from talkcli.project import Project, StageRun
-from talkcli.types import MotionFrame
 
 
 @dataclass(frozen=True)
@@ -112,5 +111,4 @@ def _export(avatar: Path, path: Path, overwrite: bool) -> None:
     from talkcli.avatar.portrait import PortraitAvatar
     from talkcli.export.ply import write_ply
 
-    neutral = PortraitAvatar.load(avatar).posed(MotionFrame.neutral(), 0.0)
-    write_ply(path, neutral, overwrite=overwrite)
+    write_ply(path, PortraitAvatar.load(avatar).closed_head(), overwrite=overwrite)

@@ -38,7 +38,9 @@ class Scene:
         with watch.measure("load"):
             from talkcli.avatar.portrait import PortraitAvatar
             from talkcli.compose import Compositor
+            from talkcli.compose.solid import solidify
 
+            self._solidify = solidify
             self.backend = settle_backend(backend)
             model = PortraitAvatar.load(avatar)
             self._draw = (_CpuDrawing if self.backend == "cpu" else _Drawing)(model, self.backend)
@@ -62,6 +64,7 @@ class Scene:
             with self._watch.measure("render"):
                 rgb, alpha = self._draw.head(motion, yaw)
             with self._watch.measure("compose"):
+                self._solidify(rgb, alpha)
                 pictures.append(self._compositor.frame(rgb, alpha))
         return pictures
 

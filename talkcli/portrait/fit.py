@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from talkcli.avatar.portrait import PortraitAvatar
+from talkcli.compose.solid import solidify
 from talkcli.portrait.images import smoothstep
 from talkcli.portrait.splats import Layer
 from talkcli.render.cpu import Workspace, backproject, rasterize
@@ -43,16 +44,27 @@ class _View:
         scene = self.avatar.posed_splats()
         self.shape = (scene.means, scene.covars, scene.opacities)
         self.camera = (self.avatar.viewmat, self.avatar.K)
+        # Dense coverage counts as full in the film; coverage does not depend on colours, so that
+        # stays a factor per pixel.
+        side = self.avatar.frame.crop_pixels
+        gain, self.alpha = np.ones((side, side, 3), np.float32), self._raster(scene.colors)[1]
+        solidify(gain, self.alpha)
+        self.gain = gain
 
-    def draw(self, colors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Premultiplied picture ``[S, S, 3]`` and coverage ``[S, S]``, until the next call."""
+    def _raster(self, colors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         side = self.avatar.frame.crop_pixels
         rgb, alpha = rasterize(*self.shape, colors, *self.camera, side, side, self.workspace)
-        return rgb, alpha
+        return rgb.copy(), alpha.copy()
+
+    def draw(self, colors: np.ndarray) -> np.ndarray:
+        """Premultiplied picture ``[S, S, 3]``; its coverage is ``alpha [S, S]``."""
+        return self._raster(colors)[0] * self.gain
 
     def collect(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Adjoint of ``draw``: ``[N, C]`` sums over pixels, and ``[N]`` sums of the weights."""
-        return backproject(*self.shape, image, *self.camera, self.workspace)
+        weighted = image.copy()
+        weighted[..., :3] *= self.gain
+        return backproject(*self.shape, weighted, *self.camera, self.workspace)
 
 
 def fit_colors(
@@ -115,8 +127,8 @@ def _sirt_step(
 ) -> None:
     splats = avatar.splats
     view = _View(avatar, workspace)
-    rgb, seen = view.draw(splats.colors)
-    residual = picture - (rgb + (1 - seen[..., None]) * avatar.plate)
+    seen = view.alpha
+    residual = picture - (view.draw(splats.colors) + (1 - seen[..., None]) * avatar.plate)
     stacked = np.concatenate([residual, (alpha - seen)[..., None]], -1).astype(np.float32)
     collected, share = view.collect(stacked)
     mean = collected / np.maximum(share, 1e-3)[:, None]
@@ -146,8 +158,8 @@ def _conjugate_gradients(
     splats = avatar.splats
     view = _View(avatar, workspace)
     inside = (alpha > 0.05).astype(np.float32)[..., None]
-    rgb, seen = view.draw(splats.colors)
-    residual = inside * (picture - (rgb + (1 - seen[..., None]) * avatar.plate))
+    shown = view.draw(splats.colors) + (1 - view.alpha[..., None]) * avatar.plate
+    residual = inside * (picture - shown)
     collected, share = view.collect(residual)
     scale = np.minimum(limit / _PIXEL_LIMIT, 1) / np.sqrt(np.maximum(share, 0.05))[:, None]
     solution = np.zeros_like(splats.colors)
@@ -155,7 +167,7 @@ def _conjugate_gradients(
     direction = gradient.copy()
     power = (gradient**2).sum(0)
     for _ in range(steps):
-        shown = inside * view.draw((scale * direction).astype(np.float32))[0]
+        shown = inside * view.draw((scale * direction).astype(np.float32))
         curvature = (shown**2).sum((0, 1)) + _DAMPING * (direction**2).sum(0)
         length = power / np.maximum(curvature, 1e-20)
         solution += length * direction

@@ -15,6 +15,7 @@ import pytest
 
 from talkcli.avatar.portrait import PortraitAvatar
 from talkcli.compose import Compositor
+from talkcli.compose.solid import solidify
 from talkcli.media.image import read_image
 from talkcli.portrait.build import PortraitConfig, build_portrait
 from talkcli.render.cpu import rasterize
@@ -51,6 +52,7 @@ def drawn(avatar: PortraitAvatar, yaw: float, weights: dict[str, float]) -> np.n
     side = avatar.frame.crop_pixels
     arrays = (splats.means, splats.covars, splats.opacities, splats.colors)
     rgb, alpha = rasterize(*arrays, avatar.viewmat, avatar.K, side, side)
+    solidify(rgb, alpha)
     return Compositor(avatar, bg="keep", size=200).frame(rgb, alpha).copy()
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from talkcli.avatar.portrait import PortraitAvatar
+from talkcli.compose.solid import solidify
 from talkcli.errors import InputError
 from talkcli.export.ply import decompose, ply_bytes, write_ply
 from talkcli.media.image import read_image
@@ -48,7 +49,9 @@ def draw(
     side = avatar.frame.crop_pixels
     arrays = (splats.means, splats.covars, splats.opacities, splats.colors)
     rgb, alpha = rasterize(*arrays, avatar.viewmat, avatar.K, side, side)
-    return rgb + (1 - alpha[..., None]) * avatar.plate, alpha
+    covered = alpha.copy()
+    solidify(rgb, alpha)
+    return rgb + (1 - alpha[..., None]) * avatar.plate, covered
 
 
 def motion(**weights: float) -> MotionFrame:
@@ -144,7 +147,7 @@ def test_damaged_or_newer_checkpoints_are_refused(avatar, tmp_path) -> None:
 
 
 def test_ply_holds_visible_splats_upright_with_their_colours(avatar, tmp_path) -> None:
-    gaussians = avatar.posed(MotionFrame.neutral(), 0.0)
+    gaussians = avatar.closed_head()
     path = tmp_path / "head.ply"
     write_ply(path, gaussians)
     with pytest.raises(InputError, match="exists"):
