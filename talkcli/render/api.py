@@ -35,7 +35,7 @@ def render(
     """Render N Gaussians in C cameras.
 
     Differentiable in means, quats, scales or covars, opacities, colors, features, background and
-    viewmats. Splats that hold a number which is not finite are not drawn.
+    viewmats. Numbers should be finite; the CPU leaves out splats that hold others.
 
     Args:
         gaussians: the splats; shape given by ``quats`` and ``scales`` or by ``covars``.

@@ -53,16 +53,16 @@ def choose_backend(requested: str = "auto") -> BackendChoice:
 
 
 def cuda_obstacle() -> tuple[str, str] | None:
-    """What keeps the CUDA back-end from running as ``(what, mend)``; None when nothing does."""
-    import torch
+    """What keeps the CUDA back-end from running as ``(what, mend)``; None when nothing does.
 
-    if not torch.cuda.is_available():
-        if torch.version.cuda is None:
-            return (
-                "this torch is built without CUDA",
-                "install a CUDA build of torch, or --backend cpu",
-            )
-        return "no CUDA device", "check nvidia-smi, or use --backend cpu"
+    torch is imported only where gsplat is installed: on most machines the answer costs nothing.
+    """
     if importlib.util.find_spec("gsplat") is None:
         return "gsplat is not installed", "pip install 'talkcli[cuda]', or use --backend cpu"
+    import torch
+
+    if torch.version.cuda is None:
+        return "this torch is built without CUDA", "install a CUDA build, or use --backend cpu"
+    if not torch.cuda.is_available():
+        return "no CUDA device", "check nvidia-smi, or use --backend cpu"
     return None

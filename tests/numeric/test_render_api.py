@@ -90,3 +90,30 @@ def test_cuda_never_falls_back_silently() -> None:
         choose_backend("cuda")
     assert choose_backend("auto").name == "cpu"
     assert choose_backend("auto").reason
+
+
+@pytest.mark.parametrize(
+    ("gsplat", "version", "device", "words"),
+    [
+        (False, None, False, "gsplat is not installed"),
+        (True, None, False, "without CUDA"),
+        (True, "12.4", False, "no CUDA device"),
+        (True, "12.4", True, None),
+    ],
+)
+def test_the_missing_piece_is_named(
+    gsplat: bool,
+    version: str | None,
+    device: bool,
+    words: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object() if gsplat else None)
+    monkeypatch.setattr("torch.version.cuda", version)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: device)
+    assert choose_backend("auto").name == ("cpu" if words else "cuda")
+    if words is None:
+        assert choose_backend("cuda").name == "cuda"
+        return
+    with pytest.raises(MissingDependencyError, match=words):
+        choose_backend("cuda")
