@@ -24,6 +24,8 @@ FALLOFF_FH = 0.16
 #: The rim of the hair is seen edge-on. It gives way between 7° and 25° of turn, not at the
 #: first nod, which would let soft hair edges come and go while the head idles.
 _LEAST_COSINE = 0.12
+#: From this much better viewing cosine on, the mirrored side is surely the better one.
+_SURE_GAIN = 0.2
 #: Depth steps beyond this many pixels per pixel are edges of something nearer, not slopes.
 _EDGE_STEP, _MAX_STEP = 8.0, 8.0
 
@@ -88,8 +90,11 @@ def front_pixels(
     falloff = np.exp(-((geometry.face_distance / (FALLOFF_FH * geometry.face_height)) ** 2))
     binding = falloff * smoothstep(1.4 * geometry.head_weight) * (layer == Layer.SKIN)
     normals, cosine = smooth_normals(positions, geometry)
-    cosine = cosine * (1 - 0.5 * mirror_gain(geometry, model) / 0.5)
-    cosine = np.clip(cosine, 0.02, 1) * contour_trust(geometry)
+    # Where the other side knows no better, what is badly seen stays longer and contours count.
+    gain = mirror_gain(geometry, model)
+    known = np.clip(gain / _SURE_GAIN, 0, 1)
+    trust = 1 - known * (1 - contour_trust(geometry))
+    cosine = np.clip(cosine, 0.02, 1) * trust * (2 - known) * (1 - gain)
     # Islands of trust in what is badly seen would stay behind as crumbs; and the border at which
     # splats give way shall run smoothly.
     cosine = ndimage.grey_erosion(cosine, size=2 * int(0.02 * geometry.face_height) + 1)

@@ -17,7 +17,7 @@ from talkcli.portrait.front import FrontPixels, weight_slope
 from talkcli.portrait.geometry import HeadGeometry
 from talkcli.portrait.images import blur, fill_smooth, nearest, smoothstep
 from talkcli.portrait.splats import Layer, SplatGroup, capped, grid_neighbours, grid_tangents
-from talkcli.portrait.symmetry import blend_with_mirror
+from talkcli.portrait.symmetry import blend_colors_with_mirror, blend_with_mirror
 from talkcli.tracking.topology import JAW_LINE
 
 #: Centre of the star shape in the head frame, centimetres.
@@ -30,6 +30,8 @@ _STEP_PX = 1.4
 #: Behind, the skull begins to narrow towards the neck at the ears' height and is done a nape
 #: further down; hair, unless the source shows it longer, ends in between (y and lengths in cm).
 _EAR_CM, _NAPE_CM, _HAIRLINE_CM = 0.5, 7.0, -4.5
+#: The surface ends this far below the jaw (face heights): further down, collars begin.
+_ENDS_FH = 0.35
 #: Ears are neither skin of the face nor hair: hair is sampled above them.
 _ABOVE_EARS_CM = 3.5
 #: Radius of a neck about the vertical through CENTRE.
@@ -116,7 +118,7 @@ def shell_group(
     padded = np.concatenate([points[:, -1:], points, points[:, :1]], 1)
     tangent_u, tangent_v = (capped(t[:, 1:-1], _LONGEST_PX) for t in grid_tangents(padded))
     # Seen from outside, azimuth grows to the right in front and v runs down, as pixels do.
-    wanted = hidden & (seen < 0.85) & (below < 0.5) & ~_behind_openings(points, geometry)
+    wanted = hidden & (seen < 0.85) & (below < _ENDS_FH) & ~_behind_openings(points, geometry)
     # Lone cells would be specks along the jaw.
     kept = np.flatnonzero(ndimage.binary_opening(wanted, iterations=2).ravel())
     place = np.full(sphere.rows * sphere.columns, -1, np.int32)
@@ -129,7 +131,8 @@ def shell_group(
         tangent_u=tangent_u.reshape(-1, 3)[kept],
         tangent_v=tangent_v.reshape(-1, 3)[kept],
         colors=texture.reshape(-1, 3)[kept],
-        opacities=np.full(len(kept), 0.97),
+        # A soft lower edge: what turns must not end in a hard one against what stays.
+        opacities=(0.97 * smoothstep((_ENDS_FH - below) / 0.15)).ravel()[kept],
         head_weight=weight.ravel()[kept],
         weight_slope=weight_slope(weight).reshape(-1, 2)[kept],
         neighbours=np.where(neighbours < 0, own, neighbours),
@@ -197,7 +200,7 @@ def _completed_colors(known: Measured, height: np.ndarray, neck_color: np.ndarra
         height: ``[rows, columns]`` y of the bare skull, cm.
         neck_color: ``[3]``.
     """
-    blended = blend_with_mirror(known.color, known.seen, known.covered, wrap=True)
+    blended = blend_colors_with_mirror(known.color, known.seen, known.covered, wrap=True)
     both = np.maximum(known.covered, known.covered[:, ::-1])
     above_ears = height > _ABOVE_EARS_CM
     hair = np.maximum(known.hair * known.covered, (known.hair * known.covered)[:, ::-1])
@@ -227,7 +230,7 @@ def _continued(texture: np.ndarray, source: np.ndarray) -> np.ndarray:
     c = np.round(column - (columns - column) * step).astype(int) % source.shape[1]
     strands = np.where(source[r, c][..., None], texture[r, c], texture[row, column])
     drawn = blur(texture[row, column], 6.0)
-    shade = 0.95 - 0.3 * smoothstep(distance / (0.2 * source.shape[1]))[..., None]
+    shade = 0.95 - 0.2 * smoothstep(distance / (0.2 * source.shape[1]))[..., None]
     return np.asarray((0.6 * blur(strands, 0.7) + 0.4 * drawn) * shade)
 
 

@@ -26,6 +26,8 @@ from talkcli.tracking.topology import SKIN
 _AXIS_Z = -4.0
 #: Surface seen at a flatter angle than this cosine counts as unseen; fully seen from _SEEN on.
 _UNSEEN, _SEEN = 0.15, 0.5
+#: Added to colours before their logarithm, so that black stays finite.
+_BLACK = 0.05
 #: Weight of what is seen, but flat: next to nothing beside a good view, better than a guess.
 _POOR = 0.1
 #: The completion lies this far under the skin (cm): the source covers it wherever it is opaque.
@@ -79,8 +81,21 @@ def complete_face(colors: np.ndarray, geometry: HeadGeometry, model: FaceModel) 
         cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REPLICATE,
     )
-    completed = blend_with_mirror(source, seen, covered, wrap=False)
+    completed = blend_colors_with_mirror(source, seen, covered, wrap=False)
     return FaceTexture(completed, positions, corners, barycentric, seen, valid)
+
+
+def blend_colors_with_mirror(
+    source: np.ndarray, seen: np.ndarray, covered: np.ndarray, *, wrap: bool
+) -> np.ndarray:
+    """As ``blend_with_mirror``, for colours: other light multiplies, it does not add.
+
+    In logarithms the seam's difference is a factor, which darkens bright hair and leaves dark
+    hair as it is instead of driving it to black.
+    """
+    logs = np.log(np.clip(source, 0, None) + _BLACK)
+    blended = blend_with_mirror(logs, seen, covered, wrap=wrap)
+    return np.asarray(np.clip(np.exp(blended) - _BLACK, 0, 1))
 
 
 def blend_with_mirror(
