@@ -238,7 +238,7 @@ class PortraitAvatar:
             NECK_PIVOT.astype(np.float32),
             np.asarray(translation, np.float32),
             self._camera_position,
-            self._pixel_cm,
+            float(self.K[0, 0]),
             buffers["means"],
             buffers["covars"],
             buffers["opacities"],

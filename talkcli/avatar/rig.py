@@ -16,9 +16,10 @@ _MAX_GROWTH = 4.0
 #: Growth of the viewing cosine, in units of the source's, at which a splat starts to give way and
 #: is gone: stretched to twice and to four times its width.
 GIVES_WAY, GONE = 1.0, 3.5
-#: A grid of splats is closed by the renderer's 0.3 px² only while a step is about a pixel. By
-#: half a pixel more, the variance per squared step has grown to what closes a grid of any size.
-_STRETCH_SPREAD, _FULL_SPREAD = 0.6, 0.35
+#: A grid of splats is closed by the renderer's 0.3 px² only while a step, as the camera sees it,
+#: is about a pixel. By a pixel more, the variance per squared step has grown to what closes a
+#: grid of any size.
+_STRETCH_SPREAD, _FULL_SPREAD = 0.6, 0.5
 
 
 @njit(cache=True, fastmath=True, parallel=True)
@@ -91,7 +92,7 @@ def skin_and_shape(  # noqa: PLR0913 - a kernel takes its arrays one by one
     pivot: np.ndarray,
     shift: np.ndarray,
     eye: np.ndarray,
-    pixel: float,
+    focal: float,
     means: np.ndarray,
     covars: np.ndarray,
     opacities: np.ndarray,
@@ -121,12 +122,11 @@ def skin_and_shape(  # noqa: PLR0913 - a kernel takes its arrays one by one
         pivot: ``[3]`` centre of rotation.
         shift: ``[3]`` head translation, scaled by the neck weight.
         eye: ``[3]`` camera position.
-        pixel: size of a source pixel at the face, world units.
+        focal: focal length, pixels.
         means: ``[n, 3]`` result.
         covars: ``[n, 6]`` result.
         opacities: ``[n]`` result.
     """
-    per_pixel = np.float32(1 / pixel)
     full = np.float32(_FULL_SPREAD)
     for i in prange(positions.shape[0]):
         r = rotations[step[i]]
@@ -158,22 +158,29 @@ def skin_and_shape(  # noqa: PLR0913 - a kernel takes its arrays one by one
         means[i, 0] = x
         means[i, 1] = y
         means[i, 2] = z
-        grown_u = np.sqrt(ax * ax + ay * ay + az * az) * per_pixel - np.float32(1)
-        grown_v = np.sqrt(bx * bx + by * by + bz * bz) * per_pixel - np.float32(1)
-        s = max(spread[i], min(full, spread[i] + np.float32(_STRETCH_SPREAD) * grown_u))
-        t = max(spread[i], min(full, spread[i] + np.float32(_STRETCH_SPREAD) * grown_v))
+        ex, ey, ez = eye[0] - x, eye[1] - y, eye[2] - z
+        near = np.float32(1) / np.sqrt(ex * ex + ey * ey + ez * ez)
+        ex, ey, ez = ex * near, ey * near, ez * near
+        # Length of a grid step as the camera sees it, pixels.
+        along_a = ax * ex + ay * ey + az * ez
+        along_b = bx * ex + by * ey + bz * ez
+        seen_a = max(np.float32(0), ax * ax + ay * ay + az * az - along_a * along_a)
+        seen_b = max(np.float32(0), bx * bx + by * by + bz * bz - along_b * along_b)
+        grown_a = np.sqrt(seen_a) * near * np.float32(focal) - np.float32(1)
+        grown_b = np.sqrt(seen_b) * near * np.float32(focal) - np.float32(1)
+        s = max(spread[i], min(full, spread[i] + np.float32(_STRETCH_SPREAD) * grown_a))
+        t = max(spread[i], min(full, spread[i] + np.float32(_STRETCH_SPREAD) * grown_b))
         covars[i, 0] = s * ax * ax + t * bx * bx
         covars[i, 1] = s * ax * ay + t * bx * by
         covars[i, 2] = s * ax * az + t * bx * bz
         covars[i, 3] = s * ay * ay + t * by * by
         covars[i, 4] = s * ay * az + t * by * bz
         covars[i, 5] = s * az * az + t * bz * bz
-        ex, ey, ez = eye[0] - x, eye[1] - y, eye[2] - z
         mx, my, mz = normals[i, 0], normals[i, 1], normals[i, 2]
         nx = r[0, 0] * mx + r[0, 1] * my + r[0, 2] * mz
         ny = r[1, 0] * mx + r[1, 1] * my + r[1, 2] * mz
         nz = r[2, 0] * mx + r[2, 1] * my + r[2, 2] * mz
-        cosine = (nx * ex + ny * ey + nz * ez) / np.sqrt(ex * ex + ey * ey + ez * ez)
+        cosine = nx * ex + ny * ey + nz * ez
         visible = opacity[i]
         if culled[i] and cosine < 0:
             visible = np.float32(0)

@@ -149,8 +149,11 @@ def _measured(
 ) -> Measured:
     """Collect the source's pixels by direction."""
     usable = (alpha > 0.9) & (pixels.layer >= Layer.SKIN) & (geometry.head_weight > 0.1)
-    # Shoulders beside the neck are no part of the head's shape.
-    usable &= (geometry.below_jaw < 0.15) | (geometry.neck_across < 1.15)
+    # Shoulders beside the neck, and collars around it, are no part of the head's shape.
+    neck = geometry.below_jaw > 0.03
+    own = (geometry.neck_across < 1.0) & (geometry.below_jaw < 0.12)
+    hair = _like_upper_hair(colors, geometry, pixels) & (geometry.below_jaw < 0.15)
+    usable &= ~neck | own | hair
     trust = smoothstep((pixels.cosine - 0.12) / 0.35)
     offset = geometry.pose.to_head(pixels.positions[usable]) - CENTRE
     row, column = sphere.cell(offset)
@@ -182,6 +185,17 @@ def _hair_share(colors: np.ndarray, geometry: HeadGeometry) -> np.ndarray:
     centre, spread = np.median(skin, 0), skin.std(0) + 0.03
     distance = np.linalg.norm((colors - centre) / spread, axis=-1) / np.sqrt(3)
     return smoothstep((distance - 0.8) / 0.8) * ~geometry.on_face
+
+
+def _like_upper_hair(colors: np.ndarray, geometry: HeadGeometry, pixels: FrontPixels) -> np.ndarray:
+    """``[S, S]`` bool: coloured as the hair above the ears. Collars and shoulders are not."""
+    height = geometry.pose.to_head(pixels.positions)[..., 1]
+    hair = (_hair_share(colors, geometry) > 0.6) & (height > _ABOVE_EARS_CM)
+    hair &= (geometry.silhouette_distance > 2) & (pixels.layer >= 0)
+    if hair.sum() < 50:
+        return np.zeros(hair.shape, bool)
+    centre, spread = np.median(colors[hair], 0), colors[hair].std(0) + 0.03
+    return np.asarray((np.abs(colors - centre) / spread).max(-1) < 2.0)
 
 
 def _completed_shape(known: Measured, neck: np.ndarray, low: np.ndarray) -> np.ndarray:

@@ -73,7 +73,7 @@ def posed(rotation: np.ndarray, eye: np.ndarray, **changes: np.ndarray) -> dict[
         f32([0, -5, -5.5]),
         f32([0.1, 0.2, 0.3]),
         f32(eye),
-        0.1,
+        100.0,
         *result.values(),
     )
     return {**arrays, **result}
