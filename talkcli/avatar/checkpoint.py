@@ -53,6 +53,8 @@ def save_avatar(avatar: PortraitAvatar, directory: Path) -> None:
         tensors["torso"] = avatar.torso
     tensors["plate"] = np.clip(np.round(avatar.plate * 255), 0, 255).astype(np.uint8)
     save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, directory / _TENSORS)
+    # safetensors makes private files; a project directory is shared like any other.
+    (directory / _TENSORS).chmod(0o644)
     description = {
         "schema": SCHEMA,
         "engine": ENGINE,
