@@ -15,6 +15,8 @@ from talkcli.tracking.topology import INNER_CORNERS, LIP_LOWER, LIP_UPPER
 
 #: Above this inner-lip gap (face heights) the source shows its mouth's inside.
 OPEN_MOUTH_FH = 0.035
+#: Teeth of the picture are kept when they fill this much of the open mouth's width and area.
+_TEETH_WIDTH, _TEETH_SHARE = 0.6, 0.35
 #: Eyeballs lie this deep behind the lids, so that lids pass in front of them.
 EYE_DEPTH_FH = 0.03
 #: What the open mouth of the source shows lies this deep behind the lips, centimetres.
@@ -262,11 +264,19 @@ def _bind_to_nearest_lip(
 def _picture_teeth(
     rgb: np.ndarray, mouth: np.ndarray, geometry: HeadGeometry, eyes: np.ndarray
 ) -> np.ndarray:
-    """Bright, unsaturated pixels of the open mouth."""
+    """Bright, unsaturated pixels of the open mouth, if they make a row of teeth."""
     skin = np.median(rgb[geometry.on_face & ~mouth & ~eyes], 0).mean()
     low, high = rgb.min(-1), rgb.max(-1)
     bright = mouth & (low > 0.5 * high) & (rgb.mean(-1) > 0.55 * skin)
-    return np.asarray(ndimage.binary_closing(bright, iterations=2) & mouth)
+    teeth = ndimage.binary_closing(bright, iterations=2) & mouth
+    columns = np.flatnonzero(teeth.any(0))
+    wide = len(columns) > 0 and np.ptp(columns) > _TEETH_WIDTH * np.ptp(
+        np.flatnonzero(mouth.any(0))
+    )
+    # A few bright pixels would stand as a fragment in front of the teeth made for this mouth.
+    if not wide or teeth.sum() < _TEETH_SHARE * mouth.sum():
+        return np.zeros_like(mouth)
+    return np.asarray(teeth)
 
 
 def surface_tangents(positions: np.ndarray, axis: int) -> np.ndarray:
