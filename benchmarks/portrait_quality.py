@@ -8,8 +8,8 @@ views, and expressions from the front and at 25°. The last lines sum up sources
 
 *holes*: share of the closed silhouette (3 px in) with less than 70 % coverage, worst of ±30°.
 *seam*: image gradient across the border between seen and completed surface, over the gradient
-inside the face, lips, lids and occlusions apart; worst of ±30°. Poses are measured by FaceMesh
-again, which built the head too:
+inside the face; lips, lids and occlusions are no seams; worst of ±30°. Poses are measured by
+FaceMesh again, which built the head too:
 look at the sheets before believing the numbers.
 """
 
@@ -162,6 +162,7 @@ def seam_figure(studio: Studio, yaw: float) -> float:
     if points is None:
         return float("nan")
     cv2.fillPoly(face, [np.round(points[list(FACE_OVAL), :2]).astype(np.int32)], 1)
+    whole = ndimage.binary_erosion(face > 0, iterations=4)
     for group in (LIPS, EYE_LEFT.rim, EYE_RIGHT.rim):
         # Between lips and lids there is an edge by nature.
         hull = cv2.convexHull(np.round(points[list(group), :2]).astype(np.int32))
@@ -176,7 +177,7 @@ def seam_figure(studio: Studio, yaw: float) -> float:
         return 0.0
     across = np.abs(gx * sx + gy * sy)[border] / steep[border]
     # Across one direction only, a gradient of any direction contributes 2/π of its length.
-    within = np.hypot(gx, gy)[inside & ~border].mean() * 2 / np.pi
+    within = np.hypot(gx, gy)[whole & ~border].mean() * 2 / np.pi
     return float(across.mean() / max(within, 1e-6))
 
 

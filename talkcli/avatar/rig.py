@@ -19,7 +19,7 @@ GIVES_WAY, GONE = 1.0, 3.5
 #: A grid of splats is closed by the renderer's 0.3 px² only while a step, as the camera sees it,
 #: is about a pixel. By a pixel more, the variance per squared step has grown to what closes a
 #: grid of any size.
-_STRETCH_SPREAD, _FULL_SPREAD = 0.6, 0.5
+_STRETCH_SPREAD, _FULL_SPREAD = 0.6, 0.6
 
 
 @njit(cache=True, fastmath=True, parallel=True)

@@ -29,7 +29,7 @@ _LEAST_COSINE = 0.12
 #: From this much better viewing cosine on, the mirrored side is surely the better one.
 _SURE_GAIN = 0.2
 #: Depth steps beyond this many pixels per pixel are edges of something nearer, not slopes.
-_EDGE_STEP, _MAX_STEP = 8.0, 8.0
+_EDGE_STEP, _MAX_STEP = 16.0, 16.0
 
 
 @dataclass(frozen=True)
