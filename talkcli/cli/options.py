@@ -189,7 +189,8 @@ def expand_options(function: Callable[..., None]) -> Callable[..., None]:
             parameters.extend(_field_parameters(groups[name]))
         else:
             kind = inspect.Parameter.KEYWORD_ONLY
-            parameters.append(parameter.replace(annotation=hints[name], kind=kind))
+            hint = _without_implied_optional(hints[name])
+            parameters.append(parameter.replace(annotation=hint, kind=kind))
 
     @functools.wraps(function)
     def command(**values: Any) -> None:
@@ -201,6 +202,17 @@ def expand_options(function: Callable[..., None]) -> Callable[..., None]:
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {item.name: item.annotation for item in parameters}
     return command
+
+
+def _without_implied_optional(hint: Any) -> Any:
+    """Python 3.10 wraps the hint of a parameter that defaults to None in one more Optional.
+
+    Typer does not look for its options inside that.
+    """
+    arguments = typing.get_args(hint)
+    if arguments and typing.get_origin(arguments[0]) is typing.Annotated:
+        return arguments[0]
+    return hint
 
 
 def _field_parameters(cls: Any) -> Iterator[inspect.Parameter]:
