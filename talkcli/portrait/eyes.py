@@ -179,7 +179,7 @@ def _lid(rgb: np.ndarray, geometry: HeadGeometry, eye: Eye) -> SplatGroup:
     color = np.broadcast_to(_lid_color(rgb, geometry, eye), (rows, columns, 3))
     color = color * (1.03 - 0.12 * v)[..., None]
     lash = smoothstep((v - 0.92) / 0.06)[..., None]
-    color = color * (1 - 0.7 * lash) + 0.07 * lash
+    color = color * (1 - 0.45 * lash) + 0.05 * lash
     grid = points.reshape(rows, columns, 3)
     tangent_u, tangent_v = grid_tangents(grid)
     return SplatGroup(

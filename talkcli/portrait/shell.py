@@ -35,7 +35,7 @@ _ENDS_FH = 0.35
 #: Ears are neither skin of the face nor hair: hair is sampled above them.
 _ABOVE_EARS_CM = 3.5
 #: Radius of a neck about the vertical through CENTRE.
-_NECK_CM = 6.2
+_NECK_CM = 5.6
 #: Steps of the grid longer than this many pixels are folds, not surface.
 _LONGEST_PX = 4.0
 
@@ -223,7 +223,7 @@ def _completed_colors(known: Measured, height: np.ndarray, neck_color: np.ndarra
         source = above_ears & (both > 0.5)  # a bald head continues its skin
     hair_color = _continued(blended, source)
     low = smoothstep((_HAIRLINE_CM - height) / 2.0)[..., None]
-    guess = hair_color * (1 - low) + 0.85 * neck_color * low
+    guess = hair_color * (1 - low) + 0.68 * neck_color * low
     unknown = 1 - smoothstep((both - 0.1) / 0.6)[..., None]
     return np.asarray(blended * (1 - unknown) + guess * unknown)
 
