@@ -6,11 +6,9 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
+from talkcli.tracking.matting import smoothstep
 
-def smoothstep(x: np.ndarray | float) -> np.ndarray:
-    """0 below 0, 1 above 1, cubic between."""
-    t = np.clip(x, 0.0, 1.0)
-    return np.asarray(t * t * (3 - 2 * t))
+__all__ = ["blur", "fill_smooth", "inside_distance", "nearest", "smoothstep"]
 
 
 def blur(image: np.ndarray, sigma: float) -> np.ndarray:
