@@ -23,13 +23,13 @@ EYE_DEPTH_FH = 0.03
 PICTURE_MOUTH_DEPTH_CM = 0.5
 #: Expression fades with the squared distance from the mesh, in face heights.
 FALLOFF_FH = 0.16
-#: The rim of the hair is seen edge-on. It gives way between 7° and 25° of turn, not at the
+#: The rim of the hair is seen edge-on. It gives way from 8° of turn on, not at the
 #: first nod, which would let soft hair edges come and go while the head idles.
-_LEAST_COSINE = 0.12
+_LEAST_COSINE = 0.14
 #: From this much better viewing cosine on, the mirrored side is surely the better one.
 _SURE_GAIN = 0.2
 #: Depth steps beyond this many pixels per pixel are edges of something nearer, not slopes.
-_EDGE_STEP, _MAX_STEP = 16.0, 16.0
+_EDGE_STEP, _MAX_STEP = 10.0, 10.0
 
 
 @dataclass(frozen=True)

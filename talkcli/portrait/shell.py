@@ -303,8 +303,10 @@ def _hidden_radius(
     for factor in np.linspace(1.0, 0.55, 16):
         shrink = np.where(done, shrink, factor)
         done |= hidden(factor)
-    # Single deep cells would be spikes: their neighbours follow them.
-    lowest = blur(ndimage.minimum_filter(shrink, 3).astype(np.float32), 2.0)
+    # Single deep cells would be spikes and a rough edge: their neighbours follow them.
+    reach = max(2, shrink.shape[1] // 120)
+    lowest = ndimage.minimum_filter(shrink, 2 * reach + 1, mode=("nearest", "wrap"))
+    lowest = blur(lowest.astype(np.float32), float(reach))
     shrink = np.minimum(shrink, lowest)
     # Where the surface would have to collapse beside the neck, there is no neck.
     collapsed = (shrink < 0.7) & (directions[..., 1] * radius < -7)
