@@ -71,6 +71,10 @@ COLUMNS = [
 ]
 
 
+#: Width of the face's margin that takes no part in the seam figure, face heights.
+_MARGIN_FH = 0.06
+
+
 class Studio:
     """Draws one avatar again and again."""
 
@@ -167,7 +171,10 @@ def seam_figure(studio: Studio, yaw: float) -> float:
         # Between lips and lids there is an edge by nature.
         hull = cv2.convexHull(np.round(points[list(group), :2]).astype(np.int32))
         cv2.fillPoly(face, [hull], 0)
-    inside = ndimage.binary_erosion(face > 0, iterations=4) & ~studio.occlusions(motion, yaw)
+    # At the face's margin hair and ears end by nature: only the face itself can show a seam.
+    margin = int(_MARGIN_FH * np.ptp(points[:, 1]))
+    inside = ndimage.binary_erosion(face > 0, iterations=margin)
+    inside &= ~studio.occlusions(motion, yaw)
     luma = cv2.GaussianBlur(picture.mean(-1), (0, 0), 1.0)
     gy, gx = np.gradient(luma)
     sy, sx = np.gradient(cv2.GaussianBlur(share, (0, 0), 1.0))
