@@ -8,7 +8,7 @@ views, and expressions from the front and at 25°. The last lines sum up sources
 
 *holes*: share of the closed silhouette (3 px in) with less than 70 % coverage, worst of ±30°.
 *seam*: image gradient across the border between seen and completed surface, over the gradient
-inside the face; lips, lids and occlusions are no seams; worst of ±30°. Poses are measured by
+inside the face; lips, lids, nostrils and occlusions are no seams; worst of ±30°. Poses are measured by
 FaceMesh again, which built the head too:
 look at the sheets before believing the numbers.
 """
@@ -71,6 +71,8 @@ COLUMNS = [
 ]
 
 
+#: Wings, nostrils and tip of the nose.
+_NOSE_BASE = (48, 115, 220, 64, 98, 97, 2, 326, 327, 294, 440, 344, 278, 4, 45, 275, 19, 94)
 #: Width of the face's margin that takes no part in the seam figure, face heights.
 _MARGIN_FH = 0.06
 
@@ -167,8 +169,8 @@ def seam_figure(studio: Studio, yaw: float) -> float:
         return float("nan")
     cv2.fillPoly(face, [np.round(points[list(FACE_OVAL), :2]).astype(np.int32)], 1)
     whole = ndimage.binary_erosion(face > 0, iterations=4)
-    for group in (LIPS, EYE_LEFT.rim, EYE_RIGHT.rim):
-        # Between lips and lids there is an edge by nature.
+    for group in (LIPS, EYE_LEFT.rim, EYE_RIGHT.rim, _NOSE_BASE):
+        # Between lips and lids and around the nostrils there are edges by nature.
         hull = cv2.convexHull(np.round(points[list(group), :2]).astype(np.int32))
         cv2.fillPoly(face, [hull], 0)
     # At the face's margin hair and ears end by nature: only the face itself can show a seam.
