@@ -8,9 +8,8 @@ views, and expressions from the front and at 25°. The last lines sum up sources
 
 *holes*: share of the closed silhouette (3 px in) with less than 70 % coverage, worst of ±30°.
 *seam*: image gradient across the border between seen and completed surface, over the gradient
-inside the face; lips, lids, nostrils and occlusions are no seams; worst of ±30°. Poses are measured by
-FaceMesh again, which built the head too:
-look at the sheets before believing the numbers.
+inside the face; lips, lids, nostrils and occlusions are no seams; worst of ±30°. Poses are
+measured by FaceMesh again, which built the head too: look at the sheets before believing them.
 """
 
 from __future__ import annotations
