@@ -6,7 +6,7 @@ turn the head, so that torso and background stay as photographed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from talkcli.avatar import rig
 from talkcli.avatar.checkpoint import load_avatar, save_avatar
 from talkcli.portrait.mouth import jaw_shift
 from talkcli.portrait.splats import Layer, SplatArrays
+from talkcli.tracking.expressions import LOWER_SHARE
 from talkcli.tracking.headfit import euler_to_rotation, rotation_to_euler
 from talkcli.tracking.topology import INNER_LOWER, INNER_UPPER, LIP_LOWER_ROWS, LIP_UPPER_ROWS
 from talkcli.types import MotionFrame
@@ -104,7 +105,6 @@ class PortraitAvatar:
     source: np.ndarray
     plate: np.ndarray
     torso: np.ndarray | None = None
-    _buffers: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         n = len(self.splats)
@@ -176,9 +176,9 @@ class PortraitAvatar:
         face = self.vertices + moved
         overlap = np.maximum(0, face[list(INNER_LOWER), 1] - face[list(INNER_UPPER), 1])
         for row in LIP_UPPER_ROWS:
-            moved[list(row), 1] += 0.35 * overlap
+            moved[list(row), 1] += (1 - LOWER_SHARE) * overlap
         for row in LIP_LOWER_ROWS:
-            moved[list(row), 1] -= 0.65 * overlap
+            moved[list(row), 1] -= LOWER_SHARE * overlap
         return moved.astype(np.float32)
 
     def head_rotation(self, motion: MotionFrame | None, yaw_deg: float | None) -> np.ndarray:

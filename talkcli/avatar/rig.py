@@ -1,7 +1,7 @@
 """Moves bound splats: expression by face vertices, then the head's rotation down the neck.
 
-The kernels are the fast half of a pair; ``deform_reference`` is the readable one, and a test
-holds them together.
+The readable twins of the kernels are the numpy expressions in ``tests/numeric/test_rig.py``, which
+hold them to what they should compute.
 """
 
 from __future__ import annotations

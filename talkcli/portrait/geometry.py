@@ -144,9 +144,7 @@ def head_geometry(
     face_distance, border = nearest(on_face)
     inside = inside_distance(alpha > 0.5)
     below_jaw, across = _neck_coordinates(points, pose, face_height, size)
-    outside = _inflated_depth(
-        face_depth[border], face_distance, inside, pose, pose.scale * 15.3, face_height
-    )
+    outside = _inflated_depth(face_depth[border], face_distance, inside, pose)
     neck = _neck_depth(face_depth[border], vertices, below_jaw, across, inside, face_height)
     blend = smoothstep((below_jaw + 0.05) / 0.22)
     depth = np.where(on_face, face_depth, outside * (1 - blend) + neck * blend)
@@ -194,8 +192,6 @@ def _inflated_depth(
     to_face: np.ndarray,
     to_silhouette: np.ndarray,
     pose: HeadPose,
-    face_width: float,
-    face_height: float,
 ) -> np.ndarray:
     """Superellipse from the face's border back to the silhouette: hair, ears, headgear."""
     silhouette = pose.to_image(np.array(_SILHOUETTE_POINT))[2]

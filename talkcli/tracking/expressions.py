@@ -36,7 +36,7 @@ from talkcli.types import ARKIT_NAMES
 JAW_OPEN_DEG = 18.0
 _JAW_PIVOT = np.array([0.0, -5.4, -4.5])
 #: Of a lip gap the lower lip closes this share: the jaw follows it, the upper lip hardly moves.
-_LOWER_SHARE = 0.65
+LOWER_SHARE = 0.65
 
 LipMotion = Callable[[int], tuple[float, float, float]]
 
@@ -72,8 +72,8 @@ def close_lips(vertices: np.ndarray, extend: HarmonicExtension) -> np.ndarray:
         gap = vertices[upper] - vertices[lower]
         if gap[1] < 0:
             gap = np.zeros(3)
-        moved |= {row[k]: -gap * (1 - _LOWER_SHARE) for row in LIP_UPPER_ROWS}
-        moved |= {row[k]: gap * _LOWER_SHARE for row in LIP_LOWER_ROWS}
+        moved |= {row[k]: -gap * (1 - LOWER_SHARE) for row in LIP_UPPER_ROWS}
+        moved |= {row[k]: gap * LOWER_SHARE for row in LIP_LOWER_ROWS}
     moved |= {v: np.zeros(3) for v in LIP_CORNERS}
     return extend(moved)
 
