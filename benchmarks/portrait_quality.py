@@ -6,7 +6,9 @@ Per picture: PSNR and SSIM of the head in the source view with the source's expr
 face re-detection and pose over seven views; the seam figure; build time. Two sheets per picture:
 views, and expressions from the front and at 25°. The last lines sum up sources by their yaw.
 
-*holes*: share of the closed silhouette (3 px in) with less than 70 % coverage, worst of ±30°.
+*holes*: share of the head's closed silhouette (3 px in) with less than 70 % coverage, worst of
+±30°, beyond what is open between curls in the source itself. Gaps between head and shoulders are
+no holes.
 *seam*: image gradient across the border between seen and completed surface, over the gradient
 inside the face; lips, lids, nostrils and occlusions are no seams; worst of ±30°. Poses are
 measured by FaceMesh again, which built the head too: look at the sheets before believing them.
@@ -149,8 +151,10 @@ def source_fidelity(studio: Studio, wanted: np.ndarray, inside: Any) -> dict[str
     }
 
 
-def hole_share(alpha: np.ndarray) -> float:
-    pad = np.pad(alpha > 0.5, 20)
+def hole_share(studio: Studio, motion: MotionFrame | None, yaw: float | None) -> float:
+    """Percent of the closed head's silhouette that shows what is behind it."""
+    weight, alpha = studio.share(studio.avatar.splats.head_weight, motion, yaw)
+    pad = np.pad((alpha > 0.5) & (weight > 0.5), 20)
     closed = ndimage.binary_fill_holes(ndimage.binary_closing(pad, iterations=8))[20:-20, 20:-20]
     inner = ndimage.binary_erosion(closed, iterations=3)
     return 100 * float((alpha[inner] < 0.7).mean())
@@ -193,11 +197,12 @@ def view_figures(studio: Studio) -> dict[str, Any]:
     template = FaceModel.load().vertices
     pitch0 = studio.avatar.source_euler[1]
     errors: dict[tuple[int, int], tuple[float, float]] = {}
-    holes = []
+    holes = [0.0]
+    open_at_rest = hole_share(studio, None, None)
     for yaw, pitch in VIEWS:
-        picture, alpha = studio.picture(motion_of({}, pitch), yaw)
+        picture, _ = studio.picture(motion_of({}, pitch), yaw)
         if abs(yaw) == 30:
-            holes.append(hole_share(alpha))
+            holes.append(hole_share(studio, motion_of({}, pitch), yaw) - open_at_rest)
         points = landmarks_in_crop((picture * 255).astype(np.uint8))
         if points is None:
             continue

@@ -50,16 +50,16 @@ def assemble_avatar(
     ones = np.ones_like(matte.alpha)
     for layer in (Layer.PICTURE_TEETH, Layer.PICTURE_MOUTH):
         builder.add(front_group(pixels, layer, crop.rgb, ones, geometry, model))
-    texture = complete_face(colors, geometry, model)
-    builder.add(completion_group(texture, matte.alpha, geometry, model))
-    builder.add(shell_group(pixels, colors, matte.alpha, geometry))
+    texture = complete_face(colors, matte.alpha, geometry, model)
+    builder.add(completion_group(texture))
+    builder.add(shell_group(pixels, colors, matte.alpha, geometry, texture))
     face = geometry.pose.to_head(geometry.vertices)
     shift, basis = neutralise(face, model)
     skin = colors[geometry.on_face & ~geometry.eye_mask() & ~geometry.mouth_mask()]
     for group in mouth_groups(mouth_frame(face + shift, shift, skin), geometry.pose):
         builder.add(group)
     splats = _to_head_frame(builder.build(), geometry.pose)
-    moving = (splats.weights != 0).any(1)
+    moving = _moving(splats)
     order = np.concatenate([np.flatnonzero(moving), np.flatnonzero(~moving)])
     viewmat, intrinsics = _camera(geometry)
     return PortraitAvatar(
@@ -76,6 +76,19 @@ def assemble_avatar(
         source=picture,
         plate=plate.astype(np.float32),
     )
+
+
+def _moving(splats: SplatArrays) -> np.ndarray:
+    """``[n]`` bool: splats that expressions move, and their neighbours, whose tangents turn.
+
+    What moves looks only at what moves: neighbours beyond are replaced by the splat itself.
+    """
+    bound = (splats.weights != 0).any(1)
+    moving = bound.copy()
+    moving[splats.neighbours[bound]] = True
+    own = np.arange(len(moving), dtype=splats.neighbours.dtype)[:, None]
+    splats.neighbours = np.where(moving[splats.neighbours], splats.neighbours, own)
+    return moving
 
 
 def _add_eyes(

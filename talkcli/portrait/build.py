@@ -15,11 +15,12 @@ from talkcli.avatar.portrait import PortraitAvatar
 from talkcli.compose.background import background_plate
 from talkcli.compose.torso import torso_matte
 from talkcli.portrait.assemble import assemble_avatar
-from talkcli.portrait.calibrate import calibrated_depth_scale
+from talkcli.portrait.calibrate import calibrate
 from talkcli.portrait.crop import cut_crop
 from talkcli.portrait.fit import fit_colors
 from talkcli.portrait.geometry import head_geometry
 from talkcli.tracking.facemodel import FaceModel
+from talkcli.tracking.headfit import euler_to_rotation
 from talkcli.tracking.landmarks import Face
 from talkcli.tracking.matte import person_matte
 
@@ -63,8 +64,8 @@ def build_portrait(
     crop = cut_crop(picture, face, config.output_side, config.max_crop)
     matte = person_matte(crop.rgb, crop.points, crop.face_height, crop.alpha, inside=crop.inside)
     tell("depth")
-    depth_scale = calibrated_depth_scale(crop, matte, model)
-    geometry = head_geometry(crop.points, matte.alpha, model, depth_scale)
+    calibration = calibrate(crop, matte, model)
+    geometry = head_geometry(crop.points, matte.alpha, model, calibration.depth_scale)
     tell("background")
     plate = background_plate(
         crop.rgb, matte.alpha, geometry.head_weight, crop.face_height, inside=crop.inside
@@ -74,6 +75,8 @@ def build_portrait(
     tell("surface")
     avatar = assemble_avatar(picture, crop, matte, geometry, plate, model)
     avatar.torso = torso
+    yaw, pitch, roll = avatar.source_euler
+    avatar.rotation = euler_to_rotation(yaw + calibration.yaw_offset, pitch, roll)
     tell("colours")
     fit_colors(avatar, crop.rgb, matte.alpha, config.fit_iterations)
     return avatar

@@ -1,12 +1,16 @@
-"""How deep is this face? FaceMesh's depth fits some faces and flattens others.
+"""How deep is this face, and how far is it turned? FaceMesh asked again about its own answer.
 
-A head that is too flat seems to turn less than it is told to, one too deep seems to turn more.
-So the head is built small, turned to both sides, and looked at with FaceMesh again: the depth is
-scaled until it answers a turn of 50° with 50°. On portraits the factor found lies between 0.8 and
-1.5; on clips it agrees with the one at which views of the same head reproject best.
+FaceMesh's depth fits some faces and flattens others: a head that is too flat seems to turn less
+than it is told to, one too deep seems to turn more. And its yaw of a single picture may be a few
+degrees off. So the head is built small, turned, and looked at with FaceMesh again: the depth is
+scaled until it answers a turn of 50° with 50°, and the source's yaw is moved until the turned
+views are off by as much to one side as to the other. On portraits the factor found lies between
+0.8 and 1.5; on clips it agrees with the one at which views of the same head reproject best.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -15,6 +19,7 @@ from talkcli.avatar.portrait import PortraitAvatar
 from talkcli.portrait.assemble import assemble_avatar
 from talkcli.portrait.crop import Crop
 from talkcli.portrait.geometry import head_geometry
+from talkcli.portrait.images import fill_smooth
 from talkcli.render.cpu import rasterize
 from talkcli.tracking.facemodel import FaceModel
 from talkcli.tracking.headfit import DEPTH_SCALE, fit_pose, rotation_to_euler
@@ -22,15 +27,31 @@ from talkcli.tracking.landmarks import landmarks_in_crop
 from talkcli.tracking.matte import Matte
 from talkcli.types import MotionFrame
 
-#: Side of the trial crop: FaceMesh itself sees 256 pixels or fewer.
-_TRIAL_PX = 256
-_TRIAL_YAW_DEG = 25.0
+#: Side of the trial crop. FaceMesh sees 256 pixels of it or fewer, but smaller heads answer
+#: differently from large ones by a degree or two.
+_TRIAL_PX = 320
+_TRIAL_YAWS_DEG = (-25.0, 0.0, 25.0)
 _TRIAL_SCALES = (1.0, 1.4)
 _LOWEST, _HIGHEST = 0.8, 1.55
+#: The source's yaw is moved by this much at most, degrees.
+_LARGEST_OFFSET_DEG = 3.5
 
 
-def calibrated_depth_scale(crop: Crop, matte: Matte, model: FaceModel) -> float:
-    """The factor on FaceMesh's depth at which the head turns as far as it is told to.
+@dataclass(frozen=True)
+class Calibration:
+    """What a second look corrects.
+
+    Attributes:
+        depth_scale: factor on FaceMesh's depth, 0.8–1.55.
+        yaw_offset: degrees to add to the source's yaw.
+    """
+
+    depth_scale: float = DEPTH_SCALE
+    yaw_offset: float = 0.0
+
+
+def calibrate(crop: Crop, matte: Matte, model: FaceModel) -> Calibration:
+    """Depth and yaw at which the head looks as far turned as it is told to.
 
     Args:
         crop: the head's square.
@@ -38,21 +59,27 @@ def calibrated_depth_scale(crop: Crop, matte: Matte, model: FaceModel) -> float:
         model: face template.
 
     Returns:
-        A factor between 0.8 and 1.55; the usual 1.1 where the face is not found again.
+        The usual depth and no offset where the face is not found again.
     """
     small_crop, small_matte = _shrunk(crop, matte)
-    answers = []
-    for scale in _TRIAL_SCALES:
-        answer = _answer(small_crop, small_matte, model, scale)
-        if answer is None:
-            return DEPTH_SCALE
-        answers.append(answer)
-    slope = (answers[1] - answers[0]) / (_TRIAL_SCALES[1] - _TRIAL_SCALES[0])
-    # Deeper heads must answer more; where noise says otherwise, nothing can be learned.
-    if slope < 0.1:
-        return DEPTH_SCALE
-    wanted = _TRIAL_SCALES[0] + (1 - answers[0]) / slope
-    return float(np.clip(wanted, _LOWEST, _HIGHEST))
+    answers: list[tuple[float, float, float]] = []
+
+    def ask(scale: float) -> bool:
+        errors = _yaw_errors(small_crop, small_matte, model, scale)
+        if errors is not None:
+            slope = float(np.polyfit(_TRIAL_YAWS_DEG, errors, 1)[0])
+            answers.append((scale, slope, float(np.mean(errors))))
+        return errors is not None
+
+    if not all(ask(scale) for scale in _TRIAL_SCALES):
+        return Calibration()
+    # Deeper heads must answer more; where noise says otherwise, nothing more can be learned.
+    (low, slope, _), (high, steeper, _) = answers
+    rate = (steeper - slope) / (high - low)
+    if rate > 0.1:
+        ask(float(np.clip(low - slope / rate, _LOWEST, _HIGHEST)))
+    _, scale, offset = min((abs(slope), scale, offset) for scale, slope, offset in answers)
+    return Calibration(scale, float(np.clip(offset, -_LARGEST_OFFSET_DEG, _LARGEST_OFFSET_DEG)))
 
 
 def _shrunk(crop: Crop, matte: Matte) -> tuple[Crop, Matte]:
@@ -68,19 +95,21 @@ def _shrunk(crop: Crop, matte: Matte) -> tuple[Crop, Matte]:
     return small, Matte(resized(matte.alpha), resized(matte.foreground))
 
 
-def _answer(crop: Crop, matte: Matte, model: FaceModel, depth_scale: float) -> float | None:
-    """Apparent turn over commanded turn between both trial views; None when the face is lost."""
+def _yaw_errors(
+    crop: Crop, matte: Matte, model: FaceModel, depth_scale: float
+) -> list[float] | None:
+    """Apparent minus commanded yaw of the trial views; None when the face is lost."""
     geometry = head_geometry(crop.points, matte.alpha, model, depth_scale)
-    grey = np.full_like(crop.rgb, 0.5)
+    behind = fill_smooth(crop.rgb, 1.0 - matte.alpha)
     empty = np.zeros((1, 1, 4), np.uint8)
-    avatar = assemble_avatar(empty, crop, matte, geometry, grey, model)
-    seen = [
-        _apparent_yaw(avatar, len(crop.rgb), yaw, model)
-        for yaw in (-_TRIAL_YAW_DEG, _TRIAL_YAW_DEG)
-    ]
-    if seen[0] is None or seen[1] is None:
-        return None
-    return (seen[1] - seen[0]) / (2 * _TRIAL_YAW_DEG)
+    avatar = assemble_avatar(empty, crop, matte, geometry, behind, model)
+    errors = []
+    for yaw in _TRIAL_YAWS_DEG:
+        seen = _apparent_yaw(avatar, len(crop.rgb), yaw, model)
+        if seen is None:
+            return None
+        errors.append(seen - yaw)
+    return errors
 
 
 def _apparent_yaw(avatar: PortraitAvatar, side: int, yaw: float, model: FaceModel) -> float | None:

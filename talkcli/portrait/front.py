@@ -28,6 +28,9 @@ FALLOFF_FH = 0.16
 _LEAST_COSINE = 0.14
 #: From this much better viewing cosine on, the mirrored side is surely the better one.
 _SURE_GAIN = 0.2
+#: Width along contours in which pixels are not to be trusted; at the far rim of a turned face,
+#: which landmarks only guess behind hair, it is more.
+_CONTOUR_FH, _RIM_FH = 0.06, 0.08
 #: Depth steps beyond this many pixels per pixel are edges of something nearer, not slopes.
 _EDGE_STEP, _MAX_STEP = 10.0, 10.0
 
@@ -91,11 +94,16 @@ def front_pixels(
     positions = geometry.camera.unproject(x, y, depth).astype(np.float32)
     falloff = np.exp(-((geometry.face_distance / (FALLOFF_FH * geometry.face_height)) ** 2))
     binding = falloff * smoothstep(1.4 * geometry.head_weight) * (layer == Layer.SKIN)
-    normals, cosine = smooth_normals(positions, geometry)
-    # Where the other side knows no better, what is badly seen stays longer and contours count.
     gain = mirror_gain(geometry, model)
+    # Below the jaw only hair is bent away; the neck's skin goes round to the far side.
+    hair = ndimage.grey_dilation(
+        hair_share(rgb, geometry), size=2 * int(0.03 * geometry.face_height) + 1
+    )
+    strange = np.where(geometry.below_jaw < 0, 1, hair)
+    normals, cosine = smooth_normals(positions, geometry, gain * strange)
+    # Where the other side knows no better, what is badly seen stays longer and contours count.
     known = np.clip(gain / _SURE_GAIN, 0, 1)
-    trust = 1 - known * (1 - contour_trust(geometry))
+    trust = 1 - known * (1 - contour_trust(geometry, gain))
     cosine = np.clip(cosine, 0.02, 1) * trust * (2 - known) * (1 - gain)
     # Islands of trust in what is badly seen would stay behind as crumbs; and the border at which
     # splats give way shall run smoothly.
@@ -115,10 +123,17 @@ def front_pixels(
     )
 
 
-def smooth_normals(positions: np.ndarray, geometry: HeadGeometry) -> tuple[np.ndarray, np.ndarray]:
+def smooth_normals(
+    positions: np.ndarray, geometry: HeadGeometry, gain: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """``[S, S, 3]`` unit normals of the smoothed surface and ``[S, S]`` their viewing cosine.
 
     What the source shows faces the camera: normals of folds in the depth are bent until they do.
+
+    Args:
+        positions: ``[S, S, 3]`` pixel space.
+        geometry: the measured head.
+        gain: ``[S, S]`` from ``mirror_gain``, 0 where the picture is to be believed.
     """
     smooth = blur(positions, 2.5)
     normal = np.cross(np.gradient(smooth, axis=0), np.gradient(smooth, axis=1))
@@ -126,18 +141,29 @@ def smooth_normals(positions: np.ndarray, geometry: HeadGeometry) -> tuple[np.nd
     toward = np.array([0.0, 0.0, -geometry.camera.distance]) - positions
     toward /= np.linalg.norm(toward, axis=-1, keepdims=True)
     # At its silhouette a surface is seen edge-on, whatever depth the rim pixels were given.
-    inside = blur(geometry.silhouette_distance, 2.0)
-    outward = np.stack([-np.gradient(inside, axis=1), -np.gradient(inside, axis=0)], -1)
-    outward /= np.maximum(np.linalg.norm(outward, axis=-1, keepdims=True), 1e-3)
-    edge_on = np.concatenate([outward, np.zeros_like(outward[..., :1])], -1) + 0.15 * toward
     from_rim = (geometry.silhouette_distance - 1.5) / (0.03 * geometry.face_height)
-    share = smoothstep(from_rim)[..., None]
-    normal = share * normal + (1 - share) * edge_on
-    normal /= np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-9)
+    normal = _edge_on(normal, toward, -geometry.silhouette_distance, 1 - smoothstep(from_rim))
+    # So is what follows beyond the far rim of a turned face; its depth, which goes on from the
+    # cheek's, is a guess.
+    beyond = smoothstep(geometry.face_distance / (0.02 * geometry.face_height))
+    beyond = beyond * smoothstep(gain / _SURE_GAIN)
+    normal = _edge_on(normal, toward, geometry.face_distance, beyond)
     cosine = (normal * toward).sum(-1, keepdims=True)
     normal = normal + np.maximum(0, 0.05 - cosine) * toward
     normal /= np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-9)
     return normal.astype(np.float32), (normal * toward).sum(-1).astype(np.float32)
+
+
+def _edge_on(
+    normal: np.ndarray, toward: np.ndarray, distance: np.ndarray, share: np.ndarray
+) -> np.ndarray:
+    """Bend normals by ``share`` to point along the picture, where ``distance`` grows."""
+    smooth = blur(distance, 2.0)
+    outward = np.stack([np.gradient(smooth, axis=1), np.gradient(smooth, axis=0)], -1)
+    outward /= np.maximum(np.linalg.norm(outward, axis=-1, keepdims=True), 1e-3)
+    edge_on = np.concatenate([outward, np.zeros_like(outward[..., :1])], -1) + 0.15 * toward
+    bent = normal * (1 - share[..., None]) + edge_on * share[..., None]
+    return np.asarray(bent / np.maximum(np.linalg.norm(bent, axis=-1, keepdims=True), 1e-9))
 
 
 def mirror_gain(geometry: HeadGeometry, model: FaceModel) -> np.ndarray:
@@ -160,18 +186,37 @@ def vertex_normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     return np.asarray(normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9))
 
 
-def contour_trust(geometry: HeadGeometry) -> np.ndarray:
+def contour_trust(geometry: HeadGeometry, gain: np.ndarray) -> np.ndarray:
     """``[S, S]`` 0.1–1: pixels at an occluding contour mix two surfaces and are not to be trusted.
 
-    Contours are the matte's edge and steps in depth (the nose before the far cheek), not the jaw:
-    chin and neck belong to one skin.
+    Contours are the matte's edge, steps in depth (the nose before the far cheek) and the far rim
+    of a turned face, before and behind which there may be hair; not the jaw: chin and neck belong
+    to one skin.
+
+    Args:
+        geometry: the measured head.
+        gain: ``[S, S]`` from ``mirror_gain``.
     """
     step = np.maximum(
         np.abs(np.gradient(geometry.depth, axis=0)), np.abs(np.gradient(geometry.depth, axis=1))
     )
     from_step, _ = nearest((step > 0.8 * geometry.pose.scale) & (geometry.below_jaw < -0.06))
-    distance = np.minimum(geometry.silhouette_distance - 1.5, from_step)
-    return np.asarray(0.1 + 0.9 * smoothstep(distance / (0.06 * geometry.face_height)), np.float32)
+    border = geometry.on_face & ~ndimage.binary_erosion(geometry.on_face)
+    from_rim, _ = nearest(border & (gain > _SURE_GAIN))
+    from_rim = from_rim * _CONTOUR_FH / _RIM_FH
+    from_rim = np.where(geometry.on_face, from_rim, np.where(gain > _SURE_GAIN, 0, np.inf))
+    distance = np.minimum(geometry.silhouette_distance - 1.5, np.minimum(from_step, from_rim))
+    return np.asarray(
+        0.1 + 0.9 * smoothstep(distance / (_CONTOUR_FH * geometry.face_height)), np.float32
+    )
+
+
+def hair_share(colors: np.ndarray, geometry: HeadGeometry) -> np.ndarray:
+    """0–1: outside the face and unlike its skin. A bald head has none, and then skin is right."""
+    skin = colors[geometry.on_face & ~geometry.eye_mask() & ~geometry.mouth_mask()]
+    centre, spread = np.median(skin, 0), skin.std(0) + 0.03
+    distance = np.linalg.norm((colors - centre) / spread, axis=-1) / np.sqrt(3)
+    return smoothstep((distance - 0.8) / 0.8) * ~geometry.on_face
 
 
 def front_group(

@@ -12,12 +12,17 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
+from scipy.spatial import cKDTree
 
-from talkcli.portrait.front import FrontPixels, weight_slope
+from talkcli.portrait.front import FALLOFF_FH, FrontPixels, hair_share, weight_slope
 from talkcli.portrait.geometry import HeadGeometry
-from talkcli.portrait.images import blur, fill_smooth, nearest, smoothstep
+from talkcli.portrait.images import blur, fill_smooth, inside_distance, nearest, smoothstep
 from talkcli.portrait.splats import Layer, SplatGroup, capped, grid_neighbours, grid_tangents
-from talkcli.portrait.symmetry import blend_colors_with_mirror, blend_with_mirror
+from talkcli.portrait.symmetry import (
+    FaceTexture,
+    blend_colors_with_mirror,
+    blend_with_mirror,
+)
 from talkcli.tracking.topology import JAW_LINE
 
 #: Centre of the star shape in the head frame, centimetres.
@@ -36,6 +41,14 @@ _ENDS_FH = 0.35
 _ABOVE_EARS_CM = 3.5
 #: Radius of a neck about the vertical through CENTRE.
 _NECK_CM = 5.6
+#: Where there is a face the shell lies this far under it.
+_UNDER_FACE_CM = 0.3
+#: Around the face the shell is bent towards its border over this distance.
+_BEND_CM = 3.0
+#: Light on the back of a neck, and on one that the source does not show.
+_SHADED = 0.72
+#: Neighbouring pixels further apart in depth than this (cm) belong to two surfaces.
+_STEP_CM = 0.8
 #: Steps of the grid longer than this many pixels are folds, not surface.
 _LONGEST_PX = 4.0
 
@@ -90,6 +103,7 @@ def shell_group(
     colors: np.ndarray,
     alpha: np.ndarray,
     geometry: HeadGeometry,
+    face: FaceTexture,
 ) -> SplatGroup:
     """Splats of the closed head where the source does not show it well.
 
@@ -98,6 +112,7 @@ def shell_group(
         colors: ``[S, S, 3]`` foreground colours.
         alpha: ``[S, S]`` matte.
         geometry: the measured head.
+        face: completed; the shell stays under it and moves with it.
     """
     columns = 2 * int(np.pi * 10 * geometry.pose.scale / _STEP_PX)
     sphere = Sphere(int(columns * (_HIGHEST_DEG - _LOWEST_DEG) / 360), columns)
@@ -108,8 +123,11 @@ def shell_group(
     height = CENTRE[1] + directions[..., 1] * skull
     neck = _NECK_CM / np.maximum(np.linalg.norm(directions[..., [0, 2]], axis=-1), 0.2)
     shape = _completed_shape(known, neck / skull, smoothstep((_EAR_CM - height) / _NAPE_CM))
-    texture = _completed_colors(known, height, _neck_color(colors, alpha, geometry))
-    radius, hidden = _hidden_radius(shape * skull, directions, alpha, geometry)
+    surface = CENTRE + (shape * skull)[..., None] * directions
+    neck_colors = _neck_colors(surface, pixels, colors, alpha, geometry)
+    texture = _completed_colors(known, height, neck_colors)
+    radius = _meeting_face(shape * skull, sphere, face, geometry)
+    radius, hidden = _hidden_radius(radius, directions, alpha, geometry)
     positions = CENTRE + radius[..., None] * directions
     points = geometry.pose.to_image(positions)
     below = _below_jaw(positions, geometry)
@@ -125,6 +143,7 @@ def shell_group(
     place[kept] = np.arange(len(kept))
     neighbours = place[grid_neighbours(sphere.rows, sphere.columns)[kept]]
     own = np.arange(len(kept), dtype=np.int32)[:, None]
+    vertices, weights = _bound_to_face(points.reshape(-1, 3)[kept], face, geometry)
     return SplatGroup(
         layer=Layer.SHELL,
         positions=points.reshape(-1, 3)[kept],
@@ -133,9 +152,49 @@ def shell_group(
         colors=texture.reshape(-1, 3)[kept],
         # A soft lower edge: what turns must not end in a hard one against what stays.
         opacities=(0.97 * smoothstep((_ENDS_FH - below) / 0.15)).ravel()[kept],
+        vertices=vertices,
+        weights=weights * weight.ravel()[kept, None],
         head_weight=weight.ravel()[kept],
         weight_slope=weight_slope(weight).reshape(-1, 2)[kept],
         neighbours=np.where(neighbours < 0, own, neighbours),
+    )
+
+
+def _meeting_face(
+    radius: np.ndarray, sphere: Sphere, face: FaceTexture, geometry: HeadGeometry
+) -> np.ndarray:
+    """Lay the shell under the completed face, which shows and moves better, and let both meet.
+
+    Around the face's border the shell is bent by what it lacks or exceeds there.
+    """
+    offset = geometry.pose.to_head(face.positions[face.valid]) - CENTRE
+    row, column = sphere.cell(offset)
+    r0 = np.clip(np.round(row).astype(int), 0, sphere.rows - 1)
+    c0 = np.round(column).astype(int) % sphere.columns
+    surface = np.full(radius.shape, np.inf)
+    np.minimum.at(surface, (r0, c0), np.linalg.norm(offset, axis=-1))
+    # Texels do not meet every cell.
+    surface = ndimage.minimum_filter(surface, 3)
+    inside = ndimage.binary_erosion(np.isfinite(surface), iterations=1)
+    cell_cm = 2 * np.pi * 10 / sphere.columns
+    depth = _UNDER_FACE_CM * smoothstep((inside_distance(inside) * cell_cm - 0.2) / 0.8) + 0.05
+    excess = np.where(inside, radius - (np.where(inside, surface, 0) - depth), 0)
+    distance, border = nearest(inside)
+    bend = blur(excess[border], 0.15 / cell_cm) * (1 - smoothstep(distance * cell_cm / _BEND_CM))
+    return np.asarray(radius - np.where(inside, excess, bend))
+
+
+def _bound_to_face(
+    points: np.ndarray, face: FaceTexture, geometry: HeadGeometry
+) -> tuple[np.ndarray, np.ndarray]:
+    """``[n, 3]`` vertices and weights that move points as the nearest bit of face, or less."""
+    texels = face.positions[face.valid]
+    distance, nearest_texel = cKDTree(texels).query(points)
+    strength = np.exp(-((distance / (FALLOFF_FH * geometry.face_height)) ** 2))
+    # Below a hundredth nothing moves visibly, and what does not move costs nothing.
+    strength = np.where(strength > 0.01, strength, 0)[:, None]
+    return face.vertices[face.valid][nearest_texel], (
+        face.weights[face.valid][nearest_texel] * strength
     )
 
 
@@ -155,19 +214,23 @@ def _measured(
     hair = _like_upper_hair(colors, geometry, pixels) & (geometry.below_jaw < 0.15)
     usable &= ~neck | own | hair
     trust = smoothstep((pixels.cosine - 0.12) / 0.35)
-    offset = geometry.pose.to_head(pixels.positions[usable]) - CENTRE
+    values = np.dstack([colors, hair_share(colors, geometry), trust])
+    positions, values = _between_pixels(pixels.positions, values, usable, geometry.pose.scale)
+    offset = geometry.pose.to_head(positions) - CENTRE
     row, column = sphere.cell(offset)
     radius = np.linalg.norm(offset, axis=-1)
     r0 = np.clip(np.round(row).astype(int), 0, sphere.rows - 1)
     c0 = np.round(column).astype(int) % sphere.columns
-    hair = _hair_share(colors, geometry)[usable]
-    ratio = radius / skull[r0, c0]
-    data = np.column_stack([ratio, colors[usable], hair, trust[usable]])
-    weight = np.maximum(trust[usable], 1e-3)
-    total = np.zeros((sphere.rows, sphere.columns))
-    summed = np.zeros((sphere.rows, sphere.columns, data.shape[1]))
-    np.add.at(total, (r0, c0), weight)
-    np.add.at(summed, (r0, c0), data * weight[:, None])
+    data = np.column_stack([radius / skull[r0, c0], values])
+    weight = np.maximum(values[:, 4], 1e-3)
+    cell = r0 * sphere.columns + c0
+
+    def total_of(what: np.ndarray) -> np.ndarray:
+        sums = np.bincount(cell, what, minlength=sphere.rows * sphere.columns)
+        return sums.reshape(sphere.rows, sphere.columns)
+
+    total = total_of(weight)
+    summed = np.stack([total_of(column * weight) for column in data.T], -1)
     known = total > 0
     mean = summed / np.maximum(total, 1e-9)[..., None]
     # Between stretched pixels of the rim cells stay empty: the neighbours fill them.
@@ -179,18 +242,40 @@ def _measured(
     return Measured(mean[..., 0], seen, covered, mean[..., 1:4], mean[..., 4])
 
 
-def _hair_share(colors: np.ndarray, geometry: HeadGeometry) -> np.ndarray:
-    """0–1: outside the face and unlike its skin. A bald head has none, and then skin is right."""
-    skin = colors[geometry.on_face & ~geometry.eye_mask() & ~geometry.mouth_mask()]
-    centre, spread = np.median(skin, 0), skin.std(0) + 0.03
-    distance = np.linalg.norm((colors - centre) / spread, axis=-1) / np.sqrt(3)
-    return smoothstep((distance - 0.8) / 0.8) * ~geometry.on_face
+def _between_pixels(
+    positions: np.ndarray, values: np.ndarray, usable: np.ndarray, scale: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Surface points every third of a pixel: pixels seen at a flat angle lie cells apart.
+
+    Args:
+        positions: ``[S, S, 3]`` pixel space.
+        values: ``[S, S, C]`` interpolated alike.
+        usable: ``[S, S]`` bool; nothing is interpolated to other pixels, nor across depth steps.
+        scale: pixels per centimetre.
+
+    Returns:
+        ``[n, 3]`` points and ``[n, C]`` values.
+    """
+    whole = np.concatenate([positions, values], -1)
+    low, right = whole[:-1, :-1], whole[:-1, 1:]
+    down, across = whole[1:, :-1], whole[1:, 1:]
+    depths = np.stack([corner[..., 2] for corner in (low, right, down, across)])
+    solid = usable[:-1, :-1] & usable[:-1, 1:] & usable[1:, :-1] & usable[1:, 1:]
+    solid &= np.ptp(depths, axis=0) < _STEP_CM * scale
+    corners = [corner[solid] for corner in (low, right, down, across)]
+    found = [whole[usable]]
+    for y in (1 / 6, 1 / 2, 5 / 6):
+        for x in (1 / 6, 1 / 2, 5 / 6):
+            shares = ((1 - x) * (1 - y), x * (1 - y), (1 - x) * y, x * y)
+            found.append(sum(s * c for s, c in zip(shares, corners, strict=True)))
+    points = np.concatenate(found)
+    return points[:, :3], points[:, 3:]
 
 
 def _like_upper_hair(colors: np.ndarray, geometry: HeadGeometry, pixels: FrontPixels) -> np.ndarray:
     """``[S, S]`` bool: coloured as the hair above the ears. Collars and shoulders are not."""
     height = geometry.pose.to_head(pixels.positions)[..., 1]
-    hair = (_hair_share(colors, geometry) > 0.6) & (height > _ABOVE_EARS_CM)
+    hair = (hair_share(colors, geometry) > 0.6) & (height > _ABOVE_EARS_CM)
     hair &= (geometry.silhouette_distance > 2) & (pixels.layer >= 0)
     if hair.sum() < 50:
         return np.zeros(hair.shape, bool)
@@ -206,13 +291,13 @@ def _completed_shape(known: Measured, neck: np.ndarray, low: np.ndarray) -> np.n
     return np.asarray(ratio * (1 - bare) + np.minimum(neck, ratio) * bare)
 
 
-def _completed_colors(known: Measured, height: np.ndarray, neck_color: np.ndarray) -> np.ndarray:
+def _completed_colors(known: Measured, height: np.ndarray, neck_colors: np.ndarray) -> np.ndarray:
     """Mirror what one side shows; what neither shows continues the hair, or the neck below it.
 
     Args:
         known: the source's directions.
         height: ``[rows, columns]`` y of the bare skull, cm.
-        neck_color: ``[3]``.
+        neck_colors: ``[rows, columns, 3]``.
     """
     blended = blend_colors_with_mirror(known.color, known.seen, known.covered, wrap=True)
     both = np.maximum(known.covered, known.covered[:, ::-1])
@@ -223,7 +308,11 @@ def _completed_colors(known: Measured, height: np.ndarray, neck_color: np.ndarra
         source = above_ears & (both > 0.5)  # a bald head continues its skin
     hair_color = _continued(blended, source)
     low = smoothstep((_HAIRLINE_CM - height) / 2.0)[..., None]
-    guess = hair_color * (1 - low) + 0.68 * neck_color * low
+    guess = hair_color * (1 - low) + neck_colors * low
+    # The seen neck ends raggedly, in hair and collars; only its well-seen middle is kept.
+    well = np.maximum(known.seen, known.seen[:, ::-1])
+    well = blur(ndimage.grey_erosion(well, size=5), 4.0)
+    both = both * (1 - low[..., 0]) + well * low[..., 0]
     unknown = 1 - smoothstep((both - 0.1) / 0.6)[..., None]
     return np.asarray(blended * (1 - unknown) + guess * unknown)
 
@@ -248,13 +337,42 @@ def _continued(texture: np.ndarray, source: np.ndarray) -> np.ndarray:
     return np.asarray((0.6 * blur(strands, 0.7) + 0.4 * drawn) * shade)
 
 
-def _neck_color(colors: np.ndarray, alpha: np.ndarray, geometry: HeadGeometry) -> np.ndarray:
-    """Median colour of the neck, or of what it wears; of the face where no neck shows."""
-    neck = (geometry.below_jaw > 0.05) & (geometry.below_jaw < 0.22)
-    neck &= (geometry.neck_across < 0.7) & (alpha > 0.9)
-    if neck.sum() < 30:
-        neck = geometry.on_face
-    return np.asarray(np.median(colors[neck], 0))
+def _neck_colors(
+    positions: np.ndarray,
+    pixels: FrontPixels,
+    colors: np.ndarray,
+    alpha: np.ndarray,
+    geometry: HeadGeometry,
+) -> np.ndarray:
+    """Colours of a plain neck at head-frame points ``[..., 3]``: smooth light over skin or cloth.
+
+    Logarithms of the seen neck's colours are fitted linearly in height and width, so that the
+    shadow under the chin and light from one side go on around it. Without a neck, the face's skin
+    in shadow.
+    """
+    region = (geometry.below_jaw > 0.03) & (geometry.below_jaw < 0.3)
+    region &= (geometry.neck_across < 0.85) & (alpha > 0.9)
+    skin = np.median(colors[geometry.on_face], 0)
+    chroma = colors / np.maximum(colors.sum(-1, keepdims=True), 0.05) - skin / skin.sum()
+    light = colors.mean(-1) / skin.mean()
+    bare = region & (np.abs(chroma).max(-1) < 0.06) & (light > 0.3) & (light < 1.3)
+    # A scarf or a beard: the neck goes on in what covers it.
+    seen = bare if bare.sum() > 0.3 * region.sum() else region
+    if seen.sum() < 30:
+        return np.broadcast_to(_SHADED * skin, positions.shape)
+    across = geometry.pose.to_head(pixels.positions[seen])[:, 0] / _NECK_CM
+    known = np.column_stack([np.ones(len(across)), geometry.below_jaw[seen] / 0.15, across])
+    logs = np.log(colors[seen] + 0.05)
+    middle = np.median(logs, 0)
+    # The ridge is a tenth of the pixels: slopes that only a sliver of neck shows are not trusted.
+    normal = known.T @ known + 0.1 * len(across) * np.eye(3)
+    slopes = np.linalg.solve(normal, known.T @ (logs - middle))
+    below = np.clip(_below_jaw(positions, geometry), 0, 0.3) / 0.15
+    around = np.clip(positions[..., 0] / _NECK_CM, -1, 1)
+    asked = np.stack([np.ones_like(below), below, around], -1)
+    fitted = np.exp(np.clip(asked @ slopes, -0.5, 0.3) + middle) - 0.05
+    behind = smoothstep((CENTRE[2] + 3.0 - positions[..., 2]) / 6.0)
+    return np.asarray(fitted * (1 - (1 - _SHADED) * behind)[..., None])
 
 
 def _below_jaw(positions: np.ndarray, geometry: HeadGeometry) -> np.ndarray:

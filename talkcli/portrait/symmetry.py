@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
-from talkcli.portrait.front import contour_trust, lip_side, vertex_normals
+from talkcli.portrait.front import contour_trust, lip_side, mirror_gain, vertex_normals
 from talkcli.portrait.geometry import HeadGeometry
 from talkcli.portrait.images import blur, fill_smooth, smoothstep
 from talkcli.portrait.raster import rasterize_triangles
@@ -42,11 +42,11 @@ class FaceTexture:
 
     Attributes:
         colors: ``[T, T, 3]`` completed.
-        positions: ``[T, T, 3]`` pixel space.
+        positions: ``[T, T, 3]`` pixel space, just under the skin and nowhere beside the head.
         vertices: ``[T, T, 3]`` face vertices of each texel.
         weights: ``[T, T, 3]`` their barycentric weights.
         seen: ``[T, T]`` 0–1, how well the source shows the texel.
-        valid: ``[T, T]`` bool, texel lies on skin.
+        valid: ``[T, T]`` bool, texel lies on skin and solid source pixels hide or show it.
     """
 
     colors: np.ndarray
@@ -57,11 +57,14 @@ class FaceTexture:
     valid: np.ndarray
 
 
-def complete_face(colors: np.ndarray, geometry: HeadGeometry, model: FaceModel) -> FaceTexture:
+def complete_face(
+    colors: np.ndarray, alpha: np.ndarray, geometry: HeadGeometry, model: FaceModel
+) -> FaceTexture:
     """Unwrap the source and fill what it hides.
 
     Args:
         colors: ``[S, S, 3]`` foreground colours.
+        alpha: ``[S, S]`` matte; the mesh is drawn in where the source shows background.
         geometry: the measured head.
         model: face template.
     """
@@ -72,7 +75,9 @@ def complete_face(colors: np.ndarray, geometry: HeadGeometry, model: FaceModel) 
     positions = np.einsum("hwk,hwkd->hwd", barycentric, geometry.vertices[corners])
     normals = vertex_normals(geometry.vertices, model.triangles)
     normal = np.einsum("hwk,hwkd->hwd", barycentric, normals[corners])
-    seen, covered = (v * valid for v in _visibility(positions, normal, geometry))
+    seen, covered = (
+        v * valid for v in _visibility(positions, normal, geometry, mirror_gain(geometry, model))
+    )
     place = geometry.camera.project(positions).astype(np.float32) - 0.5
     source = cv2.remap(
         np.ascontiguousarray(colors, np.float32),
@@ -82,7 +87,11 @@ def complete_face(colors: np.ndarray, geometry: HeadGeometry, model: FaceModel) 
         borderMode=cv2.BORDER_REPLICATE,
     )
     completed = blend_colors_with_mirror(source, seen, covered, wrap=False)
-    return FaceTexture(completed, positions, corners, barycentric, seen, valid)
+    inward = normal / np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-9)
+    under = positions - inward * _UNDER_CM * geometry.pose.scale
+    solid = ndimage.binary_erosion(alpha > 0.9, iterations=1, border_value=1)
+    surface, inside = _drawn_in(under, valid, solid, geometry)
+    return FaceTexture(completed, surface, corners, barycentric, seen, valid & inside)
 
 
 def blend_colors_with_mirror(
@@ -130,29 +139,14 @@ def blend_with_mirror(
     return np.asarray(trust * known + (1 - trust) * smooth)
 
 
-def completion_group(
-    texture: FaceTexture, alpha: np.ndarray, geometry: HeadGeometry, model: FaceModel
-) -> SplatGroup:
-    """Splats of the face surface where the source shows it badly, just under the skin.
-
-    Args:
-        texture: the completed face.
-        alpha: ``[S, S]`` matte; the mesh is not drawn where the source shows background.
-        geometry: the measured head.
-        model: face template.
-    """
+def completion_group(texture: FaceTexture) -> SplatGroup:
+    """Splats of the face surface where the source shows it badly, just under the skin."""
     size = len(texture.seen)
-    normals = vertex_normals(geometry.vertices, model.triangles)
-    inward = np.einsum("hwk,hwkd->hwd", texture.weights, normals[texture.vertices])
-    inward /= np.maximum(np.linalg.norm(inward, axis=-1, keepdims=True), 1e-9)
-    grid = texture.positions - inward * _UNDER_CM * geometry.pose.scale
+    grid = texture.positions
     # Texels of the two lips are neighbours, however far apart the source's lips are.
     tangent_u, tangent_v = (capped(t, _LONGEST_PX) for t in grid_tangents(grid))
     # Differences across the border of the mesh reach into nothing; such texels only fringe it.
     inner = blur(texture.valid.astype(np.float32), 1.0) > 0.98
-    solid = ndimage.binary_erosion(alpha > 0.9, iterations=1, border_value=1)
-    place = np.clip(np.floor(geometry.camera.project(grid)).astype(int), 0, len(alpha) - 1)
-    inner &= solid[place[..., 1], place[..., 0]]
     kept = np.flatnonzero((inner & (texture.seen < 0.96)).ravel())
     place = np.full(size * size, -1, np.int32)
     place[kept] = np.arange(len(kept))
@@ -174,6 +168,37 @@ def completion_group(
     )
 
 
+def _drawn_in(
+    grid: np.ndarray, valid: np.ndarray, solid: np.ndarray, geometry: HeadGeometry
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw the mesh towards the head's middle wherever the source shows background instead of it.
+
+    Landmarks of a turned face's far side are guesses and reach over the silhouette; left there
+    they would show, and left out they would tear the cheek.
+
+    Returns:
+        ``[T, T, 3]`` points and ``[T, T]`` whether solid source pixels cover them.
+    """
+    middle = geometry.pose.to_image(np.array([0.0, 0.0, _AXIS_Z]))
+
+    def covered(factor: np.ndarray | float) -> np.ndarray:
+        points = middle + np.asarray(factor)[..., None] * (grid - middle)
+        place = np.floor(geometry.camera.project(points)).astype(int)
+        place = np.clip(place, 0, len(solid) - 1)
+        return np.asarray(solid[place[..., 1], place[..., 0]])
+
+    shrink = np.ones(valid.shape)
+    done = ~valid
+    for factor in np.linspace(1.0, 0.7, 16):
+        shrink = np.where(done, shrink, factor)
+        done |= covered(factor)
+    # Neighbours follow, or the surface would be creased where the silhouette crosses it.
+    reach = max(2, len(valid) // 60)
+    lowest = ndimage.minimum_filter(shrink, 2 * reach + 1)
+    shrink = np.minimum(shrink, blur(lowest.astype(np.float32), float(reach)))
+    return middle + shrink[..., None] * (grid - middle), covered(shrink)
+
+
 def _unwrap(model: FaceModel, size: int) -> tuple[np.ndarray, np.ndarray]:
     """Triangle and barycentrics of each texel; column k and size-1-k are mirror images."""
     azimuth = np.arctan2(model.vertices[:, 0], model.vertices[:, 2] - _AXIS_Z)
@@ -188,7 +213,7 @@ def _unwrap(model: FaceModel, size: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _visibility(
-    points: np.ndarray, normal: np.ndarray, geometry: HeadGeometry
+    points: np.ndarray, normal: np.ndarray, geometry: HeadGeometry, pixel_gain: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """How well the source shows surface points, and whether it shows them at all.
 
@@ -202,7 +227,7 @@ def _visibility(
     size = len(geometry.depth)
     inside = ((place >= 0) & (place < size)).all(-1)
     row, column = np.clip(place[..., 1], 0, size - 1), np.clip(place[..., 0], 0, size - 1)
-    trust = contour_trust(geometry)[row, column]
+    trust = contour_trust(geometry, pixel_gain)[row, column]
     hidden = points[..., 2] > geometry.depth[row, column] + 0.25 * geometry.pose.scale
     # The better the other side is seen, the sooner it is preferred.
     gain = np.clip(cosine[:, ::-1] - cosine, 0, 0.5)
