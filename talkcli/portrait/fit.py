@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import ndimage
 
 from talkcli.avatar.portrait import PortraitAvatar
 from talkcli.compose.solid import solidify
@@ -24,12 +25,16 @@ _SIRT_SHARE, _ROUND = 0.25, 3
 #: Damping of the conjugate gradients, in units of a fully seen splat's squared weight: without
 #: it, detail that no splat can show is chased with ever stronger colours.
 _DAMPING = 0.02
+#: A splat whose weights in the source view add up to less is hardly seen there; what shows of it
+#: when the head turns must not be what made up for its neighbours.
+_WELL_SEEN = 0.3
 #: Colours of the rim may move by this much only: there the matte, not the colour, is in doubt.
 _RIM_LIMIT = 0.06
 #: Completed surfaces show through at the source's contours only; strong corrections there would
 #: be speckles when the head turns.
 _LIMITS = {Layer.COMPLETION: 0.03, Layer.SHELL: 0.03}
-_OTHER_LIMIT, _PIXEL_LIMIT = 0.15, 0.5
+_OTHER_LIMIT, _FLAT_LIMIT, _PIXEL_LIMIT = 0.15, 0.06, 0.5
+_TRUSTED_COSINE = 0.35
 _DARKEST, _BRIGHTEST = -0.15, 1.15
 
 
@@ -79,7 +84,7 @@ def fit_colors(
         iterations: steps; 3 reach 36 dB, 10 are near the end.
     """
     start = avatar.splats.colors.copy()
-    limit, rim = _limits(avatar, alpha)
+    limit, rim = _limits(avatar, picture, alpha)
     workspace = Workspace()
     sirt = round(_SIRT_SHARE * iterations)
     for _ in range(sirt):
@@ -93,7 +98,9 @@ def fit_colors(
         free[_clamp(avatar, start, limit)] = 0
 
 
-def _limits(avatar: PortraitAvatar, alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _limits(
+    avatar: PortraitAvatar, picture: np.ndarray, alpha: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """How far each splat's colour may move, and which splats form the half-transparent rim."""
     splats = avatar.splats
     rows, columns = splats.pixels.T
@@ -101,7 +108,15 @@ def _limits(avatar: PortraitAvatar, alpha: np.ndarray) -> tuple[np.ndarray, np.n
     limit = np.full(len(splats), _OTHER_LIMIT, np.float32)
     for layer, value in _LIMITS.items():
         limit[splats.layers == layer] = value
-    limit[from_pixel] = _PIXEL_LIMIT
+    # Detail is sharpened in proportion to itself; in flat skin beside the nose's contour, strong
+    # corrections would be sparks when the head turns.
+    contrast = ndimage.grey_dilation(picture, (3, 3, 1)) - ndimage.grey_erosion(picture, (3, 3, 1))
+    allowed = np.clip(_FLAT_LIMIT + 1.5 * contrast.max(-1), 0, _PIXEL_LIMIT)
+    # Nor may what will soon give way carry much.
+    allowed = allowed[rows, columns] * np.where(
+        splats.seen_cosine > 0, smoothstep(splats.seen_cosine / _TRUSTED_COSINE), 1
+    )
+    limit[from_pixel] = np.maximum(allowed, _FLAT_LIMIT)[from_pixel]
     rim = from_pixel & (splats.layers == Layer.SKIN) & (alpha[rows, columns] < 0.97)
     rim &= splats.head_weight > 0.02
     limit[rim] = _RIM_LIMIT
@@ -151,7 +166,7 @@ def _conjugate_gradients(
     """CGLS for the colours (Björck, "Numerical Methods for Least Squares Problems", 1996, 7.4).
 
     Preconditioned by each splat's share of the picture and by how far it may move, so that what
-    is limited hardly enters the solution. Pixels beyond the matte show the plate and do not count.
+    is limited or hardly seen hardly enters the solution. Pixels beyond the matte show the plate and do not count.
     """
     if steps < 1:
         return
@@ -161,7 +176,8 @@ def _conjugate_gradients(
     shown = view.draw(splats.colors) + (1 - view.alpha[..., None]) * avatar.plate
     residual = inside * (picture - shown)
     collected, share = view.collect(residual)
-    scale = np.minimum(limit / _PIXEL_LIMIT, 1) / np.sqrt(np.maximum(share, 0.05))[:, None]
+    trust = smoothstep(share / _WELL_SEEN) / np.sqrt(np.maximum(share, 0.05))
+    scale = np.minimum(limit / _PIXEL_LIMIT, 1) * trust[:, None]
     solution = np.zeros_like(splats.colors)
     gradient = scale * collected
     direction = gradient.copy()

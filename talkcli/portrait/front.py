@@ -8,7 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from talkcli.portrait.geometry import HeadGeometry
-from talkcli.portrait.images import blur, nearest, smoothstep
+from talkcli.portrait.images import blur, inside_distance, nearest, smoothstep
 from talkcli.portrait.splats import PIXEL_SPREAD, Layer, SplatGroup
 from talkcli.tracking.facemodel import FaceModel
 from talkcli.tracking.topology import INNER_CORNERS, LIP_LOWER, LIP_UPPER
@@ -95,16 +95,11 @@ def front_pixels(
     falloff = np.exp(-((geometry.face_distance / (FALLOFF_FH * geometry.face_height)) ** 2))
     binding = falloff * smoothstep(1.4 * geometry.head_weight) * (layer == Layer.SKIN)
     gain = mirror_gain(geometry, model)
-    # Below the jaw only hair is bent away; the neck's skin goes round to the far side.
-    hair = ndimage.grey_dilation(
-        hair_share(rgb, geometry), size=2 * int(0.03 * geometry.face_height) + 1
-    )
-    strange = np.where(geometry.below_jaw < 0, 1, hair)
-    normals, cosine = smooth_normals(positions, geometry, gain * strange)
+    normals, cosine = smooth_normals(positions, geometry, gain * _behind_rim(rgb, geometry, gain))
     # Where the other side knows no better, what is badly seen stays longer and contours count.
     known = np.clip(gain / _SURE_GAIN, 0, 1)
     trust = 1 - known * (1 - contour_trust(geometry, gain))
-    cosine = np.clip(cosine, 0.02, 1) * trust * (2 - known) * (1 - gain)
+    cosine = np.clip(cosine, 0.02, 1) * trust * (1 - gain)
     # Islands of trust in what is badly seen would stay behind as crumbs; and the border at which
     # splats give way shall run smoothly.
     cosine = ndimage.grey_erosion(cosine, size=2 * int(0.02 * geometry.face_height) + 1)
@@ -143,11 +138,10 @@ def smooth_normals(
     # At its silhouette a surface is seen edge-on, whatever depth the rim pixels were given.
     from_rim = (geometry.silhouette_distance - 1.5) / (0.03 * geometry.face_height)
     normal = _edge_on(normal, toward, -geometry.silhouette_distance, 1 - smoothstep(from_rim))
-    # So is what follows beyond the far rim of a turned face; its depth, which goes on from the
-    # cheek's, is a guess.
-    beyond = smoothstep(geometry.face_distance / (0.02 * geometry.face_height))
-    beyond = beyond * smoothstep(gain / _SURE_GAIN)
-    normal = _edge_on(normal, toward, geometry.face_distance, beyond)
+    # So is what is not the face's at the far rim of a turned one; its depth, which goes on from
+    # the cheek's, is a guess.
+    outward = geometry.face_distance - inside_distance(geometry.on_face)
+    normal = _edge_on(normal, toward, outward, smoothstep(gain / _SURE_GAIN))
     cosine = (normal * toward).sum(-1, keepdims=True)
     normal = normal + np.maximum(0, 0.05 - cosine) * toward
     normal /= np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-9)
@@ -211,12 +205,29 @@ def contour_trust(geometry: HeadGeometry, gain: np.ndarray) -> np.ndarray:
     )
 
 
-def hair_share(colors: np.ndarray, geometry: HeadGeometry) -> np.ndarray:
-    """0–1: outside the face and unlike its skin. A bald head has none, and then skin is right."""
+def unlike_skin(colors: np.ndarray, geometry: HeadGeometry) -> np.ndarray:
+    """``[S, S]`` 0–1: colours far from those of the face, as hair's are, unless it is blond."""
     skin = colors[geometry.on_face & ~geometry.eye_mask() & ~geometry.mouth_mask()]
     centre, spread = np.median(skin, 0), skin.std(0) + 0.03
     distance = np.linalg.norm((colors - centre) / spread, axis=-1) / np.sqrt(3)
-    return smoothstep((distance - 0.8) / 0.8) * ~geometry.on_face
+    return smoothstep((distance - 0.8) / 0.8)
+
+
+def _behind_rim(rgb: np.ndarray, geometry: HeadGeometry, gain: np.ndarray) -> np.ndarray:
+    """``[S, S]`` 0–1: what a turned face's far rim has before or behind it, hair as a rule.
+
+    Everything outside the rim; below the jaw, where the neck goes round to the far side, and just
+    inside the rim, whose place is a guess, only what does not look like skin.
+    """
+    strange = ndimage.grey_dilation(
+        unlike_skin(rgb, geometry), size=2 * int(0.03 * geometry.face_height) + 1
+    )
+    border = geometry.on_face & ~ndimage.binary_erosion(geometry.on_face)
+    from_rim, _ = nearest(border & (gain > _SURE_GAIN))
+    inside = strange * (1 - smoothstep(from_rim / (_RIM_FH * geometry.face_height) - 0.5))
+    outside = smoothstep(geometry.face_distance / (0.02 * geometry.face_height))
+    outside = outside * np.where(geometry.below_jaw < 0, 1, strange)
+    return np.where(geometry.on_face, inside, outside)
 
 
 def front_group(

@@ -24,6 +24,8 @@ CAMERA_DISTANCE_FH = 6.0
 _SILHOUETTE_POINT = (0.0, 2.0, -3.2)
 #: Exponent of the superellipse from the face's border to the silhouette; 2 is an ellipse.
 _ROUNDNESS = 1.7
+#: Half the width of the band in which the face's mesh and what lies around it are joined.
+_RIM_FH = 0.03
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,7 @@ def head_geometry(
     neck = _neck_depth(face_depth[border], vertices, below_jaw, across, inside, face_height)
     blend = smoothstep((below_jaw + 0.05) / 0.22)
     depth = np.where(on_face, face_depth, outside * (1 - blend) + neck * blend)
-    depth = _smoothed(depth.astype(np.float32), on_face)
+    depth = _smoothed(depth.astype(np.float32), on_face, face_height)
     depth = _solid_rim(depth, alpha)
     weight = blur(np.where(on_face, 1, 1 - smoothstep(below_jaw / 0.55)), 3.0)
     return HeadGeometry(
@@ -220,14 +222,23 @@ def _neck_depth(
     return np.asarray(depth + 0.10 * face_height * (1 - np.sqrt(np.clip(1 - (1 - rim) ** 2, 0, 1))))
 
 
-def _smoothed(depth: np.ndarray, on_face: np.ndarray) -> np.ndarray:
-    """Smooth outside the face; inside, remove facets but keep occlusions (nose, lips) sharp."""
+def _smoothed(depth: np.ndarray, on_face: np.ndarray, face_height: float) -> np.ndarray:
+    """Smooth outside the face; inside, remove facets but keep occlusions (nose, lips) sharp.
+
+    The mesh ends edge-on, 10 and more pixels deep per pixel, and what lies outside begins flat:
+    between both there is a groove, in which hair and cheek would tear when the head turns.
+    """
     smooth = depth.copy()
     for _ in range(30):
         smooth = np.where(on_face, depth, blur(smooth, 2.0))
     gradient = np.maximum(np.abs(np.gradient(depth, axis=0)), np.abs(np.gradient(depth, axis=1)))
     occlusion = ndimage.binary_dilation((gradient > 3) & on_face, iterations=2)
-    return np.where(on_face & ~occlusion, blur(smooth, 1.5), smooth).astype(np.float32)
+    smooth = np.where(on_face & ~occlusion, blur(smooth, 1.5), smooth)
+    from_inside, from_outside = nearest(~on_face)[0], nearest(on_face)[0]
+    rim = from_inside + from_outside < _RIM_FH * face_height
+    for _ in range(8):
+        smooth = np.where(rim, blur(smooth, 0.3 * _RIM_FH * face_height), smooth)
+    return smooth.astype(np.float32)
 
 
 def _solid_rim(depth: np.ndarray, alpha: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from talkcli.portrait.front import FALLOFF_FH, FrontPixels, hair_share, weight_slope
+from talkcli.portrait.front import FALLOFF_FH, FrontPixels, unlike_skin, weight_slope
 from talkcli.portrait.geometry import HeadGeometry
 from talkcli.portrait.images import blur, fill_smooth, inside_distance, nearest, smoothstep
 from talkcli.portrait.splats import Layer, SplatGroup, capped, grid_neighbours, grid_tangents
@@ -214,7 +214,7 @@ def _measured(
     hair = _like_upper_hair(colors, geometry, pixels) & (geometry.below_jaw < 0.15)
     usable &= ~neck | own | hair
     trust = smoothstep((pixels.cosine - 0.12) / 0.35)
-    values = np.dstack([colors, hair_share(colors, geometry), trust])
+    values = np.dstack([colors, _hair_share(colors, geometry), trust])
     positions, values = _between_pixels(pixels.positions, values, usable, geometry.pose.scale)
     offset = geometry.pose.to_head(positions) - CENTRE
     row, column = sphere.cell(offset)
@@ -272,10 +272,15 @@ def _between_pixels(
     return points[:, :3], points[:, 3:]
 
 
+def _hair_share(colors: np.ndarray, geometry: HeadGeometry) -> np.ndarray:
+    """0–1: outside the face and unlike its skin. A bald head has none, and then skin is right."""
+    return unlike_skin(colors, geometry) * ~geometry.on_face
+
+
 def _like_upper_hair(colors: np.ndarray, geometry: HeadGeometry, pixels: FrontPixels) -> np.ndarray:
     """``[S, S]`` bool: coloured as the hair above the ears. Collars and shoulders are not."""
     height = geometry.pose.to_head(pixels.positions)[..., 1]
-    hair = (hair_share(colors, geometry) > 0.6) & (height > _ABOVE_EARS_CM)
+    hair = (_hair_share(colors, geometry) > 0.6) & (height > _ABOVE_EARS_CM)
     hair &= (geometry.silhouette_distance > 2) & (pixels.layer >= 0)
     if hair.sum() < 50:
         return np.zeros(hair.shape, bool)
