@@ -75,7 +75,7 @@ class Relay:
         """
         stage: _Stage[T] = _Stage(self._changed, lambda: self._halted, ahead)
         thread = threading.Thread(
-            target=stage.run, args=(items,), name=f"talkcli-{name}", daemon=True
+            target=stage.run, args=(items,), name=f"relay-{name}", daemon=True
         )
         self._threads.append(thread)
         thread.start()

@@ -127,8 +127,9 @@ def _strips(scene: Scene, heads: Iterator[Images], views: int, films: int) -> It
         ring.append((strips, canvases))
     for strips, canvases in cycle(ring):
         for canvas in canvases:
-            head = next(heads, None)
-            if head is None:
+            try:
+                head = next(heads)
+            except StopIteration:
                 return
             scene.paint(head, canvas)
         yield strips
