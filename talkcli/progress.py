@@ -55,10 +55,17 @@ class SilentReporter:
 
 
 class Stopwatch:
-    """Seconds by name; parts that run interleaved, or at the same time, add up separately."""
+    """Seconds by name; parts that run interleaved, or at the same time, add up separately.
+
+    Attributes:
+        seconds: by name.
+        first_frame_s: when the encoder got the first frame, seconds since the process started;
+            None before.
+    """
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
+        self.first_frame_s: float | None = None
         self._lock = threading.Lock()
         self._begin = time.perf_counter()
 

@@ -226,8 +226,8 @@ class PortraitAvatar:
         Args:
             motion: expression, pose and gaze of the frame.
             yaw_deg: head yaw of the view, degrees; None keeps the source's.
-            hidden: also shape what cannot be seen from here; else its means and covariances are
-                those of another frame, and its opacity alone is right.
+            hidden: also shape what cannot be seen from here; else its covariances are those of
+                another frame.
         """
         rotation = self.head_rotation(motion, yaw_deg)
         shift = np.zeros(3) if motion is None else motion.translation

@@ -121,7 +121,7 @@ def skin_and_shape(
         out: means ``[n, 3]``, covariances ``[n, 6]`` and opacities ``[n]``, float32.
         spans: ranges of splats to work on; None for all. Ends are widened to multiples of 16.
         hidden: also shape splats that cannot be seen from here, a third of a head; else their
-            means and covariances stay as they were.
+            covariances stay as they were.
     """
     count = len(rest.opacities)
     tables = pose.packed()
@@ -230,7 +230,7 @@ def _skin(
 ) -> None:  # fmt: skip
     """Splats ``start`` … ``stop``, multiples of 16; see :func:`skin_and_shape`.
 
-    Blocks of sixteen without any opacity above ``limit`` get no mean and no covariance.
+    Blocks of sixteen without any opacity above ``limit`` get no covariances.
     """
     positions, tangent_u, tangent_v = inputs[:3]
     rest = inputs[3:]
@@ -251,10 +251,10 @@ def _skin(
         near = 1.0 / square_root(ex * ex + ey * ey + ez * ez)
         toward = (ex * near, ey * near, ez * near)
         visible = _opacity(rest, i, rows, toward)
+        store_columns(means, i * 3, (x, y, z))
         store(opacities, i, visible)
         if largest(visible) < limit:
             continue
-        store_columns(means, i * 3, (x, y, z))
         # How a point at q moves as the neck weight grows.
         sheared = (
             turn[1] * q[2] - turn[2] * q[1] + shift[0],

@@ -17,6 +17,7 @@ from talkcli.pipeline.camera import YawsAt, plan_yaws
 from talkcli.pipeline.relay import Relay, ring_size
 from talkcli.pipeline.scene import Images, Scene
 from talkcli.progress import Reporter, Stopwatch
+from talkcli.runtime import process_age
 from talkcli.types import MotionFrame
 
 #: Finished items that may wait between two stages. One lets a slow frame of the one and a quick
@@ -86,6 +87,8 @@ def write_film(
             with watch.measure("encode"):
                 for writer, picture in zip(writers, pictures, strict=True):
                     writer.write(picture)
+            if watch.first_frame_s is None:
+                watch.first_frame_s = process_age()
             task.advance()
         with watch.measure("encode"):
             stack.close()

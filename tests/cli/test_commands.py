@@ -27,6 +27,7 @@ def test_animate_makes_a_film_and_says_so(talkcli, engine, portrait, speech) -> 
     assert result["duration_s"] == 0.5 and result["backend"] == "cpu"
     assert {"load", "track", "build", "motion", "encode"} <= set(result["seconds"])
     assert result["total_seconds"] > 0 and result["real_time_factor"] > 0
+    assert result["first_frame_s"] > 0
     assert [(s["stage"], s["status"]) for s in result["stages"]] == [
         ("portrait", "executed"),
         ("avatar", "executed"),
