@@ -14,6 +14,7 @@ from typing import Protocol
 import cv2
 import numpy as np
 
+from talkcli.compose.over import lay_over
 from talkcli.compose.window import EDGE_FADE, CropWindow, Place
 from talkcli.errors import UsageError
 from talkcli.tracking.matting import split_layers
@@ -93,7 +94,7 @@ class Compositor:
         pixels = portrait.plate.shape[0]
         self._window = CropWindow(portrait.frame, pixels, (w, h), (self.width, self.height))
         x0, y0, x1, y1 = self._window.box
-        self._fade = self._window.ramp(max(1.0, EDGE_FADE * (x1 - x0)))
+        self._fade = np.ascontiguousarray(self._window.ramp(max(1.0, EDGE_FADE * (x1 - x0))))
         still = self._still_picture(portrait)
         if bg not in ("keep", "plate"):
             still = self._over_background(still, portrait, bg)
@@ -130,23 +131,18 @@ class Compositor:
         result = canvas.pixels
         result[canvas.drawn] = self._still[canvas.drawn]
         canvas.drawn = _NOWHERE
-        head = self._window.cut(np.ascontiguousarray(rgb, np.float32))
-        cover = self._window.cut(np.ascontiguousarray(alpha, np.float32).reshape(alpha.shape[:2]))
-        left, top, width, height = cv2.boundingRect((cover > 0).astype(np.uint8))
-        if not width:
-            return result
-        part = np.s_[top : top + height, left : left + width]
-        head, cover, base = head[part], cover[part], self._base[part]
-        fade = self._fade[part]
-        if fade.min() < 1:
-            cover = cover * fade
-            head = head * fade[..., None]
-        layer = cv2.merge([head, cover]) if self.transparent else head
-        through = 1 - np.clip(cover, 0, 1)
-        blend = cv2.add(layer, cv2.multiply(base, cv2.merge([through] * base.shape[2])))
-        x, y = self._window.box[0] + left, self._window.box[1] + top
-        canvas.drawn = np.s_[y : y + height, x : x + width]
-        result[canvas.drawn] = _to_bytes(blend)
+        x0, y0, x1, y1 = self._window.box
+        rows, columns = lay_over(
+            self._window.cut(np.ascontiguousarray(rgb, np.float32)),
+            self._window.cut(np.ascontiguousarray(alpha, np.float32).reshape(alpha.shape[:2])),
+            self._fade,
+            self._base,
+            result[y0:y1, x0:x1],
+        )
+        canvas.drawn = (
+            slice(y0 + rows.start, y0 + rows.stop),
+            slice(x0 + columns.start, x0 + columns.stop),
+        )
         return result
 
     def strip(self, heads: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
