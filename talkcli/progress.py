@@ -6,6 +6,7 @@ nothing, or an object of its own.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -54,10 +55,18 @@ class SilentReporter:
 
 
 class Stopwatch:
-    """Seconds by name; parts that run interleaved add up separately."""
+    """Seconds by name; parts that run interleaved, or at the same time, add up separately.
+
+    Attributes:
+        seconds: by name.
+        first_frame_s: when the encoder got the first frame, seconds since the process started;
+            None before.
+    """
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
+        self.first_frame_s: float | None = None
+        self._lock = threading.Lock()
         self._begin = time.perf_counter()
 
     @contextmanager
@@ -71,7 +80,8 @@ class Stopwatch:
 
     def add(self, name: str, seconds: float) -> None:
         """Add seconds that were measured elsewhere."""
-        self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+        with self._lock:
+            self.seconds[name] = self.seconds.get(name, 0.0) + seconds
 
     def total(self) -> float:
         """Seconds since the watch was made, measured or not."""

@@ -6,6 +6,7 @@ turn the head, so that torso and background stay as photographed.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,8 +15,10 @@ import numpy as np
 
 from talkcli.avatar import rig
 from talkcli.avatar.checkpoint import load_avatar, save_avatar
+from talkcli.avatar.skin import Pose, RestSurface, skin_and_shape
 from talkcli.portrait.mouth import jaw_shift
 from talkcli.portrait.splats import Layer, SplatArrays
+from talkcli.render.cpu.simd import LANES
 from talkcli.tracking.expressions import LOWER_SHARE
 from talkcli.tracking.headfit import euler_to_rotation, rotation_to_euler
 from talkcli.tracking.topology import INNER_LOWER, INNER_UPPER, LIP_LOWER_ROWS, LIP_UPPER_ROWS
@@ -107,28 +110,41 @@ class PortraitAvatar:
     torso: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        n = len(self.splats)
-        layers = self.splats.layers
-        self._culled = np.isin(layers, _CULLED)
+        n, layers = len(self.splats), self.splats.layers
         self._inside_mouth = np.flatnonzero(np.isin(layers, _INSIDE_MOUTH))
         self._picture_mouth = np.flatnonzero(layers == Layer.PICTURE_MOUTH)
         self._jaw = np.flatnonzero(self.splats.jaw_weight > 0)
         iris = np.flatnonzero(layers == Layer.IRIS)
         right = self.splats.positions[iris, 0] < 0
         self._irises = (iris[right], iris[~right])
-        self._step = np.round(np.clip(self.splats.head_weight, 0, 1) * (rig.NECK_STEPS - 1)).astype(
-            np.uint8
-        )
-        self._camera_position = (-self.viewmat[:3, :3].T @ self.viewmat[:3, 3]).astype(np.float32)
-        toward = self._camera_position - self.splats.positions
+        self._eye = (-self.viewmat[:3, :3].T @ self.viewmat[:3, 3]).astype(np.float32)
+        toward = self._eye - self.splats.positions
         toward /= np.linalg.norm(toward, axis=1, keepdims=True)
-        self._rest_cosine = np.einsum("nd,nd->n", self.splats.normals, toward)
-        self._pixel_cm = float(np.linalg.norm(self._camera_position) / self.K[0, 0])
-        shapes = {"shift": (self.dynamic, 3), "means": (n, 3), "covars": (n, 6), "opacities": (n,)}
-        self._buffers = {k: np.zeros(v, np.float32) for k, v in shapes.items()}
+        steps = rig.NECK_STEPS - 1
+        weight = np.round(np.clip(self.splats.head_weight, 0, 1) * steps) / steps
+        self._surface = RestSurface(
+            normals=self.splats.normals,
+            seen_cosine=self.splats.seen_cosine,
+            rest_cosine=np.einsum("nd,nd->n", self.splats.normals, toward).astype(np.float32),
+            opacities=self.splats.opacities,
+            culled=np.isin(layers, _CULLED).astype(np.float32),
+            slope=self.splats.weight_slope,
+            spread=self.splats.spread,
+            share=weight.astype(np.float32),
+        )
+        self._pixel_cm = float(np.linalg.norm(self._eye) / self.K[0, 0])
+        self._shift = np.zeros((self.dynamic, 3), np.float32)
+        self._out = PosedSplats(
+            np.zeros((n, 3), np.float32),
+            np.zeros((n, 6), np.float32),
+            np.zeros(n, np.float32),
+            self.splats.colors.copy(),
+        )
         self._positions = self.splats.positions.copy()
         self._tangents = self.splats.tangent_u.copy(), self.splats.tangent_v.copy()
-        self._colors = self.splats.colors.copy()
+        loose = np.concatenate([self._picture_mouth, self._jaw, iris])
+        self._loose = _spans(np.union1d(np.arange(self.dynamic), loose))
+        self._last = _Last()
 
     def save(self, directory: Path) -> None:
         """Write the avatar into an existing directory, see ``avatar.checkpoint``."""
@@ -144,8 +160,9 @@ class PortraitAvatar:
         return load_avatar(directory)
 
     def refresh(self) -> None:
-        """Take over colours of ``splats`` that were changed in place."""
-        self._colors[:] = self.splats.colors
+        """Take over what was changed in ``splats`` in place."""
+        self._out.colors[:] = self.splats.colors
+        self._last = _Last()
 
     def cameras(self) -> Cameras:
         """The source camera, one view of ``frame.crop_pixels`` squared."""
@@ -195,66 +212,60 @@ class PortraitAvatar:
         return np.asarray(self.rotation.T @ wanted)
 
     def posed_splats(
-        self, motion: MotionFrame | None = None, yaw_deg: float | None = None
+        self,
+        motion: MotionFrame | None = None,
+        yaw_deg: float | None = None,
+        *,
+        hidden: bool = False,
     ) -> PosedSplats:
         """The splats of one frame; None for the source exactly as photographed.
+
+        With a motion, only what moves is computed: the expression once for several views of one
+        frame, and while the head keeps still the splats that the expression moves.
 
         Args:
             motion: expression, pose and gaze of the frame.
             yaw_deg: head yaw of the view, degrees; None keeps the source's.
+            hidden: also shape what cannot be seen from here; else its covariances are those of
+                another frame.
         """
-        rest, m, buffers = self.splats, self.dynamic, self._buffers
-        moved = self.displacement(motion)
-        rig.blend_vertices(rest.vertices[:m], rest.weights[:m], moved, buffers["shift"])
-        np.add(rest.positions[:m], buffers["shift"], out=self._positions[:m])
-        tangent_u, tangent_v = self._tangents
-        rig.shift_tangents(
-            rest.tangent_u[:m],
-            rest.tangent_v[:m],
-            buffers["shift"],
-            rest.neighbours[:m],
-            self._pixel_cm,
-            tangent_u[:m],
-            tangent_v[:m],
-        )
-        self._move_jaw(moved)
-        self._turn_eyes(None if motion is None else motion.gaze)
         rotation = self.head_rotation(motion, yaw_deg)
-        translation = np.zeros(3) if motion is None else motion.translation
-        rig.skin_and_shape(
-            self._positions,
-            tangent_u,
-            tangent_v,
-            rest.normals,
-            rest.seen_cosine,
-            self._rest_cosine,
-            rest.opacities,
-            self._culled,
-            self._step,
-            rest.weight_slope,
-            rest.spread,
-            rig.neck_rotations(rotation),
-            rig.rotation_vector(rotation),
-            NECK_PIVOT.astype(np.float32),
-            np.asarray(translation, np.float32),
-            self._camera_position,
-            float(self.K[0, 0]),
-            buffers["means"],
-            buffers["covars"],
-            buffers["opacities"],
+        shift = np.zeros(3) if motion is None else motion.translation
+        last, now = self._last, _Last()
+        if motion is not None:
+            face = (motion.expression, motion.gaze)
+            now = _Last(_bytes(face), _bytes((rotation, shift, np.array(hidden))))
+        # An interrupted call must not be mistaken for a finished one.
+        self._last = _Last()
+        if now.face is None or now.face != last.face:
+            self._express(motion)
+        pose = Pose(rotation, shift, NECK_PIVOT, self._eye, float(self.K[0, 0]))
+        still = now.pose is not None and now.pose == last.pose
+        skin_and_shape(
+            self._surface,
+            (self._positions, *self._tangents),
+            pose,
+            (self._out.means, self._out.covars, self._out.opacities),
+            spans=self._loose if still else None,
+            hidden=hidden,
         )
-        self._fade_picture_mouth(moved)
-        return PosedSplats(
-            buffers["means"], buffers["covars"], buffers["opacities"], self._mouth_colors(moved)
-        )
+        self._out.opacities[self._picture_mouth] *= self._picture_mouth_share
+        self._last = now
+        return self._out
 
-    def posed(self, motion: MotionFrame | None = None, yaw_deg: float | None = None) -> Gaussians:
+    def posed(
+        self,
+        motion: MotionFrame | None = None,
+        yaw_deg: float | None = None,
+        *,
+        hidden: bool = False,
+    ) -> Gaussians:
         """As ``posed_splats``, as tensors that share its buffers."""
         import torch
 
         from talkcli.types import Gaussians
 
-        splats = self.posed_splats(motion, yaw_deg)
+        splats = self.posed_splats(motion, yaw_deg, hidden=hidden)
         return Gaussians(
             means=torch.from_numpy(splats.means),
             opacities=torch.from_numpy(splats.opacities),
@@ -266,9 +277,29 @@ class PortraitAvatar:
         """The whole neutral head in the head frame, its back too, for viewers from any side."""
         import torch
 
-        posed = self.posed(MotionFrame.neutral(), None)
+        posed = self.posed(MotionFrame.neutral(), None, hidden=True)
         opacities = self.splats.opacities * (self.splats.layers != Layer.PICTURE_MOUTH)
         return replace(posed, opacities=torch.from_numpy(opacities))
+
+    def _express(self, motion: MotionFrame | None) -> None:
+        """Positions, tangents and colours for an expression, before the head turns."""
+        rest, m = self.splats, self.dynamic
+        moved = self.displacement(motion)
+        out = (self._shift, self._positions[:m])
+        rig.move_with_face(rest.positions[:m], rest.vertices[:m], rest.weights[:m], moved, out)
+        rig.shift_tangents(
+            (rest.tangent_u[:m], rest.tangent_v[:m]),
+            self._shift,
+            rest.neighbours[:m],
+            self._pixel_cm,
+            (self._tangents[0][:m], self._tangents[1][:m]),
+        )
+        self._move_jaw(moved)
+        self._turn_eyes(None if motion is None else motion.gaze)
+        self._light_mouth(moved)
+        inner = moved[[*INNER_UPPER, *INNER_LOWER]]
+        apart = (inner**2).sum(1).mean() / _PICTURE_MOUTH_CM**2
+        self._picture_mouth_share = np.exp(-apart)
 
     def _move_jaw(self, moved: np.ndarray) -> None:
         """Lower teeth and tongue follow the jaw."""
@@ -287,16 +318,33 @@ class PortraitAvatar:
             ):
                 moved[iris] = rest[iris] @ turn.T
 
-    def _fade_picture_mouth(self, moved: np.ndarray) -> None:
-        inner = moved[[*INNER_UPPER, *INNER_LOWER]]
-        apart = (inner**2).sum(1).mean() / _PICTURE_MOUTH_CM**2
-        self._buffers["opacities"][self._picture_mouth] *= np.exp(-apart)
-
-    def _mouth_colors(self, moved: np.ndarray) -> np.ndarray:
+    def _light_mouth(self, moved: np.ndarray) -> None:
         """Teeth and tongue are darker the less light the lips let in."""
         face = self.vertices + moved
         gap = max(0.0, float(face[13, 1] - face[14, 1]))
         light = min(1.0, 0.66 + gap / 4.0)
         inside = self._inside_mouth
-        self._colors[inside] = self.splats.colors[inside] * np.float32(light)
-        return self._colors
+        self._out.colors[inside] = self.splats.colors[inside] * np.float32(light)
+
+
+@dataclass(frozen=True)
+class _Last:
+    """What the buffers hold: bytes of expression and gaze, and of the pose; None: unknown."""
+
+    face: bytes | None = None
+    pose: bytes | None = None
+
+
+def _bytes(arrays: Sequence[np.ndarray]) -> bytes:
+    return b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)
+
+
+def _spans(numbers: np.ndarray) -> list[tuple[int, int]]:
+    """Ranges, whose ends are multiples of 16 but for the last, that hold all ``numbers``."""
+    blocks = np.unique(numbers // LANES)
+    starts = np.flatnonzero(np.diff(blocks, prepend=-2) > 1)
+    ends = np.append(starts[1:], len(blocks)) - 1
+    return [
+        (int(blocks[a]) * LANES, (int(blocks[b]) + 1) * LANES)
+        for a, b in zip(starts, ends, strict=True)
+    ]

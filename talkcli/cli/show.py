@@ -48,6 +48,8 @@ def _lines(answer: dict[str, Any]) -> list[str]:
             f"{answer['width']}x{answer['height']}; real-time factor "
             f"{answer['real_time_factor']:.2f} (seconds of work per second of film)"
         )
+        if answer["first_frame_s"] is not None:
+            lines.append(f"first frame after {answer['first_frame_s']:.2f} s; parts overlap")
     for output in answer["outputs"]:
         lines.append(f"{output} ({_size(Path(output))})")
     if not answer["outputs"]:

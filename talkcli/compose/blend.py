@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import cv2
 import numpy as np
 
+from talkcli.compose.over import lay_over
 from talkcli.compose.window import EDGE_FADE, CropWindow, Place
 from talkcli.errors import UsageError
 from talkcli.tracking.matting import split_layers
 
 _LONGEST_PX = 1024  # default for the output's longest side
 _FEATHER_PX = 6.0  # the plate goes over into the picture over this width at the crop's border
+_NOWHERE = np.s_[0:0, 0:0]
 _HEX = re.compile(r"#([0-9a-fA-F]{3}|[0-9a-fA-F]{6})")
 
 
@@ -45,6 +48,19 @@ def output_size(width: int, height: int, longest: int | None = None) -> tuple[in
     """Even width and height for a picture; the longest side as asked for, else at most 1024."""
     scale = (longest or min(_LONGEST_PX, max(width, height))) / max(width, height)
     return max(2, 2 * round(width * scale / 2)), max(2, 2 * round(height * scale / 2))
+
+
+@dataclass
+class Canvas:
+    """Pixels of a frame, and where they differ from the still picture.
+
+    Attributes:
+        pixels: ``[height, width, 3 or 4]`` uint8.
+        drawn: rows and columns of the last head.
+    """
+
+    pixels: np.ndarray
+    drawn: tuple[slice, slice] = _NOWHERE
 
 
 class Compositor:
@@ -78,42 +94,55 @@ class Compositor:
         pixels = portrait.plate.shape[0]
         self._window = CropWindow(portrait.frame, pixels, (w, h), (self.width, self.height))
         x0, y0, x1, y1 = self._window.box
-        self._fade = self._window.ramp(max(1.0, EDGE_FADE * (x1 - x0)))
+        self._fade = np.ascontiguousarray(self._window.ramp(max(1.0, EDGE_FADE * (x1 - x0))))
         still = self._still_picture(portrait)
         if bg not in ("keep", "plate"):
             still = self._over_background(still, portrait, bg)
         self._base = np.ascontiguousarray(still[y0:y1, x0:x1])
         self._still = _to_bytes(still)
 
-    def frame(self, rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    def canvas(self, pixels: np.ndarray | None = None) -> Canvas:
+        """Memory that frames are drawn on one after the other, with the still picture in it.
+
+        Args:
+            pixels: ``[height, width, 3 or 4]`` uint8 to draw on, which may be a part of a larger
+                picture; None for an array of its own.
+        """
+        if pixels is None:
+            return Canvas(self._still.copy())
+        pixels[:] = self._still
+        return Canvas(pixels)
+
+    def frame(self, rgb: np.ndarray, alpha: np.ndarray, canvas: Canvas | None = None) -> np.ndarray:
         """One finished frame.
 
         Args:
             rgb: ``[S, S, 3]`` float32, the head, premultiplied by its coverage, in the crop that
                 the plate shows.
             alpha: ``[S, S]`` or ``[S, S, 1]`` float32 coverage, 0–1.
+            canvas: of :meth:`canvas`, to draw on; only the boxes of its last head and of this one
+                are written. None for a new array.
 
         Returns:
             ``[height, width, 3]`` uint8, or ``[height, width, 4]`` with straight alpha for a
-            transparent background. A new array each time.
+            transparent background.
         """
-        result = self._still.copy()
-        head = self._window.cut(np.ascontiguousarray(rgb, np.float32))
-        cover = self._window.cut(np.ascontiguousarray(alpha, np.float32).reshape(alpha.shape[:2]))
-        left, top, width, height = cv2.boundingRect((cover > 0).astype(np.uint8))
-        if not width:
-            return result
-        part = np.s_[top : top + height, left : left + width]
-        head, cover, base = head[part], cover[part], self._base[part]
-        fade = self._fade[part]
-        if fade.min() < 1:
-            cover = cover * fade
-            head = head * fade[..., None]
-        layer = cv2.merge([head, cover]) if self.transparent else head
-        through = 1 - np.clip(cover, 0, 1)
-        blend = cv2.add(layer, cv2.multiply(base, cv2.merge([through] * base.shape[2])))
-        x, y = self._window.box[0] + left, self._window.box[1] + top
-        result[y : y + height, x : x + width] = _to_bytes(blend)
+        canvas = canvas or self.canvas()
+        result = canvas.pixels
+        result[canvas.drawn] = self._still[canvas.drawn]
+        canvas.drawn = _NOWHERE
+        x0, y0, x1, y1 = self._window.box
+        rows, columns = lay_over(
+            self._window.cut(np.ascontiguousarray(rgb, np.float32)),
+            self._window.cut(np.ascontiguousarray(alpha, np.float32).reshape(alpha.shape[:2])),
+            self._fade,
+            self._base,
+            result[y0:y1, x0:x1],
+        )
+        canvas.drawn = (
+            slice(y0 + rows.start, y0 + rows.stop),
+            slice(x0 + columns.start, x0 + columns.stop),
+        )
         return result
 
     def strip(self, heads: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:

@@ -14,7 +14,7 @@ from numba import njit
 _LOOSE, _DENSE = 0.6, 0.9
 
 
-@njit(cache=True, fastmath=True)
+@njit(cache=True, fastmath=True, nogil=True)
 def solidify(rgb: np.ndarray, alpha: np.ndarray) -> None:
     """Raise dense coverage to 1 in place, colours with it.
 

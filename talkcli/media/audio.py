@@ -18,7 +18,7 @@ from av.container import InputContainer
 
 from talkcli.errors import InputError
 from talkcli.media.check import describe
-from talkcli.media.read import open_media
+from talkcli.media.read import decode_packets, open_media
 
 _log = logging.getLogger(__name__)
 
@@ -226,21 +226,11 @@ def _open_sound(path: str | Path) -> Iterator[tuple[InputContainer, AudioStream]
 def _decode(container: InputContainer, stream: AudioStream) -> Iterator[AudioFrame]:
     """Yield the frames that can be decoded; damaged packets are left out and counted."""
     skipped = 0
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets, None)
-        except (av.FFmpegError, OSError):
+    for frame in decode_packets(container, stream):
+        if frame is None:
             skipped += 1
-            break  # the container itself breaks off here
-        if packet is None:
-            break
-        try:
-            frames = packet.decode()
-        except (av.FFmpegError, OSError):
-            skipped += 1
-            continue
-        yield from frames
+        else:
+            yield frame
     if skipped:
         _log.warning("%s: %d damaged pieces of sound were left out", container.name, skipped)
 

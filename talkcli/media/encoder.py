@@ -18,6 +18,9 @@ from talkcli.media.check import no_space_error
 #: Frames that may wait for the encoder. Two let a slow frame of the renderer and one of the
 #: encoder cancel out; more would only cost memory (a 3 x 1024² frame has 9 MB).
 _QUEUE_FRAMES = 2
+#: Frames whose memory :class:`Encoder` may still read after ``put`` returns: the queue's, and the
+#: one on its way through the pipe.
+FRAMES_HELD = _QUEUE_FRAMES + 1
 
 #: Bytes that the pipe holds, where the system lets it be set. The default of 64 KiB wakes both
 #: sides 12 times per 512² frame.
@@ -93,7 +96,9 @@ class Encoder:
         self._listener.start()
 
     def put(self, frame: bytes | memoryview) -> None:
-        """Queue one frame; waits only while the queue is full. The buffer must not change later.
+        """Queue one frame; waits only while the queue is full.
+
+        The buffer must not change before ``FRAMES_HELD`` more frames were put.
 
         Raises:
             TalkcliError: ffmpeg has failed.

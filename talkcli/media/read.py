@@ -166,6 +166,25 @@ def read_frames(path: str | Path, *, max_side: int | None = None) -> Iterator[Vi
             _log.warning("%s: %d damaged frames were left out", path, skipped)
 
 
+def decode_packets(container: InputContainer, stream: Any) -> Iterator[Any]:
+    """Frames of one sound or video stream; None in place of every piece that is too damaged."""
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+        except (av.FFmpegError, OSError):
+            yield None
+            return  # the container itself breaks off here
+        if packet is None:
+            return
+        try:
+            frames = packet.decode()
+        except (av.FFmpegError, OSError):
+            yield None
+            continue
+        yield from frames
+
+
 class _Clock:
     """Times of frames from the start of the file; made up where the file has none."""
 
@@ -198,25 +217,11 @@ def _is_still(container: InputContainer) -> bool:
 def _decode(container: InputContainer, stream: VideoStream) -> Iterator[tuple[AvFrame | None, int]]:
     """Yield (frame, damaged frames so far); frame is None after the last, with the final count."""
     skipped = 0
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets, None)
-        except (av.FFmpegError, OSError):
+    for frame in decode_packets(container, stream):
+        if frame is None or frame.is_corrupt:
             skipped += 1
-            break  # the container itself breaks off here
-        if packet is None:
-            break
-        try:
-            frames = packet.decode()
-        except (av.FFmpegError, OSError):
-            skipped += 1
-            continue
-        for frame in frames:
-            if frame.is_corrupt:
-                skipped += 1
-            else:
-                yield frame, skipped
+        else:
+            yield frame, skipped
     yield None, skipped
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from talkcli.errors import UsageError
 from talkcli.media.audio import probe_format
 from talkcli.media.check import file_url
-from talkcli.media.encoder import Encoder, find_ffmpeg
+from talkcli.media.encoder import FRAMES_HELD, Encoder, find_ffmpeg
 from talkcli.media.image import write_image
 from talkcli.media.output import PendingOutput, check_output
 
@@ -160,6 +160,8 @@ class VideoWriter:
         self._program = find_ffmpeg()
         self._pending: PendingOutput | None = None
         self._encoder: Encoder | None = None
+        # A frame is copied into the one that the encoder has certainly let go of.
+        self._copies = np.empty((FRAMES_HELD + 1, *self._shape), np.uint8)
         self.frames_expected = frame_count(duration_s, fps)
         self.frames_written = 0
         check_output(self._path, overwrite=overwrite, directory=self._format.directory)
@@ -189,7 +191,9 @@ class VideoWriter:
             raise ValueError("VideoWriter is used outside its with block")
         if frame.shape != self._shape or frame.dtype != np.uint8:
             raise ValueError(f"expected uint8 {self._shape}, got {frame.dtype} {frame.shape}")
-        self._encoder.put(frame.tobytes())
+        copy = self._copies[self.frames_written % len(self._copies)]
+        copy[:] = frame
+        self._encoder.put(memoryview(copy).cast("B"))
         self.frames_written += 1
 
     def __exit__(

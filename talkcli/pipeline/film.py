@@ -94,6 +94,7 @@ def animate(request: VideoRequest, reporter: Reporter | None = None) -> VideoRes
         stages=stages,
         seconds=watch.seconds,
         total_seconds=watch.total(),
+        first_frame_s=watch.first_frame_s,
         backend=backend,
         recipe=request.recipe,
         dry_run=request.dry_run,

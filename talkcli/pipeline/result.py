@@ -28,8 +28,10 @@ class VideoResult:
         height: pixels; 0 in a plan.
         duration_s: of the sound.
         stages: what was executed and what was reused.
-        seconds: by part of the work, without what ran beside them.
+        seconds: by part of the work. The parts of a film overlap, and together may take longer
+            than the whole.
         total_seconds: the whole command.
+        first_frame_s: from the start of the process until the encoder got the first frame.
         backend: renderer that drew, in a plan the one that was asked for.
         recipe: all settings.
         dry_run: nothing was made.
@@ -46,6 +48,7 @@ class VideoResult:
     stages: tuple[StageRun, ...]
     seconds: dict[str, float]
     total_seconds: float
+    first_frame_s: float | None
     backend: str
     recipe: Recipe
     dry_run: bool = False
@@ -72,6 +75,7 @@ class VideoResult:
             "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
             "total_seconds": round(self.total_seconds, 3),
             "real_time_factor": round(self.real_time_factor, 3),
+            "first_frame_s": None if self.first_frame_s is None else round(self.first_frame_s, 3),
             "peak_memory_mb": peak_memory_mb(),
             "backend": self.backend,
             "recipe": self.recipe.as_json(),

@@ -17,6 +17,10 @@ from talkcli.types import MotionFrame
 
 if TYPE_CHECKING:
     from talkcli.avatar.portrait import PortraitAvatar
+    from talkcli.compose.blend import Canvas
+
+#: A head: ``[S, S, 3]`` float32 colour, premultiplied, and ``[S, S]`` float32 coverage.
+Images = tuple[np.ndarray, np.ndarray]
 
 _COLOUR = re.compile(r"#([0-9a-fA-F]{3}|[0-9a-fA-F]{6})")
 
@@ -57,16 +61,39 @@ class Scene:
         """Pixels of one view."""
         return self._compositor.height
 
+    @property
+    def channels(self) -> int:
+        """Of a picture: 3, or 4 when transparent."""
+        return 4 if self._compositor.transparent else 3
+
     def pictures(self, motion: MotionFrame, yaws: Sequence[float | None]) -> list[np.ndarray]:
-        """One ``[height, width, 3]`` uint8 picture per view (4 channels when transparent)."""
-        pictures = []
-        for yaw in yaws:
-            with self._watch.measure("render"):
-                rgb, alpha = self._draw.head(motion, yaw)
-            with self._watch.measure("compose"):
-                self._solidify(rgb, alpha)
-                pictures.append(self._compositor.frame(rgb, alpha))
-        return pictures
+        """One ``[height, width, channels]`` uint8 picture per view."""
+        images = self.images()
+        return [self.paint(self.head(motion, yaw, images), self.canvas()) for yaw in yaws]
+
+    def images(self) -> Images:
+        """Memory for one head."""
+        side = self._draw.side
+        return np.empty((side, side, 3), np.float32), np.empty((side, side), np.float32)
+
+    def canvas(self, pixels: np.ndarray | None = None) -> Canvas:
+        """Memory for one picture, see :meth:`talkcli.compose.Compositor.canvas`."""
+        return self._compositor.canvas(pixels)
+
+    def head(self, motion: MotionFrame, yaw: float | None, images: Images) -> Images:
+        """Pose and render one view, if possible into ``images``.
+
+        Returns:
+            ``[S, S, 3]`` premultiplied colour and ``[S, S]`` coverage.
+        """
+        with self._watch.measure("render"):
+            return self._draw.head(motion, yaw, images)
+
+    def paint(self, head: Images, canvas: Canvas) -> np.ndarray:
+        """Lay a head, which is changed, over the still picture; returns the canvas's pixels."""
+        with self._watch.measure("compose"):
+            self._solidify(*head)
+            return self._compositor.frame(*head, canvas)
 
 
 class _CpuDrawing:
@@ -76,13 +103,13 @@ class _CpuDrawing:
         from talkcli.render.cpu import Workspace, rasterize
 
         self._avatar, self._rasterize, self._workspace = avatar, rasterize, Workspace()
+        self.side = avatar.frame.crop_pixels
 
-    def head(self, motion: MotionFrame, yaw: float | None) -> tuple[np.ndarray, ...]:
-        """``[S, S, 3]`` premultiplied colour and ``[S, S]`` coverage; valid until the next call."""
-        avatar = self._avatar
+    def head(self, motion: MotionFrame, yaw: float | None, images: Images) -> Images:
+        """See :meth:`Scene.head`."""
+        avatar, side = self._avatar, self.side
         splats = avatar.posed_splats(motion, yaw)
-        side = avatar.frame.crop_pixels
-        return self._rasterize(
+        self._rasterize(
             splats.means,
             splats.covars,
             splats.opacities,
@@ -92,7 +119,9 @@ class _CpuDrawing:
             side,
             side,
             self._workspace,
+            images=images,
         )
+        return images
 
 
 class _Drawing:
@@ -103,9 +132,10 @@ class _Drawing:
 
         self._avatar, self._render, self._backend = avatar, render, backend
         self._cameras = avatar.cameras()
+        self.side = avatar.frame.crop_pixels
 
-    def head(self, motion: MotionFrame, yaw: float | None) -> tuple[np.ndarray, ...]:
-        """As :meth:`_CpuDrawing.head`."""
+    def head(self, motion: MotionFrame, yaw: float | None, images: Images) -> Images:
+        """See :meth:`Scene.head`; the back-end makes arrays of its own."""
         splats = self._avatar.posed(motion, yaw)
         drawn = self._render(splats, self._cameras, backend=self._backend)
         return drawn.rgb[0].cpu().numpy(), drawn.alpha[0, ..., 0].cpu().numpy()

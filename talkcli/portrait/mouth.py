@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from talkcli.portrait.images import smoothstep
 from talkcli.portrait.splats import Layer, SplatGroup, capped, grid_neighbours, grid_tangents
 from talkcli.tracking.headfit import HeadPose
+from talkcli.tracking.matting import smoothstep
 from talkcli.tracking.topology import INNER_CORNERS, INNER_LOWER, INNER_UPPER
 
 #: Widths of central incisor, lateral incisor, canine and two premolars, relative.

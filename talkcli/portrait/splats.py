@@ -13,7 +13,7 @@ import numpy as np
 
 #: Variance of a splat in units of its grid step squared. The renderer adds 0.3 px² of screen
 #: blur, which alone closes a grid seen at its own scale; every bit more costs sharpness that the
-#: colour fit must win back (0.15 → 0.04 gains 3–4 dB in the source view). ``avatar.rig`` widens
+#: colour fit must win back (0.15 → 0.04 gains 3–4 dB in the source view). ``avatar.skin`` widens
 #: splats that are stretched.
 PIXEL_SPREAD = 0.04
 GRID_SPREAD = 0.4

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-import scipy.sparse as sparse
-from scipy.sparse.linalg import splu
 
 from talkcli.tracking.topology import MOUTH_OPENING
 
@@ -26,6 +24,10 @@ class HarmonicExtension:
     """
 
     def __init__(self, vertices: np.ndarray, triangles: np.ndarray, labels: np.ndarray) -> None:
+        # Here, not above: who plays an avatar imports this module, solves nothing, and would wait
+        # a third of a second.
+        from scipy import sparse
+
         kept = triangles[labels != MOUTH_OPENING]
         edges = np.unique(np.sort(kept[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), axis=1), axis=0)
         ends = np.asarray(vertices, float)[edges]
@@ -45,6 +47,8 @@ class HarmonicExtension:
         Returns:
             ``[478]`` or ``[478, D]`` float64; iris rows are zero (gaze moves them).
         """
+        from scipy.sparse.linalg import splu
+
         index = np.fromiter(prescribed, int)
         values = np.array([np.atleast_1d(prescribed[i]) for i in index], float)
         free = np.setdiff1d(np.arange(_SURFACE), index)

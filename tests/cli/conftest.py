@@ -38,12 +38,12 @@ class Engine:
         seen: yaws of every picture that was drawn.
         options: what the motion model got.
         sound: samples that the motion model heard.
-        on_frame: called before every frame.
+        on_frame: called before every picture.
     """
 
     faces: list[Face] = field(default_factory=lambda: [make_face(200)])
     calls: list[str] = field(default_factory=list)
-    seen: list[tuple[float | None, ...]] = field(default_factory=list)
+    seen: list[float | None] = field(default_factory=list)
     motions: list[MotionFrame] = field(default_factory=list)
     options: Any = None
     seed: int | None = None
@@ -79,13 +79,27 @@ def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Engine:
 
         def __init__(self, avatar: Path, video: Any, backend: str, watch: Any) -> None:
             assert (avatar / "avatar.bin").read_bytes() == b"head"
-            self._channels = 4 if video.bg == "transparent" else 3
+            self.channels = 4 if video.bg == "transparent" else 3
+
+        def images(self) -> None:
+            return None
+
+        def canvas(self, pixels: np.ndarray) -> np.ndarray:
+            return pixels
+
+        def head(self, motion: MotionFrame, yaw: float | None, images: None) -> None:
+            made.on_frame()
+            made.seen.append(yaw)
+            made.motions.append(motion)
+
+        def paint(self, head: None, canvas: np.ndarray) -> None:
+            canvas[:] = 90
 
         def pictures(self, motion: MotionFrame, yaws: Any) -> list[np.ndarray]:
-            made.on_frame()
-            made.seen.append(tuple(yaws))
-            made.motions.append(motion)
-            return [np.full((48, 64, self._channels), 90, np.uint8) for _ in yaws]
+            pictures = [np.empty((48, 64, self.channels), np.uint8) for _ in yaws]
+            for yaw, picture in zip(yaws, pictures, strict=True):
+                self.paint(self.head(motion, yaw, self.images()), picture)
+            return pictures
 
     motion = types.ModuleType("talkcli.motion")
     motion.motion_frames = made.motion_frames  # type: ignore[attr-defined]

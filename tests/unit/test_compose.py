@@ -11,6 +11,7 @@ import pytest
 
 from talkcli.compose import Compositor
 from talkcli.compose.blend import output_size
+from talkcli.compose.over import lay_over
 from talkcli.compose.window import CropWindow
 from talkcli.errors import InputError, UsageError
 
@@ -86,6 +87,62 @@ def test_covering_follows_the_over_operator() -> None:
     expected = rgb + scene.plate * (1 - alpha[..., None])
     part = frame[10:74, 40:104][18:46, 18:46].astype(np.float32)
     assert np.abs(part - expected[18:46, 18:46] * 255).max() <= 0.51
+
+
+def laid_over_slowly(
+    rgb: np.ndarray, alpha: np.ndarray, fade: np.ndarray, base: np.ndarray
+) -> np.ndarray:
+    """What :func:`lay_over` computes, for pixels that are covered."""
+    layer = rgb if base.shape[2] == 3 else np.dstack([rgb, alpha])
+    through = 1 - np.clip(alpha * fade, 0, 1)
+    blend = np.maximum(layer * fade[..., None] + base * through[..., None], 0)
+    if base.shape[2] == 4:
+        blend[..., :3] /= np.maximum(blend[..., 3:], 1e-4)
+    return np.clip(np.rint(255 * blend), 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_laying_over_does_what_its_slow_twin_does(channels: int) -> None:
+    rng = np.random.default_rng(3)
+    # Parts of larger pictures, as the crop's window cuts them; coverage a little above 1, too.
+    alpha = np.float32(rng.uniform(0, 1.05, (40, 50)) * (rng.random((40, 50)) < 0.7))[3:33, 5:45]
+    rgb = np.float32(rng.uniform(-0.05, 1.05, (40, 50, 3)))[3:33, 5:45] * alpha[..., None]
+    alpha[:4], alpha[:, 30:] = 0, 0
+    fade = np.float32(rng.uniform(0.2, 1, (30, 40)))
+    base = np.float32(rng.random((30, 40, channels)))
+    picture = np.full((60, 90, channels), 7, np.uint8)
+    out = picture[10:40, 20:60]
+    rows, columns = lay_over(rgb, alpha, fade, base, out)
+    covered = alpha > 0
+    wanted = laid_over_slowly(rgb, alpha, fade, base)
+    difference = np.abs(out[covered].astype(int) - wanted[covered])
+    assert difference.max() <= 1 and difference.mean() < 0.001  # rounding of halves
+    picture[10:40, 20:60][covered] = 7
+    assert (picture == 7).all()
+    y, x = np.nonzero(covered)
+    assert (rows.start, rows.stop) == (y.min(), y.max() + 1)
+    assert (columns.start, columns.stop) == (x.min(), x.max() + 1)
+
+
+def test_nothing_laid_over_is_an_empty_box() -> None:
+    out = np.full((5, 6, 3), 7, np.uint8)
+    empty = np.zeros((5, 6, 3), np.float32)
+    ones = np.ones((5, 6), np.float32)
+    rows, columns = lay_over(empty, empty[..., 0], ones, empty, out)
+    assert out[rows, columns].size == 0 and (out == 7).all()
+
+
+@pytest.mark.parametrize("bg", ["keep", "transparent"])
+def test_a_canvas_that_is_used_again_shows_the_last_head_alone(bg: str) -> None:
+    compositor = Compositor(torso_scene(), bg=bg)
+    strip = np.zeros((compositor.height, 3 * compositor.width, 4 if bg != "keep" else 3), np.uint8)
+    part = strip[:, compositor.width : 2 * compositor.width]
+    canvas = compositor.canvas(part)
+    nothing = np.zeros((64, 64, 3), np.float32), np.zeros((64, 64), np.float32)
+    for head in (blob(64, 20, 20, 9), blob(64, 40, 44, 12), nothing, blob(64, 30, 30, 5)):
+        compositor.frame(*head, canvas)
+        np.testing.assert_array_equal(part, compositor.frame(*head))
+    assert not strip[:, : compositor.width].any() and not strip[:, 2 * compositor.width :].any()
 
 
 def test_frames_are_independent_arrays() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +119,41 @@ def test_posed_frames_repeat_bitwise(avatar) -> None:
     avatar.posed_splats(motion(mouthPucker=1.0), -20.0)
     again = avatar.posed_splats(motion(jawOpen=0.3), 15.0).means
     np.testing.assert_array_equal(first, again)
+
+
+def turned(base: MotionFrame, *degrees: float) -> MotionFrame:
+    return replace(base, rotation=np.array(degrees, np.float32))
+
+
+def test_what_is_not_computed_again_is_the_same_bit_by_bit(avatar, tmp_path) -> None:
+    """Views of one frame, a still head that speaks, and both mixed, against fresh avatars."""
+    avatar.save(tmp_path)
+    used = PortraitAvatar.load(tmp_path)
+    speaks = motion(jawOpen=0.4, mouthSmileLeft=0.5)
+    looks = replace(motion(), gaze=np.array([8, -3], np.float32))
+    frames = [
+        (speaks, -30.0), (speaks, 0.0), (speaks, 30.0), (motion(), 30.0), (speaks, 30.0),
+        (looks, 30.0), (turned(looks, 4, 1, 0), 30.0), (None, None), (None, None), (speaks, 30.0),
+    ]  # fmt: skip
+    for number, frame in enumerate(frames):
+        fresh = PortraitAvatar.load(tmp_path).posed_splats(*frame)
+        splats = used.posed_splats(*frame)
+        seen = fresh.opacities >= 1 / 255
+        assert 0.3 < seen.mean() < 1
+        for name in ("means", "covars", "opacities", "colors"):
+            first, second = getattr(fresh, name), getattr(splats, name)
+            if name == "covars":
+                first, second = first[seen], second[seen]
+            np.testing.assert_array_equal(first, second, err_msg=f"{name} of frame {number}")
+
+
+def test_changed_splats_are_taken_over(avatar, tmp_path) -> None:
+    avatar.save(tmp_path)
+    used = PortraitAvatar.load(tmp_path)
+    before = used.posed_splats(motion(), 0.0).opacities.copy()
+    used.splats.opacities *= 0.5
+    used.refresh()
+    np.testing.assert_allclose(used.posed_splats(motion(), 0.0).opacities, 0.5 * before, atol=1e-6)
 
 
 def test_checkpoint_keeps_the_picture(avatar, tmp_path) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,26 @@ def test_idle_threads_sleep_and_thread_counts_agree(tmp_path: Path) -> None:
     policy, *threads = configured(code, TALKCLI_CACHE=str(tmp_path)).split()
     assert policy == "passive"
     assert set(threads) == {str(runtime.available_cpus())}
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
+def test_a_process_knows_its_age(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert 0 < runtime.process_age() <= time.clock_gettime(time.CLOCK_BOOTTIME)
+    # Started a second after the system, under a name with blanks and brackets.
+    stat = "1 (a (b) c) " + " ".join(["S", *"0" * 18, str(os.sysconf("SC_CLK_TCK")), *"9" * 9])
+    monkeypatch.setattr(Path, "read_text", lambda self: stat)
+    before = time.clock_gettime(time.CLOCK_BOOTTIME)
+    age = runtime.process_age()
+    assert before - 1 <= age <= time.clock_gettime(time.CLOCK_BOOTTIME) - 1
+
+
+def test_age_without_proc_counts_from_the_import(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: Path) -> str:
+        raise FileNotFoundError(self)
+
+    monkeypatch.setattr(Path, "read_text", fail)
+    before = time.monotonic() - runtime._IMPORTED
+    assert before <= runtime.process_age() <= time.monotonic() - runtime._IMPORTED
 
 
 def test_the_users_environment_wins(tmp_path: Path) -> None:

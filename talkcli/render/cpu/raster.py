@@ -135,6 +135,7 @@ def rasterize(  # noqa: PLR0913  (one call per frame, plain arrays as gsplat tak
     height: int,
     workspace: Workspace | None = None,
     *,
+    images: tuple[np.ndarray, np.ndarray] | None = None,
     background: np.ndarray | None = None,
     depth: bool = False,
     eps2d: float = 0.3,
@@ -156,6 +157,8 @@ def rasterize(  # noqa: PLR0913  (one call per frame, plain arrays as gsplat tak
         height: px.
         workspace: reused buffers. The images returned then belong to it and last until its next
             use.
+        images: ``[H, W, 3]`` and ``[H, W]`` contiguous float32 to draw ``rgb`` and ``alpha``
+            into, for callers that still read those of the last frame.
         background: ``[3]`` colour, or None for colour premultiplied by coverage.
         depth: also return the alpha-weighted camera z.
         eps2d: px² added to the projected covariance.
@@ -170,13 +173,16 @@ def rasterize(  # noqa: PLR0913  (one call per frame, plain arrays as gsplat tak
     camera = pack_camera(viewmat, K, (width, height), eps2d)
     frame = prepare(splats, camera, (width, height), workspace, threads)
     pixels = width * height
-    rgb = workspace.take("rgb", pixels * 3, np.float32)
-    alpha = workspace.take("alpha", pixels, np.float32)
+    if images is None:
+        rgb = workspace.take("rgb", pixels * 3, np.float32)
+        alpha = workspace.take("alpha", pixels, np.float32)
+    else:
+        rgb, alpha = (image.reshape(-1) for image in images)
     z = workspace.take("depth", pixels, np.float32) if depth else NOTHING
     behind = np.zeros(3, np.float32) if background is None else flat(background)
     draw(frame, NOTHING, behind, (rgb, alpha, z, NOTHING), workspace)
-    images = (rgb.reshape(height, width, 3), alpha.reshape(height, width))
-    return (*images, z.reshape(height, width)) if depth else images
+    drawn = (rgb.reshape(height, width, 3), alpha.reshape(height, width))
+    return (*drawn, z.reshape(height, width)) if depth else drawn
 
 
 def pack_camera(

@@ -1,0 +1,138 @@
+"""Stages that work at the same time and hand their results on in order.
+
+A film is motion → render → compose → encode. Each stage waits for something else (one core, both
+cores, ffmpeg), so that, run one after the other, they leave a third of two cores idle.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from types import TracebackType
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+#: How long threads may take to stop, seconds. Longer than any frame; a thread that hangs in a
+#: read of a dead network mount must not keep the command from ending.
+_STOP_S = 10.0
+#: A thread that has finished a kernel waits this long, seconds, for the one that holds the
+#: interpreter. With Python's 5 ms, a second of speech features, 40 ms of plain Python, would hold
+#: up each of the dozen kernel calls of a frame by 5 ms.
+_SWITCH_S = 0.0005
+
+
+class _HaltedError(Exception):
+    """The line was left while a stage waited for its input."""
+
+
+class Relay:
+    """A chain of stages, one thread each.
+
+    Use as a context manager. Leaving it, normally or not, stops every stage: those that wait are
+    woken, those at work finish their item. The last stage is the caller, who iterates over what
+    :meth:`stage` returned last; an error anywhere before it reaches the caller there, after the
+    items that came before it.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._halted = False
+        self._threads: list[threading.Thread] = []
+        self._switch_s = 0.0
+
+    def __enter__(self) -> Relay:
+        self._switch_s = sys.getswitchinterval()
+        sys.setswitchinterval(min(self._switch_s, _SWITCH_S))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with self._changed:
+            self._halted = True
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join(_STOP_S)
+        sys.setswitchinterval(self._switch_s)
+
+    def stage(self, name: str, items: Iterable[T], ahead: int) -> Iterator[T]:
+        """Pull ``items`` in a thread of its own and keep up to ``ahead`` of them ready.
+
+        Besides those, one may be in the making and one in use: a source that fills buffers in
+        turn needs :func:`ring_size` of them, if its consumer is done with each item before it
+        asks for the next.
+
+        Args:
+            name: of the thread.
+            items: an iterator, usually over an earlier stage.
+            ahead: at least 1.
+        """
+        stage: _Stage[T] = _Stage(self._changed, lambda: self._halted, ahead)
+        thread = threading.Thread(
+            target=stage.run, args=(items,), name=f"relay-{name}", daemon=True
+        )
+        self._threads.append(thread)
+        thread.start()
+        return stage
+
+
+def ring_size(ahead: int) -> int:
+    """Buffers that a stage with so many items ahead needs, see :meth:`Relay.stage`."""
+    return ahead + 2
+
+
+class _Stage(Iterator[T], Generic[T]):
+    """A bounded queue that ends with its source, or with its source's error."""
+
+    def __init__(
+        self, changed: threading.Condition, halted: Callable[[], bool], ahead: int
+    ) -> None:
+        self._changed = changed
+        self._halted = halted
+        self._ahead = ahead
+        self._ready: deque[T] = deque()
+        self._ended = False
+        self._error: BaseException | None = None
+
+    def run(self, items: Iterable[T]) -> None:
+        """What the stage's thread does."""
+        error: BaseException | None = None
+        try:
+            for item in items:
+                if not self._put(item):
+                    return
+        except _HaltedError:
+            return
+        except BaseException as failure:  # noqa: BLE001  (raised again by __next__)
+            error = failure
+        with self._changed:
+            self._error, self._ended = error, True
+            self._changed.notify_all()
+
+    def __next__(self) -> T:
+        with self._changed:
+            self._changed.wait_for(lambda: self._ready or self._ended or self._halted())
+            if self._halted():
+                raise _HaltedError
+            if self._ready:
+                item = self._ready.popleft()
+                self._changed.notify_all()
+                return item
+            if self._error is not None:
+                raise self._error
+            raise StopIteration
+
+    def _put(self, item: T) -> bool:
+        """Wait for room; False when there is nobody left to take the item."""
+        with self._changed:
+            self._changed.wait_for(lambda: len(self._ready) < self._ahead or self._halted())
+            if not self._halted():
+                self._ready.append(item)
+                self._changed.notify_all()
+            return not self._halted()
