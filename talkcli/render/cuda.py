@@ -17,6 +17,7 @@ def render_cuda(
     background: Tensor | None,
     features: Tensor | None,
     eps2d: float,
+    rasterize_mode: str,
 ) -> Rendered:
     """Render with ``gsplat.rasterization``.
 
@@ -52,6 +53,7 @@ def render_cuda(
         "eps2d": eps2d,
         "backgrounds": there(behind),
         "render_mode": "RGB+D",
+        "rasterize_mode": rasterize_mode,
     }
     if gaussians.covars is not None:
         arguments["covars"] = full_covariances(gaussians.covars).to(device, torch.float32)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from talkcli.errors import MissingDependencyError
 from talkcli.render import render
+from talkcli.render.api import RASTERIZE_MODES
 from talkcli.render.reference import render_reference
 from talkcli.types import Cameras, Gaussians
 from tests.numeric.render_scenes import RECIPES, make_scene
@@ -33,6 +34,7 @@ def documented_rasterization(  # noqa: PLR0913  (as documented)
     eps2d: float = 0.3,
     backgrounds: Tensor | None = None,
     render_mode: str = "RGB",
+    rasterize_mode: str = "classic",
     covars: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, dict[str, Any]]:
     """The part of ``gsplat.rasterization`` (1.5) that the adapter uses, shapes checked as there."""
@@ -55,7 +57,7 @@ def documented_rasterization(  # noqa: PLR0913  (as documented)
     cameras = Cameras(viewmats, Ks, width, height)
     behind = None if backgrounds is None else backgrounds[:, :3]
     features = colors[:, 3:] if d > 3 else None
-    drawn = render_reference(gaussians, cameras, behind, features, eps2d)
+    drawn = render_reference(gaussians, cameras, behind, features, eps2d, rasterize_mode)
     parts = [drawn.rgb, *([] if drawn.features is None else [drawn.features]), drawn.depth]
     return torch.cat(parts, -1), drawn.alpha, {}
 
@@ -77,12 +79,14 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[..., Any]], N
 @pytest.mark.parametrize("covars", [False, True], ids=["quats", "covars"])
 @pytest.mark.parametrize("channels", [0, 4])
 @pytest.mark.parametrize("with_background", [False, True])
+@pytest.mark.parametrize("mode", RASTERIZE_MODES)
 def test_adapter_speaks_gsplat(
-    install: Callable[..., None], covars: bool, channels: int, with_background: bool
+    install: Callable[..., None], covars: bool, channels: int, with_background: bool, mode: str
 ) -> None:
     install(documented_rasterization)
     scene = make_scene(RECIPES["plain"], cameras=2, covars=covars).to(torch.float32)
-    extra = {
+    extra: dict[str, Any] = {
+        "rasterize_mode": mode,
         "background": torch.tensor([0.1, 0.5, 0.9]) if with_background else None,
         "features": torch.rand(len(scene.gaussians), channels) if channels else None,
     }

@@ -23,9 +23,18 @@ from talkcli.render.cpu.memory import (
     prefetch_for_writing,
     store,
     store_columns,
+    store_first,
     take_ticket,
 )
-from talkcli.render.cpu.simd import LANES, minimum, pair_columns, pair_rows, select, splat
+from talkcli.render.cpu.simd import (
+    LANES,
+    absolute,
+    minimum,
+    pair_columns,
+    pair_rows,
+    select,
+    splat,
+)
 from talkcli.render.cpu.tiles import INDEX_MASK, entry_slot
 from talkcli.render.cpu.walk import (
     CHECK_EVERY,
@@ -239,6 +248,20 @@ def _clear_slots(begin: int, end: int, tile: Any, lists: Any, projected: Any, sl
             features[k] = at.F0
 
 
+@helper
+def _sum_behind(buffer: Any, planes: int) -> Any:
+    """Sums of transmittance × colour gradient over a walked tile: what the background gets."""
+    red, green, blue = splat(0.0), splat(0.0), splat(0.0)
+    for pair in range(TILE // 2):
+        for x in range(0, 2 * TILE, LANES):
+            place = pair * planes * PAIR + x
+            left = absolute(load(buffer, place))
+            red = red + left * load(buffer, place + _COLORS)
+            green = green + left * load(buffer, place + _COLORS + PAIR)
+            blue = blue + left * load(buffer, place + _COLORS + 2 * PAIR)
+    return red, green, blue, splat(0.0)
+
+
 @kernel
 def blend_backward(
     counter: Any, lists: Any, projected: Any, features: Any, pixels: Any, slots: Any,
@@ -252,7 +275,8 @@ def blend_backward(
         projected: of :meth:`talkcli.render.cpu.raster.Frame.projected`.
         features: as for :func:`talkcli.render.cpu.blend.blend`.
         pixels: the forward pass's outputs, and their gradients in the same shapes.
-        slots: ``[16 M]`` and ``[M F]``, written throughout.
+        slots: ``[16 M]`` and ``[M F]``, written throughout; and ``[4 tiles]``, set to each tile's
+            share in the background's gradient and a zero.
         scratch: tile buffer and room for sums of depth and features; of this thread alone.
         size: image width and height, tiles per row, planes.
     """
@@ -271,8 +295,6 @@ def blend_backward(
             break
         number = order[ticket]
         begin, end = offsets[number], offsets[number + 1]
-        if begin == end:
-            continue
         left_x, top = number % tiles_x * TILE, number // tiles_x * TILE
         tile = (left_x, top, min(TILE, width - left_x), min(TILE, height - top))
         clear_tile(buffer, planes, tile[2], tile[3])
@@ -303,3 +325,4 @@ def blend_backward(
                 unseen = (slots[0], slots[1], channels)
                 _clear_slots(e + 1, end, (number, tiles_x), lists, projected, unseen)
                 break
+        store_first(slots[2], number * 4, column_sums(_sum_behind(buffer, planes)), 4)

@@ -179,6 +179,7 @@ def backproject(  # noqa: PLR0913  (the arguments of rasterize and one image)
     workspace: Workspace | None = None,
     *,
     eps2d: float = 0.3,
+    rasterize_mode: str = "classic",
     threads: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """For each splat, sums over the pixels of weight × image and of weight alone.
@@ -197,6 +198,7 @@ def backproject(  # noqa: PLR0913  (the arguments of rasterize and one image)
         K: ``[3, 3]`` px.
         workspace: reused buffers.
         eps2d: px² added to the projected covariance.
+        rasterize_mode: ``classic`` or ``antialiased``.
         threads: None for one per core.
 
     Returns:
@@ -210,7 +212,7 @@ def backproject(  # noqa: PLR0913  (the arguments of rasterize and one image)
     colors = workspace.take("gather colors", count * 3, np.float32)
     colors.fill(0)
     splats = Splats(flat(means), NOTHING, NOTHING, flat(covars), flat(opacities), colors)
-    camera = pack_camera(viewmat, K, (width, height), eps2d)
+    camera = pack_camera(viewmat, K, (width, height), eps2d, rasterize_mode)
     frame = prepare(splats, camera, (width, height), workspace, threads, slots=True)
     sums, weights = np.empty(count * channels, np.float32), np.empty(count, np.float32)
     pixels = flat(image)
