@@ -146,7 +146,10 @@ def test_projection_passes_gradcheck(
 
         @staticmethod
         def forward(ctx: Any, view: torch.Tensor, *shape: torch.Tensor) -> torch.Tensor:
-            ctx.inputs = pack(view.detach().numpy(), antialiased), [s.detach().numpy() for s in shape]
+            ctx.inputs = (
+                pack(view.detach().numpy(), antialiased),
+                [s.detach().numpy() for s in shape],
+            )
             camera, values = ctx.inputs
             ctx.records = np.zeros(LANES * layout.RECORD)
             outputs = (ctx.records, np.zeros(LANES), np.zeros(LANES * 4, np.int16))
@@ -219,7 +222,9 @@ def test_reference_projection_passes_gradcheck(covars: bool) -> None:
         )
         kept = splats.visible & (torch.arange(LANES) != 1)
         whole = [splats.centers, splats.conics, splats.depths[:, None]]
-        return torch.cat([torch.cat(whole, -1)[splats.visible].reshape(-1), splats.compensations[kept]])
+        return torch.cat(
+            [torch.cat(whole, -1)[splats.visible].reshape(-1), splats.compensations[kept]]
+        )
 
     # The splat without an area bends sharply: steps of 1e-6 would miss its slope by 1e-5.
     inputs = [value.clone().requires_grad_() for value in (view, means, *shape)]
