@@ -7,9 +7,6 @@ before the splat that would bring its transmittance to 1e-4 or less.
 
 from __future__ import annotations
 
-import logging
-from functools import cache
-
 import torch
 
 from talkcli.render.backend import choose_backend
@@ -21,8 +18,6 @@ NEAR = 0.01
 RASTERIZE_MODES = ("classic", "antialiased")
 #: Extra channels that one call may splat, beside colour, alpha and depth.
 MAX_FEATURES = 32
-
-_log = logging.getLogger(__name__)
 
 
 def render(
@@ -64,7 +59,6 @@ def render(
     if rasterize_mode not in RASTERIZE_MODES:
         raise ValueError(f"rasterize_mode is {' or '.join(RASTERIZE_MODES)}, not {rasterize_mode}")
     choice = choose_backend(backend)
-    _announce(backend, choice.name, choice.reason)
     if background is not None:
         background = background.expand(len(cameras.viewmats), 3)
     if choice.name == "cuda":
@@ -108,9 +102,3 @@ def check_shapes(
             raise ValueError(f"{name} has shape {tuple(value.shape)}, not {list(shape)}")
     if cameras.width < 1 or cameras.height < 1:
         raise ValueError(f"cannot render {cameras.width}x{cameras.height} pixels")
-
-
-@cache
-def _announce(requested: str, name: str, reason: str) -> None:
-    """Log the choice once per process, not once per frame."""
-    _log.info("renderer back-end %s (%s: %s)", name, requested, reason)

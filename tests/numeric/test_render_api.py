@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from talkcli.errors import MissingDependencyError, UsageError
-from talkcli.render import choose_backend, render
+from talkcli.render import backend, choose_backend, render
 from talkcli.render.api import RASTERIZE_MODES
 from talkcli.render.backend import cuda_obstacle
 from tests.numeric.render_scenes import RECIPES, make_scene
@@ -144,6 +144,7 @@ def test_the_missing_piece_is_named(
     words: str | None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("talkcli.render.backend.cuda_obstacle", cuda_obstacle.__wrapped__)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: object() if gsplat else None)
     monkeypatch.setattr("torch.version.cuda", version)
     monkeypatch.setattr("torch.cuda.is_available", lambda: device)
@@ -153,3 +154,19 @@ def test_the_missing_piece_is_named(
         return
     with pytest.raises(MissingDependencyError, match=words):
         choose_backend("cuda")
+
+
+@pytest.mark.parametrize("obstacle", [None, ("no CUDA device", "check nvidia-smi")])
+def test_the_choice_and_its_reason_are_logged_once(
+    obstacle: tuple[str, str] | None,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("talkcli.render.backend.cuda_obstacle", lambda: obstacle)
+    backend._announce.cache_clear()
+    with caplog.at_level("INFO", "talkcli"):
+        choices = [choose_backend("auto") for _ in range(3)]
+    backend._announce.cache_clear()
+    assert len(set(choices)) == 1
+    (said,) = (record.getMessage() for record in caplog.records)
+    assert f"back-end {choices[0].name} (--backend auto: {choices[0].reason})" in said

@@ -128,6 +128,19 @@ def test_failures_of_gsplat_are_named(
     assert "--backend cpu" in str(raised.value)
 
 
+def test_a_device_too_full_to_take_the_splats_is_named(
+    install: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_upper: Tensor) -> Tensor:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+    install(documented_rasterization)
+    monkeypatch.setattr("talkcli.render.cuda.full_covariances", full)
+    scene = make_scene(RECIPES["one"], covars=True).to(torch.float32)
+    with pytest.raises(MissingDependencyError, match="too little free memory"):
+        render(scene.gaussians, scene.cameras, backend="cuda")
+
+
 def test_gsplat_that_does_not_import_is_named(
     install: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
