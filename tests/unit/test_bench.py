@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import wave
 from pathlib import Path
@@ -156,6 +157,18 @@ def test_speech_is_repeated_or_cut(seconds: float, tmp_path: Path) -> None:
         assert file.getparams()[:4] == (1, 2, 16000, round(16000 * seconds))
         written = np.frombuffer(file.readframes(file.getnframes()), "<i2")
     assert np.abs(written - np.resize(sound, len(written)).astype(int)).max() <= 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems tell it otherwise")
+def test_peak_memory_is_that_of_the_process_alone() -> None:
+    """Whoever starts it may be large; bench has torch loaded."""
+    child = "from talkcli.pipeline.result import peak_memory_mb; print(peak_memory_mb())"
+    parent = (
+        "import subprocess, sys; held = bytearray(b'x' * 400_000_000)\n"
+        f"print(subprocess.check_output([sys.executable, '-c', {child!r}], text=True))"
+    )
+    told = subprocess.check_output([sys.executable, "-c", parent], text=True)
+    assert 1 < float(told) < 300
 
 
 def test_a_film_that_cannot_be_made_says_why(tmp_path: Path) -> None:
