@@ -5,7 +5,7 @@
 #   make test-all    all tests, also slow ones and those that need a GPU (skipped without one)
 #   make style       ruff check, ruff format --check, mypy
 #   make golden      render the golden images anew (look at the difference before committing)
-#   make bench       the benchmarks, over the pictures of a folder (PORTRAITS=…)
+#   make bench       the benchmarks: the renderer, and avatars of a folder's pictures (PORTRAITS=…)
 #   make setup       only the virtual environment .venv (every other target does it first)
 #
 # PYTHON=/path/to/python3.11 picks the interpreter. TORCH='…' holds the arguments with which pip
@@ -52,5 +52,7 @@ golden: setup
 	TALKCLI_UPDATE_GOLDEN=1 $(BIN)/python -m pytest tests/golden
 
 bench: setup
+	@echo 'bench: the renderer against its baselines (talkcli bench measures whole films)'
+	$(BIN)/python -m benchmarks.render
 	@echo 'bench: portrait quality over $(PORTRAITS) (choose with PORTRAITS=folder); sheets in out/quality'
 	$(BIN)/python benchmarks/portrait_quality.py $(PORTRAITS) -o out/quality

@@ -1,10 +1,12 @@
 """The CPU renderer's speed, and the comparisons that its design rests on.
 
-    python -m benchmarks.render                 everything, about two minutes
-    python -m benchmarks.render --only forward  one section: forward, fit, loss, scalar, neighbour
+    python -m benchmarks.render                 everything, about three minutes
+    python -m benchmarks.render --only forward  one section: forward, backward, fit, antialiased,
+                                                cameras, loss, scalar, neighbour
 
-Times are milliseconds, the median and the best of interleaved runs: variants take turns, so that
-whatever else the machine does falls on all of them alike.
+Times are milliseconds (of the clock, unless it says CPU), the median and the best of interleaved
+runs: variants take turns, so that whatever else the machine does falls on all of them alike.
+``talkcli bench`` measures whole films.
 """
 
 # ruff: noqa: E402  (libraries read their settings once, at import)
@@ -14,10 +16,10 @@ from __future__ import annotations
 import argparse
 import math
 import multiprocessing
-import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 
 from talkcli import runtime
 
@@ -26,70 +28,26 @@ runtime.configure()
 import numba
 import numpy as np
 import torch
-import torch.nn.functional as F
 
+from talkcli.bench.machine import describe_machine
+from talkcli.bench.renderer import (
+    SCENES,
+    backward_job,
+    differentiable_frame_job,
+    fitting_job,
+    frame_job,
+    torch_l1_ssim,
+)
+from talkcli.bench.scenes import Scene, camera, head, tensor
+from talkcli.bench.timing import Job, Timing, interleaved
 from talkcli.render import render
-from talkcli.render.cpu import Workspace, rasterize
+from talkcli.render.api import RASTERIZE_MODES
+from talkcli.render.cpu import Workspace, pool, rasterize
 from talkcli.render.cpu import layout as at
 from talkcli.render.cpu.jit import FASTMATH
 from talkcli.render.cpu.loss import l1_ssim
 from talkcli.render.cpu.raster import NOTHING, Frame, Splats, draw, flat, pack_camera, prepare
-from talkcli.render.reference import world_covariances
-from talkcli.types import Cameras, Gaussians
-
-Job = Callable[[], object]
-
-
-@dataclass
-class Scene:
-    """Splats and one square camera."""
-
-    gaussians: Gaussians
-    cameras: Cameras
-
-    def arrays(self) -> list[np.ndarray]:
-        """Means, covariances, opacities, colours, view matrix and K, for ``rasterize``."""
-        g, c = self.gaussians, self.cameras
-        full = world_covariances(g)
-        upper = torch.stack([full[:, i, j] for i in range(3) for j in range(i, 3)], -1)
-        tensors = [g.means, upper, g.opacities, g.colors, c.viewmats[0], c.Ks[0]]
-        return [tensor.numpy() for tensor in tensors]
-
-    def job(self, threads: int) -> Job:
-        """Renders one frame from numpy."""
-        means, covars, opacities, colors, view, K = self.arrays()
-        size, workspace = self.cameras.width, Workspace()
-        return lambda: rasterize(
-            means, covars, opacities, colors, view, K, size, size, workspace, threads=threads
-        )
-
-
-def head(count: int, size: int) -> Scene:
-    """An ellipsoid that fills half of the picture, splats of 0.7 to 1.5 px lying on its surface."""
-    rng = np.random.default_rng(0)
-    distance, focal = 6.0, 1.2 * size
-    radius = math.sqrt(0.5 * size * size / (math.pi * 0.8)) * distance / focal
-    half_axes = radius * np.array([0.8, 1.0, 0.72])
-    normals = rng.normal(size=(count, 3))
-    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
-    means = normals * half_axes
-    outward = normals / half_axes
-    outward /= np.linalg.norm(outward, axis=1, keepdims=True)
-    # The half-way quaternion from z to the normal.
-    quats = np.concatenate([1 + outward[:, 2:], np.stack([-outward[:, 1], outward[:, 0]], 1)], 1)
-    quats = np.concatenate([quats, np.zeros((count, 1))], 1)
-    sigmas = rng.uniform(0.7, 1.5, (count, 3))
-    sigmas[:, 2] = 0.3
-    return Scene(
-        Gaussians(
-            means=tensor(means),
-            opacities=tensor(rng.uniform(0.82, 0.98, count)),
-            colors=tensor(0.5 + 0.5 * np.sin(7 * means)),
-            quats=tensor(quats),
-            scales=tensor(sigmas * distance / focal),
-        ),
-        camera(size, focal, distance),
-    )
+from talkcli.types import Gaussians
 
 
 def portrait(size: int) -> Scene:
@@ -115,36 +73,13 @@ def portrait(size: int) -> Scene:
     )
 
 
-def camera(size: int, focal: float, distance: float) -> Cameras:
-    view = torch.eye(4)
-    view[2, 3] = distance
-    K = torch.tensor([[focal, 0, size / 2], [0, focal, size / 2], [0, 0, 1]])
-    return Cameras(view[None], K[None], size, size)
-
-
-def tensor(array: np.ndarray) -> torch.Tensor:
-    return torch.tensor(array, dtype=torch.float32)
-
-
-def interleaved(jobs: dict[str, Job], repeats: int) -> dict[str, np.ndarray]:
-    """Milliseconds of each job, run in turns, after one round to warm up."""
-    times: dict[str, list[float]] = {name: [] for name in jobs}
-    for turn in range(repeats + 1):
-        for name, job in jobs.items():
-            start = time.perf_counter()
-            job()
-            if turn:
-                times[name].append(1e3 * (time.perf_counter() - start))
-    return {name: np.array(values) for name, values in times.items()}
-
-
-def report(times: dict[str, np.ndarray]) -> dict[str, float]:
-    """Print a line per job; returns the medians."""
-    for name, values in times.items():
-        median, best = np.median(values), values.min()
+def report(times: dict[str, Timing]) -> list[float]:
+    """Print a line per job; returns the medians in ms."""
+    for name, timing in times.items():
+        median, best = timing.median_ms, timing.best_ms
         rate = f"{1e3 / median:7.1f}/s (best {1e3 / best:.1f})"
         print(f"  {name:44s} median {median:7.2f} ms   best {best:7.2f} ms  {rate}")
-    return {name: float(np.median(values)) for name, values in times.items()}
+    return [timing.median_ms for timing in times.values()]
 
 
 def bench_forward() -> None:
@@ -158,71 +93,82 @@ def bench_forward() -> None:
     jobs: dict[str, Job] = {}
     for name, scene in scenes.items():
         for threads in (1, 2):
-            jobs[f"{name}, {threads} thread{'s' * (threads > 1)}"] = scene.job(threads)
+            jobs[f"{name}, {threads} thread{'s' * (threads > 1)}"] = frame_job(
+                scene, threads=threads
+            )
     report(interleaved(jobs, 40))
+
+
+def bench_backward() -> None:
+    print("a frame with torch, and the gradients of all its parameters, ms")
+    for count, size in SCENES:
+        scene = head(count, size)
+        name = f"{count // 1000}k splats, {size} px"
+        jobs = {
+            f"{name}, forward": differentiable_frame_job(scene),
+            f"{name}, backward": backward_job(scene),
+        }
+        forward, backward = report(interleaved(jobs, 40))
+        print(f"  backward / forward = {backward / forward:.2f}")
 
 
 def bench_fit() -> None:
     print("fitting: render, L1 + SSIM, backward, Adam over all parameters, ms per iteration")
-    for count, size in ((20_000, 256), (60_000, 512), (120_000, 512)):
-        scene = head(count, size)
-        with torch.no_grad():
-            target = render(scene.gaussians, scene.cameras, backend="cpu").rgb[0]
-        step = fitting_step(scene, target)
-        report(interleaved({f"{count // 1000}k splats, {size} px": step}, 40))
+    for count, size in SCENES:
+        job = fitting_job(head(count, size))
+        report(interleaved({f"{count // 1000}k splats, {size} px": job}, 40))
 
 
-def fitting_step(scene: Scene, target: torch.Tensor) -> Job:
-    """One iteration of an optimisation that starts from grey, faint, enlarged splats."""
-    g = scene.gaussians
-    assert g.quats is not None and g.scales is not None
-    count = len(g)
-    leaves = {
-        "means": g.means.clone(),
-        "quats": g.quats.clone(),
-        "scales": g.scales.log() + 0.2,
-        "opacities": torch.full((count,), 0.4),
-        "colors": torch.zeros(count, 3),
-    }
-    for leaf in leaves.values():
-        leaf.requires_grad_()
-    optimizer = torch.optim.Adam(
-        [{"params": [leaf], "lr": 1e-3} for leaf in leaves.values()], eps=1e-15, fused=True
-    )
+def bench_antialiased() -> None:
+    print("60k splats at 512 px with and without antialiasing, ms")
+    means, covars, opacities, colors, view, K = head(60_000, 512).arrays()
+    workspace = Workspace()
 
-    def step() -> None:
-        gaussians = replace(
-            g,
-            means=leaves["means"],
-            quats=leaves["quats"],
-            scales=leaves["scales"].exp(),
-            opacities=leaves["opacities"].sigmoid(),
-            colors=leaves["colors"].sigmoid(),
+    def frame(mode: str) -> Job:
+        return lambda: rasterize(
+            *(means, covars, opacities, colors, view, K),
+            width=512,
+            height=512,
+            workspace=workspace,
+            rasterize_mode=mode,
         )
-        image = render(gaussians, scene.cameras, backend="cpu").rgb[0]
-        l1_ssim(image, target).backward()
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
 
-    return step
+    report(interleaved({mode: frame(mode) for mode in RASTERIZE_MODES}, 40))
 
 
-def torch_loss(image: torch.Tensor, target: torch.Tensor, weight: float) -> torch.Tensor:
-    """The loss as the fastest of torch's ways: channels as groups, a separable window."""
-    taps = torch.exp(-((torch.arange(11) - 5.0) ** 2) / (2 * 1.5**2))
-    rows = (taps / taps.sum()).view(1, 1, 1, 11).repeat(3, 1, 1, 1)
+def bench_cameras() -> None:
+    print("eight cameras: one call, a call each; and threads on one frame or a frame each, ms")
+    for count, size in SCENES[:2]:
+        scene = head(count, size)
+        one = scene.cameras
+        all_eight = replace(one, viewmats=one.viewmats.repeat(8, 1, 1), Ks=one.Ks.repeat(8, 1, 1))
+        name = f"{count // 1000}k splats, {size} px"
+        jobs: dict[str, Job] = {
+            f"{name}, one call": partial(render, scene.gaussians, all_eight, backend="cpu"),
+            f"{name}, a call each": eight_times(
+                partial(render, scene.gaussians, one, backend="cpu")
+            ),
+            f"{name}, threads share a frame": eight_times(frame_job(scene, threads=2)),
+            f"{name}, a frame per thread": at_once([frame_job(scene, threads=1) for _ in range(8)]),
+        }
+        report(interleaved(jobs, 15))
 
-    def blur(planes: torch.Tensor) -> torch.Tensor:
-        across = F.conv2d(planes, rows, padding=(0, 5), groups=3)
-        return F.conv2d(across, rows.transpose(2, 3), padding=(5, 0), groups=3)
 
-    x, y = image.permute(2, 0, 1)[None], target.permute(2, 0, 1)[None]
-    mean_x, mean_y = blur(x), blur(y)
-    var_x, var_y = blur(x * x) - mean_x**2, blur(y * y) - mean_y**2
-    cov = blur(x * y) - mean_x * mean_y
-    ssim = (2 * mean_x * mean_y + 1e-4) * (2 * cov + 9e-4)
-    ssim = ssim / ((mean_x**2 + mean_y**2 + 1e-4) * (var_x + var_y + 9e-4))
-    return (1 - weight) * (x - y).abs().mean() + weight * (1 - ssim.mean())
+def eight_times(job: Job) -> Job:
+    def run() -> None:
+        for _ in range(8):
+            job()
+
+    return run
+
+
+def at_once(jobs: list[Job]) -> Job:
+    """Two threads that each take whole jobs."""
+
+    def part(number: int) -> None:
+        jobs[number]()
+
+    return lambda: pool.run(part, len(jobs), 2)
 
 
 def bench_loss() -> None:
@@ -234,20 +180,17 @@ def bench_loss() -> None:
     for size in (256, 512):
         image, target = torch.rand(size, size, 3), torch.rand(size, size, 3)
         image.requires_grad_()
-        medians = report(
-            interleaved(
-                {
-                    f"fused, {size} px": gradient(l1_ssim, image, target),
-                    f"torch, separable, {size} px": gradient(torch_loss, image, target),
-                },
-                20,
-            )
-        )
-        fused, separable = medians.values()
+        jobs = {
+            f"fused, {size} px": gradient(l1_ssim, image, target),
+            f"torch, separable, {size} px": gradient(torch_l1_ssim, image, target),
+        }
+        fused, separable = report(interleaved(jobs, 20))
         print(f"  torch / fused = {separable / fused:.1f}")
 
 
 _EIGHT = np.float32(8)
+#: Alpha is 1/255 here; most pixels are past it, and spare themselves the exponential.
+_EIGHTH_MAX = np.float32(math.log(255) / 8)
 
 
 @numba.njit(fastmath=FASTMATH, error_model="numpy")
@@ -264,9 +207,9 @@ def blend_scalar(lists, records, background, outputs, size):  # type: ignore[no-
                 dx, dy = px - records[r + at.U], py - records[r + at.V]
                 eighth = (records[r + at.A] * dx + records[r + at.B] * dy) * dx
                 eighth += records[r + at.C] * dy * dy + records[r + at.LEVEL]
-                opaque = min(at.ALPHA_MAX, np.float32(math.exp(-_EIGHT * eighth)))
-                if opaque < at.ALPHA_MIN:
+                if eighth > _EIGHTH_MAX:
                     continue
+                opaque = min(at.ALPHA_MAX, np.float32(math.exp(-_EIGHT * eighth)))
                 after = left * (at.F1 - opaque)
                 if after <= at.TRANSMITTANCE_MIN:
                     break
@@ -283,7 +226,7 @@ def blend_scalar(lists, records, background, outputs, size):  # type: ignore[no-
 
 
 def bench_scalar() -> None:
-    print("blending of 60k splats at 512 px on one thread, against one pixel at a time, ms")
+    print("blending of 60k splats at 512 px on one thread, against one pixel at a time, CPU ms")
     frame, workspace = prepared(head(60_000, 512))
     pixels = 512 * 512
     outputs = tuple(np.empty(n, np.float32) for n in (3 * pixels, pixels))
@@ -291,18 +234,13 @@ def bench_scalar() -> None:
     ours = (*outputs, NOTHING, NOTHING)
     size = (512, 512, frame.tiles_x)
     draw(frame, NOTHING, background, ours, workspace)
-    medians = report(
-        interleaved(
-            {
-                "windows of sixteen": lambda: draw(frame, NOTHING, background, ours, workspace),
-                "pixel by pixel": lambda: blend_scalar(
-                    frame.lists(), frame.records, background, outputs, size
-                ),
-            },
-            8,
-        )
-    )
-    windows, scalar = medians.values()
+    jobs: dict[str, Job] = {
+        "windows of sixteen": lambda: draw(frame, NOTHING, background, ours, workspace),
+        "pixel by pixel": lambda: blend_scalar(
+            frame.lists(), frame.records, background, outputs, size
+        ),
+    }
+    windows, scalar = report(interleaved(jobs, 8, clock=time.process_time))
     print(f"  pixel by pixel / windows = {scalar / windows:.0f}")
 
 
@@ -318,7 +256,7 @@ def prepared(scene: Scene) -> tuple[Frame, Workspace]:
 def bench_neighbour() -> None:
     print("60k splats at 512 px beside a busy process: CPU time per frame")
     scene = head(60_000, 512)
-    jobs = {threads: scene.job(threads) for threads in (1, 2)}
+    jobs = {threads: frame_job(scene, threads=threads) for threads in (1, 2)}
     busy = multiprocessing.get_context("spawn").Process(target=_spin, daemon=True)
     busy.start()
     used: dict[int, list[float]] = {1: [], 2: []}
@@ -339,7 +277,10 @@ def _spin() -> None:
 
 SECTIONS: dict[str, Job] = {
     "forward": bench_forward,
+    "backward": bench_backward,
     "fit": bench_fit,
+    "antialiased": bench_antialiased,
+    "cameras": bench_cameras,
     "loss": bench_loss,
     "scalar": bench_scalar,
     "neighbour": bench_neighbour,
@@ -350,10 +291,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", choices=SECTIONS, action="append")
     chosen = parser.parse_args().only or list(SECTIONS)
-    print(
-        f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, torch {torch.__version__}, "
-        f"numba {numba.__version__}"
-    )
+    machine = describe_machine()
+    print(", ".join(f"{name} {value}" for name, value in machine.items()))
     for name in chosen:
         SECTIONS[name]()
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import faulthandler
 import hashlib
 import io
+import multiprocessing
 import os
 import shutil
 import sys
@@ -24,9 +25,9 @@ _IMPORTED = time.monotonic()
 
 
 def configure() -> None:
-    """Sets threads, caches and log levels for the libraries that are imported later.
+    """Sets threads, caches, log levels and how processes start, before libraries are imported.
 
-    Idempotent, takes about a millisecond.
+    Idempotent, takes a few milliseconds.
     """
     threads = str(_thread_count())
     cache = cache_root()
@@ -49,6 +50,9 @@ def configure() -> None:
     }
     for name, value in settings.items():
         os.environ.setdefault(name, value)
+    if multiprocessing.get_start_method(allow_none=True) is None:
+        # A forked child inherits locks of threads that it does not have.
+        multiprocessing.set_start_method("spawn")
     # From MediaPipe's use of protobuf; nothing that a user could act on.
     warnings.filterwarnings("ignore", message=r"SymbolDatabase\.GetPrototype", category=UserWarning)
 

@@ -19,6 +19,7 @@ import typer
 
 from talkcli import __version__, runtime
 from talkcli.cli.animate import animate_command, drive_command
+from talkcli.cli.bench import bench_command
 from talkcli.cli.doctor import doctor_command
 from talkcli.cli.reconstruct import reconstruct_command
 from talkcli.cli.render import render_command
@@ -49,6 +50,7 @@ app.command("drive")(drive_command)
 app.command("render")(render_command)
 app.command("status")(status_command)
 app.command("doctor")(doctor_command)
+app.command("bench")(bench_command)
 
 
 def _show_version(wanted: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -161,7 +160,7 @@ def check_scene(video: VideoConfig, backend: str) -> None:
 
 
 def settle_backend(backend: str) -> str:
-    """The renderer that draws; asks torch for a CUDA device only where gsplat could use it.
+    """The renderer that draws; torch is asked for a CUDA device only where gsplat could use it.
 
     Args:
         backend: as asked for.
@@ -169,8 +168,6 @@ def settle_backend(backend: str) -> str:
     Raises:
         MissingDependencyError: ``cuda`` was asked for and cannot run.
     """
-    if backend == "cpu" or (backend == "auto" and importlib.util.find_spec("gsplat") is None):
-        return "cpu"
     from talkcli.render import choose_backend
 
     return choose_backend(backend).name

@@ -166,7 +166,8 @@ def _conjugate_gradients(
     """CGLS for the colours (Björck, "Numerical Methods for Least Squares Problems", 1996, 7.4).
 
     Preconditioned by each splat's share of the picture and by how far it may move, so that what
-    is limited or hardly seen hardly enters the solution. Pixels beyond the matte show the plate and do not count.
+    is limited or hardly seen hardly enters the solution. Pixels beyond the matte show the plate
+    and do not count.
     """
     if steps < 1:
         return

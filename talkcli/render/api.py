@@ -7,9 +7,6 @@ before the splat that would bring its transmittance to 1e-4 or less.
 
 from __future__ import annotations
 
-import logging
-from functools import cache
-
 import torch
 
 from talkcli.render.backend import choose_backend
@@ -17,10 +14,10 @@ from talkcli.types import Cameras, Gaussians, Rendered
 
 #: Splats whose centre is nearer than this camera z are dropped (gsplat's default).
 NEAR = 0.01
+#: As gsplat names them: splats keep their opacity when the projection widens them, or their light.
+RASTERIZE_MODES = ("classic", "antialiased")
 #: Extra channels that one call may splat, beside colour, alpha and depth.
 MAX_FEATURES = 32
-
-_log = logging.getLogger(__name__)
 
 
 def render(
@@ -31,6 +28,7 @@ def render(
     features: torch.Tensor | None = None,
     backend: str = "auto",
     eps2d: float = 0.3,
+    rasterize_mode: str = "classic",
 ) -> Rendered:
     """Render N Gaussians in C cameras.
 
@@ -45,18 +43,22 @@ def render(
         features: ``[N, F]`` extra channels (F up to 32), blended as the colours are.
         backend: ``auto``, ``cpu``, ``cuda`` or ``reference``.
         eps2d: px², added to both diagonal elements of the projected covariance.
+        rasterize_mode: ``classic``, or ``antialiased``, which multiplies opacities by
+            sqrt(det(cov2d) / det(cov2d + eps2d)): splats smaller than a pixel then fade instead of
+            growing (Mip-Splatting, Yu et al. 2024, the 2D filter).
 
     Returns:
         ``rgb [C, H, W, 3]``, ``alpha`` and ``depth [C, H, W, 1]``, ``features [C, H, W, F]``, on
         the device of ``gaussians.means``.
 
     Raises:
-        ValueError: shapes that do not belong together.
+        ValueError: shapes that do not belong together, or no such ``rasterize_mode``.
         UsageError, MissingDependencyError: as :func:`talkcli.render.backend.choose_backend`.
     """
     check_shapes(gaussians, cameras, background, features)
+    if rasterize_mode not in RASTERIZE_MODES:
+        raise ValueError(f"rasterize_mode is {' or '.join(RASTERIZE_MODES)}, not {rasterize_mode}")
     choice = choose_backend(backend)
-    _announce(backend, choice.name, choice.reason)
     if background is not None:
         background = background.expand(len(cameras.viewmats), 3)
     if choice.name == "cuda":
@@ -65,7 +67,7 @@ def render(
         from talkcli.render.cpu.autograd import render_cpu as draw
     else:
         from talkcli.render.reference import render_reference as draw
-    return draw(gaussians, cameras, background, features, eps2d)
+    return draw(gaussians, cameras, background, features, eps2d, rasterize_mode)
 
 
 def check_shapes(
@@ -100,9 +102,3 @@ def check_shapes(
             raise ValueError(f"{name} has shape {tuple(value.shape)}, not {list(shape)}")
     if cameras.width < 1 or cameras.height < 1:
         raise ValueError(f"cannot render {cameras.width}x{cameras.height} pixels")
-
-
-@cache
-def _announce(requested: str, name: str, reason: str) -> None:
-    """Log the choice once per process, not once per frame."""
-    _log.info("renderer back-end %s (%s: %s)", name, requested, reason)

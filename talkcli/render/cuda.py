@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -17,6 +19,7 @@ def render_cuda(
     background: Tensor | None,
     features: Tensor | None,
     eps2d: float,
+    rasterize_mode: str,
 ) -> Rendered:
     """Render with ``gsplat.rasterization``.
 
@@ -26,6 +29,18 @@ def render_cuda(
     Raises:
         MissingDependencyError: gsplat cannot be loaded or built, or the device lacks memory.
     """
+    with _enough_memory():
+        return _render(gaussians, cameras, background, features, eps2d, rasterize_mode)
+
+
+def _render(
+    gaussians: Gaussians,
+    cameras: Cameras,
+    background: Tensor | None,
+    features: Tensor | None,
+    eps2d: float,
+    rasterize_mode: str,
+) -> Rendered:
     home = gaussians.means.device
     device = working_device(home)
 
@@ -52,6 +67,7 @@ def render_cuda(
         "eps2d": eps2d,
         "backgrounds": there(behind),
         "render_mode": "RGB+D",
+        "rasterize_mode": rasterize_mode,
     }
     if gaussians.covars is not None:
         arguments["covars"] = full_covariances(gaussians.covars).to(device, torch.float32)
@@ -75,6 +91,18 @@ def full_covariances(upper: Tensor) -> Tensor:
     return upper[:, [0, 1, 2, 1, 3, 4, 2, 4, 5]].reshape(-1, 3, 3)
 
 
+@contextmanager
+def _enough_memory() -> Iterator[None]:
+    """Name the error of a full device, whichever step fills it."""
+    try:
+        yield
+    except torch.cuda.OutOfMemoryError as error:
+        raise MissingDependencyError(
+            "the CUDA device has too little free memory for this scene",
+            "free some, or use --backend cpu",
+        ) from error
+
+
 def _rasterize(arguments: dict[str, Any]) -> tuple[Tensor, Tensor]:
     """Call gsplat, with its failures named."""
     try:
@@ -85,11 +113,8 @@ def _rasterize(arguments: dict[str, Any]) -> tuple[Tensor, Tensor]:
         ) from error
     try:
         images, alpha, _ = rasterization(**arguments)
-    except torch.cuda.OutOfMemoryError as error:
-        raise MissingDependencyError(
-            "the CUDA device has too little free memory for this scene",
-            "free some, or use --backend cpu",
-        ) from error
+    except torch.cuda.OutOfMemoryError:
+        raise
     except (AttributeError, RuntimeError) as error:
         # gsplat builds its kernels at the first call and leaves them None where it cannot.
         raise MissingDependencyError(

@@ -29,12 +29,15 @@ class Projected:
         conics: ``[N, 3]`` xx, xy, yy of the inverse 2D covariance, px⁻².
         depths: ``[N]`` camera z.
         visible: ``[N]`` bool.
+        compensations: ``[N]`` by what opacities are multiplied when antialiasing: the share of
+            its area that a splat had before ``eps2d`` widened it.
     """
 
     centers: Tensor
     conics: Tensor
     depths: Tensor
     visible: Tensor
+    compensations: Tensor
 
 
 def render_reference(
@@ -43,6 +46,7 @@ def render_reference(
     background: Tensor | None,
     features: Tensor | None,
     eps2d: float,
+    rasterize_mode: str = "classic",
 ) -> Rendered:
     """Render with torch operations only.
 
@@ -56,7 +60,10 @@ def render_reference(
         values = [gaussians.colors, splats.depths[:, None]]
         values += [features] if features is not None else []
         size = (cameras.width, cameras.height)
-        image, left = blend(splats, gaussians.opacities, torch.cat(values, -1), size)
+        opacities = gaussians.opacities
+        if rasterize_mode == "antialiased":
+            opacities = opacities * splats.compensations
+        image, left = blend(splats, opacities, torch.cat(values, -1), size)
         if background is not None:
             rgb = image[..., :3] + left[..., None] * background[camera]
             image = torch.cat([rgb, image[..., 3:]], -1)
@@ -131,11 +138,16 @@ def project(
     det = xx * yy - xy * xy
     visible = visible & (det > 0)
     det = torch.where(visible, det, torch.ones_like(det))
+    undilated = cov[:, 0, 0] * cov[:, 1, 1] - xy * xy
+    # The root of zero has no derivative; such splats have no area and are not drawn anyway.
+    solid = visible & (undilated > 0)
+    share = torch.where(solid, undilated, torch.ones_like(det)) / det
     return Projected(
         centers=torch.stack([fx * x / z + cx, fy * y / z + cy], -1),
         conics=torch.stack([yy, -xy, xx], -1) / det[:, None],
         depths=z,
         visible=visible & torch.isfinite(det),
+        compensations=torch.where(solid, share, torch.ones_like(det)).sqrt() * solid,
     )
 
 

@@ -10,7 +10,9 @@ from talkcli.render.cpu import Workspace, backproject, rasterize
 from talkcli.render.reference import render_reference
 from tests.numeric.render_scenes import RECIPES, Scene, make_scene
 
-#: Single precision against double; the largest error seen over all scenes is 4e-6.
+#: Single precision against double; the largest error seen over these scenes is 4e-6. Over many
+#: seeds, needles given by covariances reach 1.5e-5: their conics cancel, and the reference, run in
+#: single precision, comes to 0.8e-5 on the same ones.
 IMAGE_TOLERANCE = 1e-5
 #: Rounding decides whether alpha counts as 1/255 or less, and whether a pixel stops one splat
 #: earlier. Either moves one pixel by at most 1/255 of a colour, here and there.

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from talkcli.errors import MissingDependencyError
 from talkcli.render import render
+from talkcli.render.api import RASTERIZE_MODES
 from talkcli.render.reference import render_reference
 from talkcli.types import Cameras, Gaussians
 from tests.numeric.render_scenes import RECIPES, make_scene
@@ -33,6 +34,7 @@ def documented_rasterization(  # noqa: PLR0913  (as documented)
     eps2d: float = 0.3,
     backgrounds: Tensor | None = None,
     render_mode: str = "RGB",
+    rasterize_mode: str = "classic",
     covars: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, dict[str, Any]]:
     """The part of ``gsplat.rasterization`` (1.5) that the adapter uses, shapes checked as there."""
@@ -55,7 +57,7 @@ def documented_rasterization(  # noqa: PLR0913  (as documented)
     cameras = Cameras(viewmats, Ks, width, height)
     behind = None if backgrounds is None else backgrounds[:, :3]
     features = colors[:, 3:] if d > 3 else None
-    drawn = render_reference(gaussians, cameras, behind, features, eps2d)
+    drawn = render_reference(gaussians, cameras, behind, features, eps2d, rasterize_mode)
     parts = [drawn.rgb, *([] if drawn.features is None else [drawn.features]), drawn.depth]
     return torch.cat(parts, -1), drawn.alpha, {}
 
@@ -77,12 +79,14 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[..., Any]], N
 @pytest.mark.parametrize("covars", [False, True], ids=["quats", "covars"])
 @pytest.mark.parametrize("channels", [0, 4])
 @pytest.mark.parametrize("with_background", [False, True])
+@pytest.mark.parametrize("mode", RASTERIZE_MODES)
 def test_adapter_speaks_gsplat(
-    install: Callable[..., None], covars: bool, channels: int, with_background: bool
+    install: Callable[..., None], covars: bool, channels: int, with_background: bool, mode: str
 ) -> None:
     install(documented_rasterization)
     scene = make_scene(RECIPES["plain"], cameras=2, covars=covars).to(torch.float32)
-    extra = {
+    extra: dict[str, Any] = {
+        "rasterize_mode": mode,
         "background": torch.tensor([0.1, 0.5, 0.9]) if with_background else None,
         "features": torch.rand(len(scene.gaussians), channels) if channels else None,
     }
@@ -122,6 +126,19 @@ def test_failures_of_gsplat_are_named(
     with pytest.raises(MissingDependencyError, match=words) as raised:
         render(scene.gaussians, scene.cameras, backend="cuda")
     assert "--backend cpu" in str(raised.value)
+
+
+def test_a_device_too_full_to_take_the_splats_is_named(
+    install: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_upper: Tensor) -> Tensor:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+    install(documented_rasterization)
+    monkeypatch.setattr("talkcli.render.cuda.full_covariances", full)
+    scene = make_scene(RECIPES["one"], covars=True).to(torch.float32)
+    with pytest.raises(MissingDependencyError, match="too little free memory"):
+        render(scene.gaussians, scene.cameras, backend="cuda")
 
 
 def test_gsplat_that_does_not_import_is_named(

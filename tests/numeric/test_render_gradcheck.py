@@ -19,7 +19,9 @@ import pytest
 import torch
 
 import talkcli.render.cpu as package
+from talkcli.render import reference
 from talkcli.render.cpu import layout
+from talkcli.types import Gaussians
 
 LANES = 16
 
@@ -113,42 +115,49 @@ def random_splats(covars: bool) -> list[torch.Tensor]:
     return [means, torch.stack([full[:, i, j] for i in range(3) for j in range(i, 3)], -1)]
 
 
-def pack(view: np.ndarray) -> np.ndarray:
+def pack(view: np.ndarray, antialiased: bool) -> np.ndarray:
     """A camera whose frame ends among the splats, as kernels take it, in float64."""
     camera = np.zeros(layout.CAMERA)
     camera[:12] = view.reshape(-1)
     camera[12:16] = 40.0, 38.0, 20.5, 15.0
     camera[16:20] = -0.7, 0.6, -0.5, 0.6
     camera[20:24] = 0.3, 0.01, 2, 2
+    camera[layout.ANTIALIASED] = antialiased
     return camera
 
 
+@pytest.mark.parametrize("antialiased", [False, True])
 @pytest.mark.parametrize("covars", [False, True], ids=["quats", "covars"])
-def test_projection_passes_gradcheck(plain: dict[str, ModuleType], covars: bool) -> None:
+def test_projection_passes_gradcheck(
+    plain: dict[str, ModuleType], covars: bool, antialiased: bool
+) -> None:
     project, project_backward = plain["project"], plain["project_backward"]
     nothing = np.zeros(0)
-    opacities, colors = np.full(LANES, 0.5), np.full(LANES * 3, 0.5)
+    colors = np.full(LANES * 3, 0.5)
     rects = np.tile(np.array([0, 0, 1, 1], np.int16), LANES)
 
     def arrays(shape: list[np.ndarray]) -> tuple[np.ndarray, ...]:
-        means, *rest = (a.reshape(-1) for a in shape)
+        opacities, means, *rest = (a.reshape(-1) for a in shape)
         quats, scales, upper = (nothing, nothing, rest[0]) if covars else (*rest, nothing)
         return means, quats, scales, upper, opacities, colors
 
     class Project(torch.autograd.Function):
-        """Centre, conic (A, B, C) and depth of each splat."""
+        """Centre, conic (A, B, C), depth and logarithm of the opacity of each splat."""
 
         @staticmethod
         def forward(ctx: Any, view: torch.Tensor, *shape: torch.Tensor) -> torch.Tensor:
-            ctx.inputs = pack(view.detach().numpy()), [s.detach().numpy() for s in shape]
+            ctx.inputs = (
+                pack(view.detach().numpy(), antialiased),
+                [s.detach().numpy() for s in shape],
+            )
             camera, values = ctx.inputs
             ctx.records = np.zeros(LANES * layout.RECORD)
             outputs = (ctx.records, np.zeros(LANES), np.zeros(LANES * 4, np.int16))
             counts, corners = np.zeros(4, np.int32), np.zeros(64, np.int32)
             project.project(arrays(values), camera, (0, LANES), 0, outputs, counts, corners)
             fields = torch.from_numpy(ctx.records.reshape(LANES, layout.RECORD))
-            wanted = [layout.U, layout.V, layout.A, layout.B, layout.C, layout.DEPTH]
-            return fields[:, wanted] * torch.tensor([1.0, 1.0, 16.0, 8.0, 16.0, 1.0])
+            wanted = [layout.U, layout.V, layout.A, layout.B, layout.C, layout.DEPTH, layout.LEVEL]
+            return fields[:, wanted] * torch.tensor([1.0, 1.0, 16.0, 8.0, 16.0, 1.0, -8.0])
 
         @staticmethod
         def backward(ctx: Any, to_fields: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -162,7 +171,7 @@ def test_projection_passes_gradcheck(plain: dict[str, ModuleType], covars: bool)
             slots[:, 1] = (c * g[:, 0] - b * g[:, 1]) / det
             slots[:, 2] = (a * g[:, 1] - b * g[:, 0]) / det
             slots[:, 3], slots[:, 4], slots[:, 5] = -2 * g[:, 2], -g[:, 3], -2 * g[:, 4]
-            slots[:, 9] = g[:, 5]
+            slots[:, 9], slots[:, 0] = g[:, 5], g[:, 6]
             numbers = np.zeros(LANES * layout.RECORD, np.int32)
             numbers[layout.SLOT :: layout.RECORD] = np.arange(LANES)
             projected = (ctx.records, rects, numbers)
@@ -172,7 +181,7 @@ def test_projection_passes_gradcheck(plain: dict[str, ModuleType], covars: bool)
                 arrays(values), camera, (0, LANES), 0, projected, slots.reshape(-1),
                 (outputs, camera_sums), np.zeros(512),
             )  # fmt: skip
-            shapes = [outputs[0], outputs[3]] if covars else outputs[:3]
+            shapes = [outputs[4], outputs[0], *([outputs[3]] if covars else outputs[1:3])]
             to_view = torch.from_numpy(camera_sums[0, :12].reshape(3, 4))
             to_shape = (
                 torch.from_numpy(out.reshape(value.shape))
@@ -184,9 +193,39 @@ def test_projection_passes_gradcheck(plain: dict[str, ModuleType], covars: bool)
     view = torch.eye(4, dtype=torch.float64)[:3]
     view[0, 0] = view[2, 2] = torch.cos(angle)
     view[0, 2], view[2, 0], view[2, 3] = torch.sin(angle), -torch.sin(angle), 6.0
-    inputs = [view, *random_splats(covars)]
-    slopes = inputs[1] @ view[:, :3].T + view[:, 3]
+    opacities = torch.linspace(0.2, 0.9, LANES, dtype=torch.float64)
+    inputs = [view, opacities, *random_splats(covars)]
+    slopes = inputs[2] @ view[:, :3].T + view[:, 3]
     assert ((slopes[:, 0] / slopes[:, 2]).abs() > 0.7).any(), "no clamped slope is tested"
     assert torch.autograd.gradcheck(
         Project.apply, [value.clone().requires_grad_() for value in inputs], eps=1e-6, atol=1e-6
     )
+
+
+@pytest.mark.parametrize("covars", [False, True], ids=["quats", "covars"])
+def test_reference_projection_passes_gradcheck(covars: bool) -> None:
+    """Autograd goes through ``where`` and a square root, both of which can hide a NaN."""
+    view = torch.eye(4, dtype=torch.float64)
+    view[2, 3] = 6.0
+    K = torch.tensor([[40.0, 0, 20.5], [0, 38.0, 15.0], [0, 0, 1]], dtype=torch.float64)
+    means, *shape = random_splats(covars)
+    # One behind the camera, one without any area.
+    means[0, 2] = -9.0
+    for value in shape[-1:]:
+        value[1] = 0.0
+
+    def projected(view: torch.Tensor, means: torch.Tensor, *shape: torch.Tensor) -> Any:
+        fields = {"covars": shape[0]} if covars else {"quats": shape[0], "scales": shape[1]}
+        gaussians = Gaussians(means, torch.ones(LANES), torch.ones(LANES, 3), **fields)
+        splats = reference.project(
+            means, reference.world_covariances(gaussians), view, K, (41, 30), 0.3
+        )
+        kept = splats.visible & (torch.arange(LANES) != 1)
+        whole = [splats.centers, splats.conics, splats.depths[:, None]]
+        return torch.cat(
+            [torch.cat(whole, -1)[splats.visible].reshape(-1), splats.compensations[kept]]
+        )
+
+    # The splat without an area bends sharply: steps of 1e-6 would miss its slope by 1e-5.
+    inputs = [value.clone().requires_grad_() for value in (view, means, *shape)]
+    assert torch.autograd.gradcheck(projected, inputs, eps=1e-7, atol=1e-6)

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from talkcli.render import render
+from talkcli.render.api import RASTERIZE_MODES
 from talkcli.types import Rendered
 from tests.numeric.render_scenes import RECIPES, Scene, make_scene
 from tests.numeric.test_render_api import FAST_BACKENDS
@@ -36,20 +37,27 @@ def leaves(scene: Scene, dtype: torch.dtype, channels: int) -> dict[str, torch.T
     }
 
 
-def draw(scene: Scene, values: dict[str, torch.Tensor], backend: str) -> Rendered:
+def draw(
+    scene: Scene, values: dict[str, torch.Tensor], backend: str, mode: str = "classic"
+) -> Rendered:
     gaussians = replace(scene.gaussians, **{f: values[f] for f in FIELDS if f in values})
     Ks = scene.cameras.Ks.to(values["means"].dtype)
     cameras = replace(scene.cameras, viewmats=values["viewmats"], Ks=Ks)
     extra = {"background": values["background"], "features": values.get("features")}
-    return render(gaussians, cameras, backend=backend, **extra)
+    return render(gaussians, cameras, backend=backend, rasterize_mode=mode, **extra)
 
 
 def gradients(
-    scene: Scene, dtype: torch.dtype, backend: str, channels: int = 0, depth: bool = True
+    scene: Scene,
+    dtype: torch.dtype,
+    backend: str,
+    channels: int = 0,
+    depth: bool = True,
+    mode: str = "classic",
 ) -> dict[str, torch.Tensor]:
     """Gradients of a random linear function of all images."""
     values = leaves(scene, dtype, channels)
-    rendered = draw(scene, values, backend)
+    rendered = draw(scene, values, backend, mode)
     generator = torch.Generator().manual_seed(11)
     total = torch.zeros((), dtype=dtype)
     images = [rendered.rgb, rendered.alpha, rendered.features]
@@ -73,12 +81,13 @@ def assert_gradients_agree(
 
 
 @pytest.mark.parametrize("backend", FAST_BACKENDS)
+@pytest.mark.parametrize("mode", RASTERIZE_MODES)
 @pytest.mark.parametrize("covars", [False, True], ids=["quats", "covars"])
 @pytest.mark.parametrize("name", NAMES)
-def test_gradients_match_the_reference(name: str, covars: bool, backend: str) -> None:
+def test_gradients_match_the_reference(name: str, covars: bool, mode: str, backend: str) -> None:
     scene = make_scene(RECIPES[name], seed=2, cameras=2, covars=covars)
-    expected = gradients(scene, torch.float64, "reference")
-    actual = gradients(scene, torch.float32, backend)
+    expected = gradients(scene, torch.float64, "reference", mode=mode)
+    actual = gradients(scene, torch.float32, backend, mode=mode)
     assert_gradients_agree(actual, expected)
 
 

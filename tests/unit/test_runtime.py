@@ -54,6 +54,16 @@ def test_age_without_proc_counts_from_the_import(monkeypatch: pytest.MonkeyPatch
     assert before <= runtime.process_age() <= time.monotonic() - runtime._IMPORTED
 
 
+@pytest.mark.parametrize(("before", "expected"), [("", "spawn"), ("forkserver", "forkserver")])
+def test_processes_start_afresh_unless_told_otherwise(
+    before: str, expected: str, tmp_path: Path
+) -> None:
+    code = "import multiprocessing\n"
+    code += f"multiprocessing.set_start_method({before!r})\n" if before else ""
+    code += "runtime.configure(); runtime.configure(); print(multiprocessing.get_start_method())"
+    assert configured(code, TALKCLI_CACHE=str(tmp_path)) == expected
+
+
 def test_the_users_environment_wins(tmp_path: Path) -> None:
     code = (
         "runtime.configure()\n"

@@ -51,6 +51,7 @@ class _Settings:
     K: np.ndarray
     size: tuple[int, int]
     eps2d: float
+    rasterize_mode: str
 
 
 def render_cpu(
@@ -59,6 +60,7 @@ def render_cpu(
     background: Tensor | None,
     features: Tensor | None,
     eps2d: float,
+    rasterize_mode: str,
 ) -> Rendered:
     """Render with the numba kernels, in float32.
 
@@ -69,7 +71,7 @@ def render_cpu(
     frames = []
     for camera in range(len(cameras.viewmats)):
         K = cameras.Ks[camera].detach().cpu().numpy()
-        settings = _Settings(K, (cameras.width, cameras.height), eps2d)
+        settings = _Settings(K, (cameras.width, cameras.height), eps2d, rasterize_mode)
         behind = None if background is None else background[camera]
         shape = [getattr(gaussians, name) for name in _FIELDS]
         tensors = [*shape, features, behind, cameras.viewmats[camera]]
@@ -97,7 +99,9 @@ class _Rasterize(torch.autograd.Function):
         splats, features, behind = Splats(*arrays[:6]), arrays[6], arrays[7]
         width, height = settings.size
         view = arrays[8].reshape(4, 4)
-        camera = pack_camera(view, settings.K, settings.size, settings.eps2d)
+        camera = pack_camera(
+            view, settings.K, settings.size, settings.eps2d, settings.rasterize_mode
+        )
         lease = _Lease()
         needed = any(ctx.needs_input_grad)
         frame = prepare(splats, camera, settings.size, lease.workspace, None, slots=needed)
@@ -117,11 +121,7 @@ class _Rasterize(torch.autograd.Function):
         splats, features, frame, outputs, lease = ctx.state
         gradients = [None if g is None else flat(g.detach().numpy()) for g in to_images]
         result = differentiate(splats, features, frame, outputs, gradients, lease.workspace)
-        to_background = np.zeros(3, np.float32)
-        if gradients[0] is not None:
-            # The background shows with what transmittance is left.
-            to_background = (1 - outputs[1]) @ gradients[0].reshape(-1, 3)
-        arrays = [*result.splats, result.features, to_background, result.viewmat]
+        arrays = [*result.splats, result.features, result.background, result.viewmat]
         tensors = [
             None if shape is None else torch.from_numpy(array).reshape(shape)
             for array, shape in zip(arrays, ctx.shapes, strict=True)

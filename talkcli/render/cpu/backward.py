@@ -10,11 +10,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from talkcli.render.cpu import layout as at
 from talkcli.render.cpu.jit import helper, kernel
-from talkcli.render.cpu.layout import AHEAD, GRADIENTS, HALF, PAIR, RECORD, TILE
+from talkcli.render.cpu.layout import AHEAD, GRADIENTS, PAIR, RECORD, TILE
 from talkcli.render.cpu.memory import (
     column_sums,
     load,
@@ -23,18 +21,24 @@ from talkcli.render.cpu.memory import (
     prefetch_for_writing,
     store,
     store_columns,
+    store_first,
     take_ticket,
 )
-from talkcli.render.cpu.simd import LANES, minimum, pair_columns, pair_rows, select, splat
+from talkcli.render.cpu.simd import (
+    LANES,
+    absolute,
+    minimum,
+    select,
+    splat,
+)
 from talkcli.render.cpu.tiles import INDEX_MASK, entry_slot
 from talkcli.render.cpu.walk import (
     CHECK_EVERY,
-    COLUMNS,
     all_stopped,
     clear_tile,
     raw_alpha,
-    splat_box,
-    strip_rows,
+    tile_window,
+    walk_windows,
     weigh,
 )
 
@@ -146,59 +150,62 @@ def _add_extras(buffer: Any, place: int, weight: Any, extras: Any) -> Any:
 
 
 @helper
+def _differentiate_window(
+    buffer: Any, place: int, eighth: Any, dy: Any, sums: Any, state: Any
+) -> Any:
+    """Add the gradients of sixteen pixels to the sums."""
+    strip, to_colors, totals = sums
+    red, green, blue, extras = state
+    raw = raw_alpha(eighth)
+    alpha = minimum(raw, at.ALPHA_MAX)
+    left = load(buffer, place)
+    weight, behind, kept = weigh(eighth, alpha, left)
+    store(buffer, place, behind)
+    grad_red = load(buffer, place + _COLORS)
+    grad_green = load(buffer, place + _COLORS + PAIR)
+    grad_blue = load(buffer, place + _COLORS + 2 * PAIR)
+    shares = red * grad_red + green * grad_green + blue * grad_blue
+    shares = shares + _add_extras(buffer, place, weight, extras)
+    remainder = load(buffer, place + _LEFT) - weight * shares
+    store(buffer, place + _LEFT, remainder)
+    to_alpha = left * shares - remainder / (1.0 - alpha)
+    # A clamped alpha does not move with the splat.
+    slope = select(kept & (raw <= at.ALPHA_MAX), raw * to_alpha, 0.0)
+    slope_y = slope * dy
+    strip = (strip[0] + slope, strip[1] + slope_y, strip[2] + slope_y * dy)
+    to_colors = (
+        to_colors[0] + weight * grad_red,
+        to_colors[1] + weight * grad_green,
+        to_colors[2] + weight * grad_blue,
+    )
+    return strip, to_colors, totals
+
+
+@helper
+def _finish_strip(sums: Any, dx: Any) -> Any:
+    """Fold a strip's sums into the moments: dx is the same all the way down a strip."""
+    (strip, strip_y, strip_yy), to_colors, (s, sx, sy, sxx, sxy, syy) = sums
+    strip_x, zero = strip * dx, splat(0.0)
+    sxx, sxy, syy = sxx + strip_x * dx, sxy + strip_y * dx, syy + strip_yy
+    return (zero, zero, zero), to_colors, (s + strip, sx + strip_x, sy + strip_y, sxx, sxy, syy)
+
+
+@helper
 def _splat_gradients(buffer: Any, planes: int, records: Any, r: int, tile: Any, extras: Any) -> Any:
     """Sums over one tile for the splat whose record begins at ``r``, as nine vectors.
 
     With s = -dL/d(sigma) per pixel: Σs, Σs·dx, Σs·dy, Σs·dx², Σs·dx·dy, Σs·dy², and the gradients
     of the three colours.
     """
-    center, box = splat_box(records, r, tile)
-    x0, x1, first, last = box
-    a, b, c = records[r + at.A], records[r + at.B], records[r + at.C]
-    red, green = splat(records[r + at.RED]), splat(records[r + at.GREEN])
-    blue = splat(records[r + at.BLUE])
     zero = splat(0.0)
-    s, sx, sy, sxx, sxy, syy = zero, zero, zero, zero, zero, zero
-    to_red, to_green, to_blue = zero, zero, zero
-    row_pair = planes * PAIR
-    for x in range(x0, x1 + 1, COLUMNS):
-        if x1 - x0 >= COLUMNS:
-            first, last = strip_rows(records, r, box, center, x)
-        dx = pair_columns() + (np.float32(x) + HALF - center[0])
-        dy = pair_rows() + (np.float32(first) + HALF - center[1])
-        b_dx, constant = b * dx, a * dx * dx + records[r + at.LEVEL]
-        # dx stays the same all the way down a strip: its moments are formed once, at the end.
-        strip, strip_y, strip_yy = zero, zero, zero
-        place = first // 2 * row_pair + 2 * x
-        for _ in range(last // 2 - first // 2 + 1):
-            eighth = (c * dy + b_dx) * dy + constant
-            raw = raw_alpha(eighth)
-            alpha = minimum(raw, at.ALPHA_MAX)
-            left = load(buffer, place)
-            weight, behind, kept = weigh(eighth, alpha, left)
-            store(buffer, place, behind)
-            grad_red = load(buffer, place + _COLORS)
-            grad_green = load(buffer, place + _COLORS + PAIR)
-            grad_blue = load(buffer, place + _COLORS + 2 * PAIR)
-            shares = red * grad_red + green * grad_green + blue * grad_blue
-            shares = shares + _add_extras(buffer, place, weight, extras)
-            remainder = load(buffer, place + _LEFT) - weight * shares
-            store(buffer, place + _LEFT, remainder)
-            to_alpha = left * shares - remainder / (1.0 - alpha)
-            # A clamped alpha does not move with the splat.
-            slope = select(kept & (raw <= at.ALPHA_MAX), raw * to_alpha, 0.0)
-            slope_y = slope * dy
-            strip, strip_y = strip + slope, strip_y + slope_y
-            strip_yy = strip_yy + slope_y * dy
-            to_red = to_red + weight * grad_red
-            to_green = to_green + weight * grad_green
-            to_blue = to_blue + weight * grad_blue
-            dy = dy + 2.0
-            place += row_pair
-        strip_x = strip * dx
-        s, sx, sy = s + strip, sx + strip_x, sy + strip_y
-        sxx, sxy, syy = sxx + strip_x * dx, sxy + strip_y * dx, syy + strip_yy
-    return s, sx, sy, sxx, sxy, syy, to_red, to_green, to_blue
+    red, green = splat(records[r + at.RED]), splat(records[r + at.GREEN])
+    state = (red, green, splat(records[r + at.BLUE]), extras)
+    triple = (zero, zero, zero)
+    sums = (triple, triple, (zero, zero, zero, zero, zero, zero))
+    visit, finish, row_pair = _differentiate_window, _finish_strip, planes * PAIR
+    sums = walk_windows(buffer, (records, r), tile, row_pair, visit, finish, sums, state)
+    _, to_colors, moments = sums
+    return *moments, *to_colors
 
 
 @helper
@@ -239,6 +246,20 @@ def _clear_slots(begin: int, end: int, tile: Any, lists: Any, projected: Any, sl
             features[k] = at.F0
 
 
+@helper
+def _sum_behind(buffer: Any, planes: int) -> Any:
+    """Sums of transmittance × colour gradient over a walked tile: what the background gets."""
+    red, green, blue = splat(0.0), splat(0.0), splat(0.0)
+    for pair in range(TILE // 2):
+        for x in range(0, 2 * TILE, LANES):
+            place = pair * planes * PAIR + x
+            left = absolute(load(buffer, place))
+            red = red + left * load(buffer, place + _COLORS)
+            green = green + left * load(buffer, place + _COLORS + PAIR)
+            blue = blue + left * load(buffer, place + _COLORS + 2 * PAIR)
+    return red, green, blue, splat(0.0)
+
+
 @kernel
 def blend_backward(
     counter: Any, lists: Any, projected: Any, features: Any, pixels: Any, slots: Any,
@@ -252,7 +273,8 @@ def blend_backward(
         projected: of :meth:`talkcli.render.cpu.raster.Frame.projected`.
         features: as for :func:`talkcli.render.cpu.blend.blend`.
         pixels: the forward pass's outputs, and their gradients in the same shapes.
-        slots: ``[16 M]`` and ``[M F]``, written throughout.
+        slots: ``[16 M]`` and ``[M F]``, written throughout; and ``[4 tiles]``, set to each tile's
+            share in the background's gradient and a zero.
         scratch: tile buffer and room for sums of depth and features; of this thread alone.
         size: image width and height, tiles per row, planes.
     """
@@ -271,10 +293,7 @@ def blend_backward(
             break
         number = order[ticket]
         begin, end = offsets[number], offsets[number + 1]
-        if begin == end:
-            continue
-        left_x, top = number % tiles_x * TILE, number // tiles_x * TILE
-        tile = (left_x, top, min(TILE, width - left_x), min(TILE, height - top))
+        tile = tile_window(number, tiles_x, width, height)
         clear_tile(buffer, planes, tile[2], tile[3])
         _fetch_tile(buffer, planes, tile, width, images, gradients, spare)
         if features is not None:
@@ -303,3 +322,4 @@ def blend_backward(
                 unseen = (slots[0], slots[1], channels)
                 _clear_slots(e + 1, end, (number, tiles_x), lists, projected, unseen)
                 break
+        store_first(slots[2], number * 4, column_sums(_sum_behind(buffer, planes)), 4)

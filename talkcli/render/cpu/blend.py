@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from talkcli.render.cpu import layout as at
 from talkcli.render.cpu.jit import helper, kernel
-from talkcli.render.cpu.layout import AHEAD, HALF, PAIR, RECORD, TILE
+from talkcli.render.cpu.layout import AHEAD, PAIR, RECORD, TILE
 from talkcli.render.cpu.memory import (
     load,
     load_columns,
@@ -17,16 +15,16 @@ from talkcli.render.cpu.memory import (
     store_columns,
     take_ticket,
 )
-from talkcli.render.cpu.simd import LANES, absolute, minimum, pair_columns, pair_rows, splat
+from talkcli.render.cpu.simd import LANES, absolute, minimum, splat
 from talkcli.render.cpu.tiles import INDEX_MASK, sort_list
 from talkcli.render.cpu.walk import (
     CHECK_EVERY,
-    COLUMNS,
     all_stopped,
     clear_tile,
+    keep_sums,
     raw_alpha,
-    splat_box,
-    strip_rows,
+    tile_window,
+    walk_windows,
     weigh,
 )
 
@@ -49,33 +47,26 @@ def add_extras(buffer: Any, place: int, weight: Any, extras: Any) -> None:
 
 
 @helper
+def draw_window(buffer: Any, place: int, eighth: Any, _dy: Any, sums: Any, state: Any) -> Any:
+    """Blend colours, depth and features into sixteen pixels."""
+    red, green, blue, extras = state
+    alpha = minimum(raw_alpha(eighth), at.ALPHA_MAX)
+    weight, left, _ = weigh(eighth, alpha, load(buffer, place))
+    store(buffer, place, left)
+    for_red, for_green, for_blue = place + PAIR, place + 2 * PAIR, place + 3 * PAIR
+    store(buffer, for_red, load(buffer, for_red) + weight * red)
+    store(buffer, for_green, load(buffer, for_green) + weight * green)
+    store(buffer, for_blue, load(buffer, for_blue) + weight * blue)
+    add_extras(buffer, place, weight, extras)
+    return sums
+
+
+@helper
 def draw_splat(buffer: Any, planes: int, records: Any, r: int, tile: Any, extras: Any) -> None:
     """Blend the splat whose record begins at ``r`` into a tile, window by window."""
-    center, box = splat_box(records, r, tile)
-    x0, x1, first, last = box
-    a, b, c = records[r + at.A], records[r + at.B], records[r + at.C]
     red, green = splat(records[r + at.RED]), splat(records[r + at.GREEN])
-    blue = splat(records[r + at.BLUE])
-    row_pair = planes * PAIR
-    for x in range(x0, x1 + 1, COLUMNS):
-        if x1 - x0 >= COLUMNS:
-            first, last = strip_rows(records, r, box, center, x)
-        dx = pair_columns() + (np.float32(x) + HALF - center[0])
-        dy = pair_rows() + (np.float32(first) + HALF - center[1])
-        b_dx, constant = b * dx, a * dx * dx + records[r + at.LEVEL]
-        place = first // 2 * row_pair + 2 * x
-        for _ in range(last // 2 - first // 2 + 1):
-            eighth = (c * dy + b_dx) * dy + constant
-            alpha = minimum(raw_alpha(eighth), at.ALPHA_MAX)
-            weight, left, _ = weigh(eighth, alpha, load(buffer, place))
-            store(buffer, place, left)
-            for_red, for_green, for_blue = place + PAIR, place + 2 * PAIR, place + 3 * PAIR
-            store(buffer, for_red, load(buffer, for_red) + weight * red)
-            store(buffer, for_green, load(buffer, for_green) + weight * green)
-            store(buffer, for_blue, load(buffer, for_blue) + weight * blue)
-            add_extras(buffer, place, weight, extras)
-            dy = dy + 2.0
-            place += row_pair
+    state = (red, green, splat(records[r + at.BLUE]), extras)
+    walk_windows(buffer, (records, r), tile, planes * PAIR, draw_window, keep_sums, (), state)
 
 
 @helper
@@ -175,8 +166,7 @@ def blend(
         if ticket >= len(order):
             break
         number = order[ticket]
-        left_x, top = number % tiles_x * TILE, number // tiles_x * TILE
-        tile = (left_x, top, min(TILE, width - left_x), min(TILE, height - top))
+        tile = tile_window(number, tiles_x, width, height)
         begin, end = offsets[number], offsets[number + 1]
         sort_list(entries, begin, end, spare, histogram)
         clear_tile(buffer, planes, tile[2], tile[3])

@@ -9,7 +9,7 @@ import numpy as np
 from talkcli.render.cpu import jit, pool
 from talkcli.render.cpu import layout as at
 from talkcli.render.cpu.jit import helper, kernel
-from talkcli.render.cpu.layout import AHEAD, HALF, PAIR, RECORD, TILE
+from talkcli.render.cpu.layout import AHEAD, PAIR, RECORD
 from talkcli.render.cpu.memory import (
     column_sums,
     load,
@@ -28,16 +28,16 @@ from talkcli.render.cpu.raster import (
     prepare,
     tile_scratch,
 )
-from talkcli.render.cpu.simd import minimum, pair_columns, pair_rows, splat
+from talkcli.render.cpu.simd import minimum, splat
 from talkcli.render.cpu.tiles import INDEX_MASK, entry_slot, sort_list
 from talkcli.render.cpu.walk import (
     CHECK_EVERY,
-    COLUMNS,
     all_stopped,
     clear_tile,
+    keep_sums,
     raw_alpha,
-    splat_box,
-    strip_rows,
+    tile_window,
+    walk_windows,
     weigh,
 )
 
@@ -50,31 +50,25 @@ _ROW_PAIR = _PLANES * PAIR
 
 
 @helper
+def _gather_window(buffer: Any, place: int, eighth: Any, _dy: Any, sums: Any, _state: Any) -> Any:
+    """Add the weighted channels of sixteen pixels, and their weights, to the sums."""
+    sum0, sum1, sum2, total = sums
+    alpha = minimum(raw_alpha(eighth), at.ALPHA_MAX)
+    weight, left, _ = weigh(eighth, alpha, load(buffer, place))
+    store(buffer, place, left)
+    sum0 = sum0 + weight * load(buffer, place + PAIR)
+    sum1 = sum1 + weight * load(buffer, place + 2 * PAIR)
+    sum2 = sum2 + weight * load(buffer, place + 3 * PAIR)
+    return sum0, sum1, sum2, total + weight
+
+
+@helper
 def _gather_splat(buffer: Any, records: Any, r: int, tile: Any) -> Any:
     """Weighted sums of the three channels, and of the weights, over a tile's pixels."""
-    center, box = splat_box(records, r, tile)
-    x0, x1, first, last = box
-    a, b, c = records[r + at.A], records[r + at.B], records[r + at.C]
-    sum0, sum1, sum2, total = splat(0.0), splat(0.0), splat(0.0), splat(0.0)
-    for x in range(x0, x1 + 1, COLUMNS):
-        if x1 - x0 >= COLUMNS:
-            first, last = strip_rows(records, r, box, center, x)
-        dx = pair_columns() + (np.float32(x) + HALF - center[0])
-        dy = pair_rows() + (np.float32(first) + HALF - center[1])
-        b_dx, constant = b * dx, a * dx * dx + records[r + at.LEVEL]
-        place = first // 2 * _ROW_PAIR + 2 * x
-        for _ in range(last // 2 - first // 2 + 1):
-            eighth = (c * dy + b_dx) * dy + constant
-            alpha = minimum(raw_alpha(eighth), at.ALPHA_MAX)
-            weight, left, _ = weigh(eighth, alpha, load(buffer, place))
-            store(buffer, place, left)
-            sum0 = sum0 + weight * load(buffer, place + PAIR)
-            sum1 = sum1 + weight * load(buffer, place + 2 * PAIR)
-            sum2 = sum2 + weight * load(buffer, place + 3 * PAIR)
-            total = total + weight
-            dy = dy + 2.0
-            place += _ROW_PAIR
-    return sum0, sum1, sum2, total
+    zero = splat(0.0)
+    sums = (zero, zero, zero, zero)
+    record = (records, r)
+    return walk_windows(buffer, record, tile, _ROW_PAIR, _gather_window, keep_sums, sums, None)
 
 
 @helper
@@ -121,8 +115,7 @@ def gather(
         if ticket >= len(order):
             break
         number = order[ticket]
-        left_x, top = number % tiles_x * TILE, number // tiles_x * TILE
-        tile = (left_x, top, min(TILE, width - left_x), min(TILE, height - top))
+        tile = tile_window(number, tiles_x, width, height)
         begin, end = offsets[number], offsets[number + 1]
         sort_list(entries, begin, end, spare, histogram)
         clear_tile(buffer, _PLANES, tile[2], tile[3])
@@ -179,6 +172,7 @@ def backproject(  # noqa: PLR0913  (the arguments of rasterize and one image)
     workspace: Workspace | None = None,
     *,
     eps2d: float = 0.3,
+    rasterize_mode: str = "classic",
     threads: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """For each splat, sums over the pixels of weight × image and of weight alone.
@@ -197,6 +191,7 @@ def backproject(  # noqa: PLR0913  (the arguments of rasterize and one image)
         K: ``[3, 3]`` px.
         workspace: reused buffers.
         eps2d: px² added to the projected covariance.
+        rasterize_mode: ``classic`` or ``antialiased``.
         threads: None for one per core.
 
     Returns:
@@ -210,7 +205,7 @@ def backproject(  # noqa: PLR0913  (the arguments of rasterize and one image)
     colors = workspace.take("gather colors", count * 3, np.float32)
     colors.fill(0)
     splats = Splats(flat(means), NOTHING, NOTHING, flat(covars), flat(opacities), colors)
-    camera = pack_camera(viewmat, K, (width, height), eps2d)
+    camera = pack_camera(viewmat, K, (width, height), eps2d, rasterize_mode)
     frame = prepare(splats, camera, (width, height), workspace, threads, slots=True)
     sums, weights = np.empty(count * channels, np.float32), np.empty(count, np.float32)
     pixels = flat(image)

@@ -22,11 +22,13 @@ class Gradients:
     Attributes:
         splats: of means, quats, scales, covars, opacities and colors; empty where those are.
         features: ``[N F]`` or empty.
+        background: ``[3]``.
         viewmat: ``[4, 4]``; the last row is zero.
     """
 
     splats: list[np.ndarray]
     features: np.ndarray
+    background: np.ndarray
     viewmat: np.ndarray
 
 
@@ -62,7 +64,9 @@ def differentiate(
     count = len(frame.entries)
     slots = workspace.take("slots", count * GRADIENTS, np.float32)
     feature_slots = workspace.take("feature slots", count * channels, np.float32)
-    _blend(frame, features, pixels, (slots, feature_slots), workspace)
+    tile_slots = workspace.take("tile slots", len(frame.order) * 4, np.float32)
+    _blend(frame, features, pixels, (slots, feature_slots, tile_slots), workspace)
+    to_background = tile_slots.reshape(-1, 4).sum(axis=0, dtype=np.float64)[:3]
     to_splats, viewmat = _project(splats, frame, slots, workspace)
     to_features = np.zeros(len(features), np.float32)
     if channels:
@@ -73,17 +77,17 @@ def differentiate(
             sum_features(span, projected, feature_slots, channels, to_features)
 
         pool.run(sum_part, parts, frame.threads)
-    return Gradients(to_splats, to_features, viewmat)
+    return Gradients(to_splats, to_features, to_background.astype(np.float32), viewmat)
 
 
 def _blend(
     frame: Frame,
     features: np.ndarray,
     pixels: tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]],
-    slots: tuple[np.ndarray, np.ndarray],
+    slots: tuple[np.ndarray, np.ndarray, np.ndarray],
     workspace: Workspace,
 ) -> None:
-    """Fill the slots of every entry; ``pixels`` holds images and their gradients."""
+    """Fill the slots of every entry and tile; ``pixels`` holds images and their gradients."""
     images = pixels[0]
     width, height = frame.size
     channels = len(images[3]) // (width * height)

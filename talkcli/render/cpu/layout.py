@@ -31,8 +31,10 @@ GRADIENTS = 16
 CHUNK = 1024
 
 #: Camera parameters as the kernels take them, float32 ``[CAMERA]``: rotation rows with their
-#: translation (12), fx, fy, cx, cy, clamps of x/z and y/z (4), eps2d, near, width, height.
-CAMERA = 24
+#: translation (12), fx, fy, cx, cy, clamps of x/z and y/z (4), eps2d, near, tiles in x and y,
+#: and 1 where opacities make up for eps2d (antialiasing), else 0.
+CAMERA = 25
+ANTIALIASED = 24
 
 #: How far ahead the next splat's record is fetched; without it, 120k splats take 2.5 times longer.
 AHEAD = 20

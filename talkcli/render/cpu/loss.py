@@ -78,12 +78,54 @@ def split_planes(image: Any, planes: Any, span: Any, size: Any) -> None:
 
 
 @helper
-def _blur_rows(x: Any, y: Any, start: int, stride: int, rows: int, scratch: Any) -> None:
-    """Blur the four maps of a block along its rows, into ``scratch`` map after map."""
+def _walk(
+    counter: Any, size: Any, sums: Any, scratch: Any, blur: Any, finish: Any, planes: Any
+) -> None:
+    """Visit all three channels strip by strip until none is left, sixteen pixels at a time.
+
+    Args:
+        counter: ``[1]`` int64 ticket machine over the strips.
+        size: width and height.
+        sums: ``[strips]`` float64, set to each strip's sum of what ``finish`` returns.
+        scratch: of this thread alone.
+        blur: blurs the rows of a block into ``scratch``; called with ``planes``, the place of the
+            block's first row, the padded geometry, the number of rows, and ``scratch``.
+        finish: called for sixteen pixels with ``planes``, their place there, the padded plane's
+            size, ``scratch``, their place there, and how many columns are left.
+        planes: what both of them read and write.
+    """
+    width, height = size
+    stride, plane = _plane_geometry(size)
+    strips = (height + _STRIP - 1) // _STRIP
+    while True:
+        ticket = take_ticket(counter)
+        if ticket >= 3 * strips:
+            break
+        channel, top = ticket // strips, ticket % strips * _STRIP
+        rows = min(_STRIP, height - top)
+        sums[ticket] = 0.0
+        for left in range(0, width, _BLOCK):
+            start = channel * plane + top * stride + _MARGIN + left
+            blur(planes, start, (stride, plane), rows + 2 * REACH, scratch)
+            for row in range(rows):
+                row_sum = splat(0.0)
+                for i in range(0, min(_BLOCK, width - left), LANES):
+                    place = start + (row + REACH) * stride + i
+                    blurred = (row + REACH) * _BLOCK + i
+                    row_sum = row_sum + finish(
+                        planes, place, plane, scratch, blurred, width - left - i
+                    )
+                sums[ticket] += total(row_sum)
+
+
+@helper
+def _blur_images(planes: Any, start: int, geometry: Any, rows: int, scratch: Any) -> None:
+    """Blur x, y, x² + y² and xy of a block along its rows, into ``scratch`` map after map."""
+    x, y, _ = planes
     squares = 4 * _STRIP_MAP
     products = squares + _ROW_ROOM
     for row in range(rows):
-        place = start + row * stride
+        place = start + row * geometry[0]
         for i in range(0, _ROW_ROOM, LANES):
             a, b = load(x, place - LANES + i), load(y, place - LANES + i)
             store(scratch, squares + i, a * a + b * b)
@@ -112,56 +154,45 @@ def _similarity(mean_x: Any, mean_y: Any, squares: Any, products: Any) -> Any:
     return ssim, by_mean, by_squares, by_products
 
 
+@helper
+def _finish_similarity(
+    planes: Any, place: int, plane: int, scratch: Any, blurred: int, columns: int
+) -> Any:
+    """Write SSIM's derivatives for sixteen pixels; returns SSIM, zero beyond the last column."""
+    maps = planes[2]
+    ssim, by_mean, by_squares, by_products = _similarity(
+        _blur(scratch, blurred, _BLOCK),
+        _blur(scratch, blurred + _STRIP_MAP, _BLOCK),
+        _blur(scratch, blurred + 2 * _STRIP_MAP, _BLOCK),
+        _blur(scratch, blurred + 3 * _STRIP_MAP, _BLOCK),
+    )
+    inside = lane_numbers() < np.float32(columns)
+    store(maps, place, select(inside, by_mean, 0.0))
+    store(maps, place + 3 * plane, select(inside, by_squares, 0.0))
+    store(maps, place + 6 * plane, select(inside, by_products, 0.0))
+    return select(inside, ssim, 0.0)
+
+
 @kernel
-def similarity_maps(
-    counter: Any, x: Any, y: Any, maps: Any, sums: Any, scratch: Any, size: Any
-) -> None:
-    """SSIM's sum and its three derivative maps, strip by strip until none is left.
+def similarity_maps(counter: Any, planes: Any, sums: Any, scratch: Any, size: Any) -> None:
+    """SSIM's sum and its three derivative maps.
 
     Args:
         counter: ``[1]`` int64 ticket machine over strips of all three channels.
-        x: padded planes of the image.
-        y: of the target.
-        maps: nine padded planes, three per derivative; their padding stays zero.
+        planes: padded planes of the image, of the target, and of the maps, three per derivative;
+            the maps' padding stays zero.
         sums: ``[strips]`` float64, set.
         scratch: of this thread alone.
         size: width and height.
     """
-    width, height = size
-    stride, plane = _plane_geometry(size)
-    strips = (height + _STRIP - 1) // _STRIP
-    while True:
-        ticket = take_ticket(counter)
-        if ticket >= 3 * strips:
-            break
-        channel, top = ticket // strips, ticket % strips * _STRIP
-        rows = min(_STRIP, height - top)
-        sums[ticket] = 0.0
-        for left in range(0, width, _BLOCK):
-            start = channel * plane + top * stride + _MARGIN + left
-            _blur_rows(x, y, start, stride, rows + 2 * REACH, scratch)
-            for row in range(rows):
-                row_sum = splat(0.0)
-                for i in range(0, min(_BLOCK, width - left), LANES):
-                    place = (row + REACH) * _BLOCK + i
-                    ssim, by_mean, by_squares, by_products = _similarity(
-                        _blur(scratch, place, _BLOCK),
-                        _blur(scratch, place + _STRIP_MAP, _BLOCK),
-                        _blur(scratch, place + 2 * _STRIP_MAP, _BLOCK),
-                        _blur(scratch, place + 3 * _STRIP_MAP, _BLOCK),
-                    )
-                    inside = lane_numbers() < np.float32(width - left - i)
-                    row_sum = row_sum + select(inside, ssim, 0.0)
-                    target = start + (row + REACH) * stride + i
-                    store(maps, target, select(inside, by_mean, 0.0))
-                    store(maps, target + 3 * plane, select(inside, by_squares, 0.0))
-                    store(maps, target + 6 * plane, select(inside, by_products, 0.0))
-                sums[ticket] += total(row_sum)
+    _walk(counter, size, sums, scratch, _blur_images, _finish_similarity, planes)
 
 
 @helper
-def _blur_maps(maps: Any, start: int, plane: int, stride: int, rows: int, scratch: Any) -> None:
+def _blur_maps(planes: Any, start: int, geometry: Any, rows: int, scratch: Any) -> None:
     """Blur the three derivative maps of one channel of a block along its rows."""
+    maps = planes[2]
+    stride, plane = geometry
     for row in range(rows):
         for i in range(0, _BLOCK, LANES):
             place, target = start + row * stride + i, row * _BLOCK + i
@@ -170,49 +201,36 @@ def _blur_maps(maps: Any, start: int, plane: int, stride: int, rows: int, scratc
             store(scratch, target + 2 * _STRIP_MAP, _blur(maps, place + 6 * plane, 1))
 
 
+@helper
+def _finish_gradient(
+    planes: Any, place: int, plane: int, scratch: Any, blurred: int, columns: int
+) -> Any:
+    """Write the gradient of sixteen pixels; returns absolute differences, zero in the padding."""
+    x, y, _, gradient, of_ssim, of_sign = planes
+    a, b = load(x, place), load(y, place)
+    slope = _blur(scratch, blurred, _BLOCK)
+    slope = slope + 2.0 * a * _blur(scratch, blurred + _STRIP_MAP, _BLOCK)
+    slope = slope + b * _blur(scratch, blurred + 2 * _STRIP_MAP, _BLOCK)
+    difference = a - b
+    sign = select(difference > 0.0, 1.0, select(difference < 0.0, -1.0, 0.0))
+    store(gradient, place, of_ssim * slope + of_sign * sign)
+    return absolute(difference)
+
+
 @kernel
-def loss_gradient(
-    counter: Any, planes: Any, weights: Any, gradient: Any, sums: Any, scratch: Any, size: Any
-) -> None:
+def loss_gradient(counter: Any, planes: Any, sums: Any, scratch: Any, size: Any) -> None:
     """Gradient of the loss towards the image, and the sum of absolute differences.
 
     Args:
         counter: ``[1]`` int64 ticket machine over strips of all three channels.
-        planes: padded planes of the image, of the target and of the derivative maps.
-        weights: of SSIM's gradient and of the sign of the difference.
-        gradient: three padded planes, set.
+        planes: padded planes of the image, of the target, of the derivative maps and of the
+            gradient, which is set; then the weights of SSIM's gradient and of the sign of the
+            difference.
         sums: ``[strips]`` float64, set.
         scratch: of this thread alone.
         size: width and height.
     """
-    x, y, maps = planes
-    width, height = size
-    stride, plane = _plane_geometry(size)
-    strips = (height + _STRIP - 1) // _STRIP
-    while True:
-        ticket = take_ticket(counter)
-        if ticket >= 3 * strips:
-            break
-        channel, top = ticket // strips, ticket % strips * _STRIP
-        rows = min(_STRIP, height - top)
-        sums[ticket] = 0.0
-        for left in range(0, width, _BLOCK):
-            start = channel * plane + top * stride + _MARGIN + left
-            _blur_maps(maps, start, plane, stride, rows + 2 * REACH, scratch)
-            for row in range(rows):
-                row_sum = splat(0.0)
-                for i in range(0, min(_BLOCK, width - left), LANES):
-                    place = (row + REACH) * _BLOCK + i
-                    target = start + (row + REACH) * stride + i
-                    a, b = load(x, target), load(y, target)
-                    slope = _blur(scratch, place, _BLOCK)
-                    slope = slope + 2.0 * a * _blur(scratch, place + _STRIP_MAP, _BLOCK)
-                    slope = slope + b * _blur(scratch, place + 2 * _STRIP_MAP, _BLOCK)
-                    difference = a - b
-                    row_sum = row_sum + absolute(difference)
-                    sign = select(difference > 0.0, 1.0, select(difference < 0.0, -1.0, 0.0))
-                    store(gradient, target, weights[0] * slope + weights[1] * sign)
-                sums[ticket] += total(row_sum)
+    _walk(counter, size, sums, scratch, _blur_maps, _finish_gradient, planes)
 
 
 @kernel
@@ -332,16 +350,14 @@ def evaluate(
         split_planes(image, planes.x, spans(part), size)
         split_planes(target, planes.y, spans(part), size)
 
+    sources = (planes.x, planes.y, planes.maps)
+
     def compare(part: int) -> None:
-        similarity_maps(
-            tickets[0], planes.x, planes.y, planes.maps, similarity, scratch[part], size
-        )
+        similarity_maps(tickets[0], sources, similarity, scratch[part], size)
 
     def differentiate(part: int) -> None:
-        sources = (planes.x, planes.y, planes.maps)
-        loss_gradient(
-            tickets[1], sources, weights, planes.gradient, difference, scratch[part], size
-        )
+        everything = (*sources, planes.gradient, *weights)
+        loss_gradient(tickets[1], everything, difference, scratch[part], size)
 
     for job in (split, compare, differentiate):
         pool.run(job, threads, threads)

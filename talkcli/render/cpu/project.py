@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from talkcli.render.cpu.jit import helper, kernel
-from talkcli.render.cpu.layout import ALPHA_MIN, TILE
+from talkcli.render.cpu.layout import ALPHA_MIN, ANTIALIASED, TILE
 from talkcli.render.cpu.memory import (
     load,
     load_columns,
@@ -144,6 +144,23 @@ def image_covariance(splats: Any, start: Any, p: Any, q: Any) -> Any:
 
 
 @helper
+def image_determinant(splats: Any, start: Any, p: Any, q: Any) -> Any:
+    """Determinant of :func:`image_covariance`.
+
+    With quaternions it is that of a Gram matrix, a sum of squares, and needles keep all their
+    digits; of six numbers only the difference xx·yy - xy² is left.
+    """
+    _, quats, scales, covars, _, _ = splats
+    if len(covars) > 0:
+        xx, xy, yy = image_covariance(splats, start, p, q)
+        return xx * yy - xy * xy
+    rows = scale_columns(rotation(quats, start), load_columns(scales, start * 3, 3))
+    a, b = row_times(p, rows), row_times(q, rows)
+    x, y, z = a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]
+    return x * x + y * y + z * z
+
+
+@helper
 def store_tile_rectangles(
     place: Any, center: Any, radius: Any, visible: Any, camera: Any, corners: Any
 ) -> None:
@@ -184,6 +201,9 @@ def project(
         xx, yy = xx + camera[20], yy + camera[20]
         det = xx * yy - xy * xy
         opacity = load(opacities, start)
+        if camera[ANTIALIASED] > 0:
+            share = image_determinant(splats, start, p, q) / det
+            opacity = opacity * square_root(maximum(share, 0.0))
         red, green, blue = load_columns(colors, start * 3, 3)
         log_opacity = logarithm(opacity)
         cut = log_opacity + _LN255

@@ -22,6 +22,8 @@ from talkcli.render.cpu.project import (
     camera_point,
     dot,
     image_axes,
+    image_covariance,
+    image_determinant,
     load_covariance,
     rotation,
     row_times,
@@ -69,6 +71,23 @@ def _to_covariance(conic: Any, sxx: Any, sxy: Any, syy: Any) -> Any:
     e00, e01 = a * to_a + b * half_to_b, a * half_to_b + b * to_c
     e10, e11 = b * to_a + c * half_to_b, b * half_to_b + c * to_c
     return -(e00 * a + e01 * b), -(e00 * b + e01 * c), -(e10 * b + e11 * c)
+
+
+@helper
+def _add_compensation(g: Any, s: Any, conic: Any, covariance: Any, det: Any) -> Any:
+    """Add what the compensation of antialiasing sends to the 2D covariance.
+
+    Its logarithm is half of ln det(M) - ln det(M + eps2d), whose gradients are the two inverses;
+    ``s`` is the gradient of the opacity's logarithm. A splat that is drawn has kept at least 1/255
+    of its opacity, so det(M) is far from zero.
+    """
+    xx, xy, yy = covariance
+    half, inverse = 0.5 * s, 1.0 / det
+    return (
+        g[0] + half * (yy * inverse - conic[0]),
+        g[1] - half * (xy * inverse + conic[1]),
+        g[2] + half * (xx * inverse - conic[2]),
+    )
 
 
 @helper
@@ -213,6 +232,10 @@ def _block(
     p, q = image_axes(camera, point[0], point[1], point[2])
     conic = _conic(projected[0], first + start)
     g = _to_covariance(conic, sums[3], sums[4], sums[5])
+    if camera[at.ANTIALIASED] > 0:
+        covariance = image_covariance(splats, start, p, q)
+        det = image_determinant(splats, start, p, q)
+        g = _add_compensation(g, sums[0], conic, covariance, det)
     if len(splats[3]) > 0:
         to_p, to_q = _from_covars(splats[3], start, (p, q), g, outputs, shown)
     else:

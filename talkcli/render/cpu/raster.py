@@ -9,7 +9,7 @@ import numpy as np
 
 from talkcli.render.cpu import jit, pool
 from talkcli.render.cpu.blend import BASE_PLANES, blend
-from talkcli.render.cpu.layout import CAMERA, PAIR, RECORD, TILE
+from talkcli.render.cpu.layout import ANTIALIASED, CAMERA, PAIR, RECORD, TILE
 from talkcli.render.cpu.project import project
 from talkcli.render.cpu.simd import LANES
 from talkcli.render.cpu.tiles import DIGIT_BITS, fill, plan
@@ -139,6 +139,7 @@ def rasterize(  # noqa: PLR0913  (one call per frame, plain arrays as gsplat tak
     background: np.ndarray | None = None,
     depth: bool = False,
     eps2d: float = 0.3,
+    rasterize_mode: str = "classic",
     threads: int | None = None,
 ) -> tuple[np.ndarray, ...]:
     """Render one frame without torch and, with a workspace, without allocating.
@@ -162,6 +163,7 @@ def rasterize(  # noqa: PLR0913  (one call per frame, plain arrays as gsplat tak
         background: ``[3]`` colour, or None for colour premultiplied by coverage.
         depth: also return the alpha-weighted camera z.
         eps2d: px² added to the projected covariance.
+        rasterize_mode: ``classic`` or ``antialiased``.
         threads: None for one per core (see :func:`talkcli.render.cpu.pool.thread_count`).
 
     Returns:
@@ -170,7 +172,7 @@ def rasterize(  # noqa: PLR0913  (one call per frame, plain arrays as gsplat tak
     jit.announce()
     workspace = workspace or Workspace()
     splats = Splats(flat(means), NOTHING, NOTHING, flat(covars), flat(opacities), flat(colors))
-    camera = pack_camera(viewmat, K, (width, height), eps2d)
+    camera = pack_camera(viewmat, K, (width, height), eps2d, rasterize_mode)
     frame = prepare(splats, camera, (width, height), workspace, threads)
     pixels = width * height
     if images is None:
@@ -186,7 +188,11 @@ def rasterize(  # noqa: PLR0913  (one call per frame, plain arrays as gsplat tak
 
 
 def pack_camera(
-    viewmat: np.ndarray, K: np.ndarray, size: tuple[int, int], eps2d: float
+    viewmat: np.ndarray,
+    K: np.ndarray,
+    size: tuple[int, int],
+    eps2d: float,
+    rasterize_mode: str = "classic",
 ) -> np.ndarray:
     """One camera as the kernels take it, see ``CAMERA`` in :mod:`talkcli.render.cpu.layout`."""
     width, height = size
@@ -199,6 +205,7 @@ def pack_camera(
     camera[18:20] = -cy / fy - margin_y, (height - cy) / fy + margin_y
     camera[20:22] = eps2d, _NEAR
     camera[22:24] = -(-width // TILE), -(-height // TILE)
+    camera[ANTIALIASED] = rasterize_mode == "antialiased"
     return camera
 
 

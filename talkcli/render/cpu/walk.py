@@ -119,6 +119,68 @@ def _half_height(records: Any, r: int, dx: Any) -> Any:
 
 
 @helper
+def walk_windows(
+    buffer: Any,
+    record: Any,
+    tile: Any,
+    row_pair: int,
+    visit: Any,
+    finish: Any,
+    sums: Any,
+    state: Any,
+) -> Any:
+    """Visit every window of a tile that a splat may touch.
+
+    Args:
+        buffer: the tile's planes.
+        record: projected splats, and where the splat's record begins.
+        tile: left, top, columns and rows in px.
+        row_pair: floats from one pair of rows to the next.
+        visit: called with ``buffer``, the window's place in it, an eighth of -ln(alpha) before the
+            clamp, the rows' distances from the centre, the sums so far and ``state``; returns the
+            sums.
+        finish: called after every strip of windows under each other with the sums and the
+            columns' distances; returns the sums.
+        sums: to begin with; a tuple.
+        state: passed on.
+
+    Returns:
+        The sums.
+    """
+    records, r = record
+    center, box = splat_box(records, r, tile)
+    x0, x1, first, last = box
+    a, b, c = records[r + at.A], records[r + at.B], records[r + at.C]
+    for x in range(x0, x1 + 1, COLUMNS):
+        if x1 - x0 >= COLUMNS:
+            first, last = strip_rows(records, r, box, center, x)
+        dx = pair_columns() + (np.float32(x) + HALF - center[0])
+        dy = pair_rows() + (np.float32(first) + HALF - center[1])
+        b_dx, constant = b * dx, a * dx * dx + records[r + at.LEVEL]
+        place = first // 2 * row_pair + 2 * x
+        for _ in range(last // 2 - first // 2 + 1):
+            eighth = (c * dy + b_dx) * dy + constant
+            sums = visit(buffer, place, eighth, dy, sums, state)
+            dy = dy + 2.0
+            place += row_pair
+        sums = finish(sums, dx)
+    return sums
+
+
+@helper
+def keep_sums(sums: Any, _dx: Any) -> Any:
+    """What to do after a strip where nothing is to be done."""
+    return sums
+
+
+@helper
+def tile_window(number: int, tiles_x: int, width: int, height: int) -> Any:
+    """Left, top, columns and rows in px of a tile."""
+    left, top = number % tiles_x * TILE, number // tiles_x * TILE
+    return left, top, min(TILE, width - left), min(TILE, height - top)
+
+
+@helper
 def clear_tile(buffer: Any, planes: int, columns: int, rows: int) -> None:
     """Zero the planes; transmittance 1 inside the image and stopped outside."""
     for i in range(0, TILE // 2 * planes * PAIR, LANES):

@@ -1,0 +1,1 @@
+"""How fast is talkcli here? What ``talkcli bench`` measures, and what ``benchmarks/`` builds on."""

@@ -1,0 +1,182 @@
+"""Jobs that exercise a renderer: a frame, its gradients, an iteration of a fit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from talkcli.bench.scenes import Scene, head
+from talkcli.bench.timing import Job, Timing, interleaved
+from talkcli.render import render
+from talkcli.render.cpu import Workspace, rasterize
+from talkcli.render.cpu.loss import l1_ssim
+from talkcli.types import Gaussians
+
+#: Splats and side of the picture of what is measured.
+SCENES = ((20_000, 256), (60_000, 512), (120_000, 512))
+_FIELDS = ("means", "quats", "scales", "opacities", "colors")
+
+
+@dataclass(frozen=True)
+class SceneTimings:
+    """How long a renderer takes over one head.
+
+    Attributes:
+        splats: number of them.
+        size: side of the picture, px.
+        forward: one frame as a film is drawn.
+        backward: gradients of every parameter of a drawn frame, without drawing it.
+        fit: render, L1 + SSIM, backward, Adam over every parameter.
+    """
+
+    splats: int
+    size: int
+    forward: Timing
+    backward: Timing
+    fit: Timing
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        values: dict[str, Any] = {"splats": self.splats, "size": self.size}
+        for name in ("forward", "backward", "fit"):
+            values[name] = getattr(self, name).as_json()
+        return values
+
+
+def time_renderer(
+    backend: str, scenes: Sequence[tuple[int, int]] = SCENES, repeats: int = 40
+) -> list[SceneTimings]:
+    """Time the renderer over heads of given numbers of splats and sizes, all taking turns.
+
+    Args:
+        backend: ``cpu`` or ``cuda``.
+        scenes: splats and side in px of each.
+        repeats: rounds that count.
+    """
+    jobs: dict[str, Job] = {}
+    for number, (splats, size) in enumerate(scenes):
+        scene = head(splats, size)
+        jobs[f"{number} forward"] = frame_job(scene, backend)
+        jobs[f"{number} backward"] = backward_job(scene, backend)
+        jobs[f"{number} fit"] = fitting_job(scene, backend)
+    times = interleaved(jobs, repeats, settle=settle_job(backend))
+    return [
+        SceneTimings(
+            splats, size, *(times[f"{i} {name}"] for name in ("forward", "backward", "fit"))
+        )
+        for i, (splats, size) in enumerate(scenes)
+    ]
+
+
+def settle_job(backend: str) -> Job | None:
+    """What waits for a back-end's work, where calls return before it is done."""
+    return torch.cuda.synchronize if backend == "cuda" else None
+
+
+def frame_job(scene: Scene, backend: str = "cpu", threads: int | None = None) -> Job:
+    """Draws one frame the way films are: on the CPU from numpy, into memory that is reused."""
+    if backend == "cpu":
+        means, covars, opacities, colors, view, K = scene.arrays()
+        side, workspace = scene.cameras.width, Workspace()
+        return lambda: rasterize(
+            means, covars, opacities, colors, view, K, side, side, workspace, threads=threads
+        )
+    gaussians, cameras = at_home(scene, backend)
+
+    def draw() -> Tensor:
+        with torch.no_grad():
+            return render(gaussians, cameras, backend=backend).rgb
+
+    return draw
+
+
+def differentiable_frame_job(scene: Scene, backend: str = "cpu") -> Job:
+    """Draws one frame with torch and keeps what its gradients need."""
+    gaussians, cameras = at_home(scene, backend)
+    leaves = _leaves(gaussians)
+    return lambda: render(replace(gaussians, **leaves), cameras, backend=backend).rgb
+
+
+def backward_job(scene: Scene, backend: str = "cpu") -> Job:
+    """Finds the gradients of every parameter of a frame that is drawn once, in advance."""
+    gaussians, cameras = at_home(scene, backend)
+    leaves = _leaves(gaussians)
+    image = render(replace(gaussians, **leaves), cameras, backend=backend).rgb
+    generator = torch.Generator().manual_seed(0)
+    to_image = torch.randn(image.shape, generator=generator).to(image)
+    return lambda: torch.autograd.grad(image, list(leaves.values()), to_image, retain_graph=True)
+
+
+def fitting_job(scene: Scene, backend: str = "cpu") -> Job:
+    """One iteration of an optimisation that starts from grey, faint, enlarged splats."""
+    gaussians, cameras = at_home(scene, backend)
+    assert gaussians.scales is not None
+    with torch.no_grad():
+        target = render(gaussians, cameras, backend=backend).rgb[0]
+    leaves = _leaves(
+        replace(
+            gaussians,
+            scales=gaussians.scales.log() + 0.2,
+            opacities=torch.full_like(gaussians.opacities, -0.4),
+            colors=torch.zeros_like(gaussians.colors),
+        )
+    )
+    loss = l1_ssim if backend == "cpu" else torch_l1_ssim
+    optimizer = torch.optim.Adam(
+        [{"params": [leaf], "lr": 1e-3} for leaf in leaves.values()], eps=1e-15, fused=True
+    )
+
+    def step() -> None:
+        splats = Gaussians(
+            means=leaves["means"],
+            quats=leaves["quats"],
+            scales=leaves["scales"].exp(),
+            opacities=leaves["opacities"].sigmoid(),
+            colors=leaves["colors"].sigmoid(),
+        )
+        image = render(splats, cameras, backend=backend).rgb[0]
+        loss(image, target, 0.2).backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    return step
+
+
+def at_home(scene: Scene, backend: str) -> tuple[Gaussians, Any]:
+    """A scene's splats and cameras on the device where the back-end works."""
+    device = "cuda" if backend == "cuda" else "cpu"
+    fields = {name: getattr(scene.gaussians, name).to(device) for name in _FIELDS}
+    cameras = scene.cameras
+    cameras = replace(cameras, viewmats=cameras.viewmats.to(device), Ks=cameras.Ks.to(device))
+    return Gaussians(**fields), cameras
+
+
+def _leaves(gaussians: Gaussians) -> dict[str, Tensor]:
+    return {name: getattr(gaussians, name).clone().requires_grad_() for name in _FIELDS}
+
+
+def torch_l1_ssim(image: Tensor, target: Tensor, ssim_weight: float) -> Tensor:
+    """:func:`talkcli.render.cpu.loss.l1_ssim` in the fastest of torch's ways.
+
+    Channels are groups, the window is separable.
+    """
+    offsets = torch.arange(11, device=image.device) - 5.0
+    taps = torch.exp(-(offsets**2) / (2 * 1.5**2))
+    rows = (taps / taps.sum()).view(1, 1, 1, 11).repeat(3, 1, 1, 1)
+
+    def blur(planes: Tensor) -> Tensor:
+        across = torch.nn.functional.conv2d(planes, rows, padding=(0, 5), groups=3)
+        down = rows.transpose(2, 3)
+        return torch.nn.functional.conv2d(across, down, padding=(5, 0), groups=3)
+
+    x, y = image.permute(2, 0, 1)[None], target.permute(2, 0, 1)[None]
+    mean_x, mean_y = blur(x), blur(y)
+    var_x, var_y = blur(x * x) - mean_x**2, blur(y * y) - mean_y**2
+    cov = blur(x * y) - mean_x * mean_y
+    ssim = (2 * mean_x * mean_y + 1e-4) * (2 * cov + 9e-4)
+    ssim = ssim / ((mean_x**2 + mean_y**2 + 1e-4) * (var_x + var_y + 9e-4))
+    return (1 - ssim_weight) * (x - y).abs().mean() + ssim_weight * (1 - ssim.mean())

@@ -1,0 +1,72 @@
+"""``talkcli bench``: how fast this machine is, and what it is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import typer
+
+from talkcli.cli.options import CommonOptions, expand_options
+from talkcli.cli.progress import reporting
+
+
+@expand_options
+def bench_command(
+    *,
+    quick: Annotated[bool, typer.Option("--quick", help="A first idea in half a minute.")] = False,
+    seconds: Annotated[
+        float, typer.Option(metavar="S", min=0, help="Length of the films; 0 for no films.")
+    ] = 60.0,
+    portrait: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(metavar="PORTRAIT", help="A picture with a face (default: the sample)."),
+    ] = None,
+    speech: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(metavar="SPEECH", help="Any sound (default: the sample)."),
+    ] = None,
+    backend: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda.")] = "auto",
+    common: CommonOptions,
+) -> None:
+    """Measure renderer, portrait build and films on this machine."""
+    from talkcli.bench.run import BenchRequest, run_bench
+
+    request = BenchRequest(backend=backend, seconds=seconds, portrait=portrait, speech=speech)
+    with reporting(quiet=common.quiet, verbose=common.verbose) as reporter:
+        result = run_bench(request.quick() if quick else request, reporter)
+    answer = {**result.as_json(), "warnings": list(reporter.warnings)}
+    typer.echo(json.dumps(answer) if common.as_json else "\n".join(bench_lines(answer)))
+
+
+def bench_lines(answer: dict[str, Any]) -> list[str]:
+    """The figures as a table for people."""
+    machine = answer["machine"]
+    versions = ", ".join(f"{name} {value}" for name, value in machine["versions"].items() if value)
+    lines = [
+        f"{machine['cpu']}, {machine['cores']} cores, {machine['threads']} threads, "
+        f"load {machine['load']}; GPU: {machine['gpu'] or 'none'}",
+        f"{versions}; {machine['system']}",
+        f"renderer {answer['backend']} ({answer['reason']}), per second: median (best)",
+    ]
+    for scene in answer["renderer"]:
+        rates = [
+            f"{name} {scene[name]['per_second']:7.1f} ({scene[name]['best_per_second']:.1f})"
+            for name in ("forward", "backward", "fit")
+        ]
+        lines.append(f"  {scene['splats']:7d} splats, {scene['size']} px:  " + "  ".join(rates))
+    if answer["build"]:
+        build = answer["build"]
+        lines.append(
+            f"portrait build {build['seconds']:.2f} s; first frame of a new picture after "
+            f"{build['first_frame_s']:.2f} s"
+        )
+    for film in answer["animate"]:
+        lines.append(
+            f"film of {film['duration_s']:.0f} s, {film['views']} view{'s' * (film['views'] > 1)}: "
+            f"{film['total_s']:.1f} s of work, real-time factor {film['real_time_factor']:.2f} "
+            f"({1 / film['real_time_factor']:.2f} times as fast as real time), "
+            f"first frame after {film['first_frame_s']:.2f} s"
+        )
+    return lines
