@@ -28,6 +28,8 @@ FALLOFF_FH = 0.16
 _LEAST_COSINE = 0.14
 #: From this much better viewing cosine on, the mirrored side is surely the better one.
 _SURE_GAIN = 0.2
+#: The far rim of a face turned by 10° and more; of less turned ones both sides are seen well.
+_FAR_GAIN = 0.35
 #: Width along contours in which pixels are not to be trusted; at the far rim of a turned face,
 #: which landmarks only guess behind hair, it is more.
 _CONTOUR_FH, _RIM_FH = 0.06, 0.08
@@ -95,7 +97,7 @@ def front_pixels(
     falloff = np.exp(-((geometry.face_distance / (FALLOFF_FH * geometry.face_height)) ** 2))
     binding = falloff * smoothstep(1.4 * geometry.head_weight) * (layer == Layer.SKIN)
     gain = mirror_gain(geometry, model)
-    normals, cosine = smooth_normals(positions, geometry, gain * _behind_rim(rgb, geometry, gain))
+    normals, cosine = smooth_normals(positions, geometry, _behind_rim(rgb, geometry, gain))
     # Where the other side knows no better, what is badly seen stays longer and contours count.
     known = np.clip(gain / _SURE_GAIN, 0, 1)
     trust = 1 - known * (1 - contour_trust(geometry, gain))
@@ -119,7 +121,7 @@ def front_pixels(
 
 
 def smooth_normals(
-    positions: np.ndarray, geometry: HeadGeometry, gain: np.ndarray
+    positions: np.ndarray, geometry: HeadGeometry, behind: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """``[S, S, 3]`` unit normals of the smoothed surface and ``[S, S]`` their viewing cosine.
 
@@ -141,7 +143,7 @@ def smooth_normals(
     # So is what is not the face's at the far rim of a turned one; its depth, which goes on from
     # the cheek's, is a guess.
     outward = geometry.face_distance - inside_distance(geometry.on_face)
-    normal = _edge_on(normal, toward, outward, smoothstep(gain / _SURE_GAIN))
+    normal = _edge_on(normal, toward, outward, behind)
     cosine = (normal * toward).sum(-1, keepdims=True)
     normal = normal + np.maximum(0, 0.05 - cosine) * toward
     normal /= np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-9)
@@ -196,9 +198,10 @@ def contour_trust(geometry: HeadGeometry, gain: np.ndarray) -> np.ndarray:
     )
     from_step, _ = nearest((step > 0.8 * geometry.pose.scale) & (geometry.below_jaw < -0.06))
     border = geometry.on_face & ~ndimage.binary_erosion(geometry.on_face)
-    from_rim, _ = nearest(border & (gain > _SURE_GAIN))
+    far = gain > _FAR_GAIN
+    from_rim, _ = nearest(border & far)
     from_rim = from_rim * _CONTOUR_FH / _RIM_FH
-    from_rim = np.where(geometry.on_face, from_rim, np.where(gain > _SURE_GAIN, 0, np.inf))
+    from_rim = np.where(geometry.on_face, from_rim, np.where(far, 0, np.inf))
     distance = np.minimum(geometry.silhouette_distance - 1.5, np.minimum(from_step, from_rim))
     return np.asarray(
         0.1 + 0.9 * smoothstep(distance / (_CONTOUR_FH * geometry.face_height)), np.float32
@@ -223,11 +226,11 @@ def _behind_rim(rgb: np.ndarray, geometry: HeadGeometry, gain: np.ndarray) -> np
         unlike_skin(rgb, geometry), size=2 * int(0.03 * geometry.face_height) + 1
     )
     border = geometry.on_face & ~ndimage.binary_erosion(geometry.on_face)
-    from_rim, _ = nearest(border & (gain > _SURE_GAIN))
+    from_rim, _ = nearest(border & (gain > _FAR_GAIN))
     inside = strange * (1 - smoothstep(from_rim / (_RIM_FH * geometry.face_height) - 0.5))
     outside = smoothstep(geometry.face_distance / (0.02 * geometry.face_height))
     outside = outside * np.where(geometry.below_jaw < 0, 1, strange)
-    return np.where(geometry.on_face, inside, outside)
+    return np.where(geometry.on_face, inside, outside) * smoothstep((gain - _FAR_GAIN) / 0.1)
 
 
 def front_group(

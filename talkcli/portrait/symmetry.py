@@ -91,6 +91,7 @@ def complete_face(
     under = positions - inward * _UNDER_CM * geometry.pose.scale
     solid = ndimage.binary_erosion(alpha > 0.9, iterations=1, border_value=1)
     surface, inside = _drawn_in(under, valid, solid, geometry)
+    surface = _behind_source(surface, geometry)
     return FaceTexture(completed, surface, corners, barycentric, seen, valid & inside)
 
 
@@ -197,6 +198,23 @@ def _drawn_in(
     lowest = ndimage.minimum_filter(shrink, 2 * reach + 1)
     shrink = np.minimum(shrink, blur(lowest.astype(np.float32), float(reach)))
     return middle + shrink[..., None] * (grid - middle), covered(shrink)
+
+
+def _behind_source(surface: np.ndarray, geometry: HeadGeometry) -> np.ndarray:
+    """Push points ``[T, T, 3]`` that stand before the source's own surface behind it.
+
+    At the rim that surface leaves the mesh for what lies around it.
+    """
+    place = geometry.camera.project(surface).astype(np.float32)
+    seen = cv2.remap(
+        np.ascontiguousarray(geometry.depth, np.float32),
+        np.ascontiguousarray(place[..., 0] - 0.5),
+        np.ascontiguousarray(place[..., 1] - 0.5),
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    depth = np.maximum(surface[..., 2], seen + _UNDER_CM * geometry.pose.scale)
+    return geometry.camera.unproject(place[..., 0], place[..., 1], depth)
 
 
 def _unwrap(model: FaceModel, size: int) -> tuple[np.ndarray, np.ndarray]:
