@@ -130,7 +130,7 @@ def smooth_normals(
     Args:
         positions: ``[S, S, 3]`` pixel space.
         geometry: the measured head.
-        gain: ``[S, S]`` from ``mirror_gain``, 0 where the picture is to be believed.
+        behind: ``[S, S]`` 0–1, where the picture shows something behind a turned face.
     """
     smooth = blur(positions, 2.5)
     normal = np.cross(np.gradient(smooth, axis=0), np.gradient(smooth, axis=1))
