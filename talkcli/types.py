@@ -64,6 +64,7 @@ class MotionCurves:
         translation: ``[n, 3]`` float32 cm, likewise.
         gaze: ``[n, 2]`` float32 degrees.
         tracked: ``[n]`` bool, False where the frame was filled in from others.
+        duration_s: from the start to the end of the last frame's showing.
     """
 
     times: np.ndarray
@@ -72,6 +73,7 @@ class MotionCurves:
     translation: np.ndarray
     gaze: np.ndarray
     tracked: np.ndarray
+    duration_s: float
 
     def __len__(self) -> int:
         return len(self.times)
@@ -81,16 +83,6 @@ class MotionCurves:
         """The curves frame by frame."""
         parts = (self.expression, self.rotation, self.translation, self.gaze)
         return [MotionFrame(*row) for row in zip(*parts, strict=True)]
-
-    @property
-    def step_s(self) -> float:
-        """Usual time between frames, seconds; a sixtieth where one frame alone does not tell."""
-        return float(np.median(np.diff(self.times))) if len(self.times) > 1 else 1 / 60
-
-    @property
-    def duration_s(self) -> float:
-        """From the start to the end of the last frame's showing."""
-        return float(self.times[-1]) + self.step_s / 2 if len(self.times) else 0.0
 
 
 @dataclass

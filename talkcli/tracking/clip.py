@@ -115,7 +115,7 @@ def solve_spool(spool: LandmarkSpool, model: FaceModel) -> tuple[Person, MotionC
     scale = _pose_scale(spool, person)
     solver = PerformanceSolver(person, scale)
     filled = fill_gaps(iter(spool), person)
-    return person, _join(solver.solve(filled))
+    return person, _join(solver.solve(filled), spool.duration_s)
 
 
 def _pose_scale(spool: LandmarkSpool, person: Person) -> PoseScale:
@@ -132,7 +132,8 @@ def _pose_scale(spool: LandmarkSpool, person: Person) -> PoseScale:
     return usual.with_noise(measurement_noise(usual.pose_of(run, person)))
 
 
-def _join(parts: Iterable[MotionCurves]) -> MotionCurves:
+def _join(parts: Iterable[MotionCurves], duration_s: float) -> MotionCurves:
     pieces = list(parts)
     names = ("times", "expression", "rotation", "translation", "gaze", "tracked")
-    return MotionCurves(*(np.concatenate([getattr(p, name) for p in pieces]) for name in names))
+    joined = {name: np.concatenate([getattr(p, name) for p in pieces]) for name in names}
+    return MotionCurves(**joined, duration_s=duration_s)

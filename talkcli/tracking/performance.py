@@ -119,6 +119,7 @@ class PerformanceSolver:
             translation=self._pivot_way(pose)[inside].astype(np.float32),
             gaze=gaze[inside].astype(np.float32),
             tracked=np.array([frame.tracked for frame in window[inside]]),
+            duration_s=float(times[end - 1]),
         )
 
     def _pivot_way(self, pose: np.ndarray) -> np.ndarray:

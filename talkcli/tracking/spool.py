@@ -92,7 +92,10 @@ class LandmarkSpool:
     @property
     def duration_s(self) -> float:
         """From the start of the file to the end of the last frame's showing."""
-        return self._times[-1] + self.step_s if self._times else 0.0
+        if len(self._times) < 2:
+            return len(self._times) * self.step_s
+        # The last frame shows as long as the one before it: frame rates may change on the way.
+        return 2 * self._times[-1] - self._times[-2]
 
     def __iter__(self) -> Iterator[Measured]:
         middles = np.array([*self._times, self.duration_s])
