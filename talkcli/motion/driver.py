@@ -28,8 +28,9 @@ _UNSCALED = np.array([name.startswith(("eyeBlink", "eyeLook")) for name in ARKIT
 _RESTING = np.array(
     [name.startswith(("jaw", "mouth", "brow", "eyeBlink", "eyeWide")) for name in ARKIT_NAMES]
 )
-#: Among the most restful tenth of its frames the first is the one that poses are relative to.
-_REST_SHARE = 0.1
+_UNREST_DEG = 30.0  # so far from the usual pose counts as much as one full weight
+#: A frame this near to the most restful one (sum of weights) is as good; the first is taken.
+_REST_SLACK = 0.3
 #: Beyond these a portrait tears; motion runs softly into them. Degrees, and centimetres.
 MAX_TURN_DEG = np.array([40.0, 28.0, 35.0])
 MAX_SHIFT_CM = np.array([7.0, 5.0, 10.0])
@@ -58,9 +59,10 @@ class DriverOptions:
 
 
 def reference_frame(curves: MotionCurves) -> int:
-    """Index of the first neutral frame: mouth, brows and lids at rest, face measured there."""
-    unrest = curves.expression[:, _RESTING].sum(1) + 10.0 * ~curves.tracked
-    return int(np.flatnonzero(unrest <= np.quantile(unrest, _REST_SHARE))[0])
+    """Index of the first neutral frame: mouth, brows and lids at rest, head as usual."""
+    turned = np.abs(curves.rotation - np.median(curves.rotation, axis=0)).sum(1)
+    unrest = curves.expression[:, _RESTING].sum(1) + turned / _UNREST_DEG + 10.0 * ~curves.tracked
+    return int(np.flatnonzero(unrest <= unrest.min() + _REST_SLACK)[0])
 
 
 class DrivenMotion:

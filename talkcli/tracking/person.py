@@ -11,6 +11,14 @@ from talkcli.tracking.expressions import close_lips, expression_basis
 from talkcli.tracking.facemodel import FaceModel
 from talkcli.tracking.harmonic import HarmonicExtension
 from talkcli.tracking.measures import iris_angles, lid_opening, lip_aperture, lip_width
+from talkcli.tracking.topology import (
+    BROW_LEFT,
+    BROW_RIGHT,
+    CHIN,
+    EYE_LEFT,
+    EYE_RIGHT,
+    LIPS,
+)
 
 #: Share of a person's frames with the most closed lips that make the neutral face.
 NEUTRAL_SHARE = 0.2
@@ -20,6 +28,10 @@ _USUAL_LIDS = 0.6  # quantile of the opening that counts as usual; blinks lie be
 #: Neutral lips further apart than this, in face heights, are closed by force.
 _CLOSED_FH = 0.012
 _FEWEST = 5
+#: Lips this near for their width are closed; FaceMesh sees closed ones at -0.01 to 0.015.
+_CLOSED_RATIO = 0.02
+_MIDDLE_SAY = 0.3
+_MOVING = [*LIPS, *CHIN, *BROW_LEFT, *BROW_RIGHT, *EYE_LEFT.rim, *EYE_RIGHT.rim]
 
 
 @dataclass(frozen=True)
@@ -95,13 +107,24 @@ def know_person(points: np.ndarray, model: FaceModel) -> Person:
 
 
 def _neutral_frames(heads: AlignedHeads) -> np.ndarray:
-    """Indices of frontal frames with closed lips and open eyes; those that come nearest."""
+    """Indices of the frames that show the face at rest.
+
+    Candidates are frontal, with closed lips and open eyes, or come nearest to that. A face rests
+    more often the same way than it grimaces the same way, so rest is where candidates lie
+    densest, with a say for the middle of them all: people who act hold grimaces for seconds.
+    """
     yaws = np.degrees(np.arctan2(heads.rotations[:, 0, 2], heads.rotations[:, 2, 2]))
     opening = lid_opening(heads.points)
     awake = (opening / np.quantile(opening, _USUAL_LIDS, axis=0)).min(1) > _OPEN_LIDS
     usable = np.flatnonzero((np.abs(yaws) < _FRONTAL_DEG) & awake)
     if len(usable) < _FEWEST:
         usable = np.argsort(np.abs(yaws))[: max(_FEWEST, len(yaws) // 5)]
-    closed = (lip_aperture(heads.points) / lip_width(heads.points))[usable]
-    count = max(_FEWEST, round(NEUTRAL_SHARE * len(usable)))
-    return usable[np.argsort(closed)[:count]]
+    lips = (lip_aperture(heads.points) / lip_width(heads.points))[usable]
+    most = np.partition(lips, min(_FEWEST, len(lips)) - 1)[: min(_FEWEST, len(lips))].max()
+    closed = usable[lips <= max(np.quantile(lips, NEUTRAL_SHARE), _CLOSED_RATIO, most)]
+    features = heads.points[closed][:, _MOVING, :2].reshape(len(closed), -1)
+    apart = np.linalg.norm(features[:, None] - features, axis=-1)
+    near = min(len(closed), max(_FEWEST, round(NEUTRAL_SHARE * len(closed)))) - 1
+    middle = np.linalg.norm(features - np.median(features, axis=0), axis=-1)
+    rest = (np.partition(apart, near, axis=1)[:, near] + _MIDDLE_SAY * middle).argmin()
+    return closed[np.argsort(apart[rest])[: near + 1]]
