@@ -74,12 +74,18 @@ class DrivenMotion:
         curves: of the face that drives; at least one frame.
         options: how much of it is taken.
         pose: whose head pose is taken instead, or None for the driver's own.
+        start_s: instant of the performance that is shown first.
     """
 
     def __init__(
-        self, curves: MotionCurves, options: DriverOptions, pose: MotionCurves | None = None
+        self,
+        curves: MotionCurves,
+        options: DriverOptions,
+        pose: MotionCurves | None = None,
+        *,
+        start_s: float = 0.0,
     ) -> None:
-        self._curves = curves
+        self._curves, self._start_s = curves, start_s
         self._expression = curves.expression.copy()
         scaled = self._expression[:, ~_UNSCALED] * options.expr_scale
         self._expression[:, ~_UNSCALED] = np.minimum(scaled, 1.0)
@@ -106,7 +112,7 @@ class DrivenMotion:
     def frames(self, count: int, fps: Fraction) -> Iterator[MotionFrame]:
         """``count`` frames, frame ``i`` at ``(i + 0.5) / fps`` seconds."""
         for index in range(count):
-            yield self.at(float((index + Fraction(1, 2)) / fps))
+            yield self.at(max(0.0, float((index + Fraction(1, 2)) / fps) + self._start_s))
 
 
 def lips_from(
