@@ -225,7 +225,10 @@ def main() -> None:
             continue
         row = judge(path, args.output, args.size)
         rows.append(row)
-        print(f"{path.stem[-40:]:40s} " + " ".join(f"{row[name]:7.3f}" for name in COLUMNS), flush=True)
+        print(
+            f"{path.stem[-40:]:40s} " + " ".join(f"{row[name]:7.3f}" for name in COLUMNS),
+            flush=True,
+        )
     if rows:
         mean = " ".join(f"{np.mean([row[name] for row in rows]):7.3f}" for name in COLUMNS)
         print(f"{'mean':40s} {mean}")

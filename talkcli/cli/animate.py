@@ -31,11 +31,15 @@ if TYPE_CHECKING:
 # Typer resolves these at run time, on Python 3.10 too.
 Speech = Annotated[
     Optional[Path],  # noqa: UP045
-    typer.Argument(metavar="[SPEECH]", help="Any sound, or a film's sound; with --driver optional."),
+    typer.Argument(
+        metavar="[SPEECH]", help="Any sound, or a film's sound; with --driver optional."
+    ),
 ]
 Subject = Annotated[
     Optional[list[Path]],  # noqa: UP045
-    typer.Argument(metavar="[AVATAR] [SPEECH]", help="Project directory, unless -p names it; sound."),
+    typer.Argument(
+        metavar="[AVATAR] [SPEECH]", help="Project directory, unless -p names it; sound."
+    ),
 ]
 AvatarProject = Annotated[
     Optional[Path],  # noqa: UP045

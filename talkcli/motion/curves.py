@@ -30,6 +30,7 @@ _ROTATIONS = tuple(
     for part in ("Head", "LeftEye", "RightEye")
     for angle in ("Yaw", "Pitch", "Roll")
 )
+_DAY_S = 86400.0
 _LEAST_RISING = 0.9  # share of the rows of a recording
 _ARRAYS = ("times", "expression", "rotation", "translation", "gaze", "tracked")
 _COLUMNS = tuple(name[0].upper() + name[1:] for name in ARKIT_NAMES) + _ROTATIONS
@@ -169,13 +170,15 @@ def _times(codes: Sequence[str]) -> np.ndarray:
     fits = [rate for rate in _NOMINAL_RATES if rate > highest]
     rate = (fits[0] if full_second else 60) if fits else highest + 1
     seconds = parts[:, :3] @ (3600.0, 60.0, 1.0) + parts[:, 3] / rate
-    return (seconds - seconds[0]) % 86400.0
+    return (seconds - seconds[0]) % _DAY_S
 
 
 def _curves(path: Path, table: dict[str, np.ndarray], starts: np.ndarray) -> MotionCurves:
     # Recorders write a timecode twice now and then; more than that is no recording.
-    rising = np.diff(starts, prepend=-1.0) > 0
-    if not rising.all() and (rising.mean() < _LEAST_RISING or (np.diff(starts[rising]) <= 0).any()):
+    steps = np.diff(starts, prepend=-1.0)
+    rising = steps > 0
+    # Times count on past midnight, so a step back looks like one of almost a day.
+    if (steps > _DAY_S / 2).any() or rising.sum() < _LEAST_RISING * len(starts):
         raise InputError(f"{path} has timecodes that do not rise", "sort or record it again")
     starts, count = starts[rising], int(rising.sum())
 

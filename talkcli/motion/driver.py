@@ -59,9 +59,11 @@ class DriverOptions:
 
 
 def reference_frame(curves: MotionCurves) -> int:
-    """Index of the first neutral frame: mouth, brows and lids at rest, head as usual."""
+    """Index of the first neutral frame: mouth, brows and lids at rest, head and eyes as usual."""
     turned = np.abs(curves.rotation - np.median(curves.rotation, axis=0)).sum(1)
-    unrest = curves.expression[:, _RESTING].sum(1) + turned / _UNREST_DEG + 10.0 * ~curves.tracked
+    aside = np.abs(curves.gaze - np.median(curves.gaze, axis=0)).sum(1)
+    unrest = curves.expression[:, _RESTING].sum(1) + (turned + aside) / _UNREST_DEG
+    unrest = unrest + 10.0 * ~curves.tracked
     return int(np.flatnonzero(unrest <= unrest.min() + _REST_SLACK)[0])
 
 

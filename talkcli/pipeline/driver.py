@@ -174,7 +174,9 @@ class Performance:
         if movers.speech is None:
             return self._driven(motion.sync_offset_ms / 1000).frames(count, fps)
         if movers.driver is not None:
-            lips = self._spoken(replace(motion, head_motion=0, still=True, blink_rate=0), count, fps)
+            lips = self._spoken(
+                replace(motion, head_motion=0, still=True, blink_rate=0), count, fps
+            )
             return lips_from(lips, self._driven().frames(count, fps))
         if movers.pose is not None:
             calm = self._spoken(replace(motion, head_motion=0), count, fps)
