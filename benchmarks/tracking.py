@@ -88,8 +88,8 @@ def main() -> None:
     table = np.array([[row[name] for name in COLUMNS] for row in rows])
     worst = np.where(np.isin(COLUMNS, ("flagged", "jitter", "cpu_ms")), 0.9, 0.1)
     tenth = [float(np.quantile(table[:, k], q)) for k, q in enumerate(worst)]
-    for name, figures in (("median", np.median(table, 0)), ("worst tenth", tenth)):
-        print(f"{name:48s} " + " ".join(f"{value:8.3f}" for value in figures))
+    for name, values in (("median", np.median(table, 0)), ("worst tenth", tenth)):
+        print(f"{name:48s} " + " ".join(f"{value:8.3f}" for value in values))
     print(f"{len(rows)} clips, {100 * table[:, 3].mean():.2f} % of frames flagged on average")
 
 

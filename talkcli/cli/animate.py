@@ -48,7 +48,7 @@ AvatarProject = Annotated[
 
 
 @expand_options
-def animate_command(
+def animate_command(  # noqa: PLR0913 - one parameter per group of options
     portrait: Portrait,
     speech: Speech = None,
     *,

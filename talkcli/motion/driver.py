@@ -102,7 +102,7 @@ class DrivenMotion:
         place = _Place.of(self._curves, time_s)
         posed = _Place.of(self._poser, time_s)
         rotation = posed.pick(self._rotation)
-        # Where the head turns otherwise than the driver's, the eyes still aim where the driver's do.
+        # Where the head turns otherwise than the driver's, the eyes still aim as the driver's do.
         unturned = (place.pick(self._turned) - rotation)[:2]
         return MotionFrame(
             expression=place.pick(self._expression),
