@@ -33,7 +33,7 @@ _UNREST_DEG = 30.0  # so far from the usual pose counts as much as one full weig
 _REST_SLACK = 0.3
 #: Beyond these a portrait tears; motion runs softly into them. Degrees, and centimetres.
 MAX_TURN_DEG = np.array([40.0, 28.0, 35.0])
-MAX_SHIFT_CM = np.array([7.0, 5.0, 10.0])
+MAX_SHIFT_CM = np.array([4.0, 2.5, 6.0])
 _SOFT_FROM = 0.7  # share of the limit up to which motion is left as it is
 #: Share of a head turn that the eyes make up for where the gaze is not the driver's own.
 _STEADY, _GAZE_LIMIT_DEG = 0.9, 12.0
