@@ -19,16 +19,16 @@ from talkcli.types import ARKIT_NAMES, MotionCurves
 #: Frames that a window adds, and by how many it reaches beyond them on either side. What lies
 #: further away moves a frame by less than 1e-3 of a weight.
 CORE, MARGIN = 128, 16
-#: cm². Per weight: at 1 rolled lips fight lowered ones for 0.4 % of the motion.
-RIDGE = 3.0
+#: cm². Per weight: at 1 rolled lips fight lowered ones for 0.2 % of the motion.
+RIDGE = 2.0
 #: cm². Between frames: takes a third of the jitter and 0.1 % of the explained motion.
 COUPLING = 1.0
 _SWEEPS = 30  # from the unbounded solution
 #: Camera distance, as in portraits: 6 face heights of 17.7 cm.
 CAMERA_CM = 106.0
 #: How quickly a head may change its motion: degrees, centimetres, logarithm of scale per s^1.5.
-#: A quick turn of the head reaches about these; smoothing then bites on noise only.
-_AGILITY = np.array([60.0, 60.0, 45.0, 15.0, 15.0, 0.12])
+#: A quick turn of the head reaches about these; at a third of them turns lag and PSNR falls .2 dB.
+_AGILITY = np.array([180.0, 180.0, 140.0, 45.0, 45.0, 0.36])
 _SHUT = 0.08  # of the usual lid opening is what FaceMesh still sees between closed lids
 _GAZE_FULL_DEG = 30.0  # ARKit's eyeLook weights are 1 about here
 _BLINKING = 0.55  # lids so far closed hide the iris
