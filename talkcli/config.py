@@ -82,6 +82,8 @@ class MotionConfig:
         blink_rate: blinks per minute.
         lip_strength: factor on the speech expression.
         sync_offset_ms: > 0 lets the mouth move later than the sound.
+        expr_scale: factor on the expression of a driver; blinks stay whole.
+        pose_scale: factor on the head motion of a driver.
     """
 
     head_motion: float = setting(1.0, low=0, high=1)
@@ -89,6 +91,22 @@ class MotionConfig:
     blink_rate: float = setting(17.0, low=0, high=60)
     lip_strength: float = setting(1.0, low=0, high=2)
     sync_offset_ms: float = setting(0.0, low=-1000, high=1000)
+    expr_scale: float = setting(1.0, low=0, high=2)
+    pose_scale: float = setting(1.0, low=0, high=2)
+
+
+@dataclass(frozen=True)
+class TrackingConfig:
+    """How faces are followed in films.
+
+    Attributes:
+        landmarks: ``bundled``, the path of a ``face_landmarker.task``, or ``auto``: the file that
+            the variable ``TALKCLI_FACE_LANDMARKER`` names, else bundled.
+        face: of several faces in a film; 0 is the largest of the first frame that shows any.
+    """
+
+    landmarks: str = "auto"
+    face: int = setting(0, low=0, high=99)
 
 
 @dataclass(frozen=True)
@@ -119,6 +137,7 @@ class Recipe:
     backend: str = setting("auto", choices=("auto", "cpu", "cuda", "reference"))
     video: VideoConfig = field(default_factory=VideoConfig)
     motion: MotionConfig = field(default_factory=MotionConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
     portrait: PortraitSettings = field(default_factory=PortraitSettings)
 
     def as_json(self) -> dict[str, Any]:

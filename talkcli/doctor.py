@@ -163,6 +163,20 @@ def _mediapipe() -> Check:
     return Check("mediapipe", "ok", f"{mediapipe.__version__} with FaceMesh")
 
 
+def _landmarks() -> Check:
+    from talkcli.tracking.follow import MODEL_VARIABLE, landmark_model, open_landmarks
+
+    model = landmark_model("auto")
+    if model is None:
+        detail = f"the bundled FaceMesh; {MODEL_VARIABLE} may name a face_landmarker.task"
+        return Check("landmarks", "ok", detail)
+    try:
+        open_landmarks(str(model)).close()
+    except MissingDependencyError as error:
+        return Check("landmarks", "warn", error.what, f"unset {MODEL_VARIABLE}")
+    return Check("landmarks", "ok", f"{model} ({MODEL_VARIABLE})")
+
+
 def _reading() -> Check:
     import av
 
@@ -254,6 +268,7 @@ _CHECKS: tuple[tuple[str, Callable[[], Check]], ...] = (
     ("numba", _numba),
     ("opencv", _opencv),
     ("mediapipe", _mediapipe),
+    ("landmarks", _landmarks),
     ("reading", _reading),
     ("writing", _writing),
     ("data files", _shipped_files),

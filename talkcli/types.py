@@ -53,6 +53,38 @@ class MotionFrame:
         return MotionFrame(np.zeros(52, np.float32), zeros, zeros, np.zeros(2, np.float32))
 
 
+@dataclass(frozen=True)
+class MotionCurves:
+    """A recorded motion of ``n`` frames.
+
+    Attributes:
+        times: ``[n]`` seconds from the start, rising: the middle of each frame's showing.
+        expression: ``[n, 52]`` float32, as in ``MotionFrame``.
+        rotation: ``[n, 3]`` float32 degrees. Of a recording against the camera, not a source pose.
+        translation: ``[n, 3]`` float32 cm, likewise.
+        gaze: ``[n, 2]`` float32 degrees.
+        tracked: ``[n]`` bool, False where the frame was filled in from others.
+        duration_s: from the start to the end of the last frame's showing.
+    """
+
+    times: np.ndarray
+    expression: np.ndarray
+    rotation: np.ndarray
+    translation: np.ndarray
+    gaze: np.ndarray
+    tracked: np.ndarray
+    duration_s: float
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    @property
+    def frames(self) -> list[MotionFrame]:
+        """The curves frame by frame."""
+        parts = (self.expression, self.rotation, self.translation, self.gaze)
+        return [MotionFrame(*row) for row in zip(*parts, strict=True)]
+
+
 @dataclass
 class Gaussians:
     """A set of N Gaussians, as gsplat takes them. SH degree 0: one colour each.

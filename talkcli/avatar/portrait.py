@@ -20,15 +20,13 @@ from talkcli.portrait.mouth import jaw_shift
 from talkcli.portrait.splats import Layer, SplatArrays
 from talkcli.render.cpu.simd import LANES
 from talkcli.tracking.expressions import LOWER_SHARE
-from talkcli.tracking.headfit import euler_to_rotation, rotation_to_euler
+from talkcli.tracking.headfit import NECK_PIVOT, euler_to_rotation, rotation_to_euler
 from talkcli.tracking.topology import INNER_LOWER, INNER_UPPER, LIP_LOWER_ROWS, LIP_UPPER_ROWS
 from talkcli.types import MotionFrame
 
 if TYPE_CHECKING:
     from talkcli.types import Cameras, Gaussians
 
-#: Centre of the head's rotation: top of the neck, behind the jaw. Head frame, centimetres.
-NECK_PIVOT = np.array([0.0, -5.0, -5.5])
 #: The source's own mouth interior fades once the inner lips have moved this far (cm, rms).
 _PICTURE_MOUTH_CM = 0.12
 _CULLED = (Layer.SKIN, Layer.COMPLETION, Layer.SHELL)

@@ -134,6 +134,7 @@ def repeat_speech(speech: Path, seconds: float, target: Path) -> None:
 
 def make_film(film: Film) -> Iterator[tuple[str, Any]]:
     """Make it in this process; names and values for :func:`time_film`."""
+    from talkcli.pipeline.driver import Movers
     from talkcli.pipeline.film import VideoRequest, animate
     from talkcli.pipeline.result import peak_memory_mb
 
@@ -142,7 +143,7 @@ def make_film(film: Film) -> Iterator[tuple[str, Any]]:
     request = VideoRequest(
         command="animate",
         portrait=Path(film.portrait),
-        speech=Path(film.speech),
+        movers=Movers(Path(film.speech)),
         project=Path(film.project),
         output=Path(film.output),
         recipe=recipe,

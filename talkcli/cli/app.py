@@ -24,6 +24,7 @@ from talkcli.cli.doctor import doctor_command
 from talkcli.cli.reconstruct import reconstruct_command
 from talkcli.cli.render import render_command
 from talkcli.cli.status import status_command
+from talkcli.cli.track import track_command
 from talkcli.errors import (
     InputError,
     InterruptedRunError,
@@ -48,6 +49,7 @@ app.command("animate")(animate_command)
 app.command("reconstruct")(reconstruct_command)
 app.command("drive")(drive_command)
 app.command("render")(render_command)
+app.command("track")(track_command)
 app.command("status")(status_command)
 app.command("doctor")(doctor_command)
 app.command("bench")(bench_command)

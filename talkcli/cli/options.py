@@ -138,6 +138,35 @@ class MotionOptions:
 
 
 @dataclass(frozen=True)
+class DriverOptions:
+    """Driver."""
+
+    driver: Annotated[
+        _File,
+        typer.Option(
+            "--driver",
+            "--expr",
+            metavar="FILE",
+            help="A face to follow: a film, or curves (.csv of Live Link Face, .npz).",
+        ),
+    ] = None
+    pose_from: Annotated[
+        _File,
+        typer.Option("--pose-from", metavar="FILE", help="Head pose from this film or curves."),
+    ] = None
+    expr_scale: Annotated[
+        _Text, typer.Option(metavar="0..2", help="Factor on the driver's expression (default: 1).")
+    ] = None
+    pose_scale: Annotated[
+        _Text, typer.Option(metavar="0..2", help="Factor on the driver's head motion (default: 1).")
+    ] = None
+
+    def settings(self) -> dict[str, Any]:
+        """What of it belongs into the recipe's motion."""
+        return {"expr_scale": self.expr_scale, "pose_scale": self.pose_scale}
+
+
+@dataclass(frozen=True)
 class RecipeOptions:
     """Settings."""
 

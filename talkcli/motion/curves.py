@@ -12,8 +12,8 @@ import io
 import json
 import os
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+import zipfile
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -21,31 +21,21 @@ import numpy as np
 
 from talkcli.errors import InputError
 from talkcli.project.atomic import TEMPORARY_PREFIX, write_text_atomic
-from talkcli.types import ARKIT_NAMES, MotionFrame
+from talkcli.types import ARKIT_NAMES, MotionCurves, MotionFrame
 
-SCHEMA = 1
+SCHEMA = 2
 
 _ROTATIONS = tuple(
     f"{part}{angle}"
     for part in ("Head", "LeftEye", "RightEye")
     for angle in ("Yaw", "Pitch", "Roll")
 )
+_DAY_S = 86400.0
+_LEAST_RISING = 0.9  # share of the rows of a recording
+_ARRAYS = ("times", "expression", "rotation", "translation", "gaze", "tracked")
 _COLUMNS = tuple(name[0].upper() + name[1:] for name in ARKIT_NAMES) + _ROTATIONS
 #: Frame counts per second that recorders and films use; a timecode does not name its own.
 _NOMINAL_RATES = (24, 25, 30, 50, 60, 120)
-
-
-@dataclass(frozen=True)
-class MotionCurves:
-    """A recorded motion.
-
-    Attributes:
-        times: ``[n]`` seconds from the start, rising.
-        frames: ``n`` frames.
-    """
-
-    times: np.ndarray
-    frames: list[MotionFrame]
 
 
 def write_csv(path: Path, frames: Iterable[MotionFrame], fps: Fraction) -> None:
@@ -53,7 +43,7 @@ def write_csv(path: Path, frames: Iterable[MotionFrame], fps: Fraction) -> None:
 
     Args:
         path: the file; its folder exists.
-        frames: frame ``i`` belongs to ``i / fps`` seconds of the timecode.
+        frames: frame ``i`` shows from ``i / fps`` seconds of the timecode on.
         fps: frames per second; broadcast rates count their nominal frames, as timecodes do.
     """
     text = io.StringIO()
@@ -95,21 +85,18 @@ def read_csv(path: Path) -> MotionCurves:
             for k, name in enumerate(header)
             if name in wanted
         }
+        if not all(np.isfinite(values).all() for values in table.values()):
+            raise ValueError("not a finite number")
         times = _times([row[header.index("timecode")] for row in body])
     except (ValueError, IndexError) as error:
         raise InputError(f"{path} has a row that cannot be read ({error})") from error
-    return MotionCurves(times, list(_frames(table, len(body))))
+    return _curves(path, table, times)
 
 
-def write_npz(path: Path, frames: Sequence[MotionFrame], fps: Fraction) -> None:
-    """Write frames losslessly; ``fps`` is kept exactly. Readers see the whole file or none."""
-    header = {"schema": SCHEMA, "fps": str(fps), "names": ARKIT_NAMES}
-    arrays = {
-        "expression": _stack([f.expression for f in frames], len(ARKIT_NAMES)),
-        "rotation": _stack([f.rotation for f in frames], 3),
-        "translation": _stack([f.translation for f in frames], 3),
-        "gaze": _stack([f.gaze for f in frames], 2),
-    }
+def write_npz(path: Path, curves: MotionCurves) -> None:
+    """Write curves losslessly, uneven times too. Readers see the whole file or none."""
+    header = {"schema": SCHEMA, "duration_s": curves.duration_s, "names": ARKIT_NAMES}
+    arrays = {name: getattr(curves, name) for name in _ARRAYS}
     temporary = path.with_name(f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}")
     try:
         with temporary.open("wb") as file:
@@ -122,26 +109,44 @@ def write_npz(path: Path, frames: Sequence[MotionFrame], fps: Fraction) -> None:
 
 
 def read_npz(path: Path) -> MotionCurves:
-    """Read what ``write_npz`` wrote.
+    """Read what ``write_npz`` wrote, of schema 1 too, which knew a frame rate instead of times.
 
     Raises:
-        InputError: no such file, damaged, or of another schema.
+        InputError: no such file, damaged, or of a newer schema.
     """
     try:
         with np.load(path, allow_pickle=False) as file:
             header = json.loads(str(file["header"]))
-            if header["schema"] != SCHEMA or tuple(header["names"]) != ARKIT_NAMES:
+            if header["schema"] > SCHEMA or tuple(header["names"]) != ARKIT_NAMES:
                 raise InputError(f"{path} has motion of schema {header['schema']}")
-            parts = [file[key] for key in ("expression", "rotation", "translation", "gaze")]
-            fps = Fraction(header["fps"])
-    except (OSError, ValueError, KeyError, EOFError) as error:
+            arrays = {name: file[name] for name in _ARRAYS if name in file}
+            count = len(arrays["expression"])
+            if header["schema"] == 1:
+                fps = float(Fraction(header["fps"]))
+                arrays |= {"times": (np.arange(count) + 0.5) / fps, "tracked": np.ones(count, bool)}
+                header["duration_s"] = count / fps
+            curves = MotionCurves(**arrays, duration_s=float(header["duration_s"]))
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{path} cannot be read as motion ({error})") from error
-    frames = [MotionFrame(*row) for row in zip(*parts, strict=True)]
-    return MotionCurves(np.arange(len(frames)) / float(fps), frames)
+    if not all(np.isfinite(array).all() for array in arrays.values()):
+        raise InputError(f"{path} holds motion that is not finite", "make it again")
+    return curves
 
 
-def _stack(rows: list[np.ndarray], width: int) -> np.ndarray:
-    return np.array(rows, np.float32).reshape(-1, width)
+def resample(curves: MotionCurves, fps: Fraction) -> MotionCurves:
+    """The same motion at an even rate, frame ``i`` at ``(i + 0.5) / fps``, linearly between."""
+    count = max(1, round(Fraction(curves.duration_s) * fps))
+    times = (np.arange(count) + 0.5) / float(fps)
+    nearest = np.clip(np.searchsorted(curves.times, times), 0, len(curves) - 1)
+    parts = {
+        name: np.stack(
+            [np.interp(times, curves.times, column) for column in getattr(curves, name).T], 1
+        ).astype(np.float32)
+        for name in ("expression", "rotation", "translation", "gaze")
+    }
+    return MotionCurves(
+        times=times, tracked=curves.tracked[nearest], duration_s=count / float(fps), **parts
+    )
 
 
 def _timecode(index: int, nominal: int) -> str:
@@ -165,21 +170,33 @@ def _times(codes: Sequence[str]) -> np.ndarray:
     fits = [rate for rate in _NOMINAL_RATES if rate > highest]
     rate = (fits[0] if full_second else 60) if fits else highest + 1
     seconds = parts[:, :3] @ (3600.0, 60.0, 1.0) + parts[:, 3] / rate
-    return (seconds - seconds[0]) % 86400.0
+    return (seconds - seconds[0]) % _DAY_S
 
 
-def _frames(table: dict[str, np.ndarray], count: int) -> Iterator[MotionFrame]:
+def _curves(path: Path, table: dict[str, np.ndarray], starts: np.ndarray) -> MotionCurves:
+    # Recorders write a timecode twice now and then; more than that is no recording.
+    steps = np.diff(starts, prepend=-1.0)
+    rising = steps > 0
+    # Times count on past midnight, so a step back looks like one of almost a day.
+    if (steps > _DAY_S / 2).any() or rising.sum() < _LEAST_RISING * len(starts):
+        raise InputError(f"{path} has timecodes that do not rise", "sort or record it again")
+    starts, count = starts[rising], int(rising.sum())
+
     def column(name: str) -> np.ndarray:
-        return table.get(name.lower(), np.zeros(count))
+        return table[name.lower()][rising] if name.lower() in table else np.zeros(count)
 
-    weights = np.stack([column(name) for name in ARKIT_NAMES], 1).astype(np.float32)
+    weights = np.stack([column(name) for name in ARKIT_NAMES], 1)
     head = np.degrees(np.stack([column(f"Head{a}") for a in ("Yaw", "Pitch", "Roll")], 1))
     eyes = [(column(f"LeftEye{a}") + column(f"RightEye{a}")) / 2 for a in ("Yaw", "Pitch")]
-    gaze = np.degrees(np.stack(eyes, 1))
-    for k in range(count):
-        yield MotionFrame(
-            expression=weights[k],
-            rotation=head[k].astype(np.float32),
-            translation=np.zeros(3, np.float32),
-            gaze=gaze[k].astype(np.float32),
-        )
+    step = float(np.median(np.diff(starts))) if count > 1 else 1 / 60
+    duration_s = float(starts[-1]) + step if count else 0.0
+    ends = np.append(starts[1:], duration_s)[:count]
+    return MotionCurves(
+        times=(starts + ends) / 2,
+        expression=weights.astype(np.float32),
+        rotation=head.astype(np.float32),
+        translation=np.zeros((count, 3), np.float32),
+        gaze=np.degrees(np.stack(eyes, 1)).astype(np.float32),
+        tracked=np.ones(count, bool),
+        duration_s=duration_s,
+    )

@@ -1,20 +1,19 @@
-"""Speech and an avatar become a film, frame by frame, in memory that does not grow with it."""
+"""Speech or another face, and an avatar, become a film, frame by frame, in constant memory."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 from talkcli.config import TRANSPARENT, Recipe
 from talkcli.errors import InputError
 from talkcli.pipeline.camera import plan_yaws
+from talkcli.pipeline.driver import Movers, Performance, check_files, check_movers, plan_tracks
 from talkcli.pipeline.outputs import check_outputs, view_paths
 from talkcli.pipeline.result import VideoResult
 from talkcli.pipeline.scene import Scene, check_scene
 from talkcli.pipeline.shoot import FilmTarget, write_film
-from talkcli.pipeline.speech import RATE_HZ, Loudness, shift
 from talkcli.pipeline.stages import BuiltAvatar, ensure_avatar, plan_avatar, stored_avatar
 from talkcli.progress import Reporter, SilentReporter, Stopwatch
 from talkcli.project import Project, ProjectInput, cached_project_root
@@ -27,7 +26,7 @@ class VideoRequest:
     Attributes:
         command: ``animate`` or ``drive``.
         portrait: picture file; None takes the avatar that the project holds.
-        speech: any file with sound.
+        movers: speech, driver, pose.
         project: its directory; None keeps the avatar in the user's cache.
         output: the film; None puts it beside the input.
         recipe: all settings.
@@ -37,7 +36,7 @@ class VideoRequest:
 
     command: str
     portrait: Path | None
-    speech: Path
+    movers: Movers
     project: Path | None
     output: Path | None
     recipe: Recipe
@@ -47,16 +46,15 @@ class VideoRequest:
 
 @dataclass(frozen=True)
 class _Plan:
-    """What is settled before any work."""
+    """What is settled before any work; the length of a film to be tracked is an estimate."""
 
     outputs: tuple[Path, ...]
     fps: Fraction
-    frames: int
     duration_s: float
 
 
 def animate(request: VideoRequest, reporter: Reporter | None = None) -> VideoResult:
-    """Make a film in which the portrait speaks.
+    """Make a film in which the portrait speaks, or does what another face does.
 
     Everything that can be refused is refused before any work; nothing is left behind when the
     film is not finished, except stages of the avatar, which the next run reuses.
@@ -70,6 +68,8 @@ def animate(request: VideoRequest, reporter: Reporter | None = None) -> VideoRes
         InputError: an input that cannot be used, or an output that cannot be written.
         MissingDependencyError: the back-end asked for is not there.
     """
+    from talkcli.media.write import frame_count
+
     reporter = reporter or SilentReporter()
     watch = Stopwatch()
     with watch.measure("load"):
@@ -77,41 +77,52 @@ def animate(request: VideoRequest, reporter: Reporter | None = None) -> VideoRes
         root = _project_root(request)
     if request.dry_run:
         stages = plan_avatar(root, request.portrait, request.recipe, reporter)
-        size, backend = (0, 0), request.recipe.backend
+        stages += plan_tracks(root, request.movers, request.recipe)
+        made = _Made((0, 0), request.recipe.backend, plan.duration_s)
     else:
+        # Tracking comes first: a driver without a face should not cost the building of an avatar.
+        project = Project.create(root) if request.portrait is not None else Project.open(root)
+        performance = Performance(request.movers, project, request.recipe, reporter, watch)
         avatar = _avatar(request, root, reporter, watch)
-        stages = avatar.stages
-        size, backend = _film(request, plan, avatar, reporter, watch)
+        stages = avatar.stages + performance.stages
+        made = _film(request, plan, avatar, performance, reporter, watch)
     return VideoResult(
         command=request.command,
         outputs=plan.outputs,
         project=root,
-        frames=plan.frames,
+        frames=frame_count(made.duration_s, plan.fps),
         fps=plan.fps,
-        width=size[0],
-        height=size[1],
-        duration_s=plan.duration_s,
+        width=made.size[0],
+        height=made.size[1],
+        duration_s=made.duration_s,
         stages=stages,
         seconds=watch.seconds,
         total_seconds=watch.total(),
         first_frame_s=watch.first_frame_s,
-        backend=backend,
+        backend=made.backend,
         recipe=request.recipe,
         dry_run=request.dry_run,
     )
 
 
-def _plan(request: VideoRequest) -> _Plan:
-    from talkcli.media.audio import probe_audio
-    from talkcli.media.check import check_readable
-    from talkcli.media.write import check_target, frame_count, parse_fps
+@dataclass(frozen=True)
+class _Made:
+    """A film's size, renderer and exact length."""
 
-    video = request.recipe.video
+    size: tuple[int, int]
+    backend: str
+    duration_s: float
+
+
+def _plan(request: VideoRequest) -> _Plan:
+    from talkcli.media.check import check_readable
+    from talkcli.media.write import check_target, parse_fps
+
+    video, movers = request.recipe.video, request.movers
     fps = parse_fps(video.fps)
-    inputs = [request.speech]
+    inputs = check_files(movers)
     if request.portrait is not None:
         inputs.append(check_readable(request.portrait, "a picture"))
-    check_readable(request.speech, "a recording")
     check_scene(video, request.recipe.backend)
     output = request.output or _default_output(request)
     outputs = view_paths(output, plan_yaws(video, 1.0)(0.0), video.layout)
@@ -121,18 +132,18 @@ def _plan(request: VideoRequest) -> _Plan:
         check_target(path, overwrite=request.overwrite, alpha=alpha)
 
     check_outputs(outputs, inputs, check)
-    duration_s = probe_audio(request.speech).duration_s
-    return _Plan(outputs, fps, frame_count(duration_s, fps), duration_s)
+    return _Plan(outputs, fps, check_movers(movers))
 
 
 def _default_output(request: VideoRequest) -> Path:
-    """``portrait_speech.mp4`` beside the portrait; with a project, beside the speech."""
-    speech = request.speech
+    """``portrait_speech.mp4`` beside the portrait; with a project, beside what moves it."""
+    movers = request.movers
     suffix = ".mov" if request.recipe.video.bg == TRANSPARENT else ".mp4"
     if request.portrait is not None:
-        return request.portrait.with_name(f"{request.portrait.stem}_{speech.stem}{suffix}")
+        return request.portrait.with_name(f"{request.portrait.stem}_{movers.title}{suffix}")
     assert request.project is not None
-    return speech.with_name(f"{request.project.resolve().stem}_{speech.stem}{suffix}")
+    beside = movers.speech or movers.faces[0]
+    return beside.with_name(f"{request.project.resolve().stem}_{movers.title}{suffix}")
 
 
 def _project_root(request: VideoRequest) -> Path:
@@ -150,35 +161,24 @@ def _avatar(request: VideoRequest, root: Path, reporter: Reporter, watch: Stopwa
 
 
 def _film(
-    request: VideoRequest, plan: _Plan, avatar: BuiltAvatar, reporter: Reporter, watch: Stopwatch
-) -> tuple[tuple[int, int], str]:
-    """Render and encode every frame; returns width and height of one film, and the renderer."""
-    from talkcli.media.audio import stream_pcm
-    from talkcli.motion import motion_frames
+    request: VideoRequest,
+    plan: _Plan,
+    avatar: BuiltAvatar,
+    performance: Performance,
+    reporter: Reporter,
+    watch: Stopwatch,
+) -> _Made:
+    """Render and encode every frame."""
+    from talkcli.media.write import frame_count
 
-    recipe = request.recipe
+    recipe, sound = request.recipe, performance.sound
     scene = Scene(avatar.path, recipe.video, recipe.backend, watch)
-    loudness = Loudness()
-    sound = shift(
-        loudness.listen(stream_pcm(request.speech, RATE_HZ)), recipe.motion.sync_offset_ms
-    )
-    motions = motion_frames(sound, plan.frames, plan.fps, _motion_options(recipe), recipe.seed)
+    frames = frame_count(sound.duration_s, plan.fps)
     target = FilmTarget(
-        plan.outputs, plan.fps, plan.frames, plan.duration_s, request.speech, request.overwrite
+        plan.outputs, plan.fps, frames, sound.duration_s, sound.file, request.overwrite
     )
+    motions = performance.frames(frames, plan.fps)
     size = write_film(target, scene, motions, recipe.video, reporter, watch)
-    if loudness.silent:
-        reporter.warn(f"{request.speech} is silent: the mouth stays shut")
-    return size, scene.backend
-
-
-def _motion_options(recipe: Recipe) -> Any:
-    from talkcli.motion import MotionOptions
-
-    motion = recipe.motion
-    return MotionOptions(
-        head_motion=motion.head_motion,
-        still=motion.still,
-        blink_rate=motion.blink_rate,
-        lip_strength=motion.lip_strength,
-    )
+    if performance.silent:
+        reporter.warn(f"{request.movers.speech} is silent: the mouth stays shut")
+    return _Made(size, scene.backend, sound.duration_s)

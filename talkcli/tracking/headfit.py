@@ -17,6 +17,8 @@ from talkcli.tracking.topology import RIGID
 DEPTH_SCALE = 1.1
 #: From image axes (x right, y down, z away) to head axes seen from the front (x, y up, z out).
 IMAGE_TO_HEAD = np.diag([1.0, -1.0, -1.0])
+#: Centre of the head's rotation: top of the neck, behind the jaw. Head frame, centimetres.
+NECK_PIVOT = np.array([0.0, -5.0, -5.5])
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,9 +18,6 @@ import numpy as np
 from talkcli.errors import InputError
 
 FREE_LICENCES = ("CC0", "CC BY")
-#: FaceMesh loses a face that fills a small picture; a replicated border of this share keeps it.
-_BORDER = 0.25
-_SMALL_PX = 300
 
 
 @dataclass(frozen=True)
@@ -102,31 +100,17 @@ def track_clip(path: Path) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         InputError: not a readable film.
     """
-    from mediapipe.python.solutions.face_mesh import FaceMesh
+    from talkcli.tracking.clip import measure_film
+    from talkcli.tracking.follow import FaceFollower, open_landmarks
+    from talkcli.tracking.spool import LandmarkSpool
 
-    from talkcli.media.read import read_frames
-
-    times: list[float] = []
-    points: list[np.ndarray] = []
-    with FaceMesh(max_num_faces=1, refine_landmarks=True, min_tracking_confidence=0.3) as mesh:
-        for frame in read_frames(path, max_side=1280):
-            times.append(frame.time_s)
-            points.append(_measure(mesh, frame.rgb))
-    stamps = np.array(times)
-    half = np.median(np.diff(stamps)) / 2 if len(stamps) > 1 else 0.0
-    return stamps + half, np.array(points, np.float32)
-
-
-def _measure(mesh, rgb: np.ndarray) -> np.ndarray:  # type: ignore[no-untyped-def]
-    height, width = rgb.shape[:2]
-    border = round(_BORDER * width) if max(height, width) < _SMALL_PX else 0
-    padded = np.pad(rgb, ((border, border), (border, border), (0, 0)), mode="edge")
-    found = mesh.process(np.ascontiguousarray(padded)).multi_face_landmarks
-    if not found:
-        return np.full((478, 3), np.nan, np.float32)
-    raw = np.array([(p.x, p.y, p.z) for p in found[0].landmark])
-    shown = padded.shape[1], padded.shape[0], padded.shape[1]
-    return (raw * shown - (border, border, 0)).astype(np.float32)
+    with closing(open_landmarks()) as source, LandmarkSpool() as spool:
+        for measured in measure_film(path, FaceFollower(source)):
+            spool.append(measured)
+        frames = list(spool)
+    missing = np.full((478, 3), np.nan, np.float32)
+    points = [missing if frame.points is None else frame.points for frame in frames]
+    return np.array([frame.time_s for frame in frames]), np.array(points, np.float32)
 
 
 def _cached(path: Path, cache: Path, key: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

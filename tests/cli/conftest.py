@@ -102,6 +102,8 @@ def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Engine:
             return pictures
 
     motion = types.ModuleType("talkcli.motion")
+    # Its other modules (curves, driver) are the real ones.
+    motion.__path__ = [str(Path(app.__file__).parents[1] / "motion")]
     motion.motion_frames = made.motion_frames  # type: ignore[attr-defined]
     motion.MotionOptions = types.SimpleNamespace  # type: ignore[attr-defined]
     build = types.ModuleType("talkcli.portrait.build")

@@ -16,8 +16,8 @@ from talkcli.doctor import Check
 def test_everything_works_where_the_tests_run() -> None:
     checks = doctor.run_checks()
     assert [check.name for check in checks] == [
-        "python", "torch", "cuda", "numba", "opencv", "mediapipe", "reading", "writing",
-        "data files", "cache",
+        "python", "torch", "cuda", "numba", "opencv", "mediapipe", "landmarks",
+        "reading", "writing", "data files", "cache",
     ]  # fmt: skip
     assert doctor.default_path_works(checks), [c for c in checks if c.status == "fail"]
 
@@ -126,3 +126,15 @@ def test_quiet_shows_only_what_is_wrong(
     told = capsys.readouterr().out
     assert "torch" not in told
     assert "no gsplat" in told
+
+
+def test_landmark_model_of_the_user_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def check() -> doctor.Check:
+        return next(check for check in doctor.run_checks() if check.name == "landmarks")
+
+    monkeypatch.delenv("TALKCLI_FACE_LANDMARKER", raising=False)
+    assert check().status == "ok" and "TALKCLI_FACE_LANDMARKER" in check().detail
+    monkeypatch.setenv("TALKCLI_FACE_LANDMARKER", str(tmp_path / "missing.task"))
+    assert check().status == "warn" and "missing.task" in check().detail

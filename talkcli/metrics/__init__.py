@@ -1,0 +1,1 @@
+"""How near a film comes to the one that it should look like."""

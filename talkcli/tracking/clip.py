@@ -1,0 +1,139 @@
+"""The performance in a film: head pose, ARKit weights and gaze of one face in every frame.
+
+Two passes, one decoding: landmarks go to a temporary file as they are measured; then, with the
+person's neutral face known, windows of them are solved. Memory does not grow with the film except
+by the curves themselves (250 bytes a frame).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from talkcli.errors import InputError
+from talkcli.tracking.facemodel import FaceModel
+from talkcli.tracking.follow import FaceFollower, open_landmarks
+from talkcli.tracking.gaps import fill_gaps
+from talkcli.tracking.performance import PerformanceSolver, PoseScale
+from talkcli.tracking.person import Person, align_to_self, know_person
+from talkcli.tracking.smooth import measurement_noise
+from talkcli.tracking.spool import LandmarkSpool, Measured, sharpness
+from talkcli.types import MotionCurves
+
+#: Larger films are reduced to this before the face is looked for.
+MAX_SIDE = 1280
+#: Fewer frames with a face than this say nothing about who it is.
+FEWEST_FRAMES = 3
+_SAMPLE = 400  # frames, spread over the clip, that the person is known from
+_NOISE_SAMPLE = 3000  # successive frames that noise is measured on
+
+
+@dataclass(frozen=True)
+class TrackedClip:
+    """What a clip shows.
+
+    Attributes:
+        curves: times are the middles of the frames' showing; ``rotation`` is the head's yaw,
+            pitch, roll against the camera; ``translation`` is the way of the neck's pivot from its
+            usual place, as seen from the camera (x to image right, y up, z towards it).
+        person: identity and neutral face.
+        landmarks: name of the landmark network.
+        faces_seen: most faces found in one frame.
+    """
+
+    curves: MotionCurves
+    person: Person
+    landmarks: str
+    faces_seen: int
+
+    @property
+    def flagged(self) -> float:
+        """Share of the frames that are filled in because no face could be measured there."""
+        return float(1.0 - self.curves.tracked.mean())
+
+
+def track_film(
+    path: Path,
+    *,
+    face: int = 0,
+    landmarks: str = "auto",
+    progress: Callable[[], None] | None = None,
+) -> TrackedClip:
+    """Track one face through a film.
+
+    Args:
+        path: any film.
+        face: index among the faces of the first frame that shows any, 0 for the largest.
+        landmarks: network, see :func:`talkcli.tracking.follow.landmark_model`.
+        progress: called after each frame that is measured.
+
+    Raises:
+        InputError: not a film, or no face that can be followed in it.
+        MissingDependencyError: the landmark network cannot be loaded.
+    """
+    with closing(open_landmarks(landmarks)) as source, LandmarkSpool() as spool:
+        follower = FaceFollower(source, face)
+        for measured in measure_film(path, follower):
+            spool.append(measured)
+            if progress is not None:
+                progress()
+        if spool.found < FEWEST_FRAMES:
+            raise InputError(
+                f"no face can be followed in {path}",
+                "use a film that shows one face from the front, at least 64 px high",
+            )
+        person, curves = solve_spool(spool, FaceModel.load())
+        return TrackedClip(curves, person, source.name, follower.faces_seen)
+
+
+def measure_film(path: Path, follower: FaceFollower) -> Iterator[Measured]:
+    """Landmarks of every frame of a film.
+
+    Raises:
+        InputError: not a film, or its first face frame lacks the wanted face.
+    """
+    from talkcli.media.read import read_frames
+
+    for frame in read_frames(path, max_side=MAX_SIDE):
+        points = follower.follow(frame.rgb)
+        sharp = 0.0 if points is None else sharpness(frame.rgb, points)
+        yield Measured(frame.time_s, points, sharp)
+
+
+def solve_spool(spool: LandmarkSpool, model: FaceModel) -> tuple[Person, MotionCurves]:
+    """Who is in a clip, and the performance, from its landmarks.
+
+    Args:
+        spool: landmarks of at least ``FEWEST_FRAMES`` frames.
+        model: face template.
+    """
+    person = know_person(spool.sample(_SAMPLE), model)
+    scale = _pose_scale(spool, person)
+    solver = PerformanceSolver(person, scale)
+    filled = fill_gaps(iter(spool), person)
+    return person, _join(solver.solve(filled), spool.duration_s)
+
+
+def _pose_scale(spool: LandmarkSpool, person: Person) -> PoseScale:
+    """Usual place and size of the head, and how noisy its pose is measured."""
+    points = spool.sample(_SAMPLE)
+    heads, _ = align_to_self(points, person.rigid)
+    run = spool.run(_NOISE_SAMPLE)
+    usual = PoseScale(
+        place=np.median(heads.shifts[:, :2], axis=0),
+        scale=float(np.median(heads.scales)),
+        noise=np.zeros(6),
+        step_s=spool.step_s,
+    )
+    return usual.with_noise(measurement_noise(usual.pose_of(run, person)))
+
+
+def _join(parts: Iterable[MotionCurves], duration_s: float) -> MotionCurves:
+    pieces = list(parts)
+    names = ("times", "expression", "rotation", "translation", "gaze", "tracked")
+    joined = {name: np.concatenate([getattr(p, name) for p in pieces]) for name in names}
+    return MotionCurves(**joined, duration_s=duration_s)
