@@ -32,6 +32,8 @@ _BLACK = 0.05
 _POOR = 0.1
 #: The completion lies this far under the skin (cm): the source covers it wherever it is opaque.
 _UNDER_CM = 0.08
+#: Width over which the completed face fades into the shell, share of the texture's height.
+_FEATHER = 0.07
 #: A texel measures about a pixel; steps longer than this lead across a gap.
 _LONGEST_PX = 2.5
 
@@ -162,11 +164,22 @@ def completion_group(texture: FaceTexture) -> SplatGroup:
         tangent_u=tangent_u.reshape(-1, 3)[kept],
         tangent_v=tangent_v.reshape(-1, 3)[kept],
         colors=texture.colors.reshape(-1, 3)[kept],
-        opacities=np.full(len(kept), 0.97),
+        opacities=0.97 * _feathered(texture.valid).ravel()[kept],
         vertices=texture.vertices.reshape(-1, 3)[kept],
         weights=texture.weights.reshape(-1, 3)[kept],
         neighbours=np.where(neighbours < 0, own, neighbours),
     )
+
+
+def _feathered(valid: np.ndarray) -> np.ndarray:
+    """``[T, T]`` 0–1: fades towards the mesh's outer border, where the shell takes over.
+
+    Both were completed one without the other, and their light may differ.
+    """
+    # The outermost texels lie at the texture's border too.
+    whole = np.pad(ndimage.binary_fill_holes(valid), 1)
+    border = ndimage.distance_transform_edt(whole)[1:-1, 1:-1]
+    return smoothstep((border - 2) / (_FEATHER * len(valid)))
 
 
 def _drawn_in(
