@@ -48,7 +48,7 @@ def face_rows(shift: np.ndarray) -> np.ndarray:
     return np.concatenate(parts, -1)
 
 
-def bounded_ridge(gram: np.ndarray, target: np.ndarray, ridge: float) -> np.ndarray:
+def bounded_ridge(gram: np.ndarray, target: np.ndarray, ridge: float | np.ndarray) -> np.ndarray:
     """Minimise ``|A x - b|² + ridge |x|²`` with ``0 <= x <= 1``, all right-hand sides at once.
 
     Cyclic coordinate descent with projection; 80 sweeps leave less than 1e-3 of the weights.
@@ -56,14 +56,15 @@ def bounded_ridge(gram: np.ndarray, target: np.ndarray, ridge: float) -> np.ndar
     Args:
         gram: ``[K, K]``, ``A A^T`` for rows of shapes A.
         target: ``[T, K]``, inner products of data and shapes.
-        ridge: > 0.
+        ridge: > 0, one for all shapes or ``[K]``.
 
     Returns:
         ``[T, K]``.
     """
     weights = np.zeros_like(target)
+    strengths = np.broadcast_to(np.asarray(ridge, float), gram.shape[:1])
     for _ in range(_SWEEPS):
         for k in range(gram.shape[0]):
             rest = target[:, k] - weights @ gram[:, k] + weights[:, k] * gram[k, k]
-            weights[:, k] = np.clip(rest / (gram[k, k] + ridge), 0.0, 1.0)
+            weights[:, k] = np.clip(rest / (gram[k, k] + strengths[k]), 0.0, 1.0)
     return weights
