@@ -67,9 +67,7 @@ def fit_identity(points: np.ndarray, model: FaceModel) -> Identity:
     for round_ in range(_ROUNDS):
         head = np.stack([_into_head(p, neutral + m) for p, m in zip(upright, moved, strict=True)])
         rows = face_rows(basis)
-        weights = bounded_ridge(
-            rows @ rows.T, face_rows(head - neutral) @ rows.T, _EXPRESSION_RIDGE
-        )
+        weights = bounded_ridge(rows @ rows.T, face_rows(head - neutral) @ rows.T, ridge)
         moved = np.tensordot(weights, basis, 1)
         trust = 1 / (1 + (weights**2).sum(1) / _EXPRESSIVE)
         own = np.tensordot(trust / trust.sum(), head - moved, 1) - model.vertices
