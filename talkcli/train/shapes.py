@@ -42,8 +42,15 @@ _HOLD = 30.0  # on the shapes: this much squared weight in the data moves a shap
 _HOLD_DEPTH = 30.0
 #: ICT's jaw carries chin and lips back further than landmarks show: by 0.25 and 0.34 cm for each
 #: cm of lip opening (lower lip, chin), where ICT says 0.6 and 0.9. Its lips roll in behind where
-#: the avatar has teeth.
-_DEPTH = {"jawOpen": 0.45, "mouthClose": 0.45, "mouthRollUpper": 0.35, "mouthRollLower": 0.35}
+#: the avatar has teeth, and its mouth corners slide back around a jaw that a landmark mesh hardly
+#: has: there they would sink into the cheeks.
+#: Moved aside, it wraps around the teeth and needs its depth, or they poke through.
+_DEPTH = {
+    "mouthPucker": 1.0, "mouthFunnel": 1.0, "mouthShrug": 0.8, "mouthLeft": 1.0, "mouthRight": 1.0,
+    "mouthClose": 0.45, "mouth": 0.35, "jawForward": 1.0, "jaw": 0.45, "brow": 0.6,
+}  # fmt: skip
+#: ICT pushes the whole mouth 2 cm to the side; grimaces of the clips end at 1.4 cm.
+_SIDEWAYS = 0.7
 JAW_SHAPES = ("jawOpen", "mouthClose", "jawForward", "jawLeft", "jawRight")
 _CORNER_CM = 1.2
 _RIM_CM, _RIM_SHARE = 2.5, 0.25
@@ -156,10 +163,13 @@ def prior_basis(
         own = [n for n in (name, sided) if n in expression][:1]
         for part in own or [n for n in (f"{name}_L", f"{name}_R") if n in expression]:
             basis[k, :468] += expression[part]
+        if name in ("mouthLeft", "mouthRight"):
+            basis[k] *= _SIDEWAYS
         if name.startswith("eyeLook"):
             basis[k] += _turned_iris(name, mean)
-    for name, factor in _DEPTH.items():
-        basis[ARKIT_NAMES.index(name), :, 2] *= factor
+    for k, name in enumerate(ARKIT_NAMES):
+        first = (factor for start, factor in _DEPTH.items() if name.startswith(start))
+        basis[k, :468, 2] *= next(first, 1.0)
     others = [k for k, name in enumerate(ARKIT_NAMES) if name not in JAW_SHAPES]
     basis[others] *= _inside(mean)
     return symmetric(basis, symmetry)
@@ -280,7 +290,8 @@ def refine(
         basis = symmetric(_solve_shapes(inner, outer, prior, hold), symmetry)
         # The ridge makes weights small and so, round by round, would make shapes large.
         size = (prior**2).sum((1, 2)) / np.maximum((basis * prior).sum((1, 2)), 1e-9)
-        basis *= size[:, None, None]
+        reach = _reach(prior) / np.maximum(_reach(basis), 1e-9)
+        basis *= np.minimum(size, reach)[:, None, None]
         basis[:, 468:] = prior[:, 468:]
     others = [k for k, name in enumerate(ARKIT_NAMES) if name not in JAW_SHAPES]
     basis[others] = prior[others] + (basis - prior)[others] * _inside(mean)
@@ -288,6 +299,11 @@ def refine(
     basis[eyes, :468] *= _away_from_eye_corners(mean)[:468]
     still = np.clip(support / _LEAST_SUPPORT - 1, 0, 1)[..., None]
     return seal(basis * np.where(np.arange(478)[:, None] < 468, still, 1.0))
+
+
+def _reach(basis: np.ndarray) -> np.ndarray:
+    """``[52]`` largest way of a surface vertex, cm."""
+    return np.asarray(np.linalg.norm(basis[:, :468], axis=-1).max(1))
 
 
 def _solve_shapes(
