@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from talkcli.tracking.expressions import expression_basis
-from talkcli.tracking.facefit import bounded_ridge, face_rows
+from talkcli.tracking.facefit import face_rows
 from talkcli.tracking.facemodel import FaceModel
 from talkcli.tracking.harmonic import HarmonicExtension
 from talkcli.tracking.headfit import DEPTH_SCALE, IMAGE_TO_HEAD, fit_similarity
+from talkcli.tracking.solve import bounded_ridge
 from talkcli.tracking.topology import RIGID
 from talkcli.types import ARKIT_NAMES
 

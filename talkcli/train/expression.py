@@ -101,9 +101,7 @@ def _speaker_neutrals(kept) -> dict[str, np.ndarray]:  # type: ignore[no-untyped
     return {speaker: neutral_face(np.concatenate(parts)) for speaker, parts in frames.items()}
 
 
-def to_head_frame(
-    points: np.ndarray, template: np.ndarray
-) -> tuple[np.ndarray, np.ndarray] | None:
+def to_head_frame(points: np.ndarray, template: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
     """``[T, 478, 3]`` landmarks in the head frame (cm) and which frames to trust."""
     found = np.isfinite(points[:, 0, 0])
     if found.sum() < 10:

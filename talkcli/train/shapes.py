@@ -15,8 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from talkcli.tracking.facefit import bounded_ridge, face_rows, lid_opening, lip_aperture, lip_width
+from talkcli.tracking.facefit import face_rows
 from talkcli.tracking.headfit import euler_to_rotation
+from talkcli.tracking.measures import lid_opening, lip_aperture, lip_width
+from talkcli.tracking.solve import bounded_ridge
 from talkcli.tracking.topology import (
     EYE_LEFT,
     EYE_RIGHT,
@@ -141,7 +143,7 @@ def _landmarks(data: Path, cache: Path, file: str, progress: Callable[[str], Non
 def neutral_of(points: np.ndarray) -> np.ndarray:
     """``[478, 3]`` mean of the frames with lips most closed and, among those, eyes open."""
     lips = lip_aperture(points) / lip_width(points)
-    lids = np.minimum(lid_opening(points, EYE_LEFT), lid_opening(points, EYE_RIGHT))
+    lids = lid_opening(points).min(-1)
     closed = lips <= np.quantile(lips, _NEUTRAL_SHARE)
     return np.asarray(points[closed & (lids >= np.quantile(lids[closed], 0.4))].mean(0))
 
