@@ -19,16 +19,17 @@ from talkcli.avatar.skin import Pose, RestSurface, skin_and_shape
 from talkcli.portrait.mouth import jaw_shift
 from talkcli.portrait.splats import Layer, SplatArrays
 from talkcli.render.cpu.simd import LANES
-from talkcli.tracking.expressions import LOWER_SHARE
+from talkcli.tracking.expressions import jaw_arc, keep_apart
 from talkcli.tracking.headfit import NECK_PIVOT, euler_to_rotation, rotation_to_euler
-from talkcli.tracking.topology import INNER_LOWER, INNER_UPPER, LIP_LOWER_ROWS, LIP_UPPER_ROWS
-from talkcli.types import MotionFrame
+from talkcli.tracking.topology import INNER_LOWER, INNER_UPPER
+from talkcli.types import ARKIT_NAMES, MotionFrame
 
 if TYPE_CHECKING:
     from talkcli.types import Cameras, Gaussians
 
 #: The source's own mouth interior fades once the inner lips have moved this far (cm, rms).
 _PICTURE_MOUTH_CM = 0.12
+_JAW_OPEN = ARKIT_NAMES.index("jawOpen")
 _CULLED = (Layer.SKIN, Layer.COMPLETION, Layer.SHELL)
 _INSIDE_MOUTH = (Layer.UPPER_TEETH, Layer.LOWER_TEETH, Layer.TONGUE)
 #: Gaze is limited so that irises never leave their lids.
@@ -112,6 +113,7 @@ class PortraitAvatar:
         self._inside_mouth = np.flatnonzero(np.isin(layers, _INSIDE_MOUTH))
         self._picture_mouth = np.flatnonzero(layers == Layer.PICTURE_MOUTH)
         self._jaw = np.flatnonzero(self.splats.jaw_weight > 0)
+        self._jaw_arc = jaw_arc(self.vertices + self.neutral_shift, self.basis)
         iris = np.flatnonzero(layers == Layer.IRIS)
         right = self.splats.positions[iris, 0] < 0
         self._irises = (iris[right], iris[~right])
@@ -180,7 +182,7 @@ class PortraitAvatar:
     def displacement(self, motion: MotionFrame | None) -> np.ndarray:
         """``[478, 3]`` float32 shift of the face vertices from the source expression, cm.
 
-        The lips are kept from passing through each other: where they would, both meet.
+        The jaw follows its arc; lips and lids are kept from passing through each other.
         """
         if motion is None:
             return np.zeros((478, 3), np.float32)
@@ -188,12 +190,9 @@ class PortraitAvatar:
         moved = self.neutral_shift + np.einsum(
             "e,evd->vd", motion.expression[active], self.basis[active]
         )
-        face = self.vertices + moved
-        overlap = np.maximum(0, face[list(INNER_LOWER), 1] - face[list(INNER_UPPER), 1])
-        for row in LIP_UPPER_ROWS:
-            moved[list(row), 1] += (1 - LOWER_SHARE) * overlap
-        for row in LIP_LOWER_ROWS:
-            moved[list(row), 1] -= LOWER_SHARE * overlap
+        opened = float(motion.expression[_JAW_OPEN])
+        moved += opened * (1 - opened) * self._jaw_arc
+        keep_apart(moved, self.vertices)
         return moved.astype(np.float32)
 
     def head_rotation(self, motion: MotionFrame | None, yaw_deg: float | None) -> np.ndarray:

@@ -1,7 +1,8 @@
 """The face template: 478 vertices in the head frame, triangles, symmetry, ARKit shapes.
 
-Built by ``scripts/build_face_model.py`` from landmarks measured on real portraits and clips, and
-shipped as ``talkcli/data/face_model.safetensors``.
+Built by ``scripts/build_face_model.py`` from landmarks measured on real portraits and clips and
+from ICT-FaceKit's shapes (docs/face_model.md), and shipped as
+``talkcli/data/face_model.safetensors``.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ from safetensors.numpy import save_file
 
 from talkcli.errors import InputError
 
-SCHEMA = 1
+SCHEMA = 2
 DEFAULT_PATH = Path(__file__).parent.parent / "data" / "face_model.safetensors"
 
 
 @dataclass(frozen=True)
 class FaceModel:
-    """A mean face.
+    """A mean face, how people differ from it, and how it moves.
 
     Attributes:
         vertices: ``[478, 3]`` neutral face, head frame, centimetres.
@@ -31,6 +32,7 @@ class FaceModel:
         triangle_labels: ``[898]`` uint8, ``topology.SKIN``, ``EYE_OPENING`` or ``MOUTH_OPENING``.
         symmetry: ``[478]`` int32, index of each vertex's mirror twin.
         basis: ``[52, 478, 3]`` float32 displacements in cm at weight 1, order of ``ARKIT_NAMES``.
+        identity: ``[40, 478, 3]`` float32 displacements in cm at one standard deviation.
     """
 
     vertices: np.ndarray
@@ -38,6 +40,7 @@ class FaceModel:
     triangle_labels: np.ndarray
     symmetry: np.ndarray
     basis: np.ndarray
+    identity: np.ndarray
 
     @staticmethod
     def load(path: Path = DEFAULT_PATH) -> FaceModel:
@@ -56,6 +59,7 @@ class FaceModel:
             "triangle_labels": self.triangle_labels.astype(np.uint8),
             "symmetry": self.symmetry.astype(np.int32),
             "basis": self.basis.astype(np.float32),
+            "identity": self.identity.astype(np.float32),
         }
         metadata = {"talkcli": json.dumps({"schema": SCHEMA, "description": description})}
         save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, path, metadata)

@@ -82,7 +82,7 @@ def shape_columns(name: str) -> list[int]:
 
 def solve_clips(clips: Sequence[Clip], model: FaceModel) -> list[TrackedSpeech]:
     """Weights of every clip in which a face was found in at least 10 frames."""
-    heads = [_to_head_frame(clip.points, model.vertices) for clip in clips]
+    heads = [to_head_frame(clip.points, model.vertices) for clip in clips]
     kept = [(c, h) for c, h in zip(clips, heads, strict=True) if h is not None and h[1].sum() >= 10]
     shared = _speaker_neutrals(kept)
     basis = speech_basis(model)
@@ -101,9 +101,7 @@ def _speaker_neutrals(kept) -> dict[str, np.ndarray]:  # type: ignore[no-untyped
     return {speaker: neutral_face(np.concatenate(parts)) for speaker, parts in frames.items()}
 
 
-def _to_head_frame(
-    points: np.ndarray, template: np.ndarray
-) -> tuple[np.ndarray, np.ndarray] | None:
+def to_head_frame(points: np.ndarray, template: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
     """``[T, 478, 3]`` landmarks in the head frame (cm) and which frames to trust."""
     found = np.isfinite(points[:, 0, 0])
     if found.sum() < 10:

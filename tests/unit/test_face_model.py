@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from talkcli.errors import InputError
-from talkcli.tracking.expressions import close_eye, close_lips
+from talkcli.tracking.expressions import (
+    JAW_PIVOT,
+    close_eye,
+    close_lips,
+    expression_basis,
+    jaw_arc,
+    keep_apart,
+    local_stretch,
+)
 from talkcli.tracking.facemodel import FaceModel
 from talkcli.tracking.harmonic import HarmonicExtension
 from talkcli.tracking.headfit import (
@@ -20,9 +28,11 @@ from talkcli.tracking.headfit import (
 from talkcli.tracking.topology import (
     EYE_LEFT,
     EYE_OPENING,
+    EYE_RIGHT,
     INNER_LOWER,
     INNER_UPPER,
     MOUTH_OPENING,
+    OUTER_CORNERS,
     triangles_from_edges,
 )
 from talkcli.types import ARKIT_NAMES
@@ -68,7 +78,9 @@ def test_left_and_right_shapes_mirror_each_other() -> None:
 def test_jaw_opens_and_mouth_close_closes_it_again() -> None:
     opened = MODEL.vertices + shape("jawOpen")
     assert gap(opened) > 2.0
-    assert gap(opened + shape("mouthClose")) < 0.15
+    closed = opened + shape("mouthClose")
+    upper, lower = closed[list(INNER_UPPER)], closed[list(INNER_LOWER)]
+    np.testing.assert_allclose(upper, lower, atol=1e-4)
     np.testing.assert_allclose(shape("jawOpen")[10], 0, atol=1e-9)
 
 
@@ -79,6 +91,101 @@ def test_blink_closes_the_eye_on_its_side_only() -> None:
     rest = opening(MODEL.vertices)
     assert opening(MODEL.vertices + shape("eyeBlinkLeft")) < 0.05 * rest
     assert opening(MODEL.vertices + shape("eyeBlinkRight")) == pytest.approx(rest)
+
+
+def test_halves_are_mirror_images_and_stay_on_their_side() -> None:
+    left = [name for name in ARKIT_NAMES if name.endswith("Left") and len(name) > 9]
+    for name in left:
+        twin = shape(name.replace("Left", "Right"))
+        mirrored = shape(name)[MODEL.symmetry] * (-1, 1, 1)
+        if name not in ("jawLeft", "mouthLeft"):
+            np.testing.assert_allclose(mirrored, twin, atol=2e-3)
+            far = MODEL.vertices[:, 0] < -2.5
+            largest = np.abs(shape(name)).max()
+            assert np.abs(shape(name)[far]).max() < 0.25 * largest
+
+
+def test_shapes_do_what_their_names_say() -> None:
+    corner = OUTER_CORNERS[1]
+    assert shape("mouthSmileLeft")[corner, 1] > 0.5
+    assert shape("mouthFrownLeft")[corner, 1] < -0.3
+    assert shape("mouthStretchLeft")[corner, 0] > 0.5
+    assert shape("mouthPucker")[corner, 0] < -0.4
+    assert shape("mouthPucker")[13, 2] > 0.5
+    assert shape("mouthUpperUpLeft")[270, 1] > 0.3
+    assert shape("mouthLowerDownLeft")[321, 1] < -0.25
+    assert shape("jawLeft")[152, 0] > 0.5
+    assert shape("browDownLeft")[285, 1] < -0.1
+    assert shape("browInnerUp")[285, 1] > 0.3
+    assert shape("noseSneerLeft")[358, 1] > 0.3
+
+
+def test_shapes_that_leave_the_mouth_closed_move_both_lips_as_one() -> None:
+    for name in ("mouthSmileLeft", "mouthPucker", "mouthStretchRight", "mouthLeft"):
+        moved = shape(name)
+        np.testing.assert_allclose(
+            moved[list(INNER_UPPER)], moved[list(INNER_LOWER)], atol=1e-4, err_msg=name
+        )
+
+
+def test_looking_turns_the_iris_about_the_eyeball() -> None:
+    for name, axis, sign in (("eyeLookOutLeft", 0, 1), ("eyeLookInLeft", 0, -1),
+                             ("eyeLookUpLeft", 1, 1), ("eyeLookDownLeft", 1, -1)):  # fmt: skip
+        moved = shape(name)[EYE_LEFT.iris_centre]
+        assert sign * moved[axis] == pytest.approx(1.2 * np.sin(np.radians(30)), abs=1e-3)
+        assert not shape(name)[EYE_RIGHT.iris_centre].any()
+
+
+def own_face() -> np.ndarray:
+    """Somebody with a wide mouth, small eyes and a long chin."""
+    face = MODEL.vertices.astype(float)
+    lips = np.exp(-(((face - face[13]) / 6) ** 2).sum(1, keepdims=True))
+    chin = np.clip(-(face[:, 1:2] + 5) / 4, 0, 1)
+    return face * (1 + 0.2 * lips * (1, 0, 0)) - 0.8 * chin * (0, 1, 0)
+
+
+def test_own_shapes_of_the_mean_face_are_the_models() -> None:
+    extend = HarmonicExtension(MODEL.vertices, MODEL.triangles, MODEL.triangle_labels)
+    np.testing.assert_allclose(expression_basis(MODEL.vertices, extend), MODEL.basis, atol=2e-3)
+
+
+def test_any_face_closes_its_lids_and_lips() -> None:
+    face = own_face()
+    extend = HarmonicExtension(face, MODEL.triangles, MODEL.triangle_labels)
+    basis = dict(zip(ARKIT_NAMES, expression_basis(face, extend), strict=True))
+    closed = face + basis["jawOpen"] + basis["mouthClose"]
+    assert abs(gap(closed)) < 1e-6
+    for eye, side in ((EYE_LEFT, "Left"), (EYE_RIGHT, "Right")):
+        shut = face + basis[f"eyeBlink{side}"]
+        assert (shut[list(eye.upper), 1] - shut[list(eye.lower), 1]).max() < 0.01
+    template = shape("mouthSmileLeft")[OUTER_CORNERS[1], 0]
+    assert basis["mouthSmileLeft"][OUTER_CORNERS[1], 0] > 1.03 * template
+
+
+def test_stretch_of_a_scaled_face_is_its_scale() -> None:
+    stretch = local_stretch(MODEL.vertices, MODEL.vertices * (1.2, 0.9, 1.0))
+    np.testing.assert_allclose(stretch[14, 0, 0], 1.2, atol=0.05)
+    np.testing.assert_allclose(stretch[14, 1, 1], 0.9, atol=0.04)
+    np.testing.assert_allclose(stretch[468:], np.tile(np.eye(3), (10, 1, 1)))
+
+
+def test_arc_brings_the_jaw_back_onto_its_circle() -> None:
+    opened = shape("jawOpen")[152]
+    lever = (MODEL.vertices[152] - JAW_PIVOT) * (0, 1, 1)
+    end = np.linalg.norm(lever + opened * (0, 1, 1))
+    middle = lever + opened * (0, 0.5, 0.5)
+    arc = middle + jaw_arc(MODEL.vertices, MODEL.basis)[152] / 4
+    wanted = (np.linalg.norm(lever) + end) / 2
+    assert abs(np.linalg.norm(arc) - wanted) < 0.3 * abs(np.linalg.norm(middle) - wanted)
+
+
+def test_lips_and_lids_are_kept_apart() -> None:
+    moved = 2 * (shape("eyeBlinkLeft") + shape("mouthClose")).astype(float)
+    keep_apart(moved, MODEL.vertices)
+    face = MODEL.vertices + moved
+    assert gap(face) > -1e-6
+    upper, lower = (face[list(rim), 1] for rim in (EYE_LEFT.upper, EYE_LEFT.lower))
+    assert (lower - upper).max() < 0.1
 
 
 def test_close_lips_leaves_a_closed_mouth_alone() -> None:

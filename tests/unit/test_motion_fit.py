@@ -68,7 +68,7 @@ def test_expression_is_found_whatever_the_pose() -> None:
     assert correlation(track.width, weights @ lip_width(basis)) > 0.99
     assert track.explained > 0.98
     jaw = SPEECH_SHAPES.index("jawOpen")
-    np.testing.assert_allclose(track.weights[:, jaw], weights[:, jaw], atol=0.03)
+    np.testing.assert_allclose(track.weights[:, jaw], weights[:, jaw], atol=0.05)
 
 
 def test_missed_frames_are_marked() -> None:
