@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 #: The source's own mouth interior fades once the inner lips have moved this far (cm, rms).
 _PICTURE_MOUTH_CM = 0.12
+#: The picture's teeth fill the source's mouth. From this share of its opening downwards they give
+#: way to the made ones; in a wide mouth they stand where the closing lips will be.
+_PICTURE_TEETH_GAP = (0.15, 0.5)
 _JAW_OPEN = ARKIT_NAMES.index("jawOpen")
 _CULLED = (Layer.SKIN, Layer.COMPLETION, Layer.SHELL)
 _INSIDE_MOUTH = (Layer.UPPER_TEETH, Layer.LOWER_TEETH, Layer.TONGUE)
@@ -112,6 +115,7 @@ class PortraitAvatar:
         n, layers = len(self.splats), self.splats.layers
         self._inside_mouth = np.flatnonzero(np.isin(layers, _INSIDE_MOUTH))
         self._picture_mouth = np.flatnonzero(layers == Layer.PICTURE_MOUTH)
+        self._picture_teeth = np.flatnonzero(layers == Layer.PICTURE_TEETH)
         self._jaw = np.flatnonzero(self.splats.jaw_weight > 0)
         self._jaw_arc = jaw_arc(self.vertices + self.neutral_shift, self.basis)
         iris = np.flatnonzero(layers == Layer.IRIS)
@@ -142,7 +146,7 @@ class PortraitAvatar:
         )
         self._positions = self.splats.positions.copy()
         self._tangents = self.splats.tangent_u.copy(), self.splats.tangent_v.copy()
-        loose = np.concatenate([self._picture_mouth, self._jaw, iris])
+        loose = np.concatenate([self._picture_mouth, self._picture_teeth, self._jaw, iris])
         self._loose = _spans(np.union1d(np.arange(self.dynamic), loose))
         self._last = _Last()
 
@@ -247,6 +251,7 @@ class PortraitAvatar:
             hidden=hidden,
         )
         self._out.opacities[self._picture_mouth] *= self._picture_mouth_share
+        self._out.opacities[self._picture_teeth] *= self._picture_teeth_share
         self._last = now
         return self._out
 
@@ -297,6 +302,11 @@ class PortraitAvatar:
         inner = moved[[*INNER_UPPER, *INNER_LOWER]]
         apart = (inner**2).sum(1).mean() / _PICTURE_MOUTH_CM**2
         self._picture_mouth_share = np.exp(-apart)
+        gap = self.vertices[13] + moved[13] - self.vertices[14] - moved[14]
+        open_share = gap[1] / max(float(self.vertices[13, 1] - self.vertices[14, 1]), 1e-3)
+        low, high = _PICTURE_TEETH_GAP
+        t = np.clip((open_share - low) / (high - low), 0, 1)
+        self._picture_teeth_share = np.float32(t * t * (3 - 2 * t))
 
     def _move_jaw(self, moved: np.ndarray) -> None:
         """Lower teeth and tongue follow the jaw."""

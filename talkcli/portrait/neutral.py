@@ -8,6 +8,8 @@ from talkcli.portrait.front import OPEN_MOUTH_FH
 from talkcli.tracking.expressions import close_lips, expression_basis
 from talkcli.tracking.facemodel import FaceModel
 from talkcli.tracking.harmonic import HarmonicExtension
+from talkcli.tracking.headfit import DEPTH_SCALE, IMAGE_TO_HEAD
+from talkcli.tracking.identity import fit_identity
 from talkcli.tracking.topology import OUTER_CORNERS
 from talkcli.types import ARKIT_NAMES
 
@@ -15,6 +17,10 @@ from talkcli.types import ARKIT_NAMES
 _SMILE_RELAXED = 0.8
 #: Lips nearer than this are closed (face heights).
 _CLOSED_FH = 0.012
+#: From this gap on the jaw hangs, and not only the lips are apart.
+_JAW_OPEN_FH = 0.06
+#: Beyond what the model reads, the jaw closes by this much at most, in units of jawOpen.
+_MOST_JAW = 0.8
 
 
 def neutralise(face: np.ndarray, model: FaceModel) -> tuple[np.ndarray, np.ndarray]:
@@ -29,7 +35,11 @@ def neutralise(face: np.ndarray, model: FaceModel) -> tuple[np.ndarray, np.ndarr
     """
     extend = HarmonicExtension(face, model.triangles, model.triangle_labels)
     gap = np.linalg.norm(face[13] - face[14]) / np.linalg.norm(face[10] - face[152])
-    shift = close_lips(face, extend) if gap > _CLOSED_FH else np.zeros((478, 3))
+    shift = np.zeros((478, 3))
+    if gap > _JAW_OPEN_FH:
+        shift = _relaxed_jaw(face, model)
+    if gap > _CLOSED_FH:
+        shift = shift + close_lips(face + shift, extend)
     basis = expression_basis(face + shift, extend)
     if gap > OPEN_MOUTH_FH:
         smile = (
@@ -37,6 +47,25 @@ def neutralise(face: np.ndarray, model: FaceModel) -> tuple[np.ndarray, np.ndarr
         )
         shift = shift - _SMILE_RELAXED * _smile_weight(face + shift, model) * smile
     return shift, basis
+
+
+def _relaxed_jaw(face: np.ndarray, model: FaceModel) -> np.ndarray:
+    """``[478, 3]`` shift that takes the lower face's expression back, as the face model reads it.
+
+    Lips that were only pulled together would leave the chin as low as the open mouth had it, and
+    be drawn long; so the jaw closes what gap the model leaves.
+    """
+    points = face @ IMAGE_TO_HEAD / (1.0, 1.0, DEPTH_SCALE)
+    person = fit_identity(points[None], model)
+    lower = [name.startswith(("jaw", "mouth")) for name in ARKIT_NAMES]
+    shift = -np.tensordot(person.weights[0] * lower, person.basis, 1)
+
+    def gap(vertices: np.ndarray) -> float:
+        return float(vertices[13, 1] - vertices[14, 1])
+
+    opened = person.basis[ARKIT_NAMES.index("jawOpen")]
+    missing = np.clip(gap(face + shift) / max(gap(opened), 0.5), 0, _MOST_JAW)
+    return shift - missing * opened
 
 
 def _smile_weight(face: np.ndarray, model: FaceModel) -> float:
