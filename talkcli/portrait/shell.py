@@ -8,15 +8,22 @@ points that the source could see are drawn towards the centre until it cannot.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from talkcli.portrait.front import FALLOFF_FH, FrontPixels, unlike_skin, weight_slope
+from talkcli.portrait.directions import (
+    ABOVE_EARS_CM,
+    CENTRE,
+    HIGHEST_DEG,
+    LOWEST_DEG,
+    Measured,
+    Sphere,
+    measure_directions,
+)
+from talkcli.portrait.front import FALLOFF_FH, FrontPixels, weight_slope
 from talkcli.portrait.geometry import HeadGeometry
-from talkcli.portrait.images import blur, fill_smooth, inside_distance, nearest, smoothstep
+from talkcli.portrait.images import blur, inside_distance, nearest, smoothstep
 from talkcli.portrait.splats import Layer, SplatGroup, capped, grid_neighbours, grid_tangents
 from talkcli.portrait.symmetry import (
     FaceTexture,
@@ -25,11 +32,8 @@ from talkcli.portrait.symmetry import (
 )
 from talkcli.tracking.topology import JAW_LINE
 
-#: Centre of the star shape in the head frame, centimetres.
-CENTRE = np.array([0.0, 1.0, -3.5])
 #: Semi-axes of a bald head about CENTRE (half width, height, depth), centimetres.
 _SKULL = np.array([7.6, 10.8, 9.0])
-_LOWEST_DEG, _HIGHEST_DEG = -80.0, 89.0
 #: Grid step in crop pixels at a radius of 10 cm.
 _STEP_PX = 1.4
 #: Behind, the skull begins to narrow towards the neck at the ears' height and is done a nape
@@ -37,8 +41,6 @@ _STEP_PX = 1.4
 _EAR_CM, _NAPE_CM, _HAIRLINE_CM = 0.5, 7.0, -4.5
 #: The surface ends this far below the jaw (face heights): further down, collars begin.
 _ENDS_FH = 0.35
-#: Ears are neither skin of the face nor hair: hair is sampled above them.
-_ABOVE_EARS_CM = 3.5
 #: Radius of a neck about the vertical through CENTRE.
 _NECK_CM = 5.6
 #: Where there is a face the shell lies this far under it.
@@ -47,55 +49,8 @@ _UNDER_FACE_CM = 0.3
 _BEND_CM = 3.0
 #: Light on the back of a neck, and on one that the source does not show.
 _SHADED = 0.72
-#: Neighbouring pixels further apart in depth than this (cm) belong to two surfaces.
-_STEP_CM = 0.8
 #: Steps of the grid longer than this many pixels are folds, not surface.
 _LONGEST_PX = 4.0
-
-
-@dataclass(frozen=True)
-class Sphere:
-    """Directions of the grid: rows from the top down, columns around, mirror = flipped columns."""
-
-    rows: int
-    columns: int
-
-    def directions(self) -> np.ndarray:
-        """``[rows, columns, 3]`` unit vectors in the head frame."""
-        elevation = np.radians(np.linspace(_HIGHEST_DEG, _LOWEST_DEG, self.rows))[:, None]
-        azimuth = ((np.arange(self.columns) + 0.5) / self.columns * 2 - 1) * np.pi
-        flat = np.cos(elevation)
-        return np.stack(
-            np.broadcast_arrays(flat * np.sin(azimuth), np.sin(elevation), flat * np.cos(azimuth)),
-            -1,
-        )
-
-    def cell(self, offset: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Fractional row and column of offsets ``[n, 3]`` from the centre."""
-        radius = np.maximum(np.linalg.norm(offset, axis=-1), 1e-9)
-        elevation = np.degrees(np.arcsin(offset[..., 1] / radius))
-        azimuth = np.arctan2(offset[..., 0], offset[..., 2])
-        row = (_HIGHEST_DEG - elevation) / (_HIGHEST_DEG - _LOWEST_DEG) * (self.rows - 1)
-        return row, (azimuth / np.pi + 1) / 2 * self.columns - 0.5
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What the source tells of each direction; all arrays ``[rows, columns, ...]``.
-
-    Attributes:
-        ratio: radius over that of a bald skull.
-        seen: 0–1, how well it is seen.
-        covered: 0–1, whether any source pixel lies there, however flat it was seen.
-        color: sRGB-encoded.
-        hair: 0–1, outside the face and unlike its skin.
-    """
-
-    ratio: np.ndarray
-    seen: np.ndarray
-    covered: np.ndarray
-    color: np.ndarray
-    hair: np.ndarray
 
 
 def shell_group(
@@ -115,10 +70,10 @@ def shell_group(
         face: completed; the shell stays under it and moves with it.
     """
     columns = 2 * int(np.pi * 10 * geometry.pose.scale / _STEP_PX)
-    sphere = Sphere(int(columns * (_HIGHEST_DEG - _LOWEST_DEG) / 360), columns)
+    sphere = Sphere(int(columns * (HIGHEST_DEG - LOWEST_DEG) / 360), columns)
     directions = sphere.directions()
     skull = 1 / np.linalg.norm(directions / _SKULL, axis=-1)
-    known = _measured(sphere, skull, pixels, colors, alpha, geometry)
+    known = measure_directions(sphere, skull, pixels, colors, alpha, geometry)
     seen = known.seen
     height = CENTRE[1] + directions[..., 1] * skull
     neck = _NECK_CM / np.maximum(np.linalg.norm(directions[..., [0, 2]], axis=-1), 0.2)
@@ -198,96 +153,6 @@ def _bound_to_face(
     )
 
 
-def _measured(
-    sphere: Sphere,
-    skull: np.ndarray,
-    pixels: FrontPixels,
-    colors: np.ndarray,
-    alpha: np.ndarray,
-    geometry: HeadGeometry,
-) -> Measured:
-    """Collect the source's pixels by direction."""
-    usable = (alpha > 0.9) & (pixels.layer >= Layer.SKIN) & (geometry.head_weight > 0.1)
-    # Shoulders beside the neck, and collars around it, are no part of the head's shape.
-    neck = geometry.below_jaw > 0.03
-    own = (geometry.neck_across < 1.0) & (geometry.below_jaw < 0.12)
-    hair = _like_upper_hair(colors, geometry, pixels) & (geometry.below_jaw < 0.15)
-    usable &= ~neck | own | hair
-    trust = smoothstep((pixels.cosine - 0.12) / 0.35)
-    values = np.dstack([colors, _hair_share(colors, geometry), trust])
-    positions, values = _between_pixels(pixels.positions, values, usable, geometry.pose.scale)
-    offset = geometry.pose.to_head(positions) - CENTRE
-    row, column = sphere.cell(offset)
-    radius = np.linalg.norm(offset, axis=-1)
-    r0 = np.clip(np.round(row).astype(int), 0, sphere.rows - 1)
-    c0 = np.round(column).astype(int) % sphere.columns
-    data = np.column_stack([radius / skull[r0, c0], values])
-    weight = np.maximum(values[:, 4], 1e-3)
-    cell = r0 * sphere.columns + c0
-
-    def total_of(what: np.ndarray) -> np.ndarray:
-        sums = np.bincount(cell, what, minlength=sphere.rows * sphere.columns)
-        return sums.reshape(sphere.rows, sphere.columns)
-
-    total = total_of(weight)
-    summed = np.stack([total_of(column * weight) for column in data.T], -1)
-    known = total > 0
-    mean = summed / np.maximum(total, 1e-9)[..., None]
-    # Between stretched pixels of the rim cells stay empty: the neighbours fill them.
-    filled = fill_smooth(mean, known.astype(np.float32), wrap=True)
-    mean = np.where(known[..., None], mean, filled)
-    near = blur(known.astype(np.float32), 2.0)
-    seen = blur(np.where(near > 0.12, mean[..., 5], 0).astype(np.float32), 2.0)
-    covered = smoothstep((near - 0.05) / 0.15)
-    return Measured(mean[..., 0], seen, covered, mean[..., 1:4], mean[..., 4])
-
-
-def _between_pixels(
-    positions: np.ndarray, values: np.ndarray, usable: np.ndarray, scale: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Surface points every third of a pixel: pixels seen at a flat angle lie cells apart.
-
-    Args:
-        positions: ``[S, S, 3]`` pixel space.
-        values: ``[S, S, C]`` interpolated alike.
-        usable: ``[S, S]`` bool; nothing is interpolated to other pixels, nor across depth steps.
-        scale: pixels per centimetre.
-
-    Returns:
-        ``[n, 3]`` points and ``[n, C]`` values.
-    """
-    whole = np.concatenate([positions, values], -1)
-    low, right = whole[:-1, :-1], whole[:-1, 1:]
-    down, across = whole[1:, :-1], whole[1:, 1:]
-    depths = np.stack([corner[..., 2] for corner in (low, right, down, across)])
-    solid = usable[:-1, :-1] & usable[:-1, 1:] & usable[1:, :-1] & usable[1:, 1:]
-    solid &= np.ptp(depths, axis=0) < _STEP_CM * scale
-    corners = [corner[solid] for corner in (low, right, down, across)]
-    found = [whole[usable]]
-    for y in (1 / 6, 1 / 2, 5 / 6):
-        for x in (1 / 6, 1 / 2, 5 / 6):
-            shares = ((1 - x) * (1 - y), x * (1 - y), (1 - x) * y, x * y)
-            found.append(sum(s * c for s, c in zip(shares, corners, strict=True)))
-    points = np.concatenate(found)
-    return points[:, :3], points[:, 3:]
-
-
-def _hair_share(colors: np.ndarray, geometry: HeadGeometry) -> np.ndarray:
-    """0–1: outside the face and unlike its skin. A bald head has none, and then skin is right."""
-    return unlike_skin(colors, geometry) * ~geometry.on_face
-
-
-def _like_upper_hair(colors: np.ndarray, geometry: HeadGeometry, pixels: FrontPixels) -> np.ndarray:
-    """``[S, S]`` bool: coloured as the hair above the ears. Collars and shoulders are not."""
-    height = geometry.pose.to_head(pixels.positions)[..., 1]
-    hair = (_hair_share(colors, geometry) > 0.6) & (height > _ABOVE_EARS_CM)
-    hair &= (geometry.silhouette_distance > 2) & (pixels.layer >= 0)
-    if hair.sum() < 50:
-        return np.zeros(hair.shape, bool)
-    centre, spread = np.median(colors[hair], 0), colors[hair].std(0) + 0.03
-    return np.asarray((np.abs(colors - centre) / spread).max(-1) < 2.0)
-
-
 def _completed_shape(known: Measured, neck: np.ndarray, low: np.ndarray) -> np.ndarray:
     """Radius ratio everywhere: measured, mirrored, and behind the neck that of a bare neck."""
     ratio = blend_with_mirror(known.ratio[..., None], known.seen, known.covered, wrap=True)[..., 0]
@@ -306,7 +171,7 @@ def _completed_colors(known: Measured, height: np.ndarray, neck_colors: np.ndarr
     """
     blended = blend_colors_with_mirror(known.color, known.seen, known.covered, wrap=True)
     both = np.maximum(known.covered, known.covered[:, ::-1])
-    above_ears = height > _ABOVE_EARS_CM
+    above_ears = height > ABOVE_EARS_CM
     hair = np.maximum(known.hair * known.covered, (known.hair * known.covered)[:, ::-1])
     source = above_ears & (hair > 0.6)
     if source.sum() < 0.05 * (above_ears & (both > 0.5)).sum():
