@@ -28,6 +28,7 @@ def assemble_avatar(
     geometry: HeadGeometry,
     plate: np.ndarray,
     model: FaceModel,
+    neutral: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> PortraitAvatar:
     """Everything but the colour fit.
 
@@ -38,6 +39,7 @@ def assemble_avatar(
         geometry: the measured head.
         plate: ``[S, S, 3]`` the crop without the head.
         model: face template.
+        neutral: what ``neutralise`` says of this face, if that is known already.
     """
     pixels = front_pixels(crop.rgb, matte.alpha, geometry, model)
     # Down the neck the splats fade into the photographed torso: they must look exactly like it.
@@ -54,7 +56,7 @@ def assemble_avatar(
     builder.add(completion_group(texture))
     builder.add(shell_group(pixels, colors, matte.alpha, geometry, texture))
     face = geometry.pose.to_head(geometry.vertices)
-    shift, basis = neutralise(face, model)
+    shift, basis = neutral or neutralise(face, model)
     skin = colors[geometry.on_face & ~geometry.eye_mask() & ~geometry.mouth_mask()]
     for group in mouth_groups(mouth_frame(face + shift, shift, skin), geometry.pose):
         builder.add(group)

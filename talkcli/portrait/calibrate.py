@@ -20,6 +20,7 @@ from talkcli.portrait.assemble import assemble_avatar
 from talkcli.portrait.crop import Crop
 from talkcli.portrait.geometry import head_geometry
 from talkcli.portrait.images import fill_smooth
+from talkcli.portrait.neutral import neutralise
 from talkcli.render.cpu import rasterize
 from talkcli.tracking.facemodel import FaceModel
 from talkcli.tracking.headfit import DEPTH_SCALE, fit_pose, rotation_to_euler
@@ -63,9 +64,16 @@ def calibrate(crop: Crop, matte: Matte, model: FaceModel) -> Calibration:
     """
     small_crop, small_matte = _shrunk(crop, matte)
     answers: list[tuple[float, float, float]] = []
+    # How the face relaxes hardly depends on its depth.
+    flat = head_geometry(small_crop.points, small_matte.alpha, model)
+    neutral = neutralise(flat.pose.to_head(flat.vertices), model)
 
     def ask(scale: float) -> bool:
-        errors = _yaw_errors(small_crop, small_matte, model, scale)
+        geometry = head_geometry(small_crop.points, small_matte.alpha, model, scale)
+        behind = fill_smooth(small_crop.rgb, 1.0 - small_matte.alpha)
+        nothing = np.zeros((1, 1, 4), np.uint8)
+        avatar = assemble_avatar(nothing, small_crop, small_matte, geometry, behind, model, neutral)
+        errors = _yaw_errors(avatar, model)
         if errors is not None:
             slope = float(np.polyfit(_TRIAL_YAWS_DEG, errors, 1)[0])
             answers.append((scale, slope, float(np.mean(errors))))
@@ -95,24 +103,19 @@ def _shrunk(crop: Crop, matte: Matte) -> tuple[Crop, Matte]:
     return small, Matte(resized(matte.alpha), resized(matte.foreground))
 
 
-def _yaw_errors(
-    crop: Crop, matte: Matte, model: FaceModel, depth_scale: float
-) -> list[float] | None:
+def _yaw_errors(avatar: PortraitAvatar, model: FaceModel) -> list[float] | None:
     """Apparent minus commanded yaw of the trial views; None when the face is lost."""
-    geometry = head_geometry(crop.points, matte.alpha, model, depth_scale)
-    behind = fill_smooth(crop.rgb, 1.0 - matte.alpha)
-    empty = np.zeros((1, 1, 4), np.uint8)
-    avatar = assemble_avatar(empty, crop, matte, geometry, behind, model)
     errors = []
     for yaw in _TRIAL_YAWS_DEG:
-        seen = _apparent_yaw(avatar, len(crop.rgb), yaw, model)
+        seen = _apparent_yaw(avatar, yaw, model)
         if seen is None:
             return None
         errors.append(seen - yaw)
     return errors
 
 
-def _apparent_yaw(avatar: PortraitAvatar, side: int, yaw: float, model: FaceModel) -> float | None:
+def _apparent_yaw(avatar: PortraitAvatar, yaw: float, model: FaceModel) -> float | None:
+    side = len(avatar.plate)
     splats = avatar.posed_splats(MotionFrame.neutral(), yaw)
     arrays = (splats.means, splats.covars, splats.opacities, splats.colors)
     rgb, alpha = rasterize(*arrays, avatar.viewmat, avatar.K, side, side)

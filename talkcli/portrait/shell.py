@@ -143,14 +143,19 @@ def _bound_to_face(
     points: np.ndarray, face: FaceTexture, geometry: HeadGeometry
 ) -> tuple[np.ndarray, np.ndarray]:
     """``[n, 3]`` vertices and weights that move points as the nearest bit of face, or less."""
-    texels = face.positions[face.valid]
-    distance, nearest_texel = cKDTree(texels).query(points)
-    strength = np.exp(-((distance / (FALLOFF_FH * geometry.face_height)) ** 2))
-    # Below a hundredth nothing moves visibly, and what does not move costs nothing.
-    strength = np.where(strength > 0.01, strength, 0)[:, None]
-    return face.vertices[face.valid][nearest_texel], (
-        face.weights[face.valid][nearest_texel] * strength
-    )
+    # Every other texel in both directions: they lie half a pixel to a pixel apart.
+    valid = face.valid[::2, ::2]
+    tree = cKDTree(face.positions[::2, ::2][valid])
+    width = FALLOFF_FH * geometry.face_height
+    # Beyond this a hundredth is left; that moves nothing visibly, and what does not move is free.
+    distance, index = tree.query(points, distance_upper_bound=width * np.sqrt(np.log(100)))
+    near = np.isfinite(distance)
+    vertices = np.zeros((len(points), 3), np.int32)
+    weights = np.zeros((len(points), 3))
+    strength = np.exp(-((distance[near] / width) ** 2))[:, None]
+    vertices[near] = face.vertices[::2, ::2][valid][index[near]]
+    weights[near] = face.weights[::2, ::2][valid][index[near]] * strength
+    return vertices, weights
 
 
 def _completed_shape(known: Measured, neck: np.ndarray, low: np.ndarray) -> np.ndarray:
