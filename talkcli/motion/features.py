@@ -8,10 +8,10 @@ Frame ``j`` is centred on sample ``160 j``, that is on ``j / 100`` seconds.
 
 from __future__ import annotations
 
-from collections import deque
 from functools import lru_cache
 
 import numpy as np
+from numba import njit
 
 from talkcli.errors import InputError
 
@@ -126,12 +126,10 @@ class LevelNormaliser:
     """
 
     def __init__(self) -> None:
-        self._pending: deque[np.ndarray] = deque()
-        self._seen = 0
-        self._peak = LOG_EPS
-        self._weight = 0.0
-        self._level = 0.0
-        self._shape = np.zeros(N_MELS)
+        self._pending = np.zeros((0, N_MELS))
+        # Frames seen, peak, and the weighted sums of weight, level and shape.
+        self._sums = np.zeros(4 + N_MELS)
+        self._sums[1] = LOG_EPS
         self._prior = np.interp(mel_centres(), _SHAPE_HZ, _SHAPE_NAT)
 
     def push(self, log_mel: np.ndarray) -> np.ndarray:
@@ -140,42 +138,71 @@ class LevelNormaliser:
         Returns:
             ``[m, 80]`` float32, about zero mean and unit deviation while somebody speaks.
         """
-        out = []
-        for frame in log_mel:
-            floored = self._observe(frame)
-            self._pending.append(floored)
-            if len(self._pending) > NORMALISER_DELAY:
-                out.append(self._normalise(self._pending.popleft()))
-        return np.array(out, np.float32).reshape(-1, N_MELS)
+        frames = np.concatenate([self._pending, np.asarray(log_mel, np.float64)])
+        out = normalise_frames(frames, len(self._pending), NORMALISER_DELAY, self._sums, self._prior)
+        self._pending = frames[len(out) :]
+        return out
 
     def finish(self) -> np.ndarray:
         """The last frames, with the statistics as they stand: ``[m, 80]`` float32."""
-        out = [self._normalise(frame) for frame in self._pending]
-        self._pending.clear()
-        return np.array(out, np.float32).reshape(-1, N_MELS)
-
-    def _observe(self, frame: np.ndarray) -> np.ndarray:
-        energy = frame_energy(frame)
-        peak = max(energy, self._peak - _PEAK_DECAY)
-        rescale = np.exp(_WEIGHT_POWER * (self._peak - peak))
-        self._peak = peak
-        self._seen += 1
-        floored = np.maximum(frame, peak - FLOOR_DB * NAT_PER_DB)
-        weight = np.exp(_WEIGHT_POWER * (energy - peak))
-        keep = rescale * (1.0 - weight / _MEMORY_FRAMES)
-        self._weight = self._weight * keep + weight
-        self._level = self._level * keep + weight * energy
-        self._shape *= keep
-        self._shape += weight * (floored - energy)
-        return floored
-
-    def _normalise(self, frame: np.ndarray) -> np.ndarray:
-        expected = _EXPECTED_FRAMES * np.exp(
-            _WEIGHT_POWER * (_EXPECTED_LEVEL - self._peak) - self._seen / _EXPECTED_FOR
+        out = normalise_frames(
+            self._pending, len(self._pending), 0, self._sums, self._prior
         )
-        level = (self._level + expected * _EXPECTED_LEVEL) / (self._weight + expected)
-        shape = (self._shape + _PRIOR_FRAMES * self._prior) / (self._weight + _PRIOR_FRAMES)
-        return (frame - level - shape) / _SCALE
+        self._pending = self._pending[len(self._pending) :]
+        return out
+
+
+@njit(cache=True)
+def normalise_frames(
+    frames: np.ndarray, seen: int, delay: int, sums: np.ndarray, prior: np.ndarray
+) -> np.ndarray:
+    """Observe the frames after the first ``seen`` and normalise all that are ``delay`` old.
+
+    The statistics of a frame are those of ``delay`` frames later; after the end, the last ones.
+    ``frames`` ``[k, 80]`` is floored and ``sums`` ``[84]`` brought forward in place.
+
+    Returns:
+        ``[max(k - delay, 0), 80]`` float32; all ``k`` when there is nothing left to observe.
+    """
+    count, bands = frames.shape
+    out = np.zeros((max(count - delay, 0), bands), np.float32)
+    for index in range(seen, count + (delay == 0)):
+        if index < count:
+            _observe(frames[index], sums)
+            first, last = index - delay, index - delay + 1
+        else:
+            first, last = 0, count
+        for row in range(max(first, 0), last):
+            expected = _EXPECTED_FRAMES * np.exp(
+                _WEIGHT_POWER * (_EXPECTED_LEVEL - sums[1]) - sums[0] / _EXPECTED_FOR
+            )
+            level = (sums[3] + expected * _EXPECTED_LEVEL) / (sums[2] + expected)
+            weight = sums[2] + _PRIOR_FRAMES
+            for band in range(bands):
+                shape = (sums[4 + band] + _PRIOR_FRAMES * prior[band]) / weight
+                out[row, band] = (frames[row, band] - level - shape) / _SCALE
+    return out
+
+
+@njit(cache=True)
+def _observe(frame: np.ndarray, sums: np.ndarray) -> None:
+    """One frame ``[80]`` into the sums; what lies 78 dB under the peak is raised to that floor."""
+    highest = frame.max()
+    total = 0.0
+    for band in range(len(frame)):
+        total += np.exp(frame[band] - highest)
+    energy = highest + np.log(total / len(frame))
+    peak = max(energy, sums[1] - _PEAK_DECAY)
+    weight = np.exp(_WEIGHT_POWER * (energy - peak))
+    keep = np.exp(_WEIGHT_POWER * (sums[1] - peak)) * (1.0 - weight / _MEMORY_FRAMES)
+    sums[0] += 1.0
+    sums[1] = peak
+    sums[2] = sums[2] * keep + weight
+    sums[3] = sums[3] * keep + weight * energy
+    floor = peak - FLOOR_DB * NAT_PER_DB
+    for band in range(len(frame)):
+        frame[band] = max(frame[band], floor)
+        sums[4 + band] = sums[4 + band] * keep + weight * (frame[band] - energy)
 
 
 def frame_energy(log_mel: np.ndarray) -> np.ndarray:

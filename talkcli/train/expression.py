@@ -52,6 +52,7 @@ class TrackedSpeech:
         weights: ``[T, 15]`` of ``SPEECH_SHAPES``, float32.
         aperture: ``[T]`` inner lip opening above the neutral one, cm of the head frame.
         width: ``[T]`` distance of the mouth corners less the neutral one, cm.
+        lips: ``[T, 40, 3]`` displacement of ``LIPS`` from the neutral face, cm, float32.
         valid: ``[T]`` bool, face found and within 30° of frontal.
         explained: share of the lips' motion in x and y that the weights explain, 0–1.
     """
@@ -60,6 +61,7 @@ class TrackedSpeech:
     weights: np.ndarray
     aperture: np.ndarray
     width: np.ndarray
+    lips: np.ndarray
     valid: np.ndarray
     explained: float
 
@@ -126,6 +128,7 @@ def _solve(clip: Clip, shift: np.ndarray, valid: np.ndarray, basis: np.ndarray) 
         weights=weights.astype(np.float32),
         aperture=lip_aperture(shift),
         width=lip_width(shift),
+        lips=shift[:, list(LIPS)].astype(np.float32),
         valid=valid,
         explained=float(1.0 - ((rest - rest.mean(0)) ** 2).sum() / spread),
     )
