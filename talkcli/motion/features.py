@@ -139,15 +139,15 @@ class LevelNormaliser:
             ``[m, 80]`` float32, about zero mean and unit deviation while somebody speaks.
         """
         frames = np.concatenate([self._pending, np.asarray(log_mel, np.float64)])
-        out = normalise_frames(frames, len(self._pending), NORMALISER_DELAY, self._sums, self._prior)
+        out = normalise_frames(
+            frames, len(self._pending), NORMALISER_DELAY, self._sums, self._prior
+        )
         self._pending = frames[len(out) :]
         return out
 
     def finish(self) -> np.ndarray:
         """The last frames, with the statistics as they stand: ``[m, 80]`` float32."""
-        out = normalise_frames(
-            self._pending, len(self._pending), 0, self._sums, self._prior
-        )
+        out = normalise_frames(self._pending, len(self._pending), 0, self._sums, self._prior)
         self._pending = self._pending[len(self._pending) :]
         return out
 

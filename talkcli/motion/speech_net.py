@@ -56,7 +56,7 @@ class Layout:
     @staticmethod
     def from_json(values: Mapping[str, Any]) -> Layout:
         """The inverse of :meth:`as_json`."""
-        lists = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
+        lists: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
         return Layout(**lists)
 
 
@@ -93,6 +93,7 @@ class _Stem:
 
     def __init__(self, tensors: Mapping[str, np.ndarray], name: str, layout: Layout) -> None:
         kernel = tensors[f"{name}.weight"]
+        # Windows are [C, taps].
         self._matrix = kernel.transpose(1, 0, 2).reshape(-1, kernel.shape[2])
         self._bias = tensors[f"{name}.bias"]
         self._norm = tensors[f"{name}_norm.weight"], tensors[f"{name}_norm.bias"]
@@ -112,13 +113,11 @@ class _Stem:
 class _Block:
     """Depth-wise convolution, perceptron, shortcut."""
 
-    def __init__(
-        self, tensors: Mapping[str, np.ndarray], index: int, layout: Layout
-    ) -> None:
+    def __init__(self, tensors: Mapping[str, np.ndarray], index: int, layout: Layout) -> None:
         name = f"blocks.{index}"
         part = {key[len(name) + 1 :]: v for key, v in tensors.items() if key.startswith(f"{name}.")}
         self._part = part
-        self._kernel = part["depth.weight"][:, 0].T  # [C, k]
+        self._kernel = part["depth"].T  # [C, taps]
         self._dilation, self._right = layout.dilations[index], layout.rights[index]
         span = (layout.kernel - 1) * self._dilation + 1
         self._taps = _Taps(layout.width, span, self._right, 1)
@@ -134,7 +133,7 @@ class _Block:
 
     def _apply(self, windows: np.ndarray) -> np.ndarray:
         taps = windows[:, :, :: self._dilation]
-        y = np.einsum("nck,ck->nc", taps, self._kernel) + self._part["depth.bias"]
+        y = np.einsum("nck,ck->nc", taps, self._kernel)
         y = _silu(y @ self._part["up.weight"] + self._part["up.bias"])
         y = y @ self._part["down.weight"] + self._part["down.bias"]
         out = self._waiting[: len(y)] + y

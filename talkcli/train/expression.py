@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from talkcli.motion.speech import shape_columns
 from talkcli.tracking.facemodel import FaceModel
 from talkcli.tracking.measures import lip_aperture, lip_width
 from talkcli.tracking.person import align_to_self, neutral_face
 from talkcli.tracking.solve import ShapeFit, bounded_ridge, lower_face_weights
 from talkcli.tracking.topology import LIPS
 from talkcli.train.clips import Clip
-from talkcli.types import ARKIT_NAMES
 
 __all__ = [
     "SPEECH_SHAPES",
@@ -75,11 +75,6 @@ def speech_basis(model: FaceModel) -> np.ndarray:
     """``[15, 478, 3]`` displacement of ``SPEECH_SHAPES`` in cm at weight 1."""
     return np.array([model.basis[shape_columns(name)].sum(0) for name in SPEECH_SHAPES])
 
-
-def shape_columns(name: str) -> list[int]:
-    """Indices in ``ARKIT_NAMES`` of a shape, or of its left and right half."""
-    names = [name] if name in ARKIT_NAMES else [f"{name}Left", f"{name}Right"]
-    return [ARKIT_NAMES.index(n) for n in names]
 
 
 def solve_clips(clips: Sequence[Clip], model: FaceModel) -> list[TrackedSpeech]:

@@ -103,8 +103,11 @@ VOICES = (
 )  # fmt: skip
 HELD_OUT_VOICES = ("m6", "m7", "f4", "f5", "Alicia", "Hugo", "Diogo")
 
-_ONSETS = "p b m f v w t d s z n l r k g h sh ch j y pr br fl pl sm".split()
-_VOWELS = "a e i o u oo ee ai ow aw oa ou ar er".split()
+_ONSETS = (
+    "p", "b", "m", "f", "v", "w", "t", "d", "s", "z", "n", "l", "r", "k", "g", "h", "sh", "ch",
+    "j", "y", "pr", "br", "fl", "pl", "sm",
+)  # fmt: skip
+_VOWELS = ("a", "e", "i", "o", "u", "oo", "ee", "ai", "ow", "aw", "oa", "ou", "ar", "er")
 _CODAS = ("", "", "", "m", "n", "p", "b", "s", "l", "t", "f", "v", "k")
 
 
