@@ -29,15 +29,18 @@ LOG_EPS = -120.0 * NAT_PER_DB
 FLOOR_DB = 78.0  # below the running peak; deeper dips carry no speech, only the recorder's noise
 
 NORMALISER_DELAY = 8  # frames: a frame is normalised with what was known 80 ms later
-_PEAK_DECAY = 1.0 * NAT_PER_DB / FRAME_RATE  # the peak forgets 1 dB per second
-_WEIGHT_POWER = 0.5  # a frame 20 dB under the peak weighs a tenth
-_MEMORY_FRAMES = 1000.0  # forgetting: 10 s of frames at peak level
-_PRIOR_FRAMES = 50.0  # the prior colour counts like half a second at peak level
-# What comes first may be a breath: for some seconds the usual level of speech has a say, too.
-_EXPECTED_LEVEL = -30.0 * NAT_PER_DB
-_EXPECTED_FRAMES, _EXPECTED_FOR = 4.0, 200.0
+# The loud level: rises at once, falls slowly, so that it stays put within a sentence. Running means
+# of level and colour wander in the first seconds; with them held-out aperture r is .03 lower.
+_START_LEVEL = -9.0  # nat
+_ATTACK = 0.5  # share of the distance per frame
+_DECAY = 0.3 * NAT_PER_DB / FRAME_RATE  # 0.3 dB per second
+_SETTLE_FRAMES, _SETTLE, _SETTLE_REACH = 300.0, 0.01, 3.0  # quicker in the first 3 s of sound
+_LOWEST_LEVEL = -16.0
+_HEARD = -20.0  # nat; anything softer is digital silence
+_ENERGY_SHARE, _ENERGY_FALL = 0.5, 3.0  # energy is averaged over two frames, against clicks
+_LOUD = 2.0  # nat by which the mean of speech lies above loud level and colour
 _SCALE = 2.2  # nat; standard deviation of the normalised bands over the training speech
-# Long-term average spectrum of speech relative to its weighted level, nat, at these frequencies.
+# Long-term average spectrum of speech relative to its level, nat, at these frequencies.
 _SHAPE_HZ = (50.0, 120.0, 250.0, 500.0, 1000.0, 2000.0, 3500.0, 5500.0, 7600.0)
 _SHAPE_NAT = (-0.3, 0.8, 0.4, -1.2, -4.6, -5.2, -6.3, -8.3, -9.5)
 
@@ -117,20 +120,17 @@ class LogMelStream:
 
 
 class LevelNormaliser:
-    """Takes level and colour of the recording out of log-mel frames, causally but for 80 ms.
+    """Takes the level of the recording out of log-mel frames, causally but for 80 ms.
 
-    The level is a mean of frame energies weighted by energy itself, so pauses hardly count and a
-    loud onset takes over at once; the colour (mean spectrum relative to the level) starts at the
-    long-term average of speech and moves to the recording's own. After the first seconds, in which
-    soft sounds are held against the usual level of speech, scaling the audio changes nothing.
+    What is subtracted is the loud level of the last seconds and the long-term average spectrum of
+    speech. After the first seconds, scaling the audio changes nothing.
     """
 
     def __init__(self) -> None:
         self._pending = np.zeros((0, N_MELS))
-        # Frames seen, peak, and the weighted sums of weight, level and shape.
-        self._sums = np.zeros(4 + N_MELS)
-        self._sums[1] = LOG_EPS
-        self._prior = np.interp(mel_centres(), _SHAPE_HZ, _SHAPE_NAT)
+        # Loud level, smoothed energy, frames of sound heard.
+        self._state = np.array([_START_LEVEL, LOG_EPS, 0.0])
+        self._colour = np.interp(mel_centres(), _SHAPE_HZ, _SHAPE_NAT)
 
     def push(self, log_mel: np.ndarray) -> np.ndarray:
         """Take the next raw frames ``[k, 80]``, return normalised ones, 8 frames behind.
@@ -139,70 +139,45 @@ class LevelNormaliser:
             ``[m, 80]`` float32, about zero mean and unit deviation while somebody speaks.
         """
         frames = np.concatenate([self._pending, np.asarray(log_mel, np.float64)])
-        out = normalise_frames(
-            frames, len(self._pending), NORMALISER_DELAY, self._sums, self._prior
-        )
-        self._pending = frames[len(out) :]
+        levels = loud_levels(frames[len(self._pending) :], self._state)
+        count = max(len(frames) - NORMALISER_DELAY, 0)
+        out = self._normalise(frames[:count], levels[len(levels) - count :])
+        self._pending = frames[count:]
         return out
 
     def finish(self) -> np.ndarray:
-        """The last frames, with the statistics as they stand: ``[m, 80]`` float32."""
-        out = normalise_frames(self._pending, len(self._pending), 0, self._sums, self._prior)
+        """The last frames, with the level as it stands: ``[m, 80]`` float32."""
+        out = self._normalise(self._pending, np.full(len(self._pending), self._state[0]))
         self._pending = self._pending[len(self._pending) :]
         return out
 
-
-@njit(cache=True)
-def normalise_frames(
-    frames: np.ndarray, seen: int, delay: int, sums: np.ndarray, prior: np.ndarray
-) -> np.ndarray:
-    """Observe the frames after the first ``seen`` and normalise all that are ``delay`` old.
-
-    The statistics of a frame are those of ``delay`` frames later; after the end, the last ones.
-    ``frames`` ``[k, 80]`` is floored and ``sums`` ``[84]`` brought forward in place.
-
-    Returns:
-        ``[max(k - delay, 0), 80]`` float32; all ``k`` when there is nothing left to observe.
-    """
-    count, bands = frames.shape
-    out = np.zeros((max(count - delay, 0), bands), np.float32)
-    for index in range(seen, count + (delay == 0)):
-        if index < count:
-            _observe(frames[index], sums)
-            first, last = index - delay, index - delay + 1
-        else:
-            first, last = 0, count
-        for row in range(max(first, 0), last):
-            expected = _EXPECTED_FRAMES * np.exp(
-                _WEIGHT_POWER * (_EXPECTED_LEVEL - sums[1]) - sums[0] / _EXPECTED_FOR
-            )
-            level = (sums[3] + expected * _EXPECTED_LEVEL) / (sums[2] + expected)
-            weight = sums[2] + _PRIOR_FRAMES
-            for band in range(bands):
-                shape = (sums[4 + band] + _PRIOR_FRAMES * prior[band]) / weight
-                out[row, band] = (frames[row, band] - level - shape) / _SCALE
-    return out
+    def _normalise(self, frames: np.ndarray, levels: np.ndarray) -> np.ndarray:
+        floored = np.maximum(frames, levels[:, None] - FLOOR_DB * NAT_PER_DB)
+        normal = (floored - levels[:, None] - self._colour + _LOUD) / _SCALE
+        return normal.astype(np.float32)
 
 
 @njit(cache=True)
-def _observe(frame: np.ndarray, sums: np.ndarray) -> None:
-    """One frame ``[80]`` into the sums; what lies 78 dB under the peak is raised to that floor."""
-    highest = frame.max()
-    total = 0.0
-    for band in range(len(frame)):
-        total += np.exp(frame[band] - highest)
-    energy = highest + np.log(total / len(frame))
-    peak = max(energy, sums[1] - _PEAK_DECAY)
-    weight = np.exp(_WEIGHT_POWER * (energy - peak))
-    keep = np.exp(_WEIGHT_POWER * (sums[1] - peak)) * (1.0 - weight / _MEMORY_FRAMES)
-    sums[0] += 1.0
-    sums[1] = peak
-    sums[2] = sums[2] * keep + weight
-    sums[3] = sums[3] * keep + weight * energy
-    floor = peak - FLOOR_DB * NAT_PER_DB
-    for band in range(len(frame)):
-        frame[band] = max(frame[band], floor)
-        sums[4 + band] = sums[4 + band] * keep + weight * (frame[band] - energy)
+def loud_levels(frames: np.ndarray, state: np.ndarray) -> np.ndarray:
+    """Loud level after each of the raw frames ``[k, 80]``: ``[k]`` nat; ``state`` goes along."""
+    levels = np.zeros(len(frames))
+    for index in range(len(frames)):
+        highest = frames[index].max()
+        energy = highest + np.log(np.exp(frames[index] - highest).mean())
+        smooth = _ENERGY_SHARE * energy + (1.0 - _ENERGY_SHARE) * state[1]
+        state[1] = max(smooth, energy - _ENERGY_FALL)
+        level = state[0]
+        if state[1] > level:
+            level += _ATTACK * (state[1] - level)
+        elif state[1] > _HEARD:
+            level -= _DECAY
+            if state[2] < _SETTLE_FRAMES:
+                level -= _SETTLE * min(level - state[1], _SETTLE_REACH)
+        if state[1] > _HEARD:
+            state[2] += 1.0
+        state[0] = max(level, _LOWEST_LEVEL)
+        levels[index] = state[0]
+    return levels
 
 
 def frame_energy(log_mel: np.ndarray) -> np.ndarray:

@@ -19,8 +19,8 @@ from talkcli.train.expression import SPEECH_SHAPES, lip_aperture, lip_width
 from talkcli.train.speech_data import Batch, Batcher, Lesson
 from talkcli.train.speech_net import LipNet
 
-#: Steps after which a quarter of the sounds is spoilt anew.
-_REFRESH = 25
+#: Steps after which some sounds are spoilt anew, and how many.
+_REFRESH, _RENEWED = 25, 0.15
 
 Report = Callable[[str], None]
 
@@ -39,11 +39,12 @@ class FitSettings:
         constraint: weight of the lip constraints on synthetic speech.
         phoneme: weight of the phoneme loss.
         velocity: weight of differences between frames.
+        neutral: keeps each clip's own correction of its neutral face small.
         dropout: in training.
     """
 
     layout: Layout = field(default_factory=Layout)
-    steps: int = 900
+    steps: int = 1000
     warm_steps: int = 500
     rows: int = 16
     spoken_rows: int = 6
@@ -51,6 +52,7 @@ class FitSettings:
     constraint: float = 1.0
     phoneme: float = 0.3
     velocity: float = 2.0
+    neutral: float = 30.0
     dropout: float = 0.15
 
 
@@ -104,7 +106,7 @@ def warm_up(spoken: Sequence[Lesson], settings: FitSettings, seed: int) -> dict[
 
     def loss(step: int) -> torch.Tensor:
         if step % _REFRESH == _REFRESH - 1:
-            batcher.refresh(0.25)
+            batcher.refresh(_RENEWED)
         batch = batcher.batch(rows)
         out, heard = learner(torch.from_numpy(batch.features))
         return _phoneme_loss(heard, batch) + 0.2 * _voice_loss(out, batch)
@@ -149,9 +151,9 @@ def fit_network(
 
     def loss(step: int) -> torch.Tensor:
         if step % _REFRESH == _REFRESH - 1:
-            real.refresh(0.25)
+            real.refresh(_RENEWED)
             if synthetic is not None:
-                synthetic.refresh(0.25)
+                synthetic.refresh(_RENEWED)
         batch = real.batch(settings.rows)
         if synthetic is None:
             out, _ = learner(torch.from_numpy(batch.features))
@@ -233,7 +235,7 @@ def _real_loss(
     size_drift = (size_error[:, 1:] - size_error[:, :-1]).square().sum(-1)
     velocity = ((26.0 * drift + 2.0 * size_drift) * pairs).sum() / (pairs.sum() + 1e-6)
     voice = _voice_loss(out, batch)
-    held = 0.3 * (offset**2 * trust[..., None]).sum() / total
+    held = settings.neutral * (offset**2 * trust[..., None]).sum() / total
     return loss + settings.velocity * velocity + 0.1 * voice + held
 
 
