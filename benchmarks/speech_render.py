@@ -105,7 +105,7 @@ def measure(clip: Clip, path: Path, output: Path, size: str) -> tuple[float, flo
     moments = track.clip.speech_times
     moments = moments + np.where(moments > begin, SILENCE_S, 0.0)
     weights = np.array(
-        [f.expression for f in motion_frames([pcm], len(times), FPS, MotionOptions(still=True))]
+        [f.expression for f in motion_frames([pcm], len(times), FPS, MotionOptions(still=True), 0)]
     )
     predicted = lip_aperture(np.einsum("tk,kvd->tvd", weights, FaceModel.load().basis))
     real = track.aperture[track.valid]

@@ -31,10 +31,11 @@ FLOOR_DB = 78.0  # below the running peak; deeper dips carry no speech, only the
 NORMALISER_DELAY = 8  # frames: a frame is normalised with what was known 80 ms later
 # The loud level: rises at once, falls slowly, so that it stays put within a sentence. Running means
 # of level and colour wander in the first seconds; with them held-out aperture r is .03 lower.
-_START_LEVEL = -9.0  # nat
+_START_LEVEL = -2.5  # nat; recordings reach -1.1 in the median, and -4 where they are soft
 _ATTACK = 0.5  # share of the distance per frame
-_DECAY = 0.3 * NAT_PER_DB / FRAME_RATE  # 0.3 dB per second
-_SETTLE_FRAMES, _SETTLE, _SETTLE_REACH = 300.0, 0.01, 3.0  # quicker in the first 3 s of sound
+_DECAY = 0.3 * NAT_PER_DB / FRAME_RATE  # 0.3 dB per second ...
+# ... and 9 dB per second once 2.5 s of sound have stayed 9 dB below it: a softer recording.
+_NEAR, _PATIENCE, _FALL = 2.0, 250.0, 0.02
 _LOWEST_LEVEL = -16.0
 _HEARD = -20.0  # nat; anything softer is digital silence
 _ENERGY_SHARE, _ENERGY_FALL = 0.5, 3.0  # energy is averaged over two frames, against clicks
@@ -128,7 +129,7 @@ class LevelNormaliser:
 
     def __init__(self) -> None:
         self._pending = np.zeros((0, N_MELS))
-        # Loud level, smoothed energy, frames of sound heard.
+        # Loud level, smoothed energy, frames of sound since it was near that level.
         self._state = np.array([_START_LEVEL, LOG_EPS, 0.0])
         self._colour = np.interp(mel_centres(), _SHAPE_HZ, _SHAPE_NAT)
 
@@ -170,10 +171,10 @@ def loud_levels(frames: np.ndarray, state: np.ndarray) -> np.ndarray:
         if state[1] > level:
             level += _ATTACK * (state[1] - level)
         elif state[1] > _HEARD:
-            level -= _DECAY
-            if state[2] < _SETTLE_FRAMES:
-                level -= _SETTLE * min(level - state[1], _SETTLE_REACH)
-        if state[1] > _HEARD:
+            level -= _DECAY if state[2] < _PATIENCE else _FALL
+        if state[1] > level - _NEAR:
+            state[2] = 0.0
+        elif state[1] > _HEARD:
             state[2] += 1.0
         state[0] = max(level, _LOWEST_LEVEL)
         levels[index] = state[0]

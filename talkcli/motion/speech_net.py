@@ -56,7 +56,9 @@ class Layout:
     @staticmethod
     def from_json(values: Mapping[str, Any]) -> Layout:
         """The inverse of :meth:`as_json`."""
-        lists: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
+        lists: dict[str, Any] = {
+            key: tuple(v) if isinstance(v, list) else v for key, v in values.items()
+        }
         return Layout(**lists)
 
 

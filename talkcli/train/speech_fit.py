@@ -44,7 +44,7 @@ class FitSettings:
     """
 
     layout: Layout = field(default_factory=Layout)
-    steps: int = 1000
+    steps: int = 800
     warm_steps: int = 500
     rows: int = 16
     spoken_rows: int = 6

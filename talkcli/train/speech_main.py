@@ -18,7 +18,12 @@ from talkcli.train.speech_recipe import (
     prepare,
     train,
 )
-from talkcli.train.speech_report import minutes_curve, table, unseen_voices
+from talkcli.train.speech_report import (
+    minutes_curve,
+    processed_speech,
+    table,
+    unseen_voices,
+)
 
 
 def train_speech(
@@ -58,8 +63,12 @@ def train_speech(
     model.save(output, describe(corpus, settings))
     report(f"wrote {output}, {output.stat().st_size / 1e3:.0f} kB")
     shares = minutes_curve(corpus, settings, report) if curve else []
-    lines = [table(corpus, held_out, model, shares), "", unseen_voices(model, settings.seed)]
-    return "\n".join(lines)
+    parts = [
+        table(corpus, held_out, model, shares),
+        unseen_voices(model, settings.seed),
+        processed_speech(model, corpus, settings.seed),
+    ]
+    return "\n\n".join(parts)
 
 
 def describe(corpus: Corpus, settings: RecipeSettings) -> str:

@@ -66,7 +66,7 @@ class RecipeSettings:
     fit: FitSettings = field(default_factory=FitSettings)
     utterances: int = 700
     backgrounds: int = 60
-    networks: int = 2
+    networks: int = 1
     jobs: int = 2
     free_only: bool = False
     seed: int = 0
@@ -315,7 +315,7 @@ def _fingerprint(lessons: Sequence[Lesson], *parts: object) -> str:
     for lesson in lessons:
         digest.update(lesson.group.encode())
         digest.update(np.ascontiguousarray(lesson.weights).tobytes())
-        digest.update(np.ascontiguousarray(lesson.mels[0][::50]).tobytes())
+        digest.update(np.ascontiguousarray(normalised(lesson.mels[0])[::50]).tobytes())
     for part in parts:
         text = json.dumps(asdict(part)) if isinstance(part, FitSettings) else str(part)
         digest.update(text.encode())

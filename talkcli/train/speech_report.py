@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from talkcli.motion.speech import SpeechModel, heard, shape_columns
 from talkcli.motion.stream import trust_voice
 from talkcli.tracking.topology import LIPS
-from talkcli.train import phonemes, speech_ridge
+from talkcli.train import noise, phonemes, speech_ridge
 from talkcli.train.expression import SPEECH_SHAPES, lip_aperture, lip_width
 from talkcli.train.scores import (
     LipMotion,
     LipScore,
     closure_auc,
+    correlation,
     over_speakers,
     score_clip,
     silent_frames,
 )
-from talkcli.train.speech_data import log_mel, normalised
+from talkcli.train.sentences import SENTENCES
+from talkcli.train.speech_data import log_mel, normalised, voice_gate
 from talkcli.train.speech_recipe import (
     Corpus,
     Predictions,
@@ -49,8 +51,9 @@ def table(
     plain = {i: values[:, :_SHAPES] for i, values in held_out.items()}
     natural = {i: _natural(model, values) for i, values in plain.items()}
     gates = {i: _gate(corpus, i, held_out[i]) for i in held_out}
+    ridge = speech_ridge.cross_validate(corpus.tracks, corpus.lessons, corpus.folds.tolist())
     rows = [
-        ("ridge", speech_ridge.cross_validate(corpus.tracks, corpus.lessons, corpus.folds.tolist())),
+        ("ridge", ridge),
         ("network", plain),
         ("network, voice gate", {i: v * gates[i] for i, v in plain.items()}),
         ("natural size", natural),
@@ -106,6 +109,55 @@ def unseen_voices(model: SpeechModel, seed: int) -> str:
         f"(aperture below 0.3 of p90), open vowels {np.median(np.concatenate(opened)):.2f} of p90, "
         f"pauses {np.median(np.concatenate(silent)):.2f} before the gate"
     )
+
+
+def processed_speech(model: SpeechModel, corpus: Corpus, seed: int) -> str:
+    """What the gated lips do when the sound of the scored clips is spoilt, as Markdown.
+
+    Columns: p90 of the aperture in cm, its correlation with that of the clean sound, and the share
+    of frames with open lips (> 0.1 cm). The last rows are sounds without speech, and whispering.
+    """
+    rng = np.random.default_rng(seed)
+    clips = [corpus.tracks[i].clip.pcm for i in corpus.scored][:: max(1, len(corpus.scored) // 40)]
+    kinds: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+        "clean": lambda pcm: pcm,
+        "telephone, µ-law": noise.telephone,
+        "room, 0.6 s": lambda pcm: noise.reverberate(pcm, 0.6, rng),
+        "pink noise, 10 dB": lambda pcm: noise.mix(
+            pcm, noise.coloured_noise(len(pcm), 1.0, rng), 10.0
+        ),
+        "babble, 10 dB": lambda pcm: noise.mix(pcm, noise.babble(len(pcm), clips, rng), 10.0),
+        "music, 5 dB": lambda pcm: noise.mix(pcm, noise.music(len(pcm), rng), 5.0),
+        "music alone": lambda pcm: level(noise.music(len(pcm), rng), pcm),
+        "noise alone": lambda pcm: level(noise.coloured_noise(len(pcm), 1.0, rng), pcm),
+    }
+    clean = [_gated_aperture(model, pcm) for pcm in clips]
+    lines = ["| sound | aperture p90 | r with clean | lips open |", "|---|---|---|---|"]
+    for name, change in kinds.items():
+        found = [_gated_aperture(model, change(pcm).astype(np.float32)) for pcm in clips]
+        follows = np.mean([correlation(a, b) for a, b in zip(found, clean, strict=True)])
+        lines.append(_aperture_row(name, found, f"{follows:.2f}"))
+    for voice in ("en-us+whisper", "en-us+m2"):
+        spoken = phonemes.speak(SENTENCES["en-us"][0], voice, np.random.default_rng(seed))
+        lines.append(_aperture_row(f"espeak-ng {voice}", [_gated_aperture(model, spoken.pcm)], ""))
+    return "\n".join(lines)
+
+
+def level(sound: np.ndarray, like: np.ndarray) -> np.ndarray:
+    """A sound as loud as another one."""
+    return sound * (float(np.std(like)) / max(float(np.std(sound)), 1e-9))
+
+
+def _gated_aperture(model: SpeechModel, pcm: np.ndarray) -> np.ndarray:
+    raw = log_mel(pcm)
+    rows = heard(model, normalised(raw))
+    trust = np.array([trust_voice(float(chance)) for chance in rows.voice])
+    return (rows.weights @ model.aperture) * voice_gate(raw) * trust
+
+
+def _aperture_row(name: str, apertures: Sequence[np.ndarray], follows: str) -> str:
+    joined = np.concatenate(apertures)
+    return f"| {name} | {np.quantile(joined, 0.9):.2f} | {follows} | {(joined > 0.1).mean():.2f} |"
 
 
 def minutes_curve(corpus: Corpus, settings: RecipeSettings, report: Report) -> list[Predictions]:
