@@ -71,7 +71,7 @@ def test_level_hardly_matters_after_the_first_seconds(gain_db: float) -> None:
     loud = speech_features(pcm)
     soft = speech_features(pcm * np.float32(10 ** (gain_db / 20)))
     late = slice(800, None)
-    # 40 dB are 9.2 nat, 4.2 units of the features: nine tenths of that are gone after eight seconds.
+    # 40 dB are 9.2 nat, 4.2 units of the features: nine tenths are gone after eight seconds.
     assert np.abs(loud[late] - soft[late]).mean() < 0.5
 
 
