@@ -76,7 +76,6 @@ def speech_basis(model: FaceModel) -> np.ndarray:
     return np.array([model.basis[shape_columns(name)].sum(0) for name in SPEECH_SHAPES])
 
 
-
 def solve_clips(clips: Sequence[Clip], model: FaceModel) -> list[TrackedSpeech]:
     """Weights of every clip in which a face was found in at least 10 frames."""
     heads = [to_head_frame(clip.points, model.vertices) for clip in clips]

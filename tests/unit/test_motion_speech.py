@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from talkcli.config import MotionConfig
 from talkcli.errors import InputError
 from talkcli.motion import features
 from talkcli.motion.features import speech_features
@@ -39,6 +41,12 @@ def test_shipped_models_move_the_lower_face_alone(name: str) -> None:
     assert {"jawOpen", "mouthClose", "mouthFunnel", "mouthPucker", "mouthStretchLeft"} <= names
     assert all(name.startswith(("jaw", "mouth")) for name in names)
     assert weights_path(name).stat().st_size < 3e6
+
+
+def test_the_setting_knows_the_weights() -> None:
+    (field,) = [f for f in dataclasses.fields(MotionConfig) if f.name == "weights"]
+    assert field.metadata["choices"] == WEIGHTS
+    assert field.default == WEIGHTS[0]
 
 
 @pytest.mark.parametrize("name", WEIGHTS)

@@ -60,6 +60,23 @@ def test_stream_computes_what_was_trained(layout: Layout, frames: int, size: int
     np.testing.assert_allclose(found, wanted, atol=1e-4)
 
 
+def test_stream_forgets() -> None:
+    stream = NetworkStream(LipNet(Layout(), 15).export(), Layout())
+
+    def held() -> int:
+        parts = [layer._taps._kept for layer in stream._layers]
+        parts += [layer._waiting for layer in stream._layers[2:]]
+        return sum(part.nbytes for part in parts)
+
+    values = np.random.default_rng(0).normal(size=(100, 80)).astype(np.float32)
+    sizes = []
+    for _ in range(30):
+        stream.push(values)
+        sizes.append(held())
+    assert len(set(sizes[2:])) == 1
+    assert sizes[-1] < 100_000
+
+
 def test_normaliser_kernel_agrees_with_plain_python() -> None:
     raw = np.random.default_rng(0).normal(-8.0, 4.0, (400, 80))
     states = [np.array([-9.0, -27.0, 0.0]) for _ in range(2)]
