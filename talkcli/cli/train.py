@@ -46,12 +46,12 @@ def speech_command(
 
     from talkcli import runtime
     from talkcli.train.speech_main import train_speech
-    from talkcli.train.speech_recipe import FitSettings, RecipeSettings
+    from talkcli.train.speech_recipe import RecipeSettings
 
-    fit = FitSettings()
+    settings = RecipeSettings(jobs=jobs, free_only=free_only, utterances=utterances)
     if steps is not None:
-        fit = replace(fit, steps=steps, warm_steps=min(steps, fit.warm_steps))
-    settings = RecipeSettings(fit=fit, jobs=jobs, free_only=free_only, utterances=utterances)
+        fits = tuple(replace(fit, steps=steps) for fit in settings.fits)
+        settings = replace(settings, fits=fits)
 
     def report(text: str) -> None:
         sys.stderr.write(f"{text}\n")

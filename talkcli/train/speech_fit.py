@@ -21,6 +21,7 @@ from talkcli.train.speech_net import LipNet
 
 #: Steps after which some sounds are spoilt anew, and how many.
 _REFRESH, _RENEWED = 25, 0.15
+_VOICE = 0.2  # weight of the loss of the voice head
 
 Report = Callable[[str], None]
 
@@ -32,7 +33,6 @@ class FitSettings:
     Attributes:
         layout: sizes of the network.
         steps: of the optimiser on real clips; synthetic speech comes along in each.
-        warm_steps: on synthetic phonemes alone, before.
         rows: of real speech in a batch, 3 s each.
         spoken_rows: of synthetic speech.
         rate: highest learning rate.
@@ -44,16 +44,15 @@ class FitSettings:
     """
 
     layout: Layout = field(default_factory=Layout)
-    steps: int = 800
-    warm_steps: int = 500
+    steps: int = 700
     rows: int = 16
     spoken_rows: int = 6
     rate: float = 2e-3
-    constraint: float = 1.0
-    phoneme: float = 0.3
+    constraint: float = 0.0
+    phoneme: float = 0.0
     velocity: float = 2.0
     neutral: float = 30.0
-    dropout: float = 0.15
+    dropout: float = 0.25
 
 
 @dataclass(frozen=True)
@@ -97,31 +96,12 @@ class Learner(nn.Module):
         return out, self.phonemes(hidden).reshape(rows, -1, len(phonemes.TARGETS))
 
 
-def warm_up(spoken: Sequence[Lesson], settings: FitSettings, seed: int) -> dict[str, torch.Tensor]:
-    """Weights of a network that knows phonemes, to start others from."""
-    torch.manual_seed(seed)
-    learner = Learner(settings, 1)
-    batcher = Batcher(spoken, np.random.default_rng(seed))
-    rows = settings.rows
-
-    def loss(step: int) -> torch.Tensor:
-        if step % _REFRESH == _REFRESH - 1:
-            batcher.refresh(_RENEWED)
-        batch = batcher.batch(rows)
-        out, heard = learner(torch.from_numpy(batch.features))
-        return _phoneme_loss(heard, batch) + 0.2 * _voice_loss(out, batch)
-
-    _optimise(learner, loss, settings.warm_steps, settings.rate)
-    return learner.state_dict()
-
-
 def fit_network(
     lessons: Sequence[Lesson],
     spoken: Sequence[Lesson],
     sizes: LipSizes,
     settings: FitSettings,
     seed: int,
-    start: dict[str, torch.Tensor] | None = None,
     report: Report | None = None,
 ) -> LipNet:
     """Train one network.
@@ -132,7 +112,6 @@ def fit_network(
         sizes: what the shapes do.
         settings: how.
         seed: of weights, batches and noise.
-        start: from :func:`warm_up`.
         report: told the loss now and then.
 
     Returns:
@@ -140,9 +119,6 @@ def fit_network(
     """
     torch.manual_seed(seed)
     learner = Learner(settings, len(lessons))
-    if start is not None:
-        kept = {key: value for key, value in start.items() if not key.startswith("offsets")}
-        learner.load_state_dict(kept, strict=False)
     _centre_output(learner.net, lessons)
     spread = torch.tensor(_spread(lessons))
     rng = np.random.default_rng(seed)
@@ -163,7 +139,7 @@ def fit_network(
         out, heard = learner(torch.from_numpy(features))
         total = _real_loss(learner, out[: settings.rows], batch, sizes, spread, settings)
         out, heard = out[settings.rows :], heard[settings.rows :]
-        total = total + 0.1 * _voice_loss(out, extra)
+        total = total + _VOICE * _voice_loss(out, extra)
         total = total + settings.phoneme * _phoneme_loss(heard, extra)
         return total + settings.constraint * _constraint_loss(out, extra, sizes)
 
@@ -236,7 +212,7 @@ def _real_loss(
     velocity = ((26.0 * drift + 2.0 * size_drift) * pairs).sum() / (pairs.sum() + 1e-6)
     voice = _voice_loss(out, batch)
     held = settings.neutral * (offset**2 * trust[..., None]).sum() / total
-    return loss + settings.velocity * velocity + 0.1 * voice + held
+    return loss + settings.velocity * velocity + _VOICE * voice + held
 
 
 def _constraint_loss(out: torch.Tensor, batch: Batch, sizes: LipSizes) -> torch.Tensor:

@@ -79,7 +79,7 @@ def describe(corpus: Corpus, settings: RecipeSettings) -> str:
     spoken = np.sum([len(lesson.mels[0]) for lesson in corpus.spoken]) / 6000
     kind = "freely licensed clips" if settings.free_only else "all usable clips"
     return (
-        f"{settings.networks} temporal convolutional networks, log-mel to ARKit weights; {kind}: "
+        f"{len(settings.fits)} temporal convolutional networks, log-mel to ARKit weights; {kind}: "
         f"{len(members)} clips of {speakers} speakers, {frames} frames; {spoken:.0f} min of "
         "espeak-ng speech"
     )

@@ -28,7 +28,7 @@ from talkcli.train.speech_data import (
     normalised,
     spoil_mel,
 )
-from talkcli.train.speech_fit import FitSettings, LipSizes, fit_network, predict, warm_up
+from talkcli.train.speech_fit import FitSettings, LipSizes, fit_network, predict
 from talkcli.train.speech_net import LipNet
 from talkcli.train.speech_recipe import Corpus, RecipeSettings
 from talkcli.train.speech_report import mismatched, score, table
@@ -36,7 +36,7 @@ from tests.unit.motion_samples import sentence
 from tests.unit.test_motion_fit import made_clip, made_weights
 
 SMALL = Layout(width=16, dilations=(1, 2), rights=(2, 1))
-QUICK = FitSettings(layout=SMALL, steps=6, warm_steps=3, rows=2, spoken_rows=2)
+QUICK = FitSettings(layout=SMALL, steps=6, rows=2, spoken_rows=2, constraint=1.0, phoneme=0.3)
 
 
 def lesson(speaker: str = "someone", frames: int = 90) -> Lesson:
@@ -121,11 +121,8 @@ def test_training_is_repeatable_and_learns() -> None:
     sizes = LipSizes.of(speech_basis(FaceModel.load()))
     losses: list[str] = []
     settings = replace(QUICK, steps=100)
-    start = warm_up(spoken, settings, 0)
-    one, two = (
-        fit_network(lessons, spoken, sizes, settings, 0, start, losses.append) for _ in range(2)
-    )
-    other = fit_network(lessons, spoken, sizes, replace(QUICK, steps=3), 0, start)
+    one, two = (fit_network(lessons, spoken, sizes, settings, 0, losses.append) for _ in range(2))
+    other = fit_network(lessons, spoken, sizes, replace(QUICK, steps=3), 0)
     features = normalised(lessons[0].mels[0])
     found = predict([one], lessons[0], features)
     assert found.shape == (90, len(SPEECH_SHAPES) + 2)
@@ -199,7 +196,7 @@ def corpus(tmp_path: Path, people: int = 6) -> Corpus:
 def test_cross_validation_keeps_speakers_apart(tmp_path: Path) -> None:
     made = corpus(tmp_path)
     assert set(made.folds) == set(range(FOLDS))
-    settings = RecipeSettings(fit=QUICK, networks=1, jobs=1)
+    settings = RecipeSettings(fits=(QUICK,), jobs=1)
     messages: list[str] = []
     held_out = speech_recipe.cross_validate(made, settings, messages.append)
     assert set(held_out) == set(range(6))
@@ -216,7 +213,7 @@ def test_cross_validation_keeps_speakers_apart(tmp_path: Path) -> None:
 
 def test_calibrated_model_has_natural_size(tmp_path: Path) -> None:
     made = corpus(tmp_path)
-    settings = RecipeSettings(fit=QUICK, networks=1, jobs=1)
+    settings = RecipeSettings(fits=(QUICK,), jobs=1)
     (nets,) = speech_recipe.train(made, [[0, 1, 2]], settings, lambda text: None)
     held_out = {}
     for i, each in enumerate(made.lessons):
