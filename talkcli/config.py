@@ -84,6 +84,7 @@ class MotionConfig:
         sync_offset_ms: > 0 lets the mouth move later than the sound.
         expr_scale: factor on the expression of a driver; blinks stay whole.
         pose_scale: factor on the head motion of a driver.
+        weights: ``speech``, or ``speech-clean``, which learnt from freely licensed clips alone.
     """
 
     head_motion: float = setting(1.0, low=0, high=1)
@@ -93,6 +94,7 @@ class MotionConfig:
     sync_offset_ms: float = setting(0.0, low=-1000, high=1000)
     expr_scale: float = setting(1.0, low=0, high=2)
     pose_scale: float = setting(1.0, low=0, high=2)
+    weights: str = setting("speech", choices=("speech", "speech-clean"))
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from talkcli import runtime
 from talkcli.errors import MissingDependencyError
 
 #: Tables and weights that travel inside the package, in ``talkcli/data``.
-SHIPPED_FILES = ("face_model.safetensors", "speech_ridge.safetensors")
+SHIPPED_FILES = ("face_model.safetensors", "speech.safetensors", "speech_clean.safetensors")
 
 #: A build of one portrait needs about 50 MB and a minute of video about 10 MB.
 _WARN_FREE_BYTES = 2 * 1024**3

@@ -25,6 +25,7 @@ from talkcli.cli.reconstruct import reconstruct_command
 from talkcli.cli.render import render_command
 from talkcli.cli.status import status_command
 from talkcli.cli.track import track_command
+from talkcli.cli.train import train_app
 from talkcli.errors import (
     InputError,
     InterruptedRunError,
@@ -53,6 +54,7 @@ app.command("track")(track_command)
 app.command("status")(status_command)
 app.command("doctor")(doctor_command)
 app.command("bench")(bench_command)
+app.add_typer(train_app, name="train")
 
 
 def _show_version(wanted: bool) -> None:

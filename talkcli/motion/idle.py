@@ -16,9 +16,8 @@ import numpy as np
 
 from talkcli.types import ARKIT_NAMES
 
-#: Standard deviations of yaw, pitch, roll in degrees: 0.6 of the measured ones. Those include
-#: turning to somebody else; a portrait that looks at the viewer is calmer.
-SWAY_DEG = (2.4, 2.4, 1.9)
+#: Standard deviations of yaw, pitch, roll in degrees while somebody speaks: the measured ones.
+SWAY_DEG = (4.0, 4.0, 3.0)
 SWAY_CM = (0.15, 0.10, 0.15)
 
 _SINES = 24

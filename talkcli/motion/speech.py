@@ -1,14 +1,15 @@
 """From speech features to the expression of the lower face.
 
-:func:`load_speech_model` is the one door: whatever model is behind it, a :class:`LipStream` takes
-features of :mod:`talkcli.motion.features` frame by frame and gives ARKit weights at the same 100
-frames per second. The model here is linear: a ridge regression over 0.4 s of log-mel, fitted by
-``scripts/fit_speech.py`` (see ``docs/motion.md``).
+:func:`load_speech_model` is the one door: a :class:`LipStream` takes features of
+:mod:`talkcli.motion.features` frame by frame and gives ARKit weights at the same 100 frames per
+second. Behind it are small temporal convolutional networks (:mod:`talkcli.motion.speech_net`),
+trained by ``talkcli train speech``; ``docs/speech_model.md`` says on what and how well.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -16,53 +17,54 @@ from pathlib import Path
 import numpy as np
 
 from talkcli.errors import InputError
-from talkcli.motion.features import FRAME_RATE, N_MELS
+from talkcli.motion.features import N_MELS
+from talkcli.motion.speech_net import HEADS, SUBFRAMES, Layout, NetworkStream
 from talkcli.types import ARKIT_NAMES
 
-SCHEMA = 1
-DEFAULT_PATH = Path(__file__).parent.parent / "data" / "speech_ridge.safetensors"
-
-#: Neighbouring mel bands are averaged; above-average energy gets a slope of its own.
-N_INPUTS = N_MELS
-#: Frames of 10 ms before and after the moment that the filter sees. The later ones, the
-#: normaliser's delay and half an analysis window make the look-ahead: 0.29 s.
-PAST, FUTURE = 24, 20
+SCHEMA = 2
+#: Weights that ship, by the names that ``motion.weights`` takes; the first is the default.
+WEIGHTS = ("speech", "speech-clean")
+_DATA = Path(__file__).parent.parent / "data"
 
 _MAX_OPENING = 3.0  # how far predicted opening may be stretched to reach the wanted aperture
 
-# Every voice and microphone shifts and scales the regression a little; over the first seconds of
-# speech its own mean and spread replace the typical ones. Held-out r stays within .005, while the
-# 10 % of clips in which lips never came together close.
-_PRIOR_S, _MEMORY_S = 2.0, 10.0
-_MAX_RESCALE = 1.7
-# Normalised features average about -0.3 in speech and -3 in pauses.
-_SPEAKING_LEVEL = -1.2
+
+@dataclass(frozen=True)
+class Heard:
+    """What the sound asks for, at 100 frames per second.
+
+    Attributes:
+        weights: ``[k, 52]`` float32, 0–1.
+        voice: ``[k]`` chance that somebody speaks, 0–1; lips may move a little before and after.
+    """
+
+    weights: np.ndarray
+    voice: np.ndarray
 
 
 @dataclass(frozen=True)
 class SpeechModel:
-    """A linear filter from features to expression weights, and the way back to natural size.
+    """Networks from features to expression weights, and the way back to natural size.
 
-    A regression that knows a third of the truth predicts a third of the motion. So deviations
-    from the mean expression are multiplied by ``gain``, and the lip aperture that results is
-    mapped through ``curve``, which gives held-out predictions the distribution of real speech:
-    closed as often, and open as wide.
+    A network that knows half of the truth predicts half of the motion. So deviations from the
+    mean expression are multiplied by ``gain``, and the lip aperture that results is mapped through
+    ``curve``, which gives held-out predictions the distribution of real speech: closed as often,
+    and open as wide.
 
     Attributes:
-        kernel: ``[45, 80, 52]`` float32, taps from 24 frames before to 20 after the moment, to
-            deviations from ``mean``.
-        bias: ``[52]`` added to the filter's output.
+        layout: sizes of the networks.
+        networks: tensors of each; their outputs are averaged.
+        shapes: names of the outputs; those without a side move left and right alike.
         mean: ``[52]`` mean weights of real speech.
-        spread: typical standard deviation of the predicted aperture within a clip, cm.
         gain: factor on deviations.
         aperture: ``[52]`` lip aperture of every shape at weight 1, cm of the head frame.
         curve: ``[2, n]`` aperture before and after, cm, increasing.
     """
 
-    kernel: np.ndarray
-    bias: np.ndarray
+    layout: Layout
+    networks: tuple[Mapping[str, np.ndarray], ...]
+    shapes: tuple[str, ...]
     mean: np.ndarray
-    spread: float
     gain: float
     aperture: np.ndarray
     curve: np.ndarray
@@ -74,15 +76,22 @@ class SpeechModel:
     @property
     def active(self) -> np.ndarray:
         """Indices of the shapes that speech drives."""
-        return np.flatnonzero(np.abs(self.kernel).sum((0, 1)))
+        return np.array(sorted(i for name in self.shapes for i in shape_columns(name)))
 
-    def restore(self, deviations: np.ndarray) -> np.ndarray:
-        """Deviations ``[k, 52]`` from the mean to weights of natural size, 0–1, lips not crossed.
+    def full(self, values: np.ndarray) -> np.ndarray:
+        """``[..., shapes]`` to ``[..., 52]`` of ``ARKIT_NAMES``, both sides alike."""
+        full = np.zeros((*values.shape[:-1], len(ARKIT_NAMES)))
+        for k, name in enumerate(self.shapes):
+            full[..., shape_columns(name)] = values[..., k : k + 1]
+        return full
+
+    def restore(self, predicted: np.ndarray) -> np.ndarray:
+        """Predicted weights ``[k, 52]`` to weights of natural size, 0–1, lips not crossed.
 
         Shapes that part the lips share the scaling to the wanted aperture; shapes that press them
         together keep their weights unless they would win.
         """
-        weights, parting, pressing = self._stretched(deviations)
+        weights, parting, pressing = self._stretched(predicted)
         wanted = np.interp(parting - pressing, self.curve[0], self.curve[1])
         held = np.minimum(1.0, _MAX_OPENING * parting / np.maximum(pressing, 1e-6))
         opened = (wanted + held * pressing) / np.maximum(parting, 1e-3)
@@ -93,13 +102,13 @@ class SpeechModel:
         weights[:, self.aperture < 0] *= np.minimum(held, limit)[:, None]
         return weights.astype(np.float32)
 
-    def plain_aperture(self, deviations: np.ndarray) -> np.ndarray:
+    def plain_aperture(self, predicted: np.ndarray) -> np.ndarray:
         """``[k]`` lip aperture in cm after the gain but before the curve."""
-        _, parting, pressing = self._stretched(deviations)
+        _, parting, pressing = self._stretched(predicted)
         return parting - pressing
 
-    def _stretched(self, deviations: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        weights = np.clip(self.mean + self.gain * deviations, 0.0, 1.0)
+    def _stretched(self, predicted: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        weights = np.clip(self.mean + self.gain * (predicted - self.mean), 0.0, 1.0)
         parting = weights @ np.maximum(self.aperture, 0.0)
         pressing = weights @ np.maximum(-self.aperture, 0.0)
         return weights, parting, pressing
@@ -108,34 +117,46 @@ class SpeechModel:
         """Write the model with its schema version and a line that says where it comes from."""
         from safetensors.numpy import save_file
 
-        active = self.active
         tensors = {
-            "kernel": self.kernel[..., active].astype(np.float32),
-            "bias": self.bias[active].astype(np.float32),
-            "mean": self.mean[active].astype(np.float32),
-            "aperture": self.aperture.astype(np.float32),
-            "curve": self.curve.astype(np.float32),
+            f"{k}.{key}": value.astype(np.float16)
+            for k, network in enumerate(self.networks)
+            for key, value in network.items()
         }
+        for name in ("mean", "aperture", "curve"):
+            tensors[name] = getattr(self, name).astype(np.float32)
         header = {
             "schema": SCHEMA,
             "description": description,
-            "shapes": [ARKIT_NAMES[i] for i in active],
-            "spread": self.spread,
+            "layout": self.layout.as_json(),
+            "networks": len(self.networks),
+            "shapes": list(self.shapes),
             "gain": self.gain,
         }
         packed = {key: np.ascontiguousarray(value) for key, value in tensors.items()}
         save_file(packed, path, {"talkcli": json.dumps(header)})
 
 
+def shape_columns(name: str) -> list[int]:
+    """Indices in ``ARKIT_NAMES`` of a shape, or of its left and right half."""
+    names = [name] if name in ARKIT_NAMES else [f"{name}Left", f"{name}Right"]
+    return [ARKIT_NAMES.index(n) for n in names]
+
+
+def weights_path(name: str = WEIGHTS[0]) -> Path:
+    """Where shipped weights lie: ``speech`` or ``speech-clean``."""
+    return _DATA / f"{name.replace('-', '_')}.safetensors"
+
+
 @lru_cache(maxsize=2)
-def load_speech_model(path: Path = DEFAULT_PATH) -> SpeechModel:
-    """Read a speech model.
+def load_speech_model(path: Path | None = None) -> SpeechModel:
+    """Read a speech model; the default one without a path.
 
     Raises:
         InputError: the file is missing, damaged or of another schema.
     """
     from safetensors import SafetensorError, safe_open
 
+    path = weights_path() if path is None else path
     reinstall = "reinstall talkcli"
     try:
         with safe_open(path, framework="np") as file:
@@ -147,89 +168,72 @@ def load_speech_model(path: Path = DEFAULT_PATH) -> SpeechModel:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise InputError(f"speech model {path} cannot be read ({error})", reinstall) from error
-    columns = [ARKIT_NAMES.index(name) for name in header["shapes"]]
-
-    def spread(values: np.ndarray) -> np.ndarray:
-        full = np.zeros((*values.shape[:-1], len(ARKIT_NAMES)), np.float32)
-        full[..., columns] = values
-        return full
-
+    networks = tuple(_network(tensors, f"{k}.") for k in range(header["networks"]))
     return SpeechModel(
-        kernel=spread(tensors["kernel"]),
-        bias=spread(tensors["bias"]),
-        mean=spread(tensors["mean"]),
-        spread=float(header["spread"]),
+        layout=Layout.from_json(header["layout"]),
+        networks=networks,
+        shapes=tuple(header["shapes"]),
+        mean=tensors["mean"],
         gain=float(header["gain"]),
         aperture=tensors["aperture"],
         curve=tensors["curve"],
     )
 
 
+def _network(tensors: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    return {
+        key[len(prefix) :]: value.astype(np.float32)
+        for key, value in tensors.items()
+        if key.startswith(prefix)
+    }
+
+
 class LipStream:
-    """Features in, weights out, 20 frames behind; any block size gives the same weights."""
+    """Features in, weights out, 19 frames behind; any block size gives the same weights."""
 
     def __init__(self, model: SpeechModel) -> None:
         self._model = model
-        self._active = model.active
-        self._taps = model.kernel[..., self._active].reshape(-1, len(self._active))
-        self._voice = VoiceScale(model, FRAME_RATE)
-        # Before the start lies average speech: zeros, as after the end.
-        self._history = np.zeros((PAST, N_INPUTS), np.float32)
+        self._networks = [NetworkStream(tensors, model.layout) for tensors in model.networks]
+        self._last: np.ndarray | None = None  # output at 50 Hz that the next row starts from
+        self._taken = self._given = 0
 
-    def push(self, features: np.ndarray) -> np.ndarray:
-        """Take ``[k, 80]`` normalised features, return weights ``[m, 52]`` float32, 0–1."""
-        inputs = np.concatenate([self._history, expand(features)])
-        length = PAST + 1 + FUTURE
-        count = max(0, len(inputs) - length + 1)
-        self._history = inputs[count:]
-        if count == 0:
-            return np.zeros((0, len(self._model.mean)), np.float32)
-        windows = np.lib.stride_tricks.sliding_window_view(inputs, length, axis=0)
-        deviations = np.tile(self._model.bias, (count, 1))
-        flat = windows.transpose(0, 2, 1).reshape(count, -1)
-        deviations[:, self._active] += flat @ self._taps
-        loud = speaking(inputs[PAST : PAST + count])
-        return self._model.restore(self._voice.push(deviations, loud))
+    def push(self, features: np.ndarray) -> Heard:
+        """Take ``[k, 80]`` normalised features, return the rows that they complete."""
+        self._taken += len(features)
+        return self._rows(_mean([net.push(features) for net in self._networks]), ended=False)
 
-    def finish(self) -> np.ndarray:
-        """Weights of the last 20 frames: ``[20, 52]`` (fewer after a shorter stream)."""
-        return self.push(np.zeros((FUTURE, N_MELS), np.float32))
+    def finish(self) -> Heard:
+        """The last rows: one for each feature frame in total."""
+        return self._rows(_mean([net.finish() for net in self._networks]), ended=True)
 
-
-def speaking(inputs: np.ndarray) -> np.ndarray:
-    """Frames loud enough to learn the voice from: ``[k, 80]`` filter inputs to ``[k]`` bool."""
-    return inputs[:, : N_INPUTS // 2].mean(1) > _SPEAKING_LEVEL
-
-
-class VoiceScale:
-    """Running mean and spread of the regression's output for the voice at hand."""
-
-    def __init__(self, model: SpeechModel, rate: float) -> None:
-        self._aperture = model.aperture
-        self._typical = model.spread
-        self._mean = np.zeros(len(model.mean))
-        self._variance = model.spread**2
-        self._count, self._limit = _PRIOR_S * rate, _MEMORY_S * rate
-
-    def push(self, deviations: np.ndarray, loud: np.ndarray) -> np.ndarray:
-        """``[k, 52]`` deviations, ``[k]`` whether to learn from them; returns them rescaled."""
-        out = np.empty_like(deviations)
-        for k, row in enumerate(deviations):
-            if loud[k]:
-                self._count = min(self._count + 1.0, self._limit)
-                self._mean += (row - self._mean) / self._count
-                square = float((row - self._mean) @ self._aperture) ** 2
-                self._variance += (square - self._variance) / self._count
-            scale = self._typical / max(self._variance, 1e-9) ** 0.5
-            out[k] = (row - self._mean) * min(max(scale, 1.0 / _MAX_RESCALE), _MAX_RESCALE)
-        return out
+    def _rows(self, outputs: np.ndarray, ended: bool) -> Heard:
+        shapes = len(self._model.shapes)
+        weights = self._model.restore(self._model.full(outputs[:, :shapes]))
+        voice = 1.0 / (1.0 + np.exp(-outputs[:, shapes + HEADS.index("voice")]))
+        rows = np.concatenate([weights, voice[:, None]], 1)
+        if self._last is not None:
+            rows = np.concatenate([self._last, rows])
+        if len(rows):
+            self._last = rows[-1:]
+        # Between two outputs lies one row; the last output is the first of the next call.
+        halves = 0.5 * (rows[:-1] + rows[1:])
+        full = np.stack([rows[:-1], halves], 1).reshape(-1, rows.shape[1])
+        if ended:
+            held = np.repeat(rows[-1:], SUBFRAMES, axis=0)
+            full = np.concatenate([full, held])[: self._taken - self._given]
+        self._given += len(full)
+        return Heard(full[:, :-1].astype(np.float32), full[:, -1])
 
 
-def expand(features: np.ndarray) -> np.ndarray:
-    """Inputs of the filter: ``[k, 80]`` features to ``[k, 80]`` pooled bands and their excess.
+def _mean(outputs: Sequence[np.ndarray]) -> np.ndarray:
+    return np.mean(outputs, axis=0)
 
-    Forty pooled bands and, again, their part above zero: with separate slopes below and above the
-    mean, held-out aperture r rises from .495 to .507.
-    """
-    pooled = features.reshape(len(features), N_MELS // 2, 2).mean(-1)
-    return np.concatenate([pooled, np.maximum(pooled, 0.0)], -1).astype(np.float32)
+
+def heard(model: SpeechModel, features: np.ndarray) -> Heard:
+    """A whole recording at once: ``[F, 80]`` features to ``F`` rows."""
+    stream = model.stream()
+    parts = [stream.push(np.asarray(features).reshape(-1, N_MELS)), stream.finish()]
+    return Heard(
+        np.concatenate([part.weights for part in parts]),
+        np.concatenate([part.voice for part in parts]),
+    )

@@ -20,13 +20,15 @@ from talkcli.motion.features import (
     frame_energy,
 )
 from talkcli.motion.idle import IdleMotion
-from talkcli.motion.speech import load_speech_model
+from talkcli.motion.speech import WEIGHTS, Heard, load_speech_model, weights_path
 from talkcli.motion.vad import VoiceGate
 from talkcli.types import ARKIT_NAMES, MotionFrame
 
 _ACTIVITY_S = 0.6  # how slowly the head's liveliness follows speech
 _STRESS_S, _STRESS_MEAN_S = 0.12, 3.0  # emphasis: loudness over 0.12 s against that over 3 s
 _STRESS_FROM_DB, _STRESS_FULL_DB = 2.0, 8.0
+# Chance of a voice below which lips are shut, and above which they are free.
+_NO_VOICE, _SURE_VOICE = 0.1, 0.35
 _STRESS_SOFT_S = 0.2  # brows take about as long to rise and fall
 
 
@@ -39,12 +41,14 @@ class MotionOptions:
         still: no head, gaze or brow motion; blinks and lips stay.
         blink_rate: blinks per minute.
         lip_strength: factor on the expression that speech causes.
+        weights: which of the shipped speech models, see ``speech.WEIGHTS``.
     """
 
     head_motion: float = 1.0
     still: bool = False
     blink_rate: float = 17.0
     lip_strength: float = 1.0
+    weights: str = WEIGHTS[0]
 
     def __post_init__(self) -> None:
         for name in ("head_motion", "blink_rate", "lip_strength"):
@@ -94,7 +98,7 @@ def motion_frames(
     Raises:
         InputError: samples that are not mono or not finite, or damaged model files.
     """
-    speech = SpeechTrack(audio_blocks)
+    speech = SpeechTrack(audio_blocks, options.weights)
     idle = IdleMotion(seed, options.head_motion, options.blink_rate, options.still)
     for index in range(n_frames):
         time_s = float((index + Fraction(1, 2)) / fps)
@@ -116,14 +120,15 @@ class SpeechTrack:
     dropped, so the memory is that of one block.
     """
 
-    def __init__(self, audio_blocks: Iterable[np.ndarray]) -> None:
+    def __init__(self, audio_blocks: Iterable[np.ndarray], weights: str = WEIGHTS[0]) -> None:
         self._blocks = iter(_short_blocks(audio_blocks))
         self._mel, self._normaliser = LogMelStream(), LevelNormaliser()
-        self._gate, self._lips = VoiceGate(), load_speech_model().stream()
+        self._gate, self._lips = VoiceGate(), load_speech_model(weights_path(weights)).stream()
         self._stress = _Stress()
         self._energies: deque[float] = deque()
         self._gates: deque[float] = deque()
         self._weights: deque[np.ndarray] = deque()
+        self._voices: deque[float] = deque()
         self._rows: deque[SpeechRow] = deque()
         self._first = 0  # index of the oldest row kept
         self._activity = 0.0
@@ -164,8 +169,8 @@ class SpeechTrack:
             self._take(self._mel.push(block))
         else:
             self._take(self._mel.finish())
-            self._weights.extend(self._lips.push(self._normaliser.finish()))
-            self._weights.extend(self._lips.finish())
+            self._keep(self._lips.push(self._normaliser.finish()))
+            self._keep(self._lips.finish())
             self._gates.extend(self._gate.finish())
             self._ended = True
         self._join()
@@ -173,12 +178,16 @@ class SpeechTrack:
     def _take(self, log_mel: np.ndarray) -> None:
         self._energies.extend(frame_energy(log_mel).tolist())
         self._gates.extend(self._gate.push(log_mel))
-        self._weights.extend(self._lips.push(self._normaliser.push(log_mel)))
+        self._keep(self._lips.push(self._normaliser.push(log_mel)))
+
+    def _keep(self, heard: Heard) -> None:
+        self._weights.extend(heard.weights)
+        self._voices.extend(heard.voice.tolist())
 
     def _join(self) -> None:
         """Rows for which sound, gate and lips are all there."""
         for _ in range(min(len(self._gates), len(self._weights))):
-            gate = float(self._gates.popleft())
+            gate = float(self._gates.popleft()) * trust_voice(self._voices.popleft())
             self._activity += (gate - self._activity) / (_ACTIVITY_S * FRAME_RATE)
             emphasis = self._stress.push(self._energies.popleft(), gate)
             row = SpeechRow(gate * self._weights.popleft(), self._activity, emphasis)
@@ -187,6 +196,11 @@ class SpeechTrack:
     @property
     def _last(self) -> int:
         return self._first + len(self._rows) - 1
+
+
+def trust_voice(chance: float) -> float:
+    """How far the network's own opinion lets the lips move: 0 for music and noise, 1 for speech."""
+    return min(max((chance - _NO_VOICE) / (_SURE_VOICE - _NO_VOICE), 0.0), 1.0)
 
 
 class _Stress:

@@ -205,6 +205,7 @@ class Performance:
             still=motion.still,
             blink_rate=motion.blink_rate,
             lip_strength=motion.lip_strength,
+            weights=motion.weights,
         )
         return motion_frames(
             shift(heard, motion.sync_offset_ms), count, fps, options, self._recipe.seed

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from talkcli.motion.speech import shape_columns
 from talkcli.tracking.facemodel import FaceModel
 from talkcli.tracking.measures import lip_aperture, lip_width
 from talkcli.tracking.person import align_to_self, neutral_face
 from talkcli.tracking.solve import ShapeFit, bounded_ridge, lower_face_weights
 from talkcli.tracking.topology import LIPS
 from talkcli.train.clips import Clip
-from talkcli.types import ARKIT_NAMES
 
 __all__ = [
     "SPEECH_SHAPES",
@@ -52,6 +52,7 @@ class TrackedSpeech:
         weights: ``[T, 15]`` of ``SPEECH_SHAPES``, float32.
         aperture: ``[T]`` inner lip opening above the neutral one, cm of the head frame.
         width: ``[T]`` distance of the mouth corners less the neutral one, cm.
+        lips: ``[T, 40, 3]`` displacement of ``LIPS`` from the neutral face, cm, float32.
         valid: ``[T]`` bool, face found and within 30° of frontal.
         explained: share of the lips' motion in x and y that the weights explain, 0–1.
     """
@@ -60,6 +61,7 @@ class TrackedSpeech:
     weights: np.ndarray
     aperture: np.ndarray
     width: np.ndarray
+    lips: np.ndarray
     valid: np.ndarray
     explained: float
 
@@ -72,12 +74,6 @@ class TrackedSpeech:
 def speech_basis(model: FaceModel) -> np.ndarray:
     """``[15, 478, 3]`` displacement of ``SPEECH_SHAPES`` in cm at weight 1."""
     return np.array([model.basis[shape_columns(name)].sum(0) for name in SPEECH_SHAPES])
-
-
-def shape_columns(name: str) -> list[int]:
-    """Indices in ``ARKIT_NAMES`` of a shape, or of its left and right half."""
-    names = [name] if name in ARKIT_NAMES else [f"{name}Left", f"{name}Right"]
-    return [ARKIT_NAMES.index(n) for n in names]
 
 
 def solve_clips(clips: Sequence[Clip], model: FaceModel) -> list[TrackedSpeech]:
@@ -126,6 +122,7 @@ def _solve(clip: Clip, shift: np.ndarray, valid: np.ndarray, basis: np.ndarray) 
         weights=weights.astype(np.float32),
         aperture=lip_aperture(shift),
         width=lip_width(shift),
+        lips=shift[:, list(LIPS)].astype(np.float32),
         valid=valid,
         explained=float(1.0 - ((rest - rest.mean(0)) ** 2).sum() / spread),
     )

@@ -6,12 +6,32 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.ndimage import gaussian_filter1d
 from scipy.stats import rankdata
+
+from talkcli.motion.features import NAT_PER_DB, frame_energy
 
 #: A real closure is a local minimum below this share of the clip's wide-open aperture (p90) ...
 _CLOSED, _OPEN = 0.15, 0.30  # ... and a stretch of 5 frames above the second share is none.
 _MIN_OPENING_CM = 0.35
 _RESAMPLES = 2000
+# Silence: 25 dB below the loud level for at least 6 frames, less 2 at either end.
+_SILENT_DB, _SILENT_FRAMES, _SILENT_MARGIN = 25.0, 6, 2
+
+
+@dataclass(frozen=True)
+class LipMotion:
+    """Lips over the frames of a clip, relative to the closed neutral face.
+
+    Attributes:
+        aperture: ``[T]`` cm.
+        width: ``[T]`` cm.
+        lips: ``[T, 40, 3]`` displacement of the lip vertices, cm.
+    """
+
+    aperture: np.ndarray
+    width: np.ndarray
+    lips: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -21,8 +41,10 @@ class LipScore:
     Attributes:
         speaker: who speaks.
         frames: how many count.
-        values: ``aperture_r``, ``width_r``, ``amplitude`` and ``jitter`` (both relative to the
-            real ones).
+        values: ``aperture_r``, ``width_r``, ``lip_error`` (mean distance of lip vertices, each
+            side less its mean over the clip, over that of lips that never move), ``amplitude`` and
+            ``jitter`` (relative to the real ones) and, where the clip has pauses, ``silence``:
+            mean predicted aperture there over the predicted p90.
         closures: predicted aperture over its own p90 at real closures.
         openings: the same where the lips are really open.
     """
@@ -48,27 +70,55 @@ class Interval:
 
 def score_clip(
     speaker: str,
-    predicted: tuple[np.ndarray, np.ndarray],
-    real: tuple[np.ndarray, np.ndarray],
+    predicted: LipMotion,
+    real: LipMotion,
     valid: np.ndarray,
+    silent: np.ndarray,
 ) -> LipScore:
-    """Compare aperture and width over the valid frames of one clip.
+    """Compare the lips over the valid frames of one clip.
 
     Args:
         speaker: who speaks.
-        predicted: aperture and width, ``[T]`` each, cm.
-        real: the same, measured.
+        predicted: from sound.
+        real: measured.
         valid: ``[T]`` bool.
+        silent: ``[T]`` bool, see :func:`silent_frames`.
     """
-    aperture, wanted = predicted[0][valid], real[0][valid]
+    aperture, wanted = predicted.aperture[valid], real.aperture[valid]
     values = {
         "aperture_r": correlation(aperture, wanted),
-        "width_r": correlation(predicted[1][valid], real[1][valid]),
+        "width_r": correlation(predicted.width[valid], real.width[valid]),
+        "lip_error": _lip_error(predicted.lips[valid], real.lips[valid]),
         "amplitude": float(aperture.std() / max(wanted.std(), 1e-6)),
-        "jitter": _roughness(predicted[0]) / max(_roughness(real[0]), 1e-6),
+        "jitter": _roughness(predicted.aperture) / max(_roughness(real.aperture), 1e-6),
     }
-    closures, openings = _closures(predicted[0], real[0], valid)
+    pauses = valid & silent
+    if pauses.sum() >= _SILENT_FRAMES:
+        wide = max(float(np.quantile(aperture, 0.9)), 0.01)
+        values["silence"] = float(predicted.aperture[pauses].mean()) / wide
+    closures, openings = _closures(predicted.aperture, real.aperture, valid)
     return LipScore(speaker, int(valid.sum()), values, closures, openings)
+
+
+def silent_frames(log_mel: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """Which video frames lie in pauses.
+
+    Args:
+        log_mel: ``[F, 80]`` raw, natural log.
+        positions: ``[T]`` feature frame of each video frame.
+
+    Returns:
+        ``[T]`` bool.
+    """
+    energy = gaussian_filter1d(frame_energy(log_mel), 3.0)
+    energy = energy[np.clip(np.round(positions).astype(int), 0, len(energy) - 1)]
+    quiet = energy < np.quantile(energy, 0.95) - _SILENT_DB * NAT_PER_DB
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], quiet, [False]])))
+    silent = np.zeros(len(quiet), bool)
+    for start, end in zip(edges[::2], edges[1::2], strict=True):
+        if end - start >= _SILENT_FRAMES:
+            silent[start + _SILENT_MARGIN : end - _SILENT_MARGIN] = True
+    return silent
 
 
 def correlation(a: np.ndarray, b: np.ndarray) -> float:
@@ -81,7 +131,8 @@ def over_speakers(scores: Sequence[LipScore], key: str, seed: int = 0) -> Interv
     """Mean over speakers of their frame-weighted clip values, with a bootstrap over speakers."""
     parts: dict[str, list[tuple[float, int]]] = {}
     for score in scores:
-        parts.setdefault(score.speaker, []).append((score.values[key], score.frames))
+        if key in score.values:
+            parts.setdefault(score.speaker, []).append((score.values[key], score.frames))
     means = np.array(
         [np.average([v for v, _ in p], weights=[n for _, n in p]) for p in parts.values()]
     )
@@ -97,6 +148,12 @@ def closure_auc(scores: Sequence[LipScore]) -> float:
     opened = np.concatenate([score.openings for score in scores])
     ranks = rankdata(-np.concatenate([closed, opened]))[: len(closed)].sum()
     return float((ranks - len(closed) * (len(closed) + 1) / 2) / (len(closed) * len(opened)))
+
+
+def _lip_error(predicted: np.ndarray, real: np.ndarray) -> float:
+    moved, wanted = predicted - predicted.mean(0), real - real.mean(0)
+    still = np.linalg.norm(wanted, axis=-1).mean()
+    return float(np.linalg.norm(moved - wanted, axis=-1).mean() / max(still, 1e-6))
 
 
 def _roughness(values: np.ndarray) -> float:

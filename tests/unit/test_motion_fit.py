@@ -9,22 +9,27 @@ from scipy.optimize import lsq_linear
 
 from talkcli.errors import InputError
 from talkcli.motion.features import speech_features
-from talkcli.motion.speech import FUTURE, PAST, expand, load_speech_model
+from talkcli.motion.speech import heard, load_speech_model, shape_columns
 from talkcli.tracking.facemodel import FaceModel
 from talkcli.tracking.headfit import DEPTH_SCALE, IMAGE_TO_HEAD, euler_to_rotation
-from talkcli.train import speech_ridge
 from talkcli.train.clips import Clip, load_clips, track_clip
 from talkcli.train.expression import (
     SPEECH_SHAPES,
     bounded_ridge,
     lip_aperture,
     lip_width,
-    shape_columns,
     solve_clips,
     speech_basis,
 )
 from talkcli.train.noise import spoil
-from talkcli.train.scores import closure_auc, correlation, over_speakers, score_clip
+from talkcli.train.scores import (
+    LipMotion,
+    closure_auc,
+    correlation,
+    over_speakers,
+    score_clip,
+    silent_frames,
+)
 from tests.unit.motion_samples import sentence
 
 
@@ -87,50 +92,42 @@ def test_sides_of_a_shape() -> None:
     assert len(shape_columns("mouthSmile")) == 2
 
 
-def test_shipped_filter_is_what_was_fitted() -> None:
-    """Taps, smoothing and taper folded into one filter give the regression's own inputs."""
-    pcm = sentence()[:32000]
-    rng = np.random.default_rng(0)
-    size = speech_ridge.frame_inputs(pcm, np.array([0.5])).shape[1]
-    coefficients = rng.normal(size=(size, len(SPEECH_SHAPES)))
-    kernel = speech_ridge.fold_kernel(coefficients)
-    inputs = expand(speech_features(pcm))
-    for frame in (60, 100, 140):
-        direct = speech_ridge.frame_inputs(pcm, np.array([frame / 100]))[0] @ coefficients
-        window = inputs[frame - PAST : frame + FUTURE + 1]
-        folded = np.einsum("lm,lmk->k", window, kernel)
-        np.testing.assert_allclose(folded, direct, rtol=1e-4, atol=1e-3)
-
-
-def test_cross_validation_keeps_speakers_apart() -> None:
-    weights = made_weights(70)
-    tracks = solve_clips([made_clip(weights, f"s{k}") for k in range(6)], FaceModel.load())
-    examples = speech_ridge.make_examples(tracks)
-    folds = speech_ridge.speaker_folds(examples)
-    assert set(folds.values()) == set(range(speech_ridge.FOLDS))
-    held_out = speech_ridge.cross_validate(examples)
-    assert set(held_out) == set(range(6))
-    assert all(values.shape == (70, len(SPEECH_SHAPES)) for values in held_out.values())
-    model = speech_ridge.fit(examples, load_speech_model().aperture, 0.1)
-    assert model.kernel.shape == (PAST + 1 + FUTURE, 80, 52)
+def motion(aperture: np.ndarray, width: np.ndarray) -> LipMotion:
+    lips = np.zeros((len(aperture), 40, 3))
+    lips[:, :20, 1], lips[:, 20:, 1] = aperture[:, None] / 2, -aperture[:, None] / 2
+    return LipMotion(aperture, width, lips)
 
 
 def test_scores() -> None:
     rng = np.random.default_rng(0)
     t = np.arange(400) / 25
     real = np.maximum(0.0, np.sin(8 * t)) + 0.2 * np.maximum(0.0, np.sin(3.3 * t))
-    valid = np.ones(400, bool)
-    same = score_clip("a", (real, real), (real, real), valid)
-    half = score_clip("b", (real / 2, -real), (real, real), valid)
-    noise = score_clip("c", (rng.random(400), rng.random(400)), (real, real), valid)
+    valid, silent = np.ones(400, bool), real == 0.0
+    truth = motion(real, real)
+    same = score_clip("a", truth, truth, valid, silent)
+    half = score_clip("b", motion(real / 2, -real), truth, valid, silent)
+    noise = score_clip("c", motion(rng.random(400), rng.random(400)), truth, valid, ~valid)
     assert same.values["aperture_r"] == pytest.approx(1.0)
+    assert same.values["lip_error"] == pytest.approx(0.0)
+    assert same.values["silence"] == pytest.approx(0.0)
     assert half.values["amplitude"] == pytest.approx(0.5)
     assert half.values["jitter"] == pytest.approx(0.5)
+    assert half.values["lip_error"] == pytest.approx(0.5)
     assert half.values["width_r"] == pytest.approx(-1.0)
     assert closure_auc([same, half]) > 0.95
     assert abs(noise.values["aperture_r"]) < 0.15
+    assert "silence" not in noise.values
     interval = over_speakers([same, half, noise], "aperture_r")
     assert interval.low <= interval.mean <= interval.high
+
+
+def test_silent_frames_are_pauses_without_their_edges() -> None:
+    mel = np.full((400, 80), -5.0)
+    mel[100:200] = -20.0
+    silent = silent_frames(mel, np.arange(0, 400, 4.0))
+    assert silent[27:48].all()
+    assert not silent[:26].any()
+    assert not silent[50:].any()
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -162,8 +159,7 @@ def test_clips_are_tracked_once_and_lips_follow_the_voice(
     (again,) = load_clips(tmp_path, tmp_path / "cache")
     np.testing.assert_array_equal(again.points, clip.points)
     (track,) = solve_clips([clip], FaceModel.load())
-    stream = load_speech_model().stream()
-    weights = np.concatenate([stream.push(speech_features(clip.pcm)), stream.finish()])
+    weights = heard(load_speech_model(), speech_features(clip.pcm)).weights
     aperture = np.interp(
         clip.speech_times * 100, np.arange(len(weights)), weights @ load_speech_model().aperture
     )

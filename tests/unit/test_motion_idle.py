@@ -66,7 +66,7 @@ def test_head_moves_by_the_documented_degrees() -> None:
     np.testing.assert_allclose(rotation.std(0), SWAY_DEG, rtol=0.12)
     assert np.abs(rotation).max() < 2.85 * max(SWAY_DEG)
     # No frame may jump: 4 standard deviations of the speed of such a spectrum.
-    assert np.abs(np.diff(rotation[:1200], axis=0)).max() * 10 < 40.0
+    assert np.abs(np.diff(rotation[:1200], axis=0)).max() * 10 < 65.0
 
 
 def test_less_motion_while_nobody_speaks() -> None:

@@ -9,6 +9,7 @@ from talkcli.errors import InputError, UsageError
 from talkcli.motion import MotionOptions, motion_frames
 from talkcli.motion.speech import load_speech_model
 from talkcli.motion.stream import SpeechTrack
+from talkcli.train.noise import music
 from talkcli.types import ARKIT_NAMES, MotionFrame
 from tests.unit.motion_samples import blocks, sentence, silence, white_noise
 
@@ -81,6 +82,15 @@ def test_no_lips_in_steady_noise(level_db: float) -> None:
     assert not expressions(frames(white_noise(8.0, level_db)))[:, lips()].any()
 
 
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_music_leaves_the_mouth_shut(seed: int) -> None:
+    """The energy gate alone takes chords and drums for speech."""
+    made = music(12 * 16000, np.random.default_rng(seed))
+    pcm = (0.1 * made / np.std(made)).astype(np.float32)
+    aperture = apertures(frames(pcm))
+    assert (aperture[50:] > 0.3).mean() < 0.05
+
+
 def lips() -> np.ndarray:
     return load_speech_model().active
 
@@ -128,7 +138,7 @@ def test_sound_is_pulled_as_needed_and_memory_stays_small() -> None:
         time_s = (k + 0.5) / 25
         track.at(time_s)
         assert pulled / 16000 < time_s + 0.5
-        waiting = [track._energies, track._gates, track._weights, track._rows]
+        waiting = [track._energies, track._gates, track._weights, track._voices, track._rows]
         assert max(map(len, waiting)) < 100
 
 
@@ -136,6 +146,13 @@ def test_a_huge_block_is_cut() -> None:
     track = SpeechTrack([np.tile(sentence(), 20)])
     track.at(1.0)
     assert len(track._rows) < 400
+
+
+def test_weights_can_be_chosen() -> None:
+    plain = expressions(frames(sentence()))
+    clean = expressions(frames(sentence(), options=MotionOptions(weights="speech-clean")))
+    assert np.abs(plain - clean).max() > 0.01
+    assert np.corrcoef(plain[:, lips()].sum(1), clean[:, lips()].sum(1))[0, 1] > 0.4
 
 
 def test_lip_strength() -> None:

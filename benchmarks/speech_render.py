@@ -1,0 +1,131 @@
+"""Do rendered mouths do what real ones did? Clips against films that their own sound drives.
+
+    python benchmarks/speech_render.py ../shared/data -o /tmp/lips --clips 10
+
+Per clip: the frame with the most closed lips becomes the portrait; the clip's sound, with a second
+of silence put into its middle, drives it; the film is tracked like any clip. Printed: correlation
+of the lip aperture with the real one, as the weights predict it and as it is seen again in the
+picture, and the share of the frames in the added silence whose aperture is below 2 % of the face
+height. Speakers may be known to the shipped model: the two correlations are compared with each
+other, never with held-out ones.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from fractions import Fraction
+from pathlib import Path
+
+from talkcli import runtime
+
+runtime.configure()
+
+import numpy as np  # noqa: E402
+from PIL import Image  # noqa: E402
+from scipy.io import wavfile  # noqa: E402
+
+from talkcli.cli.app import run  # noqa: E402
+from talkcli.errors import TalkcliError  # noqa: E402
+from talkcli.media.read import read_frames  # noqa: E402
+from talkcli.motion import MotionOptions, motion_frames  # noqa: E402
+from talkcli.tracking.facemodel import FaceModel  # noqa: E402
+from talkcli.train.clips import Clip, load_clips, track_clip  # noqa: E402
+from talkcli.train.expression import TrackedSpeech, lip_aperture, solve_clips  # noqa: E402
+from talkcli.train.scores import correlation  # noqa: E402
+
+FPS = Fraction(25)
+RATE = 16000
+SHUT_CM = 0.02 * 17.7  # 2 % of the face height
+SILENCE_S, SETTLE_S = 1.0, 0.12  # the mouth may close and open within the second at either end
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path, help="folder with speech_clips.json")
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--cache", type=Path, default=None)
+    parser.add_argument("--clips", type=int, default=10)
+    parser.add_argument("--size", default="512")
+    options = parser.parse_args()
+    options.output.mkdir(parents=True, exist_ok=True)
+    cache = options.cache or runtime.cache_root() / "speech"
+    rows = []
+    for clip, path in chosen_clips(options.data, cache / "tracks", options.clips):
+        row = measure(clip, path, options.output, options.size)
+        rows.append(row)
+        print(f"{clip.name[:44]:46}predicted r {row[0]:.3f}  seen r {row[1]:.3f}  "
+              f"shut in silence {row[2]:.2f}", flush=True)  # fmt: skip
+    means = np.array(rows).mean(0)
+    print(f"{'mean':46}predicted r {means[0]:.3f}  seen r {means[1]:.3f}  "
+          f"shut in silence {means[2]:.2f}")  # fmt: skip
+
+
+def chosen_clips(data: Path, cache: Path, count: int) -> list[tuple[Clip, Path]]:
+    """One clip of each speaker: the largest speakers' longest clips, at most 10 s of each."""
+    entries = json.loads((data / "speech_clips.json").read_text())
+    usable = [e for e in entries if e["usable_speech"] and e["frontal_share"] > 0.9]
+    usable.sort(key=lambda e: -e["frames_25fps"])
+    best = {e["speaker"]: e for e in reversed(usable)}
+    files = {e["file"] for e in sorted(best.values(), key=lambda e: -e["frames_25fps"])[:count]}
+    folder = cache.parent / "chosen"
+    folder.mkdir(parents=True, exist_ok=True)
+    picked = [e | {"file": str(data / e["file"])} for e in entries if e["file"] in files]
+    (folder / "speech_clips.json").write_text(json.dumps(picked))
+    clips = load_clips(folder, cache)
+    return [(shorten(clip), Path(e["file"])) for clip, e in zip(clips, picked, strict=True)]
+
+
+def shorten(clip: Clip, seconds: float = 10.0) -> Clip:
+    keep = clip.times < seconds
+    return Clip(
+        clip.name, clip.speaker, clip.licence, clip.lag_s, clip.times[keep], clip.points[keep],
+        clip.pcm[: int(seconds * RATE)],
+    )  # fmt: skip
+
+
+def measure(clip: Clip, path: Path, output: Path, size: str) -> tuple[float, float, float]:
+    """Predicted r, r seen again, share of shut frames in the added silence."""
+    (track,) = solve_clips([clip], FaceModel.load())
+    portrait, sound, film = (output / f"{clip.name}.{end}" for end in ("png", "wav", "mp4"))
+    save_portrait(path, track, portrait)
+    half = len(clip.pcm) // 2
+    pause = np.zeros(int(SILENCE_S * RATE), np.float32)
+    pcm = np.concatenate([clip.pcm[:half], pause, clip.pcm[half:]])
+    wavfile.write(sound, RATE, (np.clip(pcm, -1, 1) * 32767).astype(np.int16))
+    code = run(["animate", str(portrait), str(sound), "-o", str(film), "--still", "--size", size,
+                "--blink-rate", "0", "-y", "-q"])  # fmt: skip
+    if code:
+        raise TalkcliError(f"{film} was not made (exit code {code})")
+    times, points = track_clip(film)
+    (seen,) = solve_clips(
+        [Clip("film", clip.speaker, clip.licence, 0.0, times, points, pcm)], FaceModel.load()
+    )
+    begin = half / RATE
+    moments = track.clip.speech_times
+    moments = moments + np.where(moments > begin, SILENCE_S, 0.0)
+    weights = np.array(
+        [f.expression for f in motion_frames([pcm], len(times), FPS, MotionOptions(still=True), 0)]
+    )
+    predicted = lip_aperture(np.einsum("tk,kvd->tvd", weights, FaceModel.load().basis))
+    real = track.aperture[track.valid]
+    values = [
+        correlation(np.interp(moments, times, found)[track.valid], real)
+        for found in (predicted, seen.aperture)
+    ]
+    silent = (times > begin + SETTLE_S) & (times < begin + SILENCE_S - SETTLE_S)
+    # Apertures are relative to the most closed fifth of the frames: in the film, the silence.
+    return values[0], values[1], float((seen.aperture[silent] < SHUT_CM).mean())
+
+
+def save_portrait(path: Path, track: TrackedSpeech, target: Path) -> None:
+    """The valid frame with the smallest aperture."""
+    wanted = int(np.where(track.valid, track.aperture, np.inf).argmin())
+    for index, frame in enumerate(read_frames(path, max_side=1280)):
+        if index == wanted:
+            Image.fromarray(frame.rgb).save(target)
+            return
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,186 @@
+"""The lip network on a stream: small convolutions over time, in numpy.
+
+Every layer keeps the last inputs that its next output still needs, so pieces of any size give the
+same output as the whole at once, and the state is a few kilobytes. Beyond both ends of the stream
+every layer sees zeros, as ``talkcli.train.speech_net`` does in training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+#: Outputs beside the shapes, as logits: the lips touch; somebody speaks.
+HEADS = ("closed", "voice")
+#: The network runs at 25 Hz and gives two outputs 20 ms apart per step.
+SUBFRAMES, STRIDE = 2, 4
+_LAYER_NORM_EPS = 1e-5
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Sizes of a network.
+
+    Attributes:
+        width: channels.
+        stem_kernel: taps of the two convolutions that halve the rate.
+        stem_right: how many of these lie ahead.
+        kernel: taps of each block.
+        dilations: distance of a block's taps, in steps of 40 ms.
+        rights: steps ahead that each block sees.
+    """
+
+    width: int = 64
+    stem_kernel: int = 5
+    stem_right: int = 2
+    kernel: int = 7
+    dilations: tuple[int, ...] = (1, 1, 2, 2, 4)
+    rights: tuple[int, ...] = (2, 1, 0, 0, 0)
+
+    @property
+    def look_ahead(self) -> int:
+        """Feature frames of 10 ms after the moment that its row needs.
+
+        A row between two steps waits for the later one, which is at most 1 frame ahead of the
+        last sub-frame's successor.
+        """
+        return self.stem_right * 3 + STRIDE * sum(self.rights) + STRIDE // SUBFRAMES - 1
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+    @staticmethod
+    def from_json(values: Mapping[str, Any]) -> Layout:
+        """The inverse of :meth:`as_json`."""
+        lists: dict[str, Any] = {
+            key: tuple(v) if isinstance(v, list) else v for key, v in values.items()
+        }
+        return Layout(**lists)
+
+
+class _Layer(Protocol):
+    def push(self, x: np.ndarray) -> np.ndarray: ...
+
+    def finish(self) -> np.ndarray: ...
+
+
+class _Taps:
+    """Windows of ``kernel`` inputs, ``dilation`` apart, the last one ``right`` after the middle."""
+
+    def __init__(self, channels: int, span: int, right: int, stride: int) -> None:
+        self._kept = np.zeros((span - 1 - right, channels), np.float32)
+        self._span, self._right, self._stride = span, right, stride
+
+    def push(self, x: np.ndarray) -> np.ndarray:
+        """``[n, C]`` to ``[m, C, span]`` windows."""
+        kept = np.concatenate([self._kept, x])
+        count = max(0, (len(kept) - self._span) // self._stride + 1)
+        self._kept = kept[count * self._stride :]
+        if count == 0:
+            return np.zeros((0, kept.shape[1], self._span), np.float32)
+        windows = np.lib.stride_tricks.sliding_window_view(kept, self._span, axis=0)
+        return windows[:: self._stride][:count]
+
+    def finish(self) -> np.ndarray:
+        """Windows that reach beyond the end."""
+        return self.push(np.zeros((self._right, self._kept.shape[1]), np.float32))
+
+
+class _Stem:
+    """Convolution with stride 2, layer norm, SiLU."""
+
+    def __init__(self, tensors: Mapping[str, np.ndarray], name: str, layout: Layout) -> None:
+        kernel = tensors[f"{name}.weight"]
+        # Windows are [C, taps].
+        self._matrix = kernel.transpose(1, 0, 2).reshape(-1, kernel.shape[2])
+        self._bias = tensors[f"{name}.bias"]
+        self._norm = tensors[f"{name}_norm.weight"], tensors[f"{name}_norm.bias"]
+        self._taps = _Taps(kernel.shape[1], layout.stem_kernel, layout.stem_right, 2)
+
+    def push(self, x: np.ndarray) -> np.ndarray:
+        return self._apply(self._taps.push(x))
+
+    def finish(self) -> np.ndarray:
+        return self._apply(self._taps.finish())
+
+    def _apply(self, windows: np.ndarray) -> np.ndarray:
+        flat = windows.reshape(len(windows), len(self._matrix))
+        return _silu(_layer_norm(flat @ self._matrix + self._bias, *self._norm))
+
+
+class _Block:
+    """Depth-wise convolution, perceptron, shortcut."""
+
+    def __init__(self, tensors: Mapping[str, np.ndarray], index: int, layout: Layout) -> None:
+        name = f"blocks.{index}"
+        part = {key[len(name) + 1 :]: v for key, v in tensors.items() if key.startswith(f"{name}.")}
+        self._part = part
+        self._kernel = part["depth"].T  # [C, taps]
+        self._dilation, self._right = layout.dilations[index], layout.rights[index]
+        span = (layout.kernel - 1) * self._dilation + 1
+        self._taps = _Taps(layout.width, span, self._right, 1)
+        self._waiting = np.zeros((0, layout.width), np.float32)
+
+    def push(self, x: np.ndarray) -> np.ndarray:
+        normed = _layer_norm(x, self._part["norm.weight"], self._part["norm.bias"])
+        self._waiting = np.concatenate([self._waiting, x])
+        return self._apply(self._taps.push(normed))
+
+    def finish(self) -> np.ndarray:
+        return self._apply(self._taps.finish())
+
+    def _apply(self, windows: np.ndarray) -> np.ndarray:
+        taps = windows[:, :, :: self._dilation]
+        y = np.einsum("nck,ck->nc", taps, self._kernel)
+        y = _silu(y @ self._part["up.weight"] + self._part["up.bias"])
+        y = y @ self._part["down.weight"] + self._part["down.bias"]
+        out = self._waiting[: len(y)] + y
+        self._waiting = self._waiting[len(y) :]
+        return out
+
+
+class NetworkStream:
+    """One network at one place of a stream: features in, shapes and logits out at 50 Hz.
+
+    Args:
+        tensors: as exported by ``talkcli.train.speech_net.LipNet``.
+        layout: sizes of that network.
+    """
+
+    def __init__(self, tensors: Mapping[str, np.ndarray], layout: Layout) -> None:
+        self._tensors = tensors
+        self._layers: list[_Layer] = [_Stem(tensors, name, layout) for name in ("first", "second")]
+        self._layers += [_Block(tensors, k, layout) for k in range(len(layout.dilations))]
+
+    def push(self, features: np.ndarray) -> np.ndarray:
+        """Take ``[k, 80]`` features, return ``[2 m, shapes + 2]`` for the ``m`` finished steps."""
+        x = np.asarray(features, np.float32)
+        for layer in self._layers:
+            x = layer.push(x)
+        return self._outputs(x)
+
+    def finish(self) -> np.ndarray:
+        """The last steps: each layer in turn sees zeros after its last input."""
+        rest = np.zeros((0, self._tensors["first.weight"].shape[1]), np.float32)
+        for layer in self._layers:
+            rest = np.concatenate([layer.push(rest), layer.finish()])
+        return self._outputs(rest)
+
+    def _outputs(self, x: np.ndarray) -> np.ndarray:
+        normed = _layer_norm(x, self._tensors["norm.weight"], self._tensors["norm.bias"])
+        y = normed @ self._tensors["out.weight"] + self._tensors["out.bias"]
+        return y.reshape(SUBFRAMES * len(y), y.shape[1] // SUBFRAMES)
+
+
+def _layer_norm(x: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
+    centred = x - x.mean(-1, keepdims=True)
+    variance = (centred**2).mean(-1, keepdims=True)
+    return centred / np.sqrt(variance + _LAYER_NORM_EPS) * weight + bias
+
+
+def _silu(x: np.ndarray) -> np.ndarray:
+    return x / (1.0 + np.exp(-np.clip(x, -60.0, 60.0)))

@@ -1,0 +1,289 @@
+"""Training of the lip network: losses on real lips and on synthetic phonemes, and the loop."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from talkcli.motion.speech_net import HEADS, SUBFRAMES, Layout
+from talkcli.tracking.topology import LIPS
+from talkcli.train import phonemes
+from talkcli.train.expression import SPEECH_SHAPES, lip_aperture, lip_width
+from talkcli.train.speech_data import Batch, Batcher, Lesson
+from talkcli.train.speech_net import LipNet
+
+#: Steps after which some sounds are spoilt anew, and how many.
+_REFRESH, _RENEWED = 25, 0.15
+_VOICE = 0.2  # weight of the loss of the voice head
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """How to train one network.
+
+    Attributes:
+        layout: sizes of the network.
+        steps: of the optimiser on real clips; synthetic speech comes along in each.
+        rows: of real speech in a batch, 3 s each.
+        spoken_rows: of synthetic speech.
+        rate: highest learning rate.
+        constraint: weight of the lip constraints on synthetic speech.
+        phoneme: weight of the phoneme loss.
+        velocity: weight of differences between frames.
+        neutral: keeps each clip's own correction of its neutral face small.
+        dropout: in training.
+    """
+
+    layout: Layout = field(default_factory=Layout)
+    steps: int = 700
+    rows: int = 16
+    spoken_rows: int = 6
+    rate: float = 2e-3
+    constraint: float = 0.0
+    phoneme: float = 0.0
+    velocity: float = 2.0
+    neutral: float = 30.0
+    dropout: float = 0.25
+
+
+@dataclass(frozen=True)
+class LipSizes:
+    """What the shapes do to the lips.
+
+    Attributes:
+        lips: ``[15, 40, 3]`` displacement of ``LIPS`` at weight 1, cm.
+        aperture: ``[15]`` cm.
+        width: ``[15]`` cm.
+    """
+
+    lips: torch.Tensor
+    aperture: torch.Tensor
+    width: torch.Tensor
+
+    @staticmethod
+    def of(basis: np.ndarray) -> LipSizes:
+        """From ``[15, 478, 3]``, see ``expression.speech_basis``."""
+        parts = (basis[:, list(LIPS)], lip_aperture(basis), lip_width(basis))
+        return LipSizes(*(torch.tensor(part, dtype=torch.float32) for part in parts))
+
+
+class Learner(nn.Module):
+    """The network with what only training needs: phonemes, and every clip's own neutral face."""
+
+    def __init__(self, settings: FitSettings, lessons: int) -> None:
+        super().__init__()
+        self.net = LipNet(settings.layout, len(SPEECH_SHAPES), settings.dropout)
+        self.phonemes = nn.Linear(settings.layout.width, SUBFRAMES * len(phonemes.TARGETS))
+        # The tracked neutral face errs by some tenths of a millimetre, differently in each clip.
+        self.offsets = nn.Embedding(lessons, len(SPEECH_SHAPES))
+        nn.init.zeros_(self.offsets.weight)
+        nn.init.normal_(self.net.out.weight, std=0.01)
+
+    def forward(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """``[B, T, 80]`` to outputs ``[B, T / 2, 17]`` and phonemes ``[B, T / 2, 10]``."""
+        hidden = self.net.hidden(features)
+        rows = len(hidden)
+        out = self.net.out(hidden).reshape(rows, -1, self.net.shapes + len(HEADS))
+        return out, self.phonemes(hidden).reshape(rows, -1, len(phonemes.TARGETS))
+
+
+def fit_network(
+    lessons: Sequence[Lesson],
+    spoken: Sequence[Lesson],
+    sizes: LipSizes,
+    settings: FitSettings,
+    seed: int,
+    report: Report | None = None,
+) -> LipNet:
+    """Train one network.
+
+    Args:
+        lessons: real clips.
+        spoken: synthetic speech and backgrounds; may be empty.
+        sizes: what the shapes do.
+        settings: how.
+        seed: of weights, batches and noise.
+        report: told the loss now and then.
+
+    Returns:
+        The moving average of the weights, ready for use.
+    """
+    torch.manual_seed(seed)
+    learner = Learner(settings, len(lessons))
+    _centre_output(learner.net, lessons)
+    spread = torch.tensor(_spread(lessons))
+    rng = np.random.default_rng(seed)
+    real = Batcher(lessons, rng)
+    synthetic = Batcher(spoken, rng) if spoken and settings.spoken_rows else None
+
+    def loss(step: int) -> torch.Tensor:
+        if step % _REFRESH == _REFRESH - 1:
+            real.refresh(_RENEWED)
+            if synthetic is not None:
+                synthetic.refresh(_RENEWED)
+        batch = real.batch(settings.rows)
+        if synthetic is None:
+            out, _ = learner(torch.from_numpy(batch.features))
+            return _real_loss(learner, out, batch, sizes, spread, settings)
+        extra = synthetic.batch(settings.spoken_rows)
+        features = np.concatenate([batch.features, extra.features])
+        out, heard = learner(torch.from_numpy(features))
+        total = _real_loss(learner, out[: settings.rows], batch, sizes, spread, settings)
+        out, heard = out[settings.rows :], heard[settings.rows :]
+        total = total + _VOICE * _voice_loss(out, extra)
+        total = total + settings.phoneme * _phoneme_loss(heard, extra)
+        return total + settings.constraint * _constraint_loss(out, extra, sizes)
+
+    return _optimise(learner, loss, settings.steps, settings.rate, report).net.eval()
+
+
+def _optimise(
+    learner: Learner,
+    loss: Callable[[int], torch.Tensor],
+    steps: int,
+    rate: float,
+    report: Report | None = None,
+) -> Learner:
+    optimiser = torch.optim.AdamW(
+        learner.parameters(), lr=rate, weight_decay=0.02, betas=(0.9, 0.98)
+    )
+    average = copy.deepcopy(learner)
+    smooth = 0.0
+    learner.train()
+    for step in range(steps):
+        warm = min(1.0, (step + 1) / 80)
+        for group in optimiser.param_groups:
+            group["lr"] = rate * warm * (0.5 + 0.5 * math.cos(math.pi * step / steps)) + 1e-5
+        value = loss(step)
+        optimiser.zero_grad()
+        value.backward()
+        torch.nn.utils.clip_grad_norm_(learner.parameters(), 1.0)
+        optimiser.step()
+        with torch.no_grad():
+            decay = min(0.995, 1.0 - 1.0 / (step + 2))
+            for kept, fresh in zip(average.parameters(), learner.parameters(), strict=True):
+                kept.lerp_(fresh, 1.0 - decay)
+        smooth += (float(value.detach()) - smooth) / min(step + 1, 50)
+        if report is not None and step % 100 == 99:
+            report(f"step {step + 1} of {steps}: loss {smooth:.3f}")
+    learner.load_state_dict(average.state_dict())
+    return learner.eval()
+
+
+def _real_loss(
+    learner: Learner,
+    out: torch.Tensor,
+    batch: Batch,
+    sizes: LipSizes,
+    spread: torch.Tensor,
+    settings: FitSettings,
+) -> torch.Tensor:
+    """Lip vertices, aperture, width, weights and their velocities, at the video's frames."""
+    found = _at(out, torch.from_numpy(batch.positions))
+    offset = learner.offsets(torch.from_numpy(batch.lesson))
+    shapes = found[..., : len(SPEECH_SHAPES)] + offset
+    error = shapes - torch.from_numpy(batch.weights)
+    trust = torch.from_numpy(batch.trust)
+    total = trust.sum() + 1e-6
+    axes = torch.tensor([1.0, 1.0, 0.5])
+    moved = torch.einsum("bms,svk->bmvk", error, sizes.lips) * axes
+    size = torch.stack([shapes @ sizes.aperture, shapes @ sizes.width], -1)
+    size_error = size - torch.from_numpy(batch.sizes)
+    each = 26.0 * (moved**2).sum(-1).mean(-1)
+    each = each + 2.0 * (size_error**2 * torch.tensor([1.0, 1.5])).sum(-1)
+    each = each + 0.1 * ((error / spread) ** 2).mean(-1)
+    closed = functional.binary_cross_entropy_with_logits(
+        found[..., -2], torch.from_numpy(batch.closed), reduction="none"
+    )
+    loss = ((each + 0.1 * closed) * trust).sum() / total
+    same = torch.from_numpy((batch.lesson[:, 1:] == batch.lesson[:, :-1]).astype(np.float32))
+    pairs = same * trust[:, 1:] * trust[:, :-1]
+    drift = (moved[:, 1:] - moved[:, :-1]).square().sum(-1).mean(-1)
+    size_drift = (size_error[:, 1:] - size_error[:, :-1]).square().sum(-1)
+    velocity = ((26.0 * drift + 2.0 * size_drift) * pairs).sum() / (pairs.sum() + 1e-6)
+    voice = _voice_loss(out, batch)
+    held = settings.neutral * (offset**2 * trust[..., None]).sum() / total
+    return loss + settings.velocity * velocity + _VOICE * voice + held
+
+
+def _constraint_loss(out: torch.Tensor, batch: Batch, sizes: LipSizes) -> torch.Tensor:
+    """What lips must do in phonemes, in cm: two-sided, or they would be driven through each other.
+
+    Shut at p, b, m and in silence; at most 0.3 cm apart at f and v; at least 0.9 cm at open
+    vowels; narrow when rounded, wide when spread.
+    """
+    shapes = out[..., : len(SPEECH_SHAPES)]
+    aperture, width = shapes @ sizes.aperture, shapes @ sizes.width
+    wanted = torch.from_numpy(batch.phonemes)
+    closed, labial = _peaks(wanted[..., phonemes.CLOSED]), _peaks(wanted[..., phonemes.LABIODENTAL])
+    silent = (wanted[..., phonemes.SILENT] > 0.95).float()
+    wide = (wanted[..., phonemes.OPEN] > 0.6).float()
+    rounded = wanted[..., phonemes.ROUND]
+    spread = ((wanted[..., phonemes.SPREAD] > 0.45) & (rounded < 0.2)).float()
+    relu = functional.relu
+
+    def mean(mask: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+        return (mask * value).sum() / (mask.sum() + 1.0)
+
+    shut = relu(aperture - 0.06) ** 2 + relu(-0.03 - aperture) ** 2
+    between = relu(aperture - 0.3) ** 2 + relu(0.05 - aperture) ** 2
+    loss = 1.5 * mean(closed, (aperture - 0.03) ** 2) + 2.0 * (silent * shut).mean()
+    loss = loss + 0.7 * mean(labial, between) + 0.7 * (wide * relu(0.9 - aperture) ** 2).mean()
+    loss = loss + 2.0 * ((rounded > 0.6).float() * relu(width + 0.2) ** 2).mean()
+    loss = loss + 2.0 * (spread * relu(0.1 - width) ** 2).mean()
+    touching = torch.clamp(wanted[..., phonemes.CLOSED] + silent, 0.0, 1.0)
+    head = functional.binary_cross_entropy_with_logits(out[..., -2], touching)
+    return loss + 0.1 * head
+
+
+def _peaks(values: torch.Tensor) -> torch.Tensor:
+    highest = functional.max_pool1d(values[:, None], 3, 1, 1)[:, 0]
+    return ((values > 0.35) & (values >= highest - 1e-4)).float()
+
+
+def _phoneme_loss(heard: torch.Tensor, batch: Batch) -> torch.Tensor:
+    wanted = torch.from_numpy(batch.phonemes)
+    return functional.binary_cross_entropy_with_logits(heard, wanted) * 4.0
+
+
+def _voice_loss(out: torch.Tensor, batch: Batch) -> torch.Tensor:
+    return functional.binary_cross_entropy_with_logits(out[..., -1], torch.from_numpy(batch.voice))
+
+
+def _at(out: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+    """Outputs ``[B, N, C]`` at 50 Hz between their frames: ``[B, M, C]`` at feature frames."""
+    where = (positions / 2.0).clamp(0.0, out.shape[1] - 1.001)
+    low = where.long()
+    part = (where - low)[..., None]
+    index = low[..., None].expand(-1, -1, out.shape[2])
+    return out.gather(1, index) * (1.0 - part) + out.gather(1, index + 1) * part
+
+
+def _centre_output(net: LipNet, lessons: Sequence[Lesson]) -> None:
+    mean = np.concatenate([x.weights[x.trust > 0] for x in lessons]).mean(0)
+    bias = np.concatenate([mean, np.zeros(len(HEADS))]).astype(np.float32)
+    with torch.no_grad():
+        net.out.bias.copy_(torch.from_numpy(np.tile(bias, SUBFRAMES)))
+
+
+def _spread(lessons: Sequence[Lesson]) -> np.ndarray:
+    return (
+        np.concatenate([x.weights[x.trust > 0] for x in lessons]).std(0).astype(np.float32) + 0.03
+    )
+
+
+@torch.no_grad()
+def predict(nets: Sequence[LipNet], lesson: Lesson, features: np.ndarray) -> np.ndarray:
+    """Mean output of some networks at a clip's video frames: ``[T, 17]``."""
+    inputs = torch.from_numpy(features)[None]
+    out = torch.stack([net(inputs) for net in nets]).mean(0)
+    return _at(out, torch.from_numpy(lesson.positions.astype(np.float32))[None])[0].numpy()

@@ -1,0 +1,142 @@
+"""The network that hears lips, as it is trained.
+
+``talkcli.motion.speech_net`` runs the same layers on a stream without torch; the layout of both is
+in :class:`talkcli.motion.speech_net.Layout`.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from talkcli.motion.features import N_MELS
+from talkcli.motion.speech_net import HEADS, SUBFRAMES, Layout
+
+#: Half precision in training, where the processor has it: three times faster.
+HAS_BFLOAT16 = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
+class HalvingConv(nn.Module):
+    """A convolution with stride 2 that sees ``right`` frames ahead; zeros lie beyond both ends.
+
+    Written as three products over pairs of frames: eight times faster on a CPU than ``Conv1d``.
+    """
+
+    def __init__(self, channels: tuple[int, int], kernel: int, right: int) -> None:
+        super().__init__()
+        bound = 1.0 / math.sqrt(kernel * channels[0])
+        self.weight = nn.Parameter(torch.empty(kernel, *channels).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.zeros(channels[1]))
+        self.left, self.right = kernel - 1 - right, right
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """``[B, T, C]`` to ``[B, ceil(T / 2), C']``."""
+        rows, length, channels = x.shape
+        count, pairs = (length + 1) // 2, (len(self.weight) + 1) // 2
+        after = 2 * (count - 1 + pairs) - length - self.left
+        padded = functional.pad(x, (0, 0, self.left, after)).reshape(rows, -1, 2 * channels)
+        weight = functional.pad(self.weight, (0, 0, 0, 0, 0, len(self.weight) % 2))
+        matrices = weight.reshape(pairs, 2 * channels, -1)
+        y = padded[:, :count] @ matrices[0] + self.bias
+        for k in range(1, pairs):
+            y = y + padded[:, k : k + count] @ matrices[k]
+        return y
+
+
+class ChannelDropout(nn.Module):
+    """Drops channels of a row for all its frames: no new numbers for every frame to draw."""
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """``[B, T, C]`` to the same."""
+        if not self.training or self.share == 0.0:
+            return x
+        kept = (torch.rand(len(x), 1, x.shape[2]) >= self.share).float()
+        return x * (kept / (1.0 - self.share))
+
+
+class Block(nn.Module):
+    """Depth-wise convolution over time, then a small perceptron over channels, with a shortcut."""
+
+    def __init__(self, width: int, kernel: int, dilation: int, right: int, dropout: float) -> None:
+        super().__init__()
+        bound = 1.0 / math.sqrt(kernel)
+        self.norm = nn.LayerNorm(width)
+        self.depth = nn.Parameter(torch.empty(kernel, width).uniform_(-bound, bound))
+        self.up = nn.Linear(width, 2 * width)
+        self.down = nn.Linear(2 * width, width)
+        self.dropout = ChannelDropout(dropout)
+        self.dilation = dilation
+        self.padding = ((kernel - 1) * dilation - right, right)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """``[B, T, C]`` to the same."""
+        length = x.shape[1]
+        padded = functional.pad(self.norm(x), (0, 0, *self.padding))
+        # Shifted sums: ten times faster here than a grouped Conv1d.
+        y = padded[:, :length] * self.depth[0]
+        for k in range(1, len(self.depth)):
+            y = torch.addcmul(y, padded[:, k * self.dilation :][:, :length], self.depth[k])
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.training and HAS_BFLOAT16):
+            y = self.down(functional.silu(self.up(y)))
+        return x + self.dropout(y.float())
+
+
+class LipNet(nn.Module):
+    """Features at 100 Hz to shapes, closure and voice at 50 Hz.
+
+    Args:
+        layout: sizes.
+        shapes: number of expression shapes.
+        dropout: in training.
+    """
+
+    def __init__(self, layout: Layout, shapes: int, dropout: float = 0.15) -> None:
+        super().__init__()
+        width = layout.width
+        self.layout = layout
+        self.shapes = shapes
+        self.first = HalvingConv((N_MELS, width), layout.stem_kernel, layout.stem_right)
+        self.first_norm = nn.LayerNorm(width)
+        self.second = HalvingConv((width, width), layout.stem_kernel, layout.stem_right)
+        self.second_norm = nn.LayerNorm(width)
+        self.dropout = ChannelDropout(dropout)
+        self.blocks = nn.ModuleList(
+            Block(width, layout.kernel, dilation, right, dropout)
+            for dilation, right in zip(layout.dilations, layout.rights, strict=True)
+        )
+        self.norm = nn.LayerNorm(width)
+        self.out = nn.Linear(width, SUBFRAMES * (shapes + len(HEADS)))
+
+    def hidden(self, features: torch.Tensor) -> torch.Tensor:
+        """``[B, T, 80]`` to ``[B, ceil(T / 4), width]``."""
+        x = functional.silu(self.first_norm(self.first(features)))
+        x = self.dropout(functional.silu(self.second_norm(self.second(x))))
+        for block in self.blocks:
+            x = block(x)
+        return self.norm(x)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """``[B, T, 80]`` to ``[B, 2 ceil(T / 4), shapes + 2]``: weights, then logits."""
+        y = self.out(self.hidden(features))
+        return y.reshape(len(y), -1, self.shapes + len(HEADS))
+
+    def export(self) -> dict[str, np.ndarray]:
+        """Weights in the names and axes of the streaming network."""
+        state = {key: value.detach().numpy() for key, value in self.state_dict().items()}
+        return {
+            key: np.ascontiguousarray(value.T if _is_linear(key) else value, np.float32)
+            for key, value in state.items()
+        }
+
+
+def _is_linear(key: str) -> bool:
+    """PyTorch keeps the matrices of linear layers as ``[out, in]``."""
+    return key.endswith(("up.weight", "down.weight", "out.weight"))
