@@ -9,7 +9,6 @@ from talkcli.errors import InputError, UsageError
 from talkcli.motion import MotionOptions, motion_frames
 from talkcli.motion.speech import load_speech_model
 from talkcli.motion.stream import SpeechTrack
-from talkcli.train.noise import music
 from talkcli.types import ARKIT_NAMES, MotionFrame
 from tests.unit.motion_samples import blocks, sentence, silence, white_noise
 
@@ -80,15 +79,6 @@ def test_no_lips_in_silence_but_life() -> None:
 @pytest.mark.parametrize("level_db", [-60.0, -30.0])
 def test_no_lips_in_steady_noise(level_db: float) -> None:
     assert not expressions(frames(white_noise(8.0, level_db)))[:, lips()].any()
-
-
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_music_leaves_the_mouth_shut(seed: int) -> None:
-    """The energy gate alone takes chords and drums for speech."""
-    made = music(12 * 16000, np.random.default_rng(seed))
-    pcm = (0.1 * made / np.std(made)).astype(np.float32)
-    aperture = apertures(frames(pcm))
-    assert (aperture[50:] > 0.3).mean() < 0.05
 
 
 def lips() -> np.ndarray:
