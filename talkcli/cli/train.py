@@ -32,7 +32,7 @@ def speech_command(
         bool, typer.Option("--free-only", help="Learn from freely licensed clips alone.")
     ] = False,
     curve: Annotated[
-        bool, typer.Option("--curve", help="Also measure 10, 25 and 50 % of the clips.")
+        bool, typer.Option("--curve", help="Also measure 10, 25, 50 and 100 % of the clips.")
     ] = False,
     jobs: Annotated[int, typer.Option(min=1, help="Networks trained at once.")] = 2,
     steps: Annotated[

@@ -34,7 +34,7 @@ _START_FRAMES, _STEADY, _START_DROP = 100, 3.0 * NAT_PER_DB, 10.0 * NAT_PER_DB
 _SOFT, _LOUD = -55.0 * NAT_PER_DB, -40.0 * NAT_PER_DB
 
 _SHORTEST = 9  # frames; a click of 10 ms fills 8 after window and average
-_BEFORE, _AFTER = 12, 10  # frames that the mouth is free before and after sound
+_BEFORE, _AFTER = 12, 12  # frames that the mouth is free before and after sound
 _RAMP = 5  # frames on either side over which the gate moves
 #: Frames of 10 ms by which the gate lags its input.
 DELAY = _SMOOTH // 2 + (_SHORTEST - 1) + _BEFORE + _RAMP

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -34,7 +35,7 @@ from talkcli.train.speech_recipe import (
 _SHAPES = len(SPEECH_SHAPES)
 _KEYS = ("aperture_r", "width_r", "lip_error", "silence", "amplitude", "jitter")
 _UNSEEN_UTTERANCES = 150
-CURVE_SHARES = (0.1, 0.25, 0.5)
+CURVE_SHARES = (0.1, 0.25, 0.5, 1.0)
 
 
 def table(
@@ -59,7 +60,7 @@ def table(
         ("natural size", natural),
         ("natural size, voice gate (shipped)", {i: v * gates[i] for i, v in natural.items()}),
         ("somebody else's sound", mismatched(plain)),
-        *((f"network, {share:.0%} of the clips", _shapes(part))
+        *((f"one network, {share:.0%} of the clips", _shapes(part))
           for share, part in zip(CURVE_SHARES, curve, strict=False)),
     ]  # fmt: skip
     lines = ["| | aperture r | without GRID | width r | without GRID | lip error / static | "
@@ -161,8 +162,9 @@ def _aperture_row(name: str, apertures: Sequence[np.ndarray], follows: str) -> s
 
 
 def minutes_curve(corpus: Corpus, settings: RecipeSettings, report: Report) -> list[Predictions]:
-    """Held-out outputs of networks that learnt from fewer clips."""
-    return [cross_validate(corpus, settings, report, share) for share in CURVE_SHARES]
+    """Held-out outputs of single networks that learnt from fewer clips."""
+    single = replace(settings, fits=settings.fits[:1])
+    return [cross_validate(corpus, single, report, share) for share in CURVE_SHARES]
 
 
 def mismatched(predictions: Predictions) -> Predictions:
