@@ -200,7 +200,7 @@ class SpeechTrack:
 
 
 def trust_voice(chance: float) -> float:
-    """How far the network's own opinion lets the lips move: 0 for noise, 1 for speech (and, alas, music)."""
+    """How far the network's own opinion lets the lips move: 0 for noise, 1 for speech or music."""
     return min(max((chance - _NO_VOICE) / (_SURE_VOICE - _NO_VOICE), 0.0), 1.0)
 
 
