@@ -128,7 +128,10 @@ def correlation(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def over_speakers(scores: Sequence[LipScore], key: str, seed: int = 0) -> Interval:
-    """Mean over speakers of their frame-weighted clip values, with a bootstrap over speakers."""
+    """Mean over speakers of their frame-weighted clip values, with a bootstrap over speakers.
+
+    NaN where no clip has the value.
+    """
     parts: dict[str, list[tuple[float, int]]] = {}
     for score in scores:
         if key in score.values:
@@ -136,6 +139,8 @@ def over_speakers(scores: Sequence[LipScore], key: str, seed: int = 0) -> Interv
     means = np.array(
         [np.average([v for v, _ in p], weights=[n for _, n in p]) for p in parts.values()]
     )
+    if not len(means):
+        return Interval(np.nan, np.nan, np.nan)
     rng = np.random.default_rng(seed)
     drawn = rng.choice(means, (_RESAMPLES, len(means))).mean(1)
     low, high = np.quantile(drawn, [0.025, 0.975])
