@@ -52,7 +52,7 @@ def assemble_avatar(
     ones = np.ones_like(matte.alpha)
     for layer in (Layer.PICTURE_TEETH, Layer.PICTURE_MOUTH):
         builder.add(front_group(pixels, layer, crop.rgb, ones, geometry, model))
-    texture = complete_face(colors, matte.alpha, geometry, model)
+    texture = complete_face(colors, matte.alpha, pixels.contour_trust, geometry, model)
     builder.add(completion_group(texture))
     builder.add(shell_group(pixels, colors, matte.alpha, geometry, texture))
     face = geometry.pose.to_head(geometry.vertices)

@@ -68,10 +68,11 @@ def calibrate(crop: Crop, matte: Matte, model: FaceModel) -> Calibration:
     flat = head_geometry(small_crop.points, small_matte.alpha, model)
     neutral = neutralise(flat.pose.to_head(flat.vertices), model)
 
+    behind = fill_smooth(small_crop.rgb, 1.0 - small_matte.alpha)
+    nothing = np.zeros((1, 1, 4), np.uint8)
+
     def ask(scale: float) -> bool:
         geometry = head_geometry(small_crop.points, small_matte.alpha, model, scale)
-        behind = fill_smooth(small_crop.rgb, 1.0 - small_matte.alpha)
-        nothing = np.zeros((1, 1, 4), np.uint8)
         avatar = assemble_avatar(nothing, small_crop, small_matte, geometry, behind, model, neutral)
         errors = _yaw_errors(avatar, model)
         if errors is not None:

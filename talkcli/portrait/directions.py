@@ -42,13 +42,17 @@ class Sphere:
             -1,
         )
 
-    def cell(self, offset: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Fractional row and column of offsets ``[n, 3]`` from the centre."""
+    def cells(self, offset: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Row and column of offsets ``[n, 3]`` from the centre."""
         radius = np.maximum(np.linalg.norm(offset, axis=-1), 1e-9)
         elevation = np.degrees(np.arcsin(offset[..., 1] / radius))
         azimuth = np.arctan2(offset[..., 0], offset[..., 2])
         row = (HIGHEST_DEG - elevation) / (HIGHEST_DEG - LOWEST_DEG) * (self.rows - 1)
-        return row, (azimuth / np.pi + 1) / 2 * self.columns - 0.5
+        column = (azimuth / np.pi + 1) / 2 * self.columns - 0.5
+        return (
+            np.clip(np.round(row).astype(int), 0, self.rows - 1),
+            np.round(column).astype(int) % self.columns,
+        )
 
 
 @dataclass(frozen=True)
@@ -89,10 +93,8 @@ def measure_directions(
     values = np.dstack([colors, _hair_share(colors, geometry), trust])
     positions, values = _between_pixels(pixels.positions, values, usable, geometry.pose.scale)
     offset = geometry.pose.to_head(positions) - CENTRE
-    row, column = sphere.cell(offset)
+    r0, c0 = sphere.cells(offset)
     radius = np.linalg.norm(offset, axis=-1)
-    r0 = np.clip(np.round(row).astype(int), 0, sphere.rows - 1)
-    c0 = np.round(column).astype(int) % sphere.columns
     data = np.column_stack([radius / skull[r0, c0], values])
     weight = np.maximum(values[:, 4], 1e-3)
     cell = r0 * sphere.columns + c0

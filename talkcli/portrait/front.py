@@ -10,7 +10,7 @@ from scipy import ndimage
 from talkcli.portrait.geometry import HeadGeometry
 from talkcli.portrait.images import blur, inside_distance, nearest, smoothstep
 from talkcli.portrait.splats import PIXEL_SPREAD, Layer, SplatGroup
-from talkcli.tracking.facemodel import FaceModel
+from talkcli.tracking.facemodel import FaceModel, vertex_normals
 from talkcli.tracking.topology import INNER_CORNERS, LIP_LOWER, LIP_UPPER
 
 #: Above this inner-lip gap (face heights) the source shows its mouth's inside.
@@ -52,6 +52,7 @@ class FrontPixels:
         lip_side: ``[S, S]`` +1 above, -1 below the cut between the lips, 0 elsewhere.
         normals: ``[S, S, 3]`` smoothed, unit length, towards the camera's side.
         cosine: ``[S, S]`` between normal and the direction to the camera.
+        contour_trust: ``[S, S]`` 0.1–1, low where a pixel mixes two surfaces.
     """
 
     layer: np.ndarray
@@ -64,6 +65,7 @@ class FrontPixels:
     lip_side: np.ndarray
     normals: np.ndarray
     cosine: np.ndarray
+    contour_trust: np.ndarray
 
 
 def front_pixels(
@@ -97,10 +99,13 @@ def front_pixels(
     falloff = np.exp(-((geometry.face_distance / (FALLOFF_FH * geometry.face_height)) ** 2))
     binding = falloff * smoothstep(1.4 * geometry.head_weight) * (layer == Layer.SKIN)
     gain = mirror_gain(geometry, model)
-    normals, cosine = smooth_normals(positions, geometry, _behind_rim(rgb, geometry, gain))
+    from_rim = _from_far_rim(geometry, gain)
+    behind = _behind_rim(rgb, geometry, gain, from_rim)
+    normals, cosine = smooth_normals(positions, geometry, behind)
     # Where the other side knows no better, what is badly seen stays longer and contours count.
     known = np.clip(gain / _SURE_GAIN, 0, 1)
-    trust = 1 - known * (1 - contour_trust(geometry, gain))
+    at_contour = contour_trust(geometry, gain, from_rim)
+    trust = 1 - known * (1 - at_contour)
     cosine = np.clip(cosine, 0.02, 1) * trust * (1 - gain)
     # Islands of trust in what is badly seen would stay behind as crumbs; and the border at which
     # splats give way shall run smoothly.
@@ -117,6 +122,7 @@ def front_pixels(
         lip_side=side,
         normals=normals,
         cosine=cosine,
+        contour_trust=at_contour,
     )
 
 
@@ -171,18 +177,13 @@ def mirror_gain(geometry: HeadGeometry, model: FaceModel) -> np.ndarray:
     return (gain[model.triangles[geometry.triangle]] * geometry.barycentric).sum(-1)
 
 
-def vertex_normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    """``[478, 3]`` unit normals pointing out of the face, area-weighted, in pixel space."""
-    a, b, c = (vertices[triangles[:, k]] for k in range(3))
-    # Pixel space flips two axes of the head frame, a rotation: orientation is kept.
-    face_normals = np.cross(b - a, c - a)
-    normals = np.zeros_like(vertices)
-    for k in range(3):
-        np.add.at(normals, triangles[:, k], face_normals)
-    return np.asarray(normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9))
+def _from_far_rim(geometry: HeadGeometry, gain: np.ndarray) -> np.ndarray:
+    """``[S, S]`` pixels to the far rim of a turned face's mesh; infinite without one."""
+    border = geometry.on_face & ~ndimage.binary_erosion(geometry.on_face)
+    return nearest(border & (gain > _FAR_GAIN))[0]
 
 
-def contour_trust(geometry: HeadGeometry, gain: np.ndarray) -> np.ndarray:
+def contour_trust(geometry: HeadGeometry, gain: np.ndarray, from_rim: np.ndarray) -> np.ndarray:
     """``[S, S]`` 0.1–1: pixels at an occluding contour mix two surfaces and are not to be trusted.
 
     Contours are the matte's edge, steps in depth (the nose before the far cheek) and the far rim
@@ -192,16 +193,15 @@ def contour_trust(geometry: HeadGeometry, gain: np.ndarray) -> np.ndarray:
     Args:
         geometry: the measured head.
         gain: ``[S, S]`` from ``mirror_gain``.
+        from_rim: ``[S, S]`` pixels to the far rim.
     """
     step = np.maximum(
         np.abs(np.gradient(geometry.depth, axis=0)), np.abs(np.gradient(geometry.depth, axis=1))
     )
     from_step, _ = nearest((step > 0.8 * geometry.pose.scale) & (geometry.below_jaw < -0.06))
-    border = geometry.on_face & ~ndimage.binary_erosion(geometry.on_face)
-    far = gain > _FAR_GAIN
-    from_rim, _ = nearest(border & far)
     from_rim = from_rim * _CONTOUR_FH / _RIM_FH
-    from_rim = np.where(geometry.on_face, from_rim, np.where(far, 0, np.inf))
+    outside = np.where(gain > _FAR_GAIN, 0, np.inf)
+    from_rim = np.where(geometry.on_face, from_rim, outside)
     distance = np.minimum(geometry.silhouette_distance - 1.5, np.minimum(from_step, from_rim))
     return np.asarray(
         0.1 + 0.9 * smoothstep(distance / (_CONTOUR_FH * geometry.face_height)), np.float32
@@ -216,7 +216,9 @@ def unlike_skin(colors: np.ndarray, geometry: HeadGeometry) -> np.ndarray:
     return smoothstep((distance - 0.8) / 0.8)
 
 
-def _behind_rim(rgb: np.ndarray, geometry: HeadGeometry, gain: np.ndarray) -> np.ndarray:
+def _behind_rim(
+    rgb: np.ndarray, geometry: HeadGeometry, gain: np.ndarray, from_rim: np.ndarray
+) -> np.ndarray:
     """``[S, S]`` 0–1: what a turned face's far rim has before or behind it, hair as a rule.
 
     Everything outside the rim; below the jaw, where the neck goes round to the far side, and just
@@ -225,8 +227,6 @@ def _behind_rim(rgb: np.ndarray, geometry: HeadGeometry, gain: np.ndarray) -> np
     strange = ndimage.grey_dilation(
         unlike_skin(rgb, geometry), size=2 * int(0.03 * geometry.face_height) + 1
     )
-    border = geometry.on_face & ~ndimage.binary_erosion(geometry.on_face)
-    from_rim, _ = nearest(border & (gain > _FAR_GAIN))
     inside = strange * (1 - smoothstep(from_rim / (_RIM_FH * geometry.face_height) - 0.5))
     outside = smoothstep(geometry.face_distance / (0.02 * geometry.face_height))
     outside = outside * np.where(geometry.below_jaw < 0, 1, strange)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 from scipy import ndimage
 
 from talkcli.tracking.matting import smoothstep
 
-__all__ = ["blur", "fill_smooth", "inside_distance", "nearest", "smoothstep"]
+__all__ = ["blur", "fill_smooth", "inside_distance", "nearest", "shrunk_until", "smoothstep"]
 
 
 def blur(image: np.ndarray, sigma: float) -> np.ndarray:
@@ -32,6 +34,32 @@ def inside_distance(mask: np.ndarray) -> np.ndarray:
     padded = np.pad(mask, pad, mode="edge")
     distance = ndimage.distance_transform_edt(padded)[pad:-pad, pad:-pad]
     return np.asarray(distance, np.float32)
+
+
+def shrunk_until(
+    settled: Callable[[np.ndarray | float], np.ndarray],
+    done: np.ndarray,
+    least: float,
+    *,
+    reach: int,
+    wrap: bool = False,
+) -> np.ndarray:
+    """Largest factors, of 16 from 1 to ``least``, at which each point of a grid is settled.
+
+    Args:
+        settled: tells for a factor which points are, ``[H, W]`` bool.
+        done: ``[H, W]`` bool, points that need not shrink.
+        least: smallest factor; points that not even this settles get it.
+        reach: neighbours this near follow the smallest, smoothly.
+        wrap: the columns close to a ring.
+    """
+    shrink, done = np.ones(done.shape), done.copy()
+    for factor in np.linspace(1.0, least, 16):
+        shrink = np.where(done, shrink, factor)
+        done |= settled(factor)
+    mode = ("nearest", "wrap") if wrap else "reflect"
+    lowest = ndimage.minimum_filter(shrink, 2 * reach + 1, mode=mode)
+    return np.asarray(np.minimum(shrink, blur(lowest.astype(np.float32), float(reach))))
 
 
 def fill_smooth(values: np.ndarray, weights: np.ndarray, *, wrap: bool = False) -> np.ndarray:

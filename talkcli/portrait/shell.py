@@ -23,7 +23,7 @@ from talkcli.portrait.directions import (
 )
 from talkcli.portrait.front import FALLOFF_FH, FrontPixels, weight_slope
 from talkcli.portrait.geometry import HeadGeometry
-from talkcli.portrait.images import blur, inside_distance, nearest, smoothstep
+from talkcli.portrait.images import blur, inside_distance, nearest, shrunk_until, smoothstep
 from talkcli.portrait.splats import Layer, SplatGroup, capped, grid_neighbours, grid_tangents
 from talkcli.portrait.symmetry import (
     FaceTexture,
@@ -123,11 +123,9 @@ def _meeting_face(
     Around the face's border the shell is bent by what it lacks or exceeds there.
     """
     offset = geometry.pose.to_head(face.positions[face.valid]) - CENTRE
-    row, column = sphere.cell(offset)
-    r0 = np.clip(np.round(row).astype(int), 0, sphere.rows - 1)
-    c0 = np.round(column).astype(int) % sphere.columns
+    cells = sphere.cells(offset)
     surface = np.full(radius.shape, np.inf)
-    np.minimum.at(surface, (r0, c0), np.linalg.norm(offset, axis=-1))
+    np.minimum.at(surface, cells, np.linalg.norm(offset, axis=-1))
     # Texels do not meet every cell.
     surface = ndimage.minimum_filter(surface, 3)
     inside = ndimage.binary_erosion(np.isfinite(surface), iterations=1)
@@ -291,16 +289,9 @@ def _hidden_radius(
         behind = points[..., 2] > geometry.depth[row, column] + 0.25 * geometry.pose.scale
         return np.asarray(~inside | ((alpha[row, column] > 0.9) & behind))
 
-    shrink = np.ones_like(radius)
-    done = np.zeros(radius.shape, bool)
-    for factor in np.linspace(1.0, 0.55, 16):
-        shrink = np.where(done, shrink, factor)
-        done |= hidden(factor)
     # Single deep cells would be spikes and a rough edge: their neighbours follow them.
-    reach = max(2, shrink.shape[1] // 120)
-    lowest = ndimage.minimum_filter(shrink, 2 * reach + 1, mode=("nearest", "wrap"))
-    lowest = blur(lowest.astype(np.float32), float(reach))
-    shrink = np.minimum(shrink, lowest)
+    reach = max(2, radius.shape[1] // 120)
+    shrink = shrunk_until(hidden, np.zeros(radius.shape, bool), 0.55, reach=reach, wrap=True)
     # Where the surface would have to collapse beside the neck, there is no neck.
     collapsed = (shrink < 0.7) & (directions[..., 1] * radius < -7)
     return shrink * radius, hidden(shrink) & ~collapsed

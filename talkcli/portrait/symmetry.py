@@ -14,12 +14,12 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
-from talkcli.portrait.front import contour_trust, lip_side, mirror_gain, vertex_normals
+from talkcli.portrait.front import lip_side
 from talkcli.portrait.geometry import HeadGeometry
-from talkcli.portrait.images import blur, fill_smooth, smoothstep
+from talkcli.portrait.images import blur, fill_smooth, shrunk_until, smoothstep
 from talkcli.portrait.raster import rasterize_triangles
 from talkcli.portrait.splats import Layer, SplatGroup, capped, grid_neighbours, grid_tangents
-from talkcli.tracking.facemodel import FaceModel
+from talkcli.tracking.facemodel import FaceModel, vertex_normals
 from talkcli.tracking.topology import SKIN
 
 #: Axis of the unwrapping, behind the face (cm, head frame).
@@ -60,13 +60,18 @@ class FaceTexture:
 
 
 def complete_face(
-    colors: np.ndarray, alpha: np.ndarray, geometry: HeadGeometry, model: FaceModel
+    colors: np.ndarray,
+    alpha: np.ndarray,
+    trust: np.ndarray,
+    geometry: HeadGeometry,
+    model: FaceModel,
 ) -> FaceTexture:
     """Unwrap the source and fill what it hides.
 
     Args:
         colors: ``[S, S, 3]`` foreground colours.
         alpha: ``[S, S]`` matte; the mesh is drawn in where the source shows background.
+        trust: ``[S, S]`` low at contours, see ``front.contour_trust``.
         geometry: the measured head.
         model: face template.
     """
@@ -77,9 +82,7 @@ def complete_face(
     positions = np.einsum("hwk,hwkd->hwd", barycentric, geometry.vertices[corners])
     normals = vertex_normals(geometry.vertices, model.triangles)
     normal = np.einsum("hwk,hwkd->hwd", barycentric, normals[corners])
-    seen, covered = (
-        v * valid for v in _visibility(positions, normal, geometry, mirror_gain(geometry, model))
-    )
+    seen, covered = (v * valid for v in _visibility(positions, normal, geometry, trust))
     place = geometry.camera.project(positions).astype(np.float32) - 0.5
     source = cv2.remap(
         np.ascontiguousarray(colors, np.float32),
@@ -201,15 +204,8 @@ def _drawn_in(
         place = np.clip(place, 0, len(solid) - 1)
         return np.asarray(solid[place[..., 1], place[..., 0]])
 
-    shrink = np.ones(valid.shape)
-    done = ~valid
-    for factor in np.linspace(1.0, 0.7, 16):
-        shrink = np.where(done, shrink, factor)
-        done |= covered(factor)
     # Neighbours follow, or the surface would be creased where the silhouette crosses it.
-    reach = max(2, len(valid) // 60)
-    lowest = ndimage.minimum_filter(shrink, 2 * reach + 1)
-    shrink = np.minimum(shrink, blur(lowest.astype(np.float32), float(reach)))
+    shrink = shrunk_until(covered, ~valid, 0.7, reach=max(2, len(valid) // 60))
     return middle + shrink[..., None] * (grid - middle), covered(shrink)
 
 
@@ -244,7 +240,7 @@ def _unwrap(model: FaceModel, size: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _visibility(
-    points: np.ndarray, normal: np.ndarray, geometry: HeadGeometry, pixel_gain: np.ndarray
+    points: np.ndarray, normal: np.ndarray, geometry: HeadGeometry, trust: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """How well the source shows surface points, and whether it shows them at all.
 
@@ -258,7 +254,7 @@ def _visibility(
     size = len(geometry.depth)
     inside = ((place >= 0) & (place < size)).all(-1)
     row, column = np.clip(place[..., 1], 0, size - 1), np.clip(place[..., 0], 0, size - 1)
-    trust = contour_trust(geometry, pixel_gain)[row, column]
+    trust = trust[row, column]
     hidden = points[..., 2] > geometry.depth[row, column] + 0.25 * geometry.pose.scale
     # The better the other side is seen, the sooner it is preferred.
     gain = np.clip(cosine[:, ::-1] - cosine, 0, 0.5)

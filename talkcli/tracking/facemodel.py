@@ -76,3 +76,20 @@ def _load(path: Path) -> FaceModel:
             return FaceModel(**{key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise InputError(f"face model {path} cannot be read ({error})", reinstall) from error
+
+
+def vertex_normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+    """``[V, 3]`` unit normals of a mesh, pointing out of the face, area-weighted.
+
+    The same in the head frame and in pixel space: two flipped axes are a rotation.
+
+    Args:
+        vertices: ``[V, 3]``.
+        triangles: ``[T, 3]``.
+    """
+    a, b, c = (vertices[triangles[:, k]] for k in range(3))
+    facing = np.cross(b - a, c - a)
+    normals = np.zeros_like(vertices)
+    for k in range(3):
+        np.add.at(normals, triangles[:, k], facing)
+    return np.asarray(normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9))

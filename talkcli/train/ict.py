@@ -25,6 +25,7 @@ from scipy.sparse.csgraph import dijkstra
 from scipy.spatial import cKDTree
 
 from talkcli.errors import InputError
+from talkcli.tracking.facemodel import vertex_normals
 from talkcli.tracking.headfit import fit_similarity
 from talkcli.tracking.topology import (
     EYE_LEFT,
@@ -149,7 +150,7 @@ def correspondence(
         placed[index], wanted - placed[index], kernel="thin_plate_spline", smoothing=smoothing
     )
     warped = placed + spline(placed)
-    normals = _vertex_normals(warped, triangles)
+    normals = vertex_normals(warped, triangles)
     for vertex, point in exact.items():
         warped[vertex] = point
     side = np.zeros(_SURFACE, int)
@@ -225,15 +226,6 @@ def _arc(points: np.ndarray) -> np.ndarray:
 def _along(path: np.ndarray, shares: np.ndarray) -> np.ndarray:
     arc = _arc(path)
     return np.stack([np.interp(shares, arc, path[:, d]) for d in range(3)], 1)
-
-
-def _vertex_normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
-    a, b, c = (vertices[triangles[:, k]] for k in range(3))
-    facing = np.cross(b - a, c - a)
-    normals = np.zeros_like(vertices)
-    for k in range(3):
-        np.add.at(normals, triangles[:, k], facing)
-    return np.asarray(normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12))
 
 
 def _nearest_on_surface(
