@@ -21,6 +21,7 @@ from talkcli.portrait.splats import Layer, SplatArrays
 from talkcli.render.cpu.simd import LANES
 from talkcli.tracking.expressions import jaw_arc, keep_apart
 from talkcli.tracking.headfit import NECK_PIVOT, euler_to_rotation, rotation_to_euler
+from talkcli.tracking.matting import smoothstep
 from talkcli.tracking.topology import INNER_LOWER, INNER_UPPER
 from talkcli.types import ARKIT_NAMES, MotionFrame
 
@@ -281,6 +282,7 @@ class PortraitAvatar:
 
         posed = self.posed(MotionFrame.neutral(), None, hidden=True)
         opacities = self.splats.opacities * (self.splats.layers != Layer.PICTURE_MOUTH)
+        opacities[self._picture_teeth] *= self._picture_teeth_share
         return replace(posed, opacities=torch.from_numpy(opacities))
 
     def _express(self, motion: MotionFrame | None) -> None:
@@ -305,8 +307,8 @@ class PortraitAvatar:
         gap = self.vertices[13] + moved[13] - self.vertices[14] - moved[14]
         open_share = gap[1] / max(float(self.vertices[13, 1] - self.vertices[14, 1]), 1e-3)
         low, high = _PICTURE_TEETH_GAP
-        t = np.clip((open_share - low) / (high - low), 0, 1)
-        self._picture_teeth_share = np.float32(t * t * (3 - 2 * t))
+        share = smoothstep((open_share - low) / (high - low))
+        self._picture_teeth_share = np.float32(share)
 
     def _move_jaw(self, moved: np.ndarray) -> None:
         """Lower teeth and tongue follow the jaw."""
