@@ -25,7 +25,7 @@ runtime.configure()
 import numpy as np  # noqa: E402
 
 from talkcli.errors import InputError  # noqa: E402
-from talkcli.tracking.alignment import align_heads  # noqa: E402
+from talkcli.tracking.alignment import PICTURE_DEPTH, align_heads  # noqa: E402
 from talkcli.tracking.clip import measure_film, solve_spool  # noqa: E402
 from talkcli.tracking.facemodel import FaceModel  # noqa: E402
 from talkcli.tracking.follow import FaceFollower, LandmarkSource, open_landmarks  # noqa: E402
@@ -49,7 +49,7 @@ def judge(path: Path, source: LandmarkSource) -> dict[str, float]:
         person, curves = solve_spool(spool, FaceModel.load())
         seconds, busy = time.perf_counter() - started, time.process_time() - busy
         filled = [frame.points for frame in fill_gaps(iter(spool), person)]
-    heads = align_heads(np.array(filled)[curves.tracked], person.rigid)
+    heads = align_heads(np.array(filled)[curves.tracked], person.rigid, PICTURE_DEPTH)
     shift = heads.points - person.neutral
     weights = curves.expression[curves.tracked]
     solved = np.einsum("tk,kvd->tvd", weights, person.basis)

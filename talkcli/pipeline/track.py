@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from talkcli.types import MotionCurves
 
 #: Raise it whenever tracking gives another result.
-TRACK_VERSION = 1
+TRACK_VERSION = 2
 CURVE_SUFFIXES = (".csv", ".npz")
 _CURVES, _ABOUT = "curves.npz", "clip.json"
 #: Above this share of frames without a measured face the user is told.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from talkcli.tracking.alignment import AlignedHeads, align_heads
+from talkcli.tracking.alignment import PICTURE_DEPTH, AlignedHeads, align_heads
 from talkcli.tracking.expressions import close_lips, expression_basis
 from talkcli.tracking.facemodel import FaceModel
 from talkcli.tracking.harmonic import HarmonicExtension
@@ -89,7 +89,8 @@ def know_person(points: np.ndarray, model: FaceModel) -> Person:
         points: ``[T, 478, 3]`` finite landmarks as FaceMesh gives them, spread over the clip.
         model: face template.
     """
-    heads, rigid = align_to_self(points, model.vertices)
+    usual, rigid = align_to_self(points, model.vertices)
+    heads = align_heads(points, rigid, PICTURE_DEPTH)
     chosen = heads.points[_neutral_frames(heads)]
     neutral = np.median(chosen, axis=0)
     extend = HarmonicExtension(neutral, model.triangles, model.triangle_labels)
@@ -102,7 +103,7 @@ def know_person(points: np.ndarray, model: FaceModel) -> Person:
         basis=np.asarray(expression_basis(neutral, extend)),
         lids=np.quantile(lid_opening(heads.points), _USUAL_LIDS, axis=0),
         gaze=np.median(iris_angles(chosen), axis=0),
-        residual=float(np.median(heads.residuals)),
+        residual=float(np.median(usual.residuals)),
     )
 
 

@@ -8,17 +8,24 @@ import pytest
 
 from talkcli.errors import InputError, MissingDependencyError
 from talkcli.tracking import follow
+from talkcli.tracking.alignment import PICTURE_DEPTH, align_heads
 from talkcli.tracking.clip import solve_spool
 from talkcli.tracking.facemodel import FaceModel
 from talkcli.tracking.follow import FaceFollower, landmark_model, open_landmarks
 from talkcli.tracking.gaps import FilledFrame
 from talkcli.tracking.headfit import DEPTH_SCALE, IMAGE_TO_HEAD, euler_to_rotation
 from talkcli.tracking.landmarks import Face
-from talkcli.tracking.performance import CORE, MARGIN, PerformanceSolver, PoseScale
+from talkcli.tracking.performance import (
+    CORE,
+    MARGIN,
+    PerformanceSolver,
+    PoseScale,
+    _shut_lids,
+)
 from talkcli.tracking.person import know_person
 from talkcli.tracking.smooth import keep_edges, measurement_noise, smooth_motion
 from talkcli.tracking.spool import LandmarkSpool, Measured
-from talkcli.tracking.topology import EYE_LEFT, EYE_RIGHT
+from talkcli.tracking.topology import CHIN, EYE_LEFT, EYE_RIGHT, JAW_LINE
 from talkcli.types import ARKIT_NAMES, MotionCurves
 
 FPS = 25
@@ -78,12 +85,72 @@ def test_a_performance_is_found_again() -> None:
     blinks = weights[:, INDEX["eyeBlinkLeft"]]
     for side in ("Left", "Right"):
         found = curves.expression[:, INDEX[f"eyeBlink{side}"]]
-        assert found[blinks > 0.98].min() > 0.85
+        assert found[blinks > 0.98].min() > 0.97
         assert found[blinks < 0.01].max() < 0.1
     # 2 mm of an eyeball's radius of 12 mm are 9.6°; blinks must not disturb it.
     aside = curves.gaze[gaze_cm > 0, 0].mean() - curves.gaze[gaze_cm == 0, 0].mean()
     assert aside == pytest.approx(9.6, abs=1.0)
     assert curves.expression[gaze_cm > 0, INDEX["eyeLookOutLeft"]].mean() > 0.2
+
+
+@pytest.mark.parametrize("opening", [0.0, 0.08, 0.15])
+def test_blinks_shut_the_lids(opening: float) -> None:
+    """FaceMesh leaves shut lids up to 15 % open, and squints shut them as well."""
+    weights = np.zeros((120, 52))
+    shut = np.arange(120) % 40 > 35
+    weights[:, [INDEX["eyeBlinkLeft"], INDEX["eyeBlinkRight"]]] = shut[:, None] * (1 - opening)
+    weights[:, [INDEX["eyeSquintLeft"], INDEX["eyeSquintRight"]]] = shut[:, None] * 0.3
+    found = solved(landmarks(weights, np.zeros((120, 3)))).expression
+    for side in ("Left", "Right"):
+        assert found[shut, INDEX[f"eyeBlink{side}"]].min() > 0.97
+        assert found[~shut, INDEX[f"eyeBlink{side}"]].max() < 0.05
+
+
+def test_narrowed_eyes_stay_as_they_are() -> None:
+    closure = np.linspace(-0.3, 1.0, 131)
+    blink = np.clip(0.9 * closure, 0.0, 1.0)
+    found = _shut_lids(blink, closure)
+    np.testing.assert_array_equal(found[closure < 0.6], blink[closure < 0.6])
+    assert found[closure > 0.92].min() == 1.0
+    steps = np.diff(found)
+    assert steps.min() >= 0 and steps.max() < 0.03, "neither back nor in a jump"
+
+
+def test_chins_stay_where_they_are_seen() -> None:
+    """A chin that goes less far than the model's jaw must not be drawn down with it."""
+    model = FaceModel.load()
+    weights = np.zeros((100, 52))
+    weights[:, INDEX["jawOpen"]] = 0.8 * (np.arange(100) % 20 > 9)
+    chin = np.ones((478, 1))
+    chin[list(CHIN + JAW_LINE)] = 0.75
+    faces = model.vertices + chin * np.einsum("tk,kvd->tvd", weights, model.basis)
+    points = 10 * faces @ IMAGE_TO_HEAD.T + (300, 200, 0)
+    points = points / (1, 1, DEPTH_SCALE)
+    person = know_person(points, model)
+    moved = np.einsum("tk,kvd->tvd", solved(points).expression, person.basis)
+    opened = weights[:, INDEX["jawOpen"]] > 0
+    beyond = (faces - person.neutral - moved)[opened][:, list(CHIN), 1]
+    off = float(np.sqrt((beyond**2).mean()))
+    assert off < 0.09, "cm; .073, and .116 with chins at the weight .7 of jaw lines"
+
+
+def test_depth_hardly_turns_heads() -> None:
+    """FaceMesh's depth follows expressions; what the picture shows is the pose."""
+    angles = np.array([[0.0, 0.0, 0.0], [25.0, -10.0, 5.0], [-15.0, 12.0, -8.0]])
+    points = landmarks(np.zeros((3, 52)), angles)
+    model = FaceModel.load()
+    wanted = np.array([euler_to_rotation(*turn) for turn in angles])
+    for weight in (1.0, PICTURE_DEPTH):
+        heads = align_heads(points, model.vertices, weight)
+        np.testing.assert_allclose(heads.rotations, wanted, atol=1e-6)
+        np.testing.assert_allclose(heads.points[0, :468], model.vertices[:468], atol=1e-5)
+    tipped = points.copy()
+    tipped[..., 2] += 0.15 * (points[..., 1] - 200)  # leans by 8.5° in depth alone
+    errors = []
+    for weight in (1.0, PICTURE_DEPTH):
+        turned = align_heads(tipped, model.vertices, weight).rotations
+        errors.append(np.degrees(np.abs(turned - wanted).max()))
+    assert errors[1] < 0.5 * errors[0]
 
 
 def test_windows_leave_no_seam() -> None:
