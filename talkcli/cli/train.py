@@ -49,9 +49,15 @@ def speech_command(
     from talkcli.train.speech_recipe import RecipeSettings
 
     settings = RecipeSettings(jobs=jobs, free_only=free_only, utterances=utterances)
+    if free_only:
+        # A dozen people and no recordings: teachers know nothing that their pupils do not.
+        settings = replace(settings, teachers=())
     if steps is not None:
-        fits = tuple(replace(fit, steps=steps) for fit in settings.fits)
-        settings = replace(settings, fits=fits)
+        settings = replace(
+            settings,
+            fits=tuple(replace(fit, steps=steps) for fit in settings.fits),
+            teachers=tuple(replace(fit, steps=steps) for fit in settings.teachers),
+        )
 
     def report(text: str) -> None:
         sys.stderr.write(f"{text}\n")

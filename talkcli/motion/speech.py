@@ -21,7 +21,7 @@ from talkcli.motion.features import N_MELS
 from talkcli.motion.speech_net import HEADS, SUBFRAMES, Layout, NetworkStream
 from talkcli.types import ARKIT_NAMES
 
-SCHEMA = 2
+SCHEMA = 3
 #: Weights that ship, by the names that ``motion.weights`` takes; the first is the default.
 WEIGHTS = ("speech", "speech-clean")
 _DATA = Path(__file__).parent.parent / "data"

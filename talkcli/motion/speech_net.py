@@ -12,12 +12,19 @@ from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 import numpy as np
+from scipy.signal import lfilter
 
 #: Outputs beside the shapes, as logits: the lips touch; somebody speaks.
 HEADS = ("closed", "voice")
 #: The network runs at 25 Hz and gives two outputs 20 ms apart per step.
 SUBFRAMES, STRIDE = 2, 4
 _LAYER_NORM_EPS = 1e-5
+
+#: Level and spread of groups of channels are averaged over this long, and begin with a learnt
+#: guess that counts like so many frames. With the layer norm of single frames held-out width r is
+#: .03 lower.
+NORM_GROUPS, NORM_S, NORM_GUESS = 8, 2.4, 8.0
+NORM_LEAST = 1e-4  # of the variance
 
 
 @dataclass(frozen=True)
@@ -26,8 +33,8 @@ class Layout:
 
     Attributes:
         width: channels.
-        stem_kernel: taps of the two convolutions that halve the rate.
-        stem_right: how many of these lie ahead.
+        stem_kernel: taps of the first convolution and of the two that halve the rate.
+        stem_rights: how many of these lie ahead.
         kernel: taps of each block.
         dilations: distance of a block's taps, in steps of 40 ms.
         rights: steps ahead that each block sees.
@@ -35,7 +42,7 @@ class Layout:
 
     width: int = 64
     stem_kernel: int = 5
-    stem_right: int = 2
+    stem_rights: tuple[int, ...] = (1, 2, 2)
     kernel: int = 7
     dilations: tuple[int, ...] = (1, 1, 2, 2, 4)
     rights: tuple[int, ...] = (2, 1, 0, 0, 0)
@@ -47,7 +54,9 @@ class Layout:
         A row between two steps waits for the later one, which is at most 1 frame ahead of the
         last sub-frame's successor.
         """
-        return self.stem_right * 3 + STRIDE * sum(self.rights) + STRIDE // SUBFRAMES - 1
+        fine, first, second = self.stem_rights
+        stem = fine + first + 2 * second
+        return stem + STRIDE * sum(self.rights) + STRIDE // SUBFRAMES - 1
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -90,16 +99,45 @@ class _Taps:
         return self.push(np.zeros((self._right, self._kept.shape[1]), np.float32))
 
 
-class _Stem:
-    """Convolution with stride 2, layer norm, SiLU."""
+class _Fine:
+    """The first convolution, at the rate of the features, and SiLU."""
 
-    def __init__(self, tensors: Mapping[str, np.ndarray], name: str, layout: Layout) -> None:
+    def __init__(self, tensors: Mapping[str, np.ndarray], layout: Layout) -> None:
+        self._conv = _Conv(tensors, "fine", (layout.stem_kernel, layout.stem_rights[0], 1))
+
+    def push(self, x: np.ndarray) -> np.ndarray:
+        return _silu(self._conv.push(x))
+
+    def finish(self) -> np.ndarray:
+        return _silu(self._conv.finish())
+
+
+class _Halving:
+    """Convolution with stride 2, running norm, SiLU."""
+
+    def __init__(self, tensors: Mapping[str, np.ndarray], index: int, layout: Layout) -> None:
+        name = ("first", "second")[index]
+        self._conv = _Conv(tensors, name, (layout.stem_kernel, layout.stem_rights[1 + index], 2))
+        self._norm = _RunningNorm(tensors, f"{name}_norm", norm_frames(index))
+
+    def push(self, x: np.ndarray) -> np.ndarray:
+        return _silu(self._norm.push(self._conv.push(x)))
+
+    def finish(self) -> np.ndarray:
+        return _silu(self._norm.push(self._conv.finish()))
+
+
+class _Conv:
+    """Convolution of ``[n, C]`` to ``[m, C']``; ``shape`` is taps, taps ahead, stride."""
+
+    def __init__(
+        self, tensors: Mapping[str, np.ndarray], name: str, shape: tuple[int, int, int]
+    ) -> None:
         kernel = tensors[f"{name}.weight"]
         # Windows are [C, taps].
         self._matrix = kernel.transpose(1, 0, 2).reshape(-1, kernel.shape[2])
         self._bias = tensors[f"{name}.bias"]
-        self._norm = tensors[f"{name}_norm.weight"], tensors[f"{name}_norm.bias"]
-        self._taps = _Taps(kernel.shape[1], layout.stem_kernel, layout.stem_right, 2)
+        self._taps = _Taps(kernel.shape[1], *shape)
 
     def push(self, x: np.ndarray) -> np.ndarray:
         return self._apply(self._taps.push(x))
@@ -109,7 +147,42 @@ class _Stem:
 
     def _apply(self, windows: np.ndarray) -> np.ndarray:
         flat = windows.reshape(len(windows), len(self._matrix))
-        return _silu(_layer_norm(flat @ self._matrix + self._bias, *self._norm))
+        return flat @ self._matrix + self._bias
+
+
+class _RunningNorm:
+    """Group norm (Wu and He 2018) with the mean and variance of the last seconds alone.
+
+    Both are kept as sums that fade: ``s[t] = keep * s[t - 1] + x[t]``.
+    """
+
+    def __init__(self, tensors: Mapping[str, np.ndarray], name: str, frames: float) -> None:
+        self._weight, self._bias = tensors[f"{name}.weight"], tensors[f"{name}.bias"]
+        mean = tensors[f"{name}.mean"].astype(np.float64)
+        square = mean**2 + np.exp(tensors[f"{name}.log_variance"].astype(np.float64))
+        self._keep = np.exp(-1.0 / frames)
+        self._sums = NORM_GUESS * np.concatenate([mean, square, [1.0]])
+
+    def push(self, x: np.ndarray) -> np.ndarray:
+        """``[n, C]`` to the same."""
+        if not len(x):
+            return x
+        grouped = x.reshape(len(x), NORM_GROUPS, -1)
+        moments = np.concatenate(
+            [grouped.mean(2), (grouped**2).mean(2), np.ones((len(x), 1))], axis=1
+        )
+        start = (self._keep * self._sums)[None]
+        sums, _ = lfilter([1.0], [1.0, -self._keep], moments, axis=0, zi=start)
+        self._sums = sums[-1]
+        mean, square = np.split(sums[:, :-1] / sums[:, -1:], 2, axis=1)
+        spread = np.sqrt(np.maximum(square - mean**2, NORM_LEAST))
+        normed = (grouped - mean[:, :, None]) / spread[:, :, None]
+        return (normed.reshape(x.shape) * self._weight + self._bias).astype(np.float32)
+
+
+def norm_frames(index: int) -> float:
+    """Frames over which the norm after the first or second halving averages."""
+    return NORM_S * 100.0 / 2.0 ** (index + 1)
 
 
 class _Block:
@@ -153,7 +226,8 @@ class NetworkStream:
 
     def __init__(self, tensors: Mapping[str, np.ndarray], layout: Layout) -> None:
         self._tensors = tensors
-        self._layers: list[_Layer] = [_Stem(tensors, name, layout) for name in ("first", "second")]
+        self._layers: list[_Layer] = [_Fine(tensors, layout)]
+        self._layers += [_Halving(tensors, k, layout) for k in range(2)]
         self._layers += [_Block(tensors, k, layout) for k in range(len(layout.dilations))]
 
     def push(self, features: np.ndarray) -> np.ndarray:
@@ -165,7 +239,7 @@ class NetworkStream:
 
     def finish(self) -> np.ndarray:
         """The last steps: each layer in turn sees zeros after its last input."""
-        rest = np.zeros((0, self._tensors["first.weight"].shape[1]), np.float32)
+        rest = np.zeros((0, self._tensors["fine.weight"].shape[1]), np.float32)
         for layer in self._layers:
             rest = np.concatenate([layer.push(rest), layer.finish()])
         return self._outputs(rest)

@@ -25,15 +25,11 @@ from talkcli.train.expression import (
     solve_clips,
     speech_basis,
 )
+from talkcli.train.recordings import load_recordings
+from talkcli.train.self_training import recorded, softened
 from talkcli.train.speakers import FOLDS, is_scored, speaker_amplitudes, speaker_folds
-from talkcli.train.speech_data import (
-    Lesson,
-    background_lesson,
-    clip_lesson,
-    normalised,
-    utterance_lesson,
-)
-from talkcli.train.speech_fit import FitSettings, LipSizes, fit_network, predict
+from talkcli.train.speech_data import Lesson, background_lesson, clip_lesson, utterance_lesson
+from talkcli.train.speech_fit import FitSettings, LipSizes, at_frames, fit_network, outputs
 from talkcli.train.speech_net import LipNet
 from talkcli.types import ARKIT_NAMES
 
@@ -47,7 +43,13 @@ _CURVE_SHARES = (0.01, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95, 0.98, 0.
 #: Beyond the last share the curve goes on at half its slope instead of a plateau.
 _CURVE_TAIL_CM = (1.0, 0.5)
 _SHORT_SHARE = 0.3  # clips of 1.2 s outnumber all others: each is drawn this much less often
+_BACKGROUND_SHARE = 0.5  # then music opens the mouth in 4 % of the frames; without, in all
 _SPEAKING = 0.5  # of the energy gate: frames that calibration looks at
+
+#: Three teachers hear a stream, three the whole recording, as far ahead as it goes.
+_FAR = Layout(stem_rights=(2, 2, 2), rights=(3, 3, 6, 6, 12))
+TEACHERS = (FitSettings(),) * 3 + (FitSettings(whole=True, layout=_FAR),) * 3
+STUDENT = FitSettings(steps=1000, spoken_rows=6, constraint=1.0)
 
 
 @dataclass(frozen=True)
@@ -55,9 +57,8 @@ class RecipeSettings:
     """What to train.
 
     Attributes:
-        fits: of each network; their outputs are averaged. Lip constraints on synthetic speech make
-            bilabials close in any voice, but cost .03 of the aperture's r on real speech, so that
-            only every second network has them.
+        fits: of each network; their outputs are averaged.
+        teachers: of the networks whose mean output every network learns too; may be none.
         utterances: of synthetic speech.
         backgrounds: of music and noise, 6 s each.
         jobs: networks trained at once, each on one core.
@@ -65,9 +66,10 @@ class RecipeSettings:
         seed: of everything.
     """
 
-    fits: tuple[FitSettings, ...] = (FitSettings(), FitSettings(constraint=1.0, phoneme=0.3))
+    fits: tuple[FitSettings, ...] = (STUDENT,) * 2
+    teachers: tuple[FitSettings, ...] = TEACHERS
     utterances: int = 700
-    backgrounds: int = 60
+    backgrounds: int = 150
     jobs: int = 2
     free_only: bool = False
     seed: int = 0
@@ -85,7 +87,9 @@ class Corpus:
     Attributes:
         tracks: of every clip.
         lessons: of every clip, in the same order.
-        spoken: synthetic speech and backgrounds.
+        spoken: synthetic speech.
+        backgrounds: music and noise, in which lips are shut.
+        recordings: raw log-mel ``[F, 80]`` of people without a picture.
         folds: ``[clips]`` which fold of the cross-validation holds a clip's speaker out.
         amplitudes: of each speaker.
         basis: ``[15, 478, 3]`` of ``SPEECH_SHAPES``.
@@ -95,6 +99,8 @@ class Corpus:
     tracks: Sequence[TrackedSpeech]
     lessons: Sequence[Lesson]
     spoken: Sequence[Lesson]
+    backgrounds: Sequence[Lesson]
+    recordings: Sequence[np.ndarray]
     folds: np.ndarray
     amplitudes: dict[str, float]
     basis: np.ndarray
@@ -108,11 +114,12 @@ class Corpus:
 
 @dataclass(frozen=True)
 class Job:
-    """One network to train: on these lessons, from this seed."""
+    """One network to train: on these lessons, from this seed, after these teachers."""
 
     members: tuple[int, ...]
     settings: FitSettings
     seed: int
+    teachers: tuple[Job, ...] = ()
 
 
 def prepare(data: Path, cache: Path, settings: RecipeSettings, report: Report) -> Corpus:
@@ -147,12 +154,11 @@ def prepare(data: Path, cache: Path, settings: RecipeSettings, report: Report) -
         for track in tracks
     ]
     report(f"{len(tracks)} clips, {sum(track.seconds for track in tracks) / 60:.1f} min")
-    spoken = [
-        utterance_lesson(spoken, voices, rng)
-        for spoken in phonemes.utterances(settings.utterances, settings.seed)
-    ]
+    spoken = [utterance_lesson(u) for u in phonemes.utterances(settings.utterances, settings.seed)]
     report(f"synthetic speech: {sum(len(x.mels[0]) for x in spoken) / 6000:.0f} min")
-    spoken += [background_lesson(6.0, rng) for _ in range(settings.backgrounds)]
+    scored = [x.mels[0] for x, track in zip(lessons, tracks, strict=True) if is_scored(track)]
+    recordings = [] if settings.free_only else load_recordings(data, scored)
+    report(f"{len(recordings)} recordings, {sum(map(len, recordings)) / 6000:.1f} min")
     folds = speaker_folds(tracks)
     kept = cache / "networks"
     kept.mkdir(parents=True, exist_ok=True)
@@ -160,6 +166,10 @@ def prepare(data: Path, cache: Path, settings: RecipeSettings, report: Report) -
         tracks=tracks,
         lessons=lessons,
         spoken=spoken,
+        backgrounds=[
+            background_lesson(6.0, _BACKGROUND_SHARE, rng) for _ in range(settings.backgrounds)
+        ],
+        recordings=recordings,
         folds=np.array([folds[track.clip.speaker] for track in tracks]),
         amplitudes=amplitudes,
         basis=speech_basis(model),
@@ -176,11 +186,18 @@ def train(
     corpus: Corpus, groups: Sequence[Sequence[int]], settings: RecipeSettings, report: Report
 ) -> list[list[LipNet]]:
     """Networks for each group of clips, one of each kind."""
-    jobs = [
-        Job(tuple(group), fit, settings.seed + k)
-        for group in groups
-        for k, fit in enumerate(settings.fits)
-    ]
+    jobs = []
+    for group in groups:
+        members = tuple(group)
+        teachers = tuple(
+            Job(members, fit, settings.seed + 10 + k) for k, fit in enumerate(settings.teachers)
+        )
+        jobs += [
+            Job(members, fit, settings.seed + k, teachers) for k, fit in enumerate(settings.fits)
+        ]
+    taught = dict.fromkeys(teacher for job in jobs for teacher in job.teachers)
+    for done, _ in enumerate(_states(corpus, list(taught), settings.jobs), 1):
+        report(f"teacher {done} of {len(taught)} trained")
     nets = []
     for done, state in enumerate(_states(corpus, jobs, settings.jobs), 1):
         net = LipNet(settings.layout, len(SPEECH_SHAPES))
@@ -206,16 +223,18 @@ def cross_validate(
         share: of the clips to learn from, drawn at random.
     """
     rng = np.random.default_rng(settings.seed + 1)
-    chosen = np.zeros(len(corpus.tracks), bool)
-    chosen[learnable(corpus, settings)] = True
-    chosen &= rng.random(len(chosen)) < share
-    groups = [np.flatnonzero(chosen & (corpus.folds != fold)).tolist() for fold in range(FOLDS)]
+    allowed = np.array(learnable(corpus, settings))
+    groups = []
+    for fold in range(FOLDS):
+        others = allowed[corpus.folds[allowed] != fold]
+        count = max(1, round(share * len(others)))
+        groups.append(np.sort(rng.choice(others, count, replace=False)).tolist())
     networks = train(corpus, groups, settings, report)
     predictions = {}
     for i in corpus.scored:
         lesson = corpus.lessons[i]
-        nets = networks[int(corpus.folds[i])]
-        predictions[i] = predict(nets, lesson, normalised(lesson.mels[0]))
+        out = outputs(networks[int(corpus.folds[i])], settings.fits, lesson.mels[0])
+        predictions[i] = at_frames(out, lesson.positions)
     return predictions
 
 
@@ -282,14 +301,34 @@ def _train_one(job: Job) -> dict[str, torch.Tensor]:
     from safetensors.torch import load_file
 
     (corpus,) = _adopted
-    lessons = [corpus.lessons[i] for i in job.members]
-    name = _fingerprint(lessons, job.settings, job.seed)
-    path = corpus.kept / f"net-{name}.safetensors"
+    path = corpus.kept / f"net-{_fingerprint(corpus, job)}.safetensors"
     if not path.is_file():
+        lessons = [corpus.lessons[i] for i in job.members]
+        if job.teachers:
+            lessons = _lessons_of_teachers(corpus, lessons, job)
+        if job.settings.spoken_rows:
+            lessons += corpus.backgrounds
         sizes = LipSizes.of(corpus.basis)
         net = fit_network(lessons, corpus.spoken, sizes, job.settings, job.seed)
         _write(path, net.state_dict())
     return load_file(path)
+
+
+def _lessons_of_teachers(corpus: Corpus, lessons: Sequence[Lesson], job: Job) -> list[Lesson]:
+    """Clips softened by the teachers, and recordings without a picture."""
+    networks = []
+    for teacher in job.teachers:
+        net = LipNet(teacher.settings.layout, len(SPEECH_SHAPES))
+        net.load_state_dict(_train_one(teacher))
+        networks.append(net.eval())
+    settings = [teacher.settings for teacher in job.teachers]
+
+    def teach(raw: np.ndarray) -> np.ndarray:
+        return outputs(networks, settings, raw)
+
+    rng = np.random.default_rng(job.seed)
+    soft = softened(lessons, teach, corpus.basis)
+    return soft + recorded(corpus.recordings, teach, corpus.basis, rng)
 
 
 def _write(path: Path, state: dict[str, torch.Tensor]) -> None:
@@ -300,14 +339,16 @@ def _write(path: Path, state: dict[str, torch.Tensor]) -> None:
     partial.replace(path)
 
 
-def _fingerprint(lessons: Sequence[Lesson], *parts: object) -> str:
+def _fingerprint(corpus: Corpus, job: Job) -> str:
     """Changes with what is learnt from and how."""
     digest = hashlib.sha256()
-    for lesson in lessons:
+    for i in job.members:
+        lesson = corpus.lessons[i]
         digest.update(lesson.group.encode())
         digest.update(np.ascontiguousarray(lesson.weights).tobytes())
-        digest.update(np.ascontiguousarray(normalised(lesson.mels[0])[::50]).tobytes())
-    for part in parts:
-        text = json.dumps(asdict(part)) if isinstance(part, FitSettings) else str(part)
-        digest.update(text.encode())
+        digest.update(np.ascontiguousarray(lesson.mels[0][::50]).tobytes())
+    extra = [len(corpus.spoken), len(corpus.backgrounds), len(corpus.recordings)]
+    own = [asdict(job.settings), job.seed, extra if job.settings.spoken_rows else 0]
+    teachers = [_fingerprint(corpus, teacher) for teacher in job.teachers]
+    digest.update(json.dumps([own, teachers]).encode())
     return digest.hexdigest()[:16]

@@ -23,6 +23,7 @@ from talkcli.train.scores import (
 )
 from talkcli.train.sentences import SENTENCES
 from talkcli.train.speech_data import log_mel, normalised, voice_gate
+from talkcli.train.speech_fit import FitSettings
 from talkcli.train.speech_recipe import (
     Corpus,
     Predictions,
@@ -162,8 +163,8 @@ def _aperture_row(name: str, apertures: Sequence[np.ndarray], follows: str) -> s
 
 
 def minutes_curve(corpus: Corpus, settings: RecipeSettings, report: Report) -> list[Predictions]:
-    """Held-out outputs of single networks that learnt from fewer clips."""
-    single = replace(settings, fits=settings.fits[:1])
+    """Held-out outputs of single networks without teachers that learnt from fewer clips."""
+    single = replace(settings, fits=(FitSettings(),), teachers=())
     return [cross_validate(corpus, single, report, share) for share in CURVE_SHARES]
 
 

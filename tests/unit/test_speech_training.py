@@ -19,24 +19,28 @@ from talkcli.motion.speech_net import Layout, NetworkStream
 from talkcli.tracking.facemodel import FaceModel
 from talkcli.train import phonemes, speech_recipe, speech_ridge
 from talkcli.train.expression import SPEECH_SHAPES, solve_clips, speech_basis
+from talkcli.train.recordings import load_recordings, same_sound
+from talkcli.train.self_training import recorded, softened
 from talkcli.train.speakers import FOLDS, speaker_amplitudes, speaker_folds
 from talkcli.train.speech_data import (
     Batcher,
     Lesson,
+    add_noise,
     background_lesson,
     clip_lesson,
+    log_mel,
     normalised,
-    spoil_mel,
 )
-from talkcli.train.speech_fit import FitSettings, LipSizes, fit_network, predict
-from talkcli.train.speech_net import LipNet
+from talkcli.train.speech_fit import FitSettings, LipSizes, at_frames, fit_network, outputs
+from talkcli.train.speech_net import LipNet, RunningNorm
 from talkcli.train.speech_recipe import Corpus, RecipeSettings
 from talkcli.train.speech_report import mismatched, score, table
 from tests.unit.motion_samples import sentence
 from tests.unit.test_motion_fit import made_clip, made_weights
 
 SMALL = Layout(width=16, dilations=(1, 2), rights=(2, 1))
-QUICK = FitSettings(layout=SMALL, steps=6, rows=2, spoken_rows=2, constraint=1.0, phoneme=0.3)
+QUICK = FitSettings(layout=SMALL, steps=6, rows=2, spoken_rows=2, constraint=1.0)
+FAR = FitSettings(layout=replace(SMALL, rights=(3, 6)), steps=3, rows=2, whole=True)
 
 
 def lesson(speaker: str = "someone", frames: int = 90) -> Lesson:
@@ -60,21 +64,34 @@ def test_stream_computes_what_was_trained(layout: Layout, frames: int, size: int
     np.testing.assert_allclose(found, wanted, atol=1e-4)
 
 
+def kept_bytes(thing: object) -> int:
+    """Of every array that a stream holds, however deep, but its weights."""
+    if isinstance(thing, np.ndarray):
+        return thing.nbytes
+    parts = thing if isinstance(thing, list) else getattr(thing, "__dict__", {}).values()
+    return sum(kept_bytes(part) for part in parts)
+
+
 def test_stream_forgets() -> None:
     stream = NetworkStream(LipNet(Layout(), 15).export(), Layout())
-
-    def held() -> int:
-        parts = [layer._taps._kept for layer in stream._layers]
-        parts += [layer._waiting for layer in stream._layers[2:]]
-        return sum(part.nbytes for part in parts)
-
     values = np.random.default_rng(0).normal(size=(100, 80)).astype(np.float32)
     sizes = []
     for _ in range(30):
         stream.push(values)
-        sizes.append(held())
+        sizes.append(kept_bytes(stream))
     assert len(set(sizes[2:])) == 1
-    assert sizes[-1] < 100_000
+    assert sizes[-1] < 1_000_000
+
+
+def test_running_norm_gets_over_a_louder_room() -> None:
+    """A step in the level of the input is forgotten within some time constants."""
+    torch.manual_seed(0)
+    norm = RunningNorm(16, 20.0)
+    steady = torch.randn(1, 400, 16)
+    louder = 3.0 * steady + 5.0
+    first, second = norm(steady), norm(torch.cat([steady, louder], 1))[:, 400:]
+    assert (second[:, :5] - first[:, :5]).abs().mean() > 0.5
+    assert (second[:, 200:] - first[:, 200:]).abs().max() < 0.05
 
 
 def test_normaliser_kernel_agrees_with_plain_python() -> None:
@@ -91,9 +108,9 @@ def test_a_batch_shows_frames_where_they_are() -> None:
     ramp = np.arange(len(made.mels[0]), dtype=np.float32)
     positions = np.sort(np.random.default_rng(1).uniform(0, len(ramp) - 2, 90))
     weights = np.repeat(positions[:, None], len(SPEECH_SHAPES), 1).astype(np.float32)
-    batcher = Batcher([replace(made, positions=positions, weights=weights)],
-                      np.random.default_rng(0), augment=False)  # fmt: skip
-    batcher._features = [np.repeat(ramp[:, None], 80, 1)]
+    made = replace(made, positions=positions, weights=weights)
+    shown = np.repeat(ramp[:, None], 80, 1)
+    batcher = Batcher([made], np.random.default_rng(0), lambda mel: shown)
     batch = batcher.batch(4)
     for row in range(4):
         for k in np.flatnonzero(batch.trust[row]):
@@ -105,31 +122,47 @@ def test_a_batch_shows_frames_where_they_are() -> None:
     assert batch.trust.sum() > 50
 
 
-def test_spoilt_mel_stays_speech() -> None:
-    made = lesson()
+def test_noise_fills_the_pauses() -> None:
+    clean = log_mel(sentence())
+    loud = clean.mean(1) > np.quantile(clean.mean(1), 0.8)
     for seed in range(5):
-        spoilt = spoil_mel(made.mels[0], np.random.default_rng(seed))
-        assert spoilt.shape == made.mels[0].shape
-        assert np.isfinite(spoilt).all()
-        loud = made.mels[0].mean(1) > np.quantile(made.mels[0].mean(1), 0.6)
-        assert spoilt[loud].mean() > spoilt[~loud].mean()
+        noisy = add_noise(clean, np.random.default_rng(seed))
+        assert noisy.shape == clean.shape
+        assert np.isfinite(noisy).all()
+        assert (noisy >= clean - 1e-5).all()
+        added = np.exp(noisy) - np.exp(clean)
+        speech = np.quantile(np.exp(clean).mean(1), 0.9)
+        assert 3.0 - 1.0 < 10 * np.log10(speech / added.mean()) < 25.0 + 1.0
+        # Rises where there was nothing, steady from frame to frame.
+        assert (noisy - clean)[~loud].mean() > (noisy - clean)[loud].mean()
+
+
+def test_every_copy_of_a_lesson_is_drawn() -> None:
+    made = lesson()
+    named = {id(mel): float(k) for k, mel in enumerate(made.mels)}
+    batcher = Batcher([made], np.random.default_rng(0),
+                      lambda mel: np.full(mel.shape, named[id(mel)], np.float32))  # fmt: skip
+    seen = {float(batcher.batch(1).features[0, 0, 0]) for _ in range(100)}
+    assert seen == set(named.values())
 
 
 def test_training_is_repeatable_and_learns() -> None:
     lessons = [lesson("a"), lesson("b")]
-    spoken = [background_lesson(4.0, np.random.default_rng(0))]
+    spoken = [background_lesson(4.0, 1.0, np.random.default_rng(0))]
     sizes = LipSizes.of(speech_basis(FaceModel.load()))
     losses: list[str] = []
     settings = replace(QUICK, steps=100)
     one, two = (fit_network(lessons, spoken, sizes, settings, 0, losses.append) for _ in range(2))
     other = fit_network(lessons, spoken, sizes, replace(QUICK, steps=3), 0)
-    features = normalised(lessons[0].mels[0])
-    found = predict([one], lessons[0], features)
-    assert found.shape == (90, len(SPEECH_SHAPES) + 2)
-    np.testing.assert_array_equal(found, predict([two], lessons[0], features))
+
+    def heard_by(net: LipNet) -> np.ndarray:
+        return at_frames(outputs([net], [settings], lessons[0].mels[0]), lessons[0].positions)
+
+    assert heard_by(one).shape == (90, len(SPEECH_SHAPES) + 2)
+    np.testing.assert_array_equal(heard_by(one), heard_by(two))
 
     def error(net: LipNet) -> float:
-        weights = predict([net], lessons[0], features)[:, : len(SPEECH_SHAPES)]
+        weights = heard_by(net)[:, : len(SPEECH_SHAPES)]
         return float(((weights - lessons[0].weights) ** 2).mean())
 
     assert error(one) < 0.9 * error(other)
@@ -185,7 +218,9 @@ def corpus(tmp_path: Path, people: int = 6) -> Corpus:
     return Corpus(
         tracks=tracks,
         lessons=[clip_lesson(track, 1.0, 1.0, [sentence()], rng) for track in tracks],
-        spoken=[background_lesson(4.0, rng)],
+        spoken=[background_lesson(4.0, 1.0, rng)],
+        backgrounds=[background_lesson(4.0, 1.0, rng)],
+        recordings=[log_mel(sentence())],
         folds=np.array([folds[track.clip.speaker] for track in tracks]),
         amplitudes=speaker_amplitudes(tracks),
         basis=speech_basis(FaceModel.load()),
@@ -196,7 +231,7 @@ def corpus(tmp_path: Path, people: int = 6) -> Corpus:
 def test_cross_validation_keeps_speakers_apart(tmp_path: Path) -> None:
     made = corpus(tmp_path)
     assert set(made.folds) == set(range(FOLDS))
-    settings = RecipeSettings(fits=(QUICK,), jobs=1)
+    settings = RecipeSettings(fits=(QUICK,), teachers=(), jobs=1)
     messages: list[str] = []
     held_out = speech_recipe.cross_validate(made, settings, messages.append)
     assert set(held_out) == set(range(6))
@@ -211,9 +246,60 @@ def test_cross_validation_keeps_speakers_apart(tmp_path: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
 
 
+def test_a_pupil_learns_from_its_teachers_and_from_recordings(tmp_path: Path) -> None:
+    made = corpus(tmp_path)
+    settings = RecipeSettings(fits=(QUICK,), teachers=(replace(QUICK, spoken_rows=0), FAR), jobs=1)
+    ((taught,),) = speech_recipe.train(made, [[0, 1, 2]], settings, lambda text: None)
+    alone = replace(settings, teachers=())
+    ((untaught,),) = speech_recipe.train(made, [[0, 1, 2]], alone, lambda text: None)
+    other = replace(made, recordings=[])
+    ((unread,),) = speech_recipe.train(other, [[0, 1, 2]], settings, lambda text: None)
+    assert len(list(tmp_path.glob("net-*.safetensors"))) == 5  # two of them teachers
+    assert not torch.equal(taught.out.weight, untaught.out.weight)
+    assert not torch.equal(taught.out.weight, unread.out.weight)
+
+
+def test_teachers_soften_what_was_measured() -> None:
+    made, basis = lesson(), speech_basis(FaceModel.load())
+    shapes = len(SPEECH_SHAPES)
+
+    def teach(mel: np.ndarray) -> np.ndarray:
+        out = np.full((len(mel) // 2 + 1, shapes + 2), 0.2, np.float32)
+        out[:, shapes:] = (-9.0, 9.0)
+        return out
+
+    (soft,) = softened([made], teach, basis)
+    np.testing.assert_allclose(soft.weights, 0.5 * made.weights + 0.1, atol=1e-6)
+    assert np.abs(soft.sizes - made.sizes).max() > 0.01
+    (told,) = recorded([made.mels[0]], teach, basis, np.random.default_rng(0))
+    np.testing.assert_allclose(told.weights, 0.2, atol=1e-6)
+    assert told.closed.max() < 0.01 < 0.99 < told.voice.min()
+    assert len(told.voice) == len(told.phonemes) == len(made.mels[0])
+
+
+def test_recordings_of_a_clip_are_known(tmp_path: Path) -> None:
+    import soundfile
+
+    rng = np.random.default_rng(0)
+    pcm = sentence()
+    clip = log_mel(pcm)
+    noisy = (0.2 * pcm + 0.002 * rng.normal(size=len(pcm))).astype(np.float32)
+    assert same_sound(log_mel(np.concatenate([np.zeros(9999, np.float32), noisy])), clip)
+    assert not same_sound(log_mel(pcm[::-1].copy()), clip)
+    assert not same_sound(log_mel(rng.normal(size=len(pcm)).astype(np.float32)), clip)
+    assert not same_sound(clip[:20], clip)
+    (tmp_path / "speech").mkdir()
+    soundfile.write(tmp_path / "speech" / "same.wav", pcm, 16000)
+    soundfile.write(tmp_path / "speech" / "other.wav", pcm[::-1], 16000)
+    (tmp_path / "speech" / "notes.txt").write_text("no sound")
+    assert len(load_recordings(tmp_path, [])) == 2
+    assert len(load_recordings(tmp_path, [clip])) == 1
+    assert load_recordings(tmp_path / "speech", [clip]) == []
+
+
 def test_calibrated_model_has_natural_size(tmp_path: Path) -> None:
     made = corpus(tmp_path)
-    settings = RecipeSettings(fits=(QUICK,), jobs=1)
+    settings = RecipeSettings(fits=(QUICK,), teachers=(), jobs=1)
     (nets,) = speech_recipe.train(made, [[0, 1, 2]], settings, lambda text: None)
     held_out = {}
     for i, each in enumerate(made.lessons):
