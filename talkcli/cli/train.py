@@ -49,9 +49,6 @@ def speech_command(
     from talkcli.train.speech_recipe import RecipeSettings
 
     settings = RecipeSettings(jobs=jobs, free_only=free_only, utterances=utterances)
-    if free_only:
-        # A dozen people and no recordings: teachers know nothing that their pupils do not.
-        settings = replace(settings, teachers=())
     if steps is not None:
         settings = replace(
             settings,

@@ -189,7 +189,7 @@ def _network(tensors: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.nda
 
 
 class LipStream:
-    """Features in, weights out, 19 frames behind; any block size gives the same weights."""
+    """Features in, weights out, 20 frames behind; any block size gives the same weights."""
 
     def __init__(self, model: SpeechModel) -> None:
         self._model = model

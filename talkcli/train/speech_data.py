@@ -26,9 +26,9 @@ ROW = 300
 _FRAMES = 110  # at most this many video frames in a row
 _ENOUGH = ROW - 40  # feature frames; no further clip is put into a row this full
 # Copies of a clip with steady noise, and with one of the spoilers of ``noise``, and how often each
-# is drawn against the recording as it is. Without copies held-out aperture r is .04 lower, closure
-# AUC .03, and clips with a noise floor get r .1 to .3; other vocal tracts, speeds and hidden bands
-# gave nothing.
+# is drawn against the recording as it is. Without copies held-out aperture r and closure AUC
+# are .04 lower, and clips with a noise floor get r .1 to .3; other vocal tracts, speeds and hidden
+# bands gave nothing.
 _NOISY_COPIES, _SPOILT_COPIES = 2, 3
 _COPY_ODDS = (1.0,) + (0.3,) * _NOISY_COPIES + (0.2,) * _SPOILT_COPIES
 _CLOSED_SHARE, _CLOSED_CM = 0.15, 0.06  # of the clip's p90; lips that touch

@@ -43,7 +43,7 @@ _CURVE_SHARES = (0.01, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95, 0.98, 0.
 #: Beyond the last share the curve goes on at half its slope instead of a plateau.
 _CURVE_TAIL_CM = (1.0, 0.5)
 _SHORT_SHARE = 0.3  # clips of 1.2 s outnumber all others: each is drawn this much less often
-_BACKGROUND_SHARE = 0.5  # then music opens the mouth in 4 % of the frames; without, in all
+_BACKGROUND_SHARE = 0.5  # music opens the mouth in 9 % of the frames; without, in nearly all
 _SPEAKING = 0.5  # of the energy gate: frames that calibration looks at
 
 #: Three teachers hear a stream, three the whole recording, as far ahead as it goes.
@@ -73,6 +73,11 @@ class RecipeSettings:
     jobs: int = 2
     free_only: bool = False
     seed: int = 0
+
+    @property
+    def teachers_in_use(self) -> tuple[FitSettings, ...]:
+        """Teachers in use: of a dozen people without recordings they know no more than a pupil."""
+        return () if self.free_only else self.teachers
 
     @property
     def layout(self) -> Layout:
@@ -190,7 +195,8 @@ def train(
     for group in groups:
         members = tuple(group)
         teachers = tuple(
-            Job(members, fit, settings.seed + 10 + k) for k, fit in enumerate(settings.teachers)
+            Job(members, fit, settings.seed + 10 + k)
+            for k, fit in enumerate(settings.teachers_in_use)
         )
         jobs += [
             Job(members, fit, settings.seed + k, teachers) for k, fit in enumerate(settings.fits)
