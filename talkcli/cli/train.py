@@ -17,7 +17,7 @@ def _group() -> None:
 
 
 @train_app.command("speech")
-def speech_command(
+def speech_command(  # noqa: PLR0913 - one parameter per option
     data: Annotated[
         Path, typer.Option("--data", metavar="DIR", help="Folder with speech_clips.json.")
     ],
@@ -27,6 +27,12 @@ def speech_command(
     cache: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option("--cache", metavar="DIR", help="For landmarks and finished networks."),
+    ] = None,
+    encoder: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            metavar="FILE", help="model.bin of faster-whisper-tiny (default: the train extra's)."
+        ),
     ] = None,
     free_only: Annotated[
         bool, typer.Option("--free-only", help="Learn from freely licensed clips alone.")
@@ -45,15 +51,21 @@ def speech_command(
     from dataclasses import replace
 
     from talkcli import runtime
+    from talkcli.train.speech_corpus import RecipeSettings
     from talkcli.train.speech_main import train_speech
-    from talkcli.train.speech_recipe import RecipeSettings
 
-    settings = RecipeSettings(jobs=jobs, free_only=free_only, utterances=utterances)
+    settings = RecipeSettings(
+        jobs=jobs,
+        free_only=free_only,
+        utterances=utterances,
+        encoder=encoder,
+    )
     if steps is not None:
         settings = replace(
             settings,
-            fits=tuple(replace(fit, steps=steps) for fit in settings.fits),
-            teachers=tuple(replace(fit, steps=steps) for fit in settings.teachers),
+            listening=replace(settings.listening, steps=steps),
+            pupil=replace(settings.pupil, steps=steps),
+            teacher=replace(settings.teacher, steps=steps),
         )
 
     def report(text: str) -> None:

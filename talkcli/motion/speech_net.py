@@ -100,32 +100,26 @@ class _Taps:
         return self.push(np.zeros((self._right, self._kept.shape[1]), np.float32))
 
 
-class _Fine:
-    """The first convolution, at the rate of the features, and SiLU."""
-
-    def __init__(self, tensors: Mapping[str, np.ndarray], layout: Layout) -> None:
-        self._conv = _Conv(tensors, "fine", (layout.stem_kernel, layout.stem_rights[0], 1))
-
-    def push(self, x: np.ndarray) -> np.ndarray:
-        return _silu(self._conv.push(x))
-
-    def finish(self) -> np.ndarray:
-        return _silu(self._conv.finish())
-
-
-class _Halving:
-    """Convolution with stride 2, running norm, SiLU."""
+class _Stem:
+    """Convolution, running norm where the rate is halved, SiLU."""
 
     def __init__(self, tensors: Mapping[str, np.ndarray], index: int, layout: Layout) -> None:
-        name = ("first", "second")[index]
-        self._conv = _Conv(tensors, name, (layout.stem_kernel, layout.stem_rights[1 + index], 2))
-        self._norm = _RunningNorm(tensors, f"{name}_norm", norm_frames(index))
+        name = ("fine", "first", "second")[index]
+        stride = 1 if index == 0 else 2
+        shape = (layout.stem_kernel, layout.stem_rights[index], stride)
+        self._conv = _Conv(tensors, name, shape)
+        self._norm = (
+            None if index == 0 else _RunningNorm(tensors, f"{name}_norm", norm_frames(index - 1))
+        )
 
     def push(self, x: np.ndarray) -> np.ndarray:
-        return _silu(self._norm.push(self._conv.push(x)))
+        return self._apply(self._conv.push(x))
 
     def finish(self) -> np.ndarray:
-        return _silu(self._norm.push(self._conv.finish()))
+        return self._apply(self._conv.finish())
+
+    def _apply(self, x: np.ndarray) -> np.ndarray:
+        return _silu(x if self._norm is None else self._norm.push(x))
 
 
 class _Conv:
@@ -229,8 +223,7 @@ class NetworkStream:
 
     def __init__(self, tensors: Mapping[str, np.ndarray], layout: Layout) -> None:
         self._tensors = tensors
-        self._layers: list[_Layer] = [_Fine(tensors, layout)]
-        self._layers += [_Halving(tensors, k, layout) for k in range(2)]
+        self._layers: list[_Layer] = [_Stem(tensors, k, layout) for k in range(3)]
         self._layers += [_Block(tensors, k, layout) for k in range(len(layout.dilations))]
 
     def push(self, features: np.ndarray) -> np.ndarray:

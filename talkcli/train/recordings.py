@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from scipy.signal import fftconvolve
+from scipy.signal import fftconvolve, resample_poly
 
-from talkcli.motion.features import N_MELS, NAT_PER_DB
+from talkcli.motion.features import N_MELS, NAT_PER_DB, SAMPLE_RATE
 from talkcli.train.speech_data import log_mel
 
 FOLDER = "speech"
 _ENDINGS = (".flac", ".mp3", ".wav", ".m4a", ".ogg")
+_PIECE, _PAUSE_S = 26 * SAMPLE_RATE, (0.1, 0.5)
+_SPEED, _LEVELS, _SILENT = 0.25, (0.2, 0.8), 0.02  # of the speed the logarithm
 # A recording that follows 2 s of a clip this closely is that clip's sound. Unrelated speech
 # reaches .60, softer and noisier copies .95.
 _SAME, _PROBE, _BANDS = 0.8, 200, 20
@@ -20,7 +22,7 @@ _FLOOR = 30.0 * NAT_PER_DB  # below the loudest; what lies deeper differs betwee
 
 
 def load_recordings(data: Path, heard: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Raw log-mel ``[F, 80]`` of the sound files in ``data / "speech"``, if there is such a folder.
+    """The sound files in ``data / "speech"``, mono at 16 kHz, if there is such a folder.
 
     Args:
         data: folder of clips.
@@ -35,10 +37,36 @@ def load_recordings(data: Path, heard: Sequence[np.ndarray]) -> list[np.ndarray]
     found = []
     for path in sorted((data / FOLDER).glob("*")):
         if path.suffix.lower() in _ENDINGS:
-            mel = log_mel(np.concatenate([np.zeros(0, np.float32), *stream_pcm(path)]))
+            pcm = np.concatenate([np.zeros(0, np.float32), *stream_pcm(path)])
+            mel = log_mel(pcm)
             if not any(same_sound(mel, clip) for clip in heard):
-                found.append(mel)
+                found.append(pcm)
     return found
+
+
+def other_voices(sounds: Sequence[np.ndarray], rng: np.random.Generator) -> list[np.ndarray]:
+    """The same speech, each sound faster or slower and so by another voice, in another order.
+
+    Args:
+        sounds: mono at 16 kHz.
+        rng: of order, speeds and levels.
+
+    Returns:
+        Pieces of about half a minute.
+    """
+    pieces: list[np.ndarray] = []
+    waiting: list[np.ndarray] = []
+    for index in rng.permutation(len(sounds)):
+        pcm = sounds[int(index)]
+        speed = float(np.exp(rng.uniform(-_SPEED, _SPEED)))
+        loud = max(float(np.abs(pcm).max(initial=0.0)), _SILENT)
+        changed = resample_poly(pcm, round(100 / speed), 100) * (rng.uniform(*_LEVELS) / loud)
+        pause = np.zeros(int(SAMPLE_RATE * rng.uniform(*_PAUSE_S)))
+        waiting += [changed.astype(np.float32), pause.astype(np.float32)]
+        if sum(map(len, waiting)) > _PIECE:
+            pieces.append(np.concatenate(waiting))
+            waiting = []
+    return pieces + ([np.concatenate(waiting)] if waiting else [])
 
 
 def same_sound(recording: np.ndarray, clip: np.ndarray) -> bool:

@@ -15,8 +15,11 @@ from talkcli.motion.features import NAT_PER_DB, frame_energy
 _CLOSED, _OPEN = 0.15, 0.30  # ... and a stretch of 5 frames above the second share is none.
 _MIN_OPENING_CM = 0.35
 _RESAMPLES = 2000
-# Silence: 25 dB below the loud level for at least 6 frames, less 2 at either end.
-_SILENT_DB, _SILENT_FRAMES, _SILENT_MARGIN = 25.0, 6, 2
+# Closures are looked for where somebody speaks: within 20 dB of the loud level. In pauses real
+# mouths hang open or not as they like, and no sound tells. Silence: 25 dB below the loud level for
+# at least 6 frames, less 2 at either end.
+_SPEAKING_DB = -20.0
+_SILENT_DB, _SILENT_FRAMES, _SILENT_MARGIN = -25.0, 6, 2
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ def score_clip(
     predicted: LipMotion,
     real: LipMotion,
     valid: np.ndarray,
-    silent: np.ndarray,
+    loudness: np.ndarray,
 ) -> LipScore:
     """Compare the lips over the valid frames of one clip.
 
@@ -82,7 +85,7 @@ def score_clip(
         predicted: from sound.
         real: measured.
         valid: ``[T]`` bool.
-        silent: ``[T]`` bool, see :func:`silent_frames`.
+        loudness: ``[T]`` dB, see :func:`relative_loudness`.
     """
     aperture, wanted = predicted.aperture[valid], real.aperture[valid]
     values = {
@@ -92,27 +95,30 @@ def score_clip(
         "amplitude": float(aperture.std() / max(wanted.std(), 1e-6)),
         "jitter": _roughness(predicted.aperture) / max(_roughness(real.aperture), 1e-6),
     }
-    pauses = valid & silent
+    pauses = valid & silent_frames(loudness)
     if pauses.sum() >= _SILENT_FRAMES:
         wide = max(float(np.quantile(aperture, 0.9)), 0.01)
         values["silence"] = float(predicted.aperture[pauses].mean()) / wide
-    closures, openings = _closures(predicted.aperture, real.aperture, valid)
+    speaking = loudness > _SPEAKING_DB
+    closures, openings = _closures(predicted.aperture, real.aperture, valid, speaking)
     return LipScore(speaker, int(valid.sum()), values, closures, openings)
 
 
-def silent_frames(log_mel: np.ndarray, positions: np.ndarray) -> np.ndarray:
-    """Which video frames lie in pauses.
+def relative_loudness(log_mel: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """``[T]`` dB over the loud level (the 95 % quantile) of the clip.
 
     Args:
         log_mel: ``[F, 80]`` raw, natural log.
         positions: ``[T]`` feature frame of each video frame.
-
-    Returns:
-        ``[T]`` bool.
     """
     energy = gaussian_filter1d(frame_energy(log_mel), 3.0)
     energy = energy[np.clip(np.round(positions).astype(int), 0, len(energy) - 1)]
-    quiet = energy < np.quantile(energy, 0.95) - _SILENT_DB * NAT_PER_DB
+    return np.asarray((energy - np.quantile(energy, 0.95)) / NAT_PER_DB)
+
+
+def silent_frames(loudness: np.ndarray) -> np.ndarray:
+    """Which frames lie in pauses: ``[T]`` dB to ``[T]`` bool."""
+    quiet = loudness < _SILENT_DB
     edges = np.flatnonzero(np.diff(np.concatenate([[False], quiet, [False]])))
     silent = np.zeros(len(quiet), bool)
     for start, end in zip(edges[::2], edges[1::2], strict=True):
@@ -167,14 +173,14 @@ def _roughness(values: np.ndarray) -> float:
 
 
 def _closures(
-    predicted: np.ndarray, real: np.ndarray, valid: np.ndarray
+    predicted: np.ndarray, real: np.ndarray, valid: np.ndarray, speaking: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     wide, wide_predicted = np.quantile(real[valid], 0.9), np.quantile(predicted[valid], 0.9)
     closed: list[float] = []
     opened: list[float] = []
     if wide >= _MIN_OPENING_CM:
         for t in range(2, len(real) - 2):
-            if not valid[t]:
+            if not (valid[t] and speaking[t]):
                 continue
             around = float(predicted[t - 2 : t + 3].min() / max(wide_predicted, 1e-3))
             lowest = real[t] <= real[t - 1] and real[t] < real[t + 1]

@@ -1,8 +1,8 @@
 """Lessons with what teachers hear: softer than measured lips, and for any recording.
 
-Teachers are networks that may look ahead as far as they like and know the whole recording. What
-they agree on is what sound says about lips; the rest of a measured film is one person's manner
-(noisy student: Xie et al. 2020; born-again networks: Furlanello et al. 2018).
+Teachers listen through a speech encoder to the whole of a recording. What they agree on is what
+sound says about lips; the rest of a measured film is one person's manner (noisy student: Xie et al.
+2020; born-again networks: Furlanello et al. 2018).
 """
 
 from __future__ import annotations
@@ -15,62 +15,66 @@ from scipy.special import expit
 
 from talkcli.motion.speech_net import HEADS
 from talkcli.train.expression import SPEECH_SHAPES, lip_aperture, lip_width
+from talkcli.train.listening import Sound
 from talkcli.train.phonemes import TARGETS
-from talkcli.train.speech_data import Lesson, add_noise
+from talkcli.train.speech_data import Lesson
 from talkcli.train.speech_fit import at_frames
 
-#: Mean output of the teachers, ``[T, 17]`` at 50 Hz, for raw log-mel ``[F, 80]``.
+#: Mean output of the teachers, ``[T, 17]`` at 50 Hz, for what was heard ``[T, 192]``.
 Teach = Callable[[np.ndarray], np.ndarray]
 
-_TRUST = 0.5  # share of the teachers' weights in the targets of a measured clip
+_TRUST = 0.6  # share of the teachers' weights in the targets of a measured clip
 _STEP = 4  # feature frames between the moments at which a recording teaches
-_RECORDING_SHARE, _NOISY_ODDS = 0.4, 0.3
+_RECORDING_SHARE, _NOISY_ODDS = 0.4, 0.4
 _SHAPES = len(SPEECH_SHAPES)
 
 
-def softened(lessons: Sequence[Lesson], teach: Teach, basis: np.ndarray) -> list[Lesson]:
-    """Measured clips with targets half way to what the teachers hear.
+def softened(
+    lessons: Sequence[Lesson], heard: Sequence[np.ndarray], teach: Teach, basis: np.ndarray
+) -> list[Lesson]:
+    """Measured clips with targets moved towards what the teachers hear.
 
     Args:
         lessons: of clips.
+        heard: ``[T, 192]`` of each.
         teach: the teachers.
         basis: ``[15, 478, 3]`` of ``SPEECH_SHAPES``.
     """
     made = []
-    for lesson in lessons:
-        heard = at_frames(teach(lesson.mels[0]), lesson.positions)[:, :_SHAPES]
+    for lesson, states in zip(lessons, heard, strict=True):
+        taught = at_frames(teach(states), lesson.positions)[:, :_SHAPES]
         made.append(
             replace(
                 lesson,
-                weights=_mixed(lesson.weights, heard),
-                sizes=_mixed(lesson.sizes, _sizes(heard, basis)),
+                weights=_mixed(lesson.weights, taught),
+                sizes=_mixed(lesson.sizes, _sizes(taught, basis)),
             )
         )
     return made
 
 
-def recorded(
-    recordings: Sequence[np.ndarray], teach: Teach, basis: np.ndarray, rng: np.random.Generator
-) -> list[Lesson]:
+def recorded(sounds: Sequence[Sound], teach: Teach, basis: np.ndarray) -> list[Lesson]:
     """Lessons of recordings without a picture; arguments as in :func:`softened`."""
     made = []
-    for index, mel in enumerate(recordings):
-        out = teach(mel)
-        positions = np.arange(1.0, len(mel) - 1.0, _STEP)
-        heard = at_frames(out, positions)
-        voice = expit(out[:, _SHAPES + HEADS.index("voice")])
-        closed = expit(heard[:, _SHAPES + HEADS.index("closed")])
+    for index, sound in enumerate(sounds):
+        out = teach(sound.heard)
+        frames = min(len(sound.mels[0]), 2 * len(out))
+        positions = np.arange(1.0, frames - 1.0, _STEP)
+        taught = at_frames(out, positions)
+        voice = expit(np.repeat(out[:, _SHAPES + HEADS.index("voice")], 2))
+        weights = taught[:, :_SHAPES].astype(np.float32)
+        mels = tuple(mel[:frames] for mel in sound.mels)
         made.append(
             Lesson(
-                mels=(mel, add_noise(mel, rng)),
-                odds=(1.0, _NOISY_ODDS),
-                voice=np.repeat(voice, 2)[: len(mel)].astype(np.float32),
+                mels=mels,
+                odds=(1.0, *(_NOISY_ODDS / (len(mels) - 1),) * (len(mels) - 1)),
+                voice=voice[:frames].astype(np.float32),
                 positions=positions,
-                weights=heard[:, :_SHAPES].astype(np.float32),
-                sizes=_sizes(heard[:, :_SHAPES], basis),
-                closed=closed.astype(np.float32),
+                weights=weights,
+                sizes=_sizes(weights, basis),
+                closed=expit(taught[:, _SHAPES + HEADS.index("closed")]).astype(np.float32),
                 trust=np.ones(len(positions), np.float32),
-                phonemes=np.zeros((len(mel), len(TARGETS)), np.float32),
+                phonemes=np.zeros((frames, len(TARGETS)), np.float32),
                 group=f"recording {index}",
                 share=_RECORDING_SHARE,
             )
@@ -78,8 +82,8 @@ def recorded(
     return made
 
 
-def _mixed(measured: np.ndarray, heard: np.ndarray) -> np.ndarray:
-    return (measured + _TRUST * (heard - measured)).astype(np.float32)
+def _mixed(measured: np.ndarray, taught: np.ndarray) -> np.ndarray:
+    return (measured + _TRUST * (taught - measured)).astype(np.float32)
 
 
 def _sizes(weights: np.ndarray, basis: np.ndarray) -> np.ndarray:

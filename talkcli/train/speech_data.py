@@ -8,10 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from talkcli.motion.features import (
-    FLOOR_DB,
     FRAME_RATE,
     N_MELS,
-    NAT_PER_DB,
     SAMPLE_RATE,
     LevelNormaliser,
     LogMelStream,
@@ -20,6 +18,9 @@ from talkcli.motion.vad import VoiceGate
 from talkcli.train.expression import SPEECH_SHAPES, TrackedSpeech
 from talkcli.train.noise import coloured_noise, music, spoil
 from talkcli.train.phonemes import SILENT, TARGETS, Utterance
+
+#: Raw log-mel ``[F, 80]``, or what else a lesson holds, to features ``[F, C]``.
+Normalise = Callable[[np.ndarray], np.ndarray]
 
 #: A row of a batch: 3 s of features, filled with several clips where they are short.
 ROW = 300
@@ -33,7 +34,6 @@ _NOISY_COPIES, _SPOILT_COPIES = 2, 3
 _COPY_ODDS = (1.0,) + (0.3,) * _NOISY_COPIES + (0.2,) * _SPOILT_COPIES
 _CLOSED_SHARE, _CLOSED_CM = 0.15, 0.06  # of the clip's p90; lips that touch
 _BACKGROUND_STEP = 4  # feature frames between the moments at which lips must be shut
-_WHOLE_SCALE = 2.8  # nat; deviation of log-mel less its mean
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Batch:
     """Rows of features with targets; ``B`` rows, ``M`` frames at most in each.
 
     Attributes:
-        features: ``[B, 300, 80]``.
+        features: ``[B, 300, C]``.
         positions: ``[B, M]`` feature frame in the row.
         weights: ``[B, M, 15]``.
         sizes: ``[B, M, 2]``.
@@ -104,12 +104,6 @@ def normalised(raw: np.ndarray) -> np.ndarray:
     """Features ``[F, 80]`` of raw log-mel, as a stream makes them."""
     norm = LevelNormaliser()
     return np.concatenate([norm.push(raw), norm.finish()])
-
-
-def normalised_whole(raw: np.ndarray) -> np.ndarray:
-    """Features ``[F, 80]`` less the mean of every band over the whole recording: for teachers."""
-    floored = np.maximum(raw, raw.max() - FLOOR_DB * NAT_PER_DB)
-    return ((floored - floored.mean(0)) / _WHOLE_SCALE).astype(np.float32)
 
 
 def voice_gate(raw: np.ndarray) -> np.ndarray:
@@ -206,17 +200,21 @@ class Batcher:
     Args:
         lessons: to draw from, by length times share, each in one of its copies.
         rng: of every choice.
-        normalise: raw log-mel to features.
+        normalise: what lessons hold to what the network hears.
     """
 
     def __init__(
         self,
         lessons: Sequence[Lesson],
         rng: np.random.Generator,
-        normalise: Callable[[np.ndarray], np.ndarray] = normalised,
+        normalise: Normalise = normalised,
     ) -> None:
         self._lessons, self._rng = lessons, rng
-        self._features = [[normalise(mel) for mel in lesson.mels] for lesson in lessons]
+        # Half precision: five hours of recordings in two copies are 1.2 GB in full.
+        self._features = [
+            [normalise(np.asarray(mel, np.float32)).astype(np.float16) for mel in lesson.mels]
+            for lesson in lessons
+        ]
         weight = np.array([len(x.mels[0]) * x.share for x in lessons], float)
         self._odds = weight / weight.sum()
         self._groups: dict[str, list[int]] = {}
@@ -227,7 +225,7 @@ class Batcher:
         """Draw a batch."""
         shapes = len(SPEECH_SHAPES)
         batch = Batch(
-            features=np.zeros((rows, ROW, N_MELS), np.float32),
+            features=np.zeros((rows, ROW, self._features[0][0].shape[1]), np.float32),
             positions=np.zeros((rows, _FRAMES), np.float32),
             weights=np.zeros((rows, _FRAMES, shapes), np.float32),
             sizes=np.zeros((rows, _FRAMES, 2), np.float32),

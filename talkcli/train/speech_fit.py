@@ -1,23 +1,23 @@
-"""Training of the lip network: losses on real lips and on synthetic phonemes, and the loop."""
+"""Training of lip networks: losses on real lips and on synthetic phonemes, and the loop."""
 
 from __future__ import annotations
 
 import copy
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
 
-from talkcli.motion.speech_net import HEADS, SUBFRAMES, Layout
+from talkcli.motion.speech_net import HEADS, SUBFRAMES
 from talkcli.tracking.topology import LIPS
 from talkcli.train import phonemes
 from talkcli.train.expression import SPEECH_SHAPES, lip_aperture, lip_width
-from talkcli.train.speech_data import Batch, Batcher, Lesson, normalised, normalised_whole
-from talkcli.train.speech_net import LipNet
+from talkcli.train.speech_data import Batch, Batcher, Lesson, Normalise, normalised
 
 _VOICE = 0.2  # weight of the loss of the voice head
 # Rows with fewer frames say nothing about a correlation; cm² that keep it finite for still lips.
@@ -25,6 +25,8 @@ _FEWEST, _STILL = 20.0, 0.01
 _WIDTH_FOLLOWS = 0.5  # weight of the width's correlation against the aperture's
 
 Report = Callable[[str], None]
+_Net = TypeVar("_Net", bound=nn.Module)
+_Learner = TypeVar("_Learner", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -32,9 +34,8 @@ class FitSettings:
     """How to train one network.
 
     Attributes:
-        layout: sizes of the network.
         steps: of the optimiser on real clips; synthetic speech comes along in each. More of them
-            fit the speakers that are known: twice as many cost .05 of held-out aperture r.
+            fit the speakers that are known.
         rows: of real speech in a batch, 3 s each.
         spoken_rows: of synthetic speech.
         rate: highest learning rate.
@@ -42,12 +43,9 @@ class FitSettings:
         velocity: weight of differences between frames.
         follow: weight of one less the correlation of aperture and width within a row.
         neutral: keeps each clip's own correction of its neutral face small.
-        dropout: in training.
-        whole: normalise features by the whole recording, as no stream can.
     """
 
-    layout: Layout = field(default_factory=Layout)
-    steps: int = 700
+    steps: int
     rows: int = 16
     spoken_rows: int = 0
     rate: float = 2e-3
@@ -55,12 +53,6 @@ class FitSettings:
     velocity: float = 2.0
     follow: float = 1.0
     neutral: float = 30.0
-    dropout: float = 0.15
-    whole: bool = False
-
-    def features(self, raw: np.ndarray) -> np.ndarray:
-        """What the network hears of raw log-mel ``[F, 80]``."""
-        return normalised_whole(raw) if self.whole else normalised(raw)
 
 
 @dataclass(frozen=True)
@@ -87,46 +79,47 @@ class LipSizes:
 class Learner(nn.Module):
     """The network with what only training needs: every clip's own neutral face."""
 
-    def __init__(self, settings: FitSettings, lessons: int) -> None:
+    def __init__(self, net: nn.Module, lessons: int) -> None:
         super().__init__()
-        self.net = LipNet(settings.layout, len(SPEECH_SHAPES), settings.dropout)
+        self.net = net
         # The tracked neutral face errs by some tenths of a millimetre, differently in each clip.
         self.offsets = nn.Embedding(lessons, len(SPEECH_SHAPES))
         nn.init.zeros_(self.offsets.weight)
-        nn.init.normal_(self.net.out.weight, std=0.01)
 
 
 def fit_network(
+    net: _Net,
     lessons: Sequence[Lesson],
     spoken: Sequence[Lesson],
     sizes: LipSizes,
     settings: FitSettings,
     seed: int,
-    report: Report | None = None,
-) -> LipNet:
-    """Train one network.
+    normalise: Normalise = normalised,
+) -> _Net:
+    """Train one network, ``LipNet`` or ``TeacherNet``.
 
     Args:
+        net: to begin with; its last layer, ``out``, begins anew.
         lessons: real clips.
         spoken: synthetic speech; may be empty.
         sizes: what the shapes do.
         settings: how.
-        seed: of weights, batches and noise.
-        report: told the loss now and then.
+        seed: of batches.
+        normalise: what the lessons hold to what the network hears.
 
     Returns:
         The moving average of the weights, ready for use.
     """
     torch.manual_seed(seed)
-    learner = Learner(settings, len(lessons))
-    _centre_output(learner.net, lessons)
+    _begin_output(net, lessons)
+    learner = Learner(net, len(lessons))
     spread = torch.tensor(_spread(lessons))
     rng = np.random.default_rng(seed)
-    real = Batcher(lessons, rng, settings.features)
+    real = Batcher(lessons, rng, normalise)
     heard = settings.spoken_rows and len(spoken)
-    synthetic = Batcher(spoken, rng, settings.features) if heard else None
+    synthetic = Batcher(spoken, rng, normalise) if heard else None
 
-    def loss(_: int) -> torch.Tensor:
+    def loss() -> torch.Tensor:
         batch = real.batch(settings.rows)
         if synthetic is None:
             out = learner.net(torch.from_numpy(batch.features))
@@ -138,16 +131,30 @@ def fit_network(
         total = total + _VOICE * _voice_loss(out, extra)
         return total + settings.constraint * _constraint_loss(out, extra, sizes)
 
-    return _optimise(learner, loss, settings.steps, settings.rate, report).net.eval()
+    averaged = optimise(learner, loss, settings.steps, settings.rate)
+    net.load_state_dict(averaged.net.state_dict())
+    return net.eval()
 
 
-def _optimise(
-    learner: Learner,
-    loss: Callable[[int], torch.Tensor],
+def optimise(
+    learner: _Learner,
+    loss: Callable[[], torch.Tensor],
     steps: int,
     rate: float,
     report: Report | None = None,
-) -> Learner:
+) -> _Learner:
+    """Train a module with AdamW and a cosine schedule.
+
+    Args:
+        learner: changed in place.
+        loss: of the next batch.
+        steps: of the optimiser.
+        rate: highest learning rate.
+        report: told the loss now and then.
+
+    Returns:
+        A copy with the moving average of the weights.
+    """
     optimiser = torch.optim.AdamW(
         learner.parameters(), lr=rate, weight_decay=0.02, betas=(0.9, 0.98)
     )
@@ -158,7 +165,7 @@ def _optimise(
         warm = min(1.0, (step + 1) / 80)
         for group in optimiser.param_groups:
             group["lr"] = rate * warm * (0.5 + 0.5 * math.cos(math.pi * step / steps)) + 1e-5
-        value = loss(step)
+        value = loss()
         optimiser.zero_grad()
         value.backward()
         torch.nn.utils.clip_grad_norm_(learner.parameters(), 1.0)
@@ -168,10 +175,9 @@ def _optimise(
             for kept, fresh in zip(average.parameters(), learner.parameters(), strict=True):
                 kept.lerp_(fresh, 1.0 - decay)
         smooth += (float(value.detach()) - smooth) / min(step + 1, 50)
-        if report is not None and step % 100 == 99:
+        if report is not None and step % 500 == 499:
             report(f"step {step + 1} of {steps}: loss {smooth:.3f}")
-    learner.load_state_dict(average.state_dict())
-    return learner.eval()
+    return average.eval()
 
 
 def _real_loss(
@@ -276,11 +282,15 @@ def _at(out: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
     return out.gather(1, index) * (1.0 - part) + out.gather(1, index + 1) * part
 
 
-def _centre_output(net: LipNet, lessons: Sequence[Lesson]) -> None:
+def _begin_output(net: nn.Module, lessons: Sequence[Lesson]) -> None:
+    """Nearly still lips at the mean expression."""
     mean = np.concatenate([x.weights[x.trust > 0] for x in lessons]).mean(0)
     bias = np.concatenate([mean, np.zeros(len(HEADS))]).astype(np.float32)
+    out = net.get_submodule("out")
+    assert isinstance(out, nn.Linear)
+    nn.init.normal_(out.weight, std=0.01)
     with torch.no_grad():
-        net.out.bias.copy_(torch.from_numpy(np.tile(bias, SUBFRAMES)))
+        out.bias.copy_(torch.from_numpy(np.tile(bias, SUBFRAMES)))
 
 
 def _spread(lessons: Sequence[Lesson]) -> np.ndarray:
@@ -290,15 +300,10 @@ def _spread(lessons: Sequence[Lesson]) -> np.ndarray:
 
 
 @torch.no_grad()
-def outputs(
-    networks: Sequence[LipNet], settings: Sequence[FitSettings], raw: np.ndarray
-) -> np.ndarray:
-    """Mean output ``[T, 17]`` at 50 Hz of networks for raw log-mel ``[F, 80]``."""
-    total = [
-        net(torch.from_numpy(each.features(raw))[None])[0]
-        for net, each in zip(networks, settings, strict=True)
-    ]
-    return torch.stack(total).mean(0).numpy()
+def outputs(networks: Sequence[nn.Module], features: np.ndarray) -> np.ndarray:
+    """Mean output ``[T, 17]`` at 50 Hz of networks for the features ``[F, C]`` that they hear."""
+    heard = torch.from_numpy(features)[None]
+    return np.asarray(torch.stack([net(heard)[0] for net in networks]).mean(0).numpy())
 
 
 def at_frames(out: np.ndarray, positions: np.ndarray) -> np.ndarray:

@@ -7,15 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from talkcli.errors import InputError
+from talkcli.train.encoder import RATE
 from talkcli.train.speakers import FOLDS
+from talkcli.train.speech_corpus import Corpus, RecipeSettings, Report, learnable, prepare
 from talkcli.train.speech_recipe import (
-    Corpus,
-    RecipeSettings,
-    Report,
     calibrate,
     cross_validate,
-    learnable,
-    prepare,
     train,
 )
 from talkcli.train.speech_report import (
@@ -49,7 +46,7 @@ def train_speech(
 
     Raises:
         InputError: unusable clips.
-        MissingDependencyError: no espeak-ng on this machine.
+        MissingDependencyError: no espeak-ng or no speech encoder on this machine.
     """
     corpus = prepare(data, cache, settings, report)
     if len({track.clip.speaker for track in corpus.tracks}) < FOLDS or not corpus.scored:
@@ -57,8 +54,8 @@ def train_speech(
             f"{data} has too few speakers to hold some out", f"add clips of at least {FOLDS} people"
         )
     held_out = cross_validate(corpus, settings, report)
-    (networks,) = train(corpus, [learnable(corpus, settings)], settings, report)
-    model = calibrate(corpus, held_out, networks, settings)
+    (network,) = train(corpus, [learnable(corpus, settings)], settings, report)
+    model = calibrate(corpus, held_out, network, settings)
     output.parent.mkdir(parents=True, exist_ok=True)
     model.save(output, describe(corpus, settings))
     report(f"wrote {output}, {output.stat().st_size / 1e3:.0f} kB")
@@ -77,9 +74,10 @@ def describe(corpus: Corpus, settings: RecipeSettings) -> str:
     frames = sum(int(corpus.tracks[i].valid.sum()) for i in members)
     speakers = len({corpus.tracks[i].clip.speaker for i in members})
     spoken = np.sum([len(lesson.mels[0]) for lesson in corpus.spoken]) / 6000
+    heard = np.sum([len(x.heard) for x in corpus.sounds[: corpus.recordings]]) / 60 / RATE
     kind = "freely licensed clips" if settings.free_only else "all usable clips"
     return (
-        f"{len(settings.fits)} temporal convolutional networks, log-mel to ARKit weights; {kind}: "
-        f"{len(members)} clips of {speakers} speakers, {frames} frames; {spoken:.0f} min of "
-        "espeak-ng speech"
+        f"temporal convolutional network, log-mel to ARKit weights; {kind}: {len(members)} clips "
+        f"of {speakers} speakers, {frames} frames; {heard:.0f} min of recordings, {spoken:.0f} min "
+        "of espeak-ng speech"
     )

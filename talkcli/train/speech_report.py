@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -18,18 +17,15 @@ from talkcli.train.scores import (
     closure_auc,
     correlation,
     over_speakers,
+    relative_loudness,
     score_clip,
-    silent_frames,
 )
 from talkcli.train.sentences import SENTENCES
+from talkcli.train.speech_corpus import Corpus, RecipeSettings, Report
 from talkcli.train.speech_data import log_mel, normalised, voice_gate
-from talkcli.train.speech_fit import FitSettings
 from talkcli.train.speech_recipe import (
-    Corpus,
     Predictions,
-    RecipeSettings,
-    Report,
-    cross_validate,
+    cross_validate_teachers,
     voice_at,
 )
 
@@ -48,7 +44,7 @@ def table(
         corpus: what was measured.
         held_out: network outputs for speakers that they never heard.
         model: for natural size.
-        curve: held-out outputs of networks that learnt from ``CURVE_SHARES`` of the clips.
+        curve: held-out outputs of teachers that learnt from ``CURVE_SHARES`` of the clips.
     """
     plain = {i: values[:, :_SHAPES] for i, values in held_out.items()}
     natural = {i: _natural(model, values) for i, values in plain.items()}
@@ -61,7 +57,7 @@ def table(
         ("natural size", natural),
         ("natural size, voice gate (shipped)", {i: v * gates[i] for i, v in natural.items()}),
         ("somebody else's sound", mismatched(plain)),
-        *((f"one network, {share:.0%} of the clips", _shapes(part))
+        *((f"teachers, {share:.0%} of the clips", _shapes(part))
           for share, part in zip(CURVE_SHARES, curve, strict=False)),
     ]  # fmt: skip
     lines = ["| | aperture r | without GRID | width r | without GRID | lip error / static | "
@@ -85,8 +81,8 @@ def score(corpus: Corpus, predictions: Predictions) -> list[LipScore]:
             values @ aperture, values @ width, np.einsum("ts,svk->tvk", values, lips)
         )
         real = LipMotion(track.aperture, track.width, track.lips)
-        silent = silent_frames(lesson.mels[0], lesson.positions)
-        scores.append(score_clip(track.clip.speaker, predicted, real, track.valid, silent))
+        loudness = relative_loudness(lesson.mels[0], lesson.positions)
+        scores.append(score_clip(track.clip.speaker, predicted, real, track.valid, loudness))
     return scores
 
 
@@ -163,9 +159,8 @@ def _aperture_row(name: str, apertures: Sequence[np.ndarray], follows: str) -> s
 
 
 def minutes_curve(corpus: Corpus, settings: RecipeSettings, report: Report) -> list[Predictions]:
-    """Held-out outputs of single networks without teachers that learnt from fewer clips."""
-    single = replace(settings, fits=(FitSettings(),), teachers=())
-    return [cross_validate(corpus, single, report, share) for share in CURVE_SHARES]
+    """Held-out outputs of teachers that learnt from fewer clips."""
+    return [cross_validate_teachers(corpus, settings, report, share) for share in CURVE_SHARES]
 
 
 def mismatched(predictions: Predictions) -> Predictions:

@@ -27,6 +27,7 @@ from talkcli.train.scores import (
     closure_auc,
     correlation,
     over_speakers,
+    relative_loudness,
     score_clip,
     silent_frames,
 )
@@ -102,14 +103,18 @@ def test_scores() -> None:
     rng = np.random.default_rng(0)
     t = np.arange(400) / 25
     real = np.maximum(0.0, np.sin(8 * t)) + 0.2 * np.maximum(0.0, np.sin(3.3 * t))
-    valid, silent = np.ones(400, bool), real == 0.0
+    valid, loud = np.ones(400, bool), np.zeros(400)
+    pausing = loud - 30.0 * (real == 0.0)
     truth = motion(real, real)
-    same = score_clip("a", truth, truth, valid, silent)
-    half = score_clip("b", motion(real / 2, -real), truth, valid, silent)
-    noise = score_clip("c", motion(rng.random(400), rng.random(400)), truth, valid, ~valid)
+    same = score_clip("a", truth, truth, valid, loud)
+    half = score_clip("b", motion(real / 2, -real), truth, valid, loud)
+    noise = score_clip("c", motion(rng.random(400), rng.random(400)), truth, valid, loud)
     assert same.values["aperture_r"] == pytest.approx(1.0)
     assert same.values["lip_error"] == pytest.approx(0.0)
-    assert same.values["silence"] == pytest.approx(0.0)
+    pauses = score_clip("a", truth, truth, valid, pausing)
+    assert pauses.values["silence"] == pytest.approx(0.0)
+    # Closures count only where somebody speaks.
+    assert len(pauses.closures) < len(same.closures)
     assert half.values["amplitude"] == pytest.approx(0.5)
     assert half.values["jitter"] == pytest.approx(0.5)
     assert half.values["lip_error"] == pytest.approx(0.5)
@@ -124,7 +129,7 @@ def test_scores() -> None:
 def test_silent_frames_are_pauses_without_their_edges() -> None:
     mel = np.full((400, 80), -5.0)
     mel[100:200] = -20.0
-    silent = silent_frames(mel, np.arange(0, 400, 4.0))
+    silent = silent_frames(relative_loudness(mel, np.arange(0, 400, 4.0)))
     assert silent[27:48].all()
     assert not silent[:26].any()
     assert not silent[50:].any()

@@ -18,10 +18,13 @@ from talkcli.motion.speech import heard, load_speech_model
 from talkcli.motion.speech_net import Layout, NetworkStream
 from talkcli.tracking.facemodel import FaceModel
 from talkcli.train import phonemes, speech_recipe, speech_ridge
+from talkcli.train.ears import DIRECTIONS
 from talkcli.train.expression import SPEECH_SHAPES, solve_clips, speech_basis
-from talkcli.train.recordings import load_recordings, same_sound
+from talkcli.train.listening import ListeningSettings, listen, make_sound
+from talkcli.train.recordings import load_recordings, other_voices, same_sound
 from talkcli.train.self_training import recorded, softened
 from talkcli.train.speakers import FOLDS, speaker_amplitudes, speaker_folds
+from talkcli.train.speech_corpus import Corpus, RecipeSettings
 from talkcli.train.speech_data import (
     Batcher,
     Lesson,
@@ -33,14 +36,22 @@ from talkcli.train.speech_data import (
 )
 from talkcli.train.speech_fit import FitSettings, LipSizes, at_frames, fit_network, outputs
 from talkcli.train.speech_net import LipNet, RunningNorm
-from talkcli.train.speech_recipe import Corpus, RecipeSettings
 from talkcli.train.speech_report import mismatched, score, table
+from talkcli.train.teachers import TeacherNet, at_features, heard_lessons
 from tests.unit.motion_samples import sentence
+from tests.unit.test_encoder import write_encoder
 from tests.unit.test_motion_fit import made_clip, made_weights
 
 SMALL = Layout(width=16, dilations=(1, 2), rights=(2, 1))
-QUICK = FitSettings(layout=SMALL, steps=6, rows=2, spoken_rows=2, constraint=1.0)
-FAR = FitSettings(layout=replace(SMALL, rights=(3, 6)), steps=3, rows=2, whole=True)
+QUICK = FitSettings(steps=6, rows=2, spoken_rows=2, constraint=1.0)
+RECIPE = RecipeSettings(
+    layout=SMALL,
+    listening=ListeningSettings(steps=4, rows=2),
+    pupil=QUICK,
+    teacher=FitSettings(steps=3, rows=2),
+    teachers=1,
+    jobs=1,
+)
 
 
 def lesson(speaker: str = "someone", frames: int = 90) -> Lesson:
@@ -150,13 +161,16 @@ def test_training_is_repeatable_and_learns() -> None:
     lessons = [lesson("a"), lesson("b")]
     spoken = [background_lesson(4.0, 1.0, np.random.default_rng(0))]
     sizes = LipSizes.of(speech_basis(FaceModel.load()))
-    losses: list[str] = []
-    settings = replace(QUICK, steps=100)
-    one, two = (fit_network(lessons, spoken, sizes, settings, 0, losses.append) for _ in range(2))
-    other = fit_network(lessons, spoken, sizes, replace(QUICK, steps=3), 0)
+
+    def fitted(steps: int) -> LipNet:
+        torch.manual_seed(1)
+        settings = replace(QUICK, steps=steps)
+        return fit_network(LipNet(SMALL, 15), lessons, spoken, sizes, settings, 0)
+
+    one, two, other = fitted(100), fitted(100), fitted(3)
 
     def heard_by(net: LipNet) -> np.ndarray:
-        return at_frames(outputs([net], [settings], lessons[0].mels[0]), lessons[0].positions)
+        return at_frames(outputs([net], normalised(lessons[0].mels[0])), lessons[0].positions)
 
     assert heard_by(one).shape == (90, len(SPEECH_SHAPES) + 2)
     np.testing.assert_array_equal(heard_by(one), heard_by(two))
@@ -166,7 +180,6 @@ def test_training_is_repeatable_and_learns() -> None:
         return float(((weights - lessons[0].weights) ** 2).mean())
 
     assert error(one) < 0.9 * error(other)
-    assert len(losses) == 2
 
 
 def test_phonemes_say_what_lips_do() -> None:
@@ -210,6 +223,10 @@ def test_missing_espeak_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     assert result.exception.exit_code == 4
 
 
+def random_states(pcm: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    return rng.normal(size=(len(pcm) // 320 + 1, DIRECTIONS)).astype(np.float16)
+
+
 def corpus(tmp_path: Path, people: int = 6) -> Corpus:
     clips = [made_clip(made_weights(70), f"s{k}") for k in range(people)]
     tracks = solve_clips(clips, FaceModel.load())
@@ -220,7 +237,9 @@ def corpus(tmp_path: Path, people: int = 6) -> Corpus:
         lessons=[clip_lesson(track, 1.0, 1.0, [sentence()], rng) for track in tracks],
         spoken=[background_lesson(4.0, 1.0, rng)],
         backgrounds=[background_lesson(4.0, 1.0, rng)],
-        recordings=[log_mel(sentence())],
+        heard=[random_states(track.clip.pcm, rng) for track in tracks],
+        sounds=[make_sound(sentence(), random_states(sentence(), rng), [sentence()], rng)],
+        recordings=1,
         folds=np.array([folds[track.clip.speaker] for track in tracks]),
         amplitudes=speaker_amplitudes(tracks),
         basis=speech_basis(FaceModel.load()),
@@ -231,50 +250,88 @@ def corpus(tmp_path: Path, people: int = 6) -> Corpus:
 def test_cross_validation_keeps_speakers_apart(tmp_path: Path) -> None:
     made = corpus(tmp_path)
     assert set(made.folds) == set(range(FOLDS))
-    settings = RecipeSettings(fits=(QUICK,), teachers=(), jobs=1)
     messages: list[str] = []
-    held_out = speech_recipe.cross_validate(made, settings, messages.append)
+    held_out = speech_recipe.cross_validate(made, RECIPE, messages.append)
     assert set(held_out) == set(range(6))
     ridge = speech_ridge.cross_validate(made.tracks, made.lessons, made.folds.tolist())
     assert all(values.shape == (70, len(SPEECH_SHAPES)) for values in ridge.values())
     assert all(s.values["aperture_r"] > 0.9 for s in score(made, {0: made.lessons[0].weights}))
     assert mismatched(held_out)[0].shape == held_out[0].shape
+    taught = speech_recipe.cross_validate_teachers(made, RECIPE, messages.append, 0.5)
+    assert {i: v.shape for i, v in taught.items()} == {i: v.shape for i, v in held_out.items()}
     # What is finished is not trained again.
     before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
-    again = speech_recipe.cross_validate(made, settings, messages.append)
+    again = speech_recipe.cross_validate(made, RECIPE, messages.append)
     np.testing.assert_array_equal(again[0], held_out[0])
     assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
 
 
 def test_a_pupil_learns_from_its_teachers_and_from_recordings(tmp_path: Path) -> None:
     made = corpus(tmp_path)
-    settings = RecipeSettings(fits=(QUICK,), teachers=(replace(QUICK, spoken_rows=0), FAR), jobs=1)
-    ((taught,),) = speech_recipe.train(made, [[0, 1, 2]], settings, lambda text: None)
-    alone = replace(settings, teachers=())
-    ((untaught,),) = speech_recipe.train(made, [[0, 1, 2]], alone, lambda text: None)
-    other = replace(made, recordings=[])
-    ((unread,),) = speech_recipe.train(other, [[0, 1, 2]], settings, lambda text: None)
-    assert len(list(tmp_path.glob("net-*.safetensors"))) == 5  # two of them teachers
-    assert not torch.equal(taught.out.weight, untaught.out.weight)
-    assert not torch.equal(taught.out.weight, unread.out.weight)
+
+    def learnt(settings: RecipeSettings = RECIPE, of: Corpus = made) -> torch.Tensor:
+        (net,) = speech_recipe.train(of, [[0, 1, 2]], settings, lambda text: None)
+        return net.out.weight.detach()
+
+    first = learnt()
+    better = replace(RECIPE, teacher=replace(RECIPE.teacher, steps=6))
+    deafer = replace(RECIPE, listening=replace(RECIPE.listening, steps=1))
+    others = [learnt(better), learnt(deafer), learnt(of=replace(made, recordings=0))]
+    assert all(not torch.equal(first, other) for other in others)
+    assert len(list(tmp_path.glob("pupil-*.safetensors"))) == 4
+    assert len(list(tmp_path.glob("listener-*.safetensors"))) == 2
 
 
 def test_teachers_soften_what_was_measured() -> None:
     made, basis = lesson(), speech_basis(FaceModel.load())
     shapes = len(SPEECH_SHAPES)
+    sound = make_sound(sentence(), random_states(sentence(), np.random.default_rng(0)), [],
+                       np.random.default_rng(0))  # fmt: skip
 
-    def teach(mel: np.ndarray) -> np.ndarray:
-        out = np.full((len(mel) // 2 + 1, shapes + 2), 0.2, np.float32)
+    def teach(states: np.ndarray) -> np.ndarray:
+        out = np.full((len(states), shapes + 2), 0.2, np.float32)
         out[:, shapes:] = (-9.0, 9.0)
         return out
 
-    (soft,) = softened([made], teach, basis)
-    np.testing.assert_allclose(soft.weights, 0.5 * made.weights + 0.1, atol=1e-6)
+    (soft,) = softened([made], [sound.heard], teach, basis)
+    np.testing.assert_allclose(soft.weights, 0.4 * made.weights + 0.12, atol=1e-6)
     assert np.abs(soft.sizes - made.sizes).max() > 0.01
-    (told,) = recorded([made.mels[0]], teach, basis, np.random.default_rng(0))
+    (told,) = recorded([sound], teach, basis)
     np.testing.assert_allclose(told.weights, 0.2, atol=1e-6)
     assert told.closed.max() < 0.01 < 0.99 < told.voice.min()
-    assert len(told.voice) == len(told.phonemes) == len(made.mels[0])
+    assert len(told.voice) == len(told.phonemes) == len(told.mels[0]) == len(told.mels[1])
+
+
+def test_a_teacher_hears_states_where_they_are() -> None:
+    """A change in one hidden state moves the lips around it and nowhere else."""
+    torch.manual_seed(0)
+    net = TeacherNet().eval()
+    states = np.zeros((200, DIRECTIONS), np.float16)
+    before = outputs([net], at_features(states))
+    states[100] = 5.0
+    moved = np.abs(outputs([net], at_features(states)) - before).max(1)
+    assert before.shape == (200, len(SPEECH_SHAPES) + 2)
+    assert 98 <= moved.argmax() <= 102
+    assert moved[:60].max() == moved[140:].max() == 0.0
+    made = lesson()
+    (seen,) = heard_lessons(
+        [made], [random_states(np.zeros(len(made.voice) * 160), np.random.default_rng(0))]
+    )
+    assert len(seen.mels[0]) == len(seen.voice) == len(seen.phonemes)
+
+
+def test_listening_learns_what_the_encoder_hears() -> None:
+    """Hidden states that depend on the sound are learnt; the loss says so."""
+    rng = np.random.default_rng(0)
+    pcm = sentence()
+    features = normalised(log_mel(pcm))[::2]
+    states = np.tile(features, (1, 3))[:, :DIRECTIONS].astype(np.float16)
+    losses: list[str] = []
+    torch.manual_seed(0)
+    listen(LipNet(SMALL, 15), [make_sound(pcm, states, [], rng)],
+           ListeningSettings(steps=1000, rows=2), 0, losses.append)  # fmt: skip
+    first, last = (float(text.rsplit(" ", 1)[1]) for text in losses)
+    assert last < 0.9 * first < 0.9
 
 
 def test_recordings_of_a_clip_are_known(tmp_path: Path) -> None:
@@ -297,15 +354,25 @@ def test_recordings_of_a_clip_are_known(tmp_path: Path) -> None:
     assert load_recordings(tmp_path / "speech", [clip]) == []
 
 
+def test_other_voices_are_faster_or_slower() -> None:
+    sounds = [np.tile(sentence(), 2)] * 24 + [np.zeros(16000, np.float32)]
+    pieces = other_voices(sounds, np.random.default_rng(0))
+    total = sum(map(len, sounds))
+    assert len(pieces) > 1
+    assert all(len(piece) < 60 * 16000 for piece in pieces)
+    assert 0.7 * total < sum(map(len, pieces)) < 1.7 * total
+    assert all(0.15 < np.abs(piece).max() < 1.0 for piece in pieces)
+    assert other_voices([], np.random.default_rng(0)) == []
+
+
 def test_calibrated_model_has_natural_size(tmp_path: Path) -> None:
     made = corpus(tmp_path)
-    settings = RecipeSettings(fits=(QUICK,), teachers=(), jobs=1)
-    (nets,) = speech_recipe.train(made, [[0, 1, 2]], settings, lambda text: None)
+    (net,) = speech_recipe.train(made, [[0, 1, 2]], RECIPE, lambda text: None)
     held_out = {}
     for i, each in enumerate(made.lessons):
         shrunk = each.weights.mean(0) + 0.5 * (each.weights - each.weights.mean(0))
         held_out[i] = np.concatenate([shrunk, np.full((70, 2), 3.0)], 1)
-    model = speech_recipe.calibrate(made, held_out, nets, settings)
+    model = speech_recipe.calibrate(made, held_out, net, RECIPE)
     restored = model.restore(model.full(held_out[0][:, : len(SPEECH_SHAPES)])) @ model.aperture
     real = made.lessons[0].sizes[:, 0]
     assert np.quantile(restored, 0.9) == pytest.approx(np.quantile(real, 0.9), rel=0.15)
@@ -332,7 +399,8 @@ def test_the_whole_recipe(shared_data: Path, tmp_path: Path) -> None:
     result = CliRunner().invoke(
         app,
         ["train", "speech", "--data", str(tmp_path), "--cache", str(tmp_path / "cache"),
-         "-o", str(target), "--steps", "3", "--utterances", "10"],
+         "-o", str(target), "--steps", "3", "--utterances", "10",
+         "--encoder", str(write_encoder(tmp_path / "model.bin"))],
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     assert "natural size, voice gate" in result.output
