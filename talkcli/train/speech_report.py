@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -44,7 +45,7 @@ def table(
         corpus: what was measured.
         held_out: network outputs for speakers that they never heard.
         model: for natural size.
-        curve: held-out outputs of teachers that learnt from ``CURVE_SHARES`` of the clips.
+        curve: held-out outputs of single teachers that learnt from ``CURVE_SHARES`` of the clips.
     """
     plain = {i: values[:, :_SHAPES] for i, values in held_out.items()}
     natural = {i: _natural(model, values) for i, values in plain.items()}
@@ -57,7 +58,7 @@ def table(
         ("natural size", natural),
         ("natural size, voice gate (shipped)", {i: v * gates[i] for i, v in natural.items()}),
         ("somebody else's sound", mismatched(plain)),
-        *((f"teachers, {share:.0%} of the clips", _shapes(part))
+        *((f"one teacher, {share:.0%} of the clips", _shapes(part))
           for share, part in zip(CURVE_SHARES, curve, strict=False)),
     ]  # fmt: skip
     lines = ["| | aperture r | without GRID | width r | without GRID | lip error / static | "
@@ -159,8 +160,9 @@ def _aperture_row(name: str, apertures: Sequence[np.ndarray], follows: str) -> s
 
 
 def minutes_curve(corpus: Corpus, settings: RecipeSettings, report: Report) -> list[Predictions]:
-    """Held-out outputs of teachers that learnt from fewer clips."""
-    return [cross_validate_teachers(corpus, settings, report, share) for share in CURVE_SHARES]
+    """Held-out outputs of single teachers that learnt from fewer clips."""
+    single = replace(settings, teachers=1)
+    return [cross_validate_teachers(corpus, single, report, share) for share in CURVE_SHARES]
 
 
 def mismatched(predictions: Predictions) -> Predictions:
