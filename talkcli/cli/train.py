@@ -31,7 +31,7 @@ def speech_command(  # noqa: PLR0913 - one parameter per option
     encoder: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(
-            metavar="FILE", help="model.bin of faster-whisper-tiny (default: the train extra's)."
+            metavar="FILE", help="model.bin of faster-whisper-tiny.en (default: the train extra's)."
         ),
     ] = None,
     free_only: Annotated[

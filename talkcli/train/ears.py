@@ -12,7 +12,7 @@ import numpy as np
 from talkcli.train.encoder import SpeechEncoder
 
 #: Directions that are kept. They hold 76 % of the variance; teachers that hear all 1152 values of
-#: Whisper tiny fit the speakers that they know (held-out aperture r .75 instead of .78).
+#: Whisper tiny.en fit the speakers that they know (held-out aperture r .75 instead of .78).
 DIRECTIONS = 192
 _EVERY = 4  # hidden states that the directions are found from
 

