@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 #: Everything that is still being written carries this prefix; whoever holds the lock may delete it.
 TEMPORARY_PREFIX = ".tmp-"
@@ -28,17 +29,28 @@ def sha256_file(path: Path) -> str:
 
 def write_text_atomic(path: Path, text: str) -> None:
     """Replace ``path`` by ``text`` (UTF-8): readers see the old text or the new one, never less."""
-    temporary = path.with_name(f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}")
+    with staged_file(path) as stream:
+        stream.write(text.encode())
+
+
+@contextmanager
+def staged_file(final: Path) -> Iterator[BinaryIO]:
+    """A new file beside ``final`` that takes its place when the block ends without an error.
+
+    Yields:
+        The file to write into, ``.tmp-<uuid>``, binary.
+    """
+    temporary = final.with_name(f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}")
     try:
-        with temporary.open("w", encoding="utf-8", newline="\n") as stream:
-            stream.write(text)
+        with temporary.open("wb") as stream:
+            yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        os.replace(temporary, path)
+        os.replace(temporary, final)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    fsync_directory(path.parent)
+    fsync_directory(final.parent)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from talkcli.errors import InputError
+from talkcli.project.atomic import staged_file
 
 FREE_LICENCES = ("CC0", "CC BY")
 
@@ -124,7 +125,6 @@ def _cached(path: Path, cache: Path, key: str) -> tuple[np.ndarray, np.ndarray, 
         # Not there yet, or a run was stopped while writing it: measured anew.
         times, points = track_clip(path)
         pcm = np.concatenate([np.zeros(0, np.float32), *stream_pcm(path)])
-        partial = store.with_suffix(".part.npz")
-        np.savez(partial, times=times, points=points, pcm=pcm)
-        partial.replace(store)
+        with staged_file(store) as stream:
+            np.savez(stream, times=times, points=points, pcm=pcm)
         return times, points, pcm

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from talkcli.project.atomic import staged_file
 from talkcli.train.encoder import SpeechEncoder
 
 #: Directions that are kept. They hold 76 % of the variance; teachers that hear all 1152 values of
@@ -58,9 +59,8 @@ class Ears:
             mean, directions = _main_directions(
                 np.concatenate([encoder.hear(pcm)[::_EVERY] for pcm in sounds])
             )
-            partial = store.with_suffix(".part.npz")
-            np.savez(partial, mean=mean, directions=directions)
-            partial.replace(store)
+            with staged_file(store) as stream:
+                np.savez(stream, mean=mean, directions=directions)
         with np.load(store) as kept:
             return Ears(encoder, kept["mean"], kept["directions"], cache, name)
 
@@ -70,9 +70,8 @@ class Ears:
         store = self.cache / f"heard-{self.name}-{key}.npy"
         if not store.is_file():
             states = self.encoder.hear(pcm).astype(np.float32)
-            partial = store.with_suffix(".part.npy")
-            np.save(partial, ((states - self.mean) @ self.directions).astype(np.float16))
-            partial.replace(store)
+            with staged_file(store) as stream:
+                np.save(stream, ((states - self.mean) @ self.directions).astype(np.float16))
         return np.asarray(np.load(store))
 
 

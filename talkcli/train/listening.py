@@ -7,7 +7,7 @@ tell, from the little that a stream knows, the hidden states of an encoder that 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,15 +17,13 @@ from torch import nn
 from talkcli.motion.features import N_MELS
 from talkcli.motion.speech_net import SUBFRAMES
 from talkcli.train.ears import DIRECTIONS
-from talkcli.train.speech_data import ROW, add_noise, log_mel, normalised
-from talkcli.train.speech_fit import optimise
+from talkcli.train.speech_data import ROW, add_noise, log_mel, normalised, over_bands
+from talkcli.train.speech_fit import Report, optimise
 from talkcli.train.speech_net import LipNet
 
 _CLEAN = 0.35  # share of the rows that are not noisy or spoilt
 _EQUALISER = 0.25, 6  # deviation of a random curve over the bands, in units of a feature; knots
 _LEAST = 55  # hidden states; shorter sounds teach nothing
-
-Report = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -148,9 +146,7 @@ class _Batches:
             length = _length(sound)
             start, count = int(rng.integers(max(length - half, 0) + 1)), min(half, length)
             part = features_of[2 * start : 2 * (start + count)].astype(np.float32)
-            places = np.linspace(0, N_MELS - 1, knots)
-            curve = np.interp(np.arange(N_MELS), places, rng.normal(0.0, size, knots))
-            features[row, : len(part)] = part + curve
+            features[row, : len(part)] = part + over_bands(rng.normal(0.0, size, knots))
             heard[row, :count] = sound.heard[start : start + count]
             known[row, :count] = 1.0
         return torch.from_numpy(features), torch.from_numpy(heard), torch.from_numpy(known)

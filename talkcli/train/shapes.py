@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from talkcli.project.atomic import staged_file
 from talkcli.tracking.facefit import face_rows
 from talkcli.tracking.headfit import euler_to_rotation
 from talkcli.tracking.measures import lid_opening, lip_aperture, lip_width
@@ -133,9 +134,8 @@ def _landmarks(data: Path, cache: Path, file: str, progress: Callable[[str], Non
     if not store.exists():
         progress(file)
         times, points = track_clip(data / file)
-        partial = store.with_suffix(".part.npz")
-        np.savez(partial, times=times, points=points)
-        partial.replace(store)
+        with staged_file(store) as stream:
+            np.savez(stream, times=times, points=points)
     with np.load(store) as found:
         return np.asarray(found["points"])
 

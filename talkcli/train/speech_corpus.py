@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,12 +22,10 @@ from talkcli.train.noise import spoil
 from talkcli.train.recordings import load_recordings, other_voices
 from talkcli.train.speakers import is_scored, speaker_amplitudes, speaker_folds
 from talkcli.train.speech_data import Lesson, background_lesson, clip_lesson, utterance_lesson
-from talkcli.train.speech_fit import FitSettings
-
-Report = Callable[[str], None]
+from talkcli.train.speech_fit import FitSettings, Report
 
 _SHORT_SHARE = 0.3  # clips of 1.2 s outnumber all others: each is drawn this much less often
-_BACKGROUND_SHARE = 0.5  # music opens the mouth in 9 % of the frames; without, in nearly all
+_BACKGROUND_SHARE = 0.5  # without, music opens the mouth in nearly all frames
 #: Wider than 64 channels only since hours of sound teach it to listen: lips alone fill 64.
 LAYOUT = Layout(width=128, dilations=(1, 1, 2, 4, 1, 2, 4), rights=(2, 1, 0, 0, 0, 0, 0))
 TEACHER = FitSettings(steps=300)

@@ -9,7 +9,8 @@ import numpy as np
 from talkcli.errors import InputError
 from talkcli.train.encoder import RATE
 from talkcli.train.speakers import FOLDS
-from talkcli.train.speech_corpus import Corpus, RecipeSettings, Report, learnable, prepare
+from talkcli.train.speech_corpus import Corpus, RecipeSettings, learnable, prepare
+from talkcli.train.speech_fit import Report
 from talkcli.train.speech_recipe import (
     calibrate,
     cross_validate,

@@ -13,13 +13,14 @@ import numpy as np
 import torch
 
 from talkcli.motion.speech import SpeechModel, shape_columns
+from talkcli.project.atomic import staged_file
 from talkcli.train.expression import SPEECH_SHAPES, lip_aperture
 from talkcli.train.listening import listen
 from talkcli.train.self_training import Teach, recorded, softened
 from talkcli.train.speakers import FOLDS
-from talkcli.train.speech_corpus import Corpus, RecipeSettings, Report, learnable
+from talkcli.train.speech_corpus import Corpus, RecipeSettings, learnable
 from talkcli.train.speech_data import Lesson, normalised
-from talkcli.train.speech_fit import LipSizes, at_frames, fit_network, outputs
+from talkcli.train.speech_fit import LipSizes, Report, at_frames, fit_network, outputs
 from talkcli.train.speech_net import LipNet
 from talkcli.train.teachers import TeacherNet, at_features, heard_lessons
 from talkcli.types import ARKIT_NAMES
@@ -228,11 +229,10 @@ def _listener_path(corpus: Corpus, settings: RecipeSettings) -> Path:
 
 
 def _write(path: Path, state: dict[str, torch.Tensor]) -> None:
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
-    partial = path.with_suffix(".part")
-    save_file({key: value.contiguous() for key, value in state.items()}, partial)
-    partial.replace(path)
+    with staged_file(path) as stream:
+        stream.write(save({key: value.contiguous() for key, value in state.items()}))
 
 
 def _fingerprint(corpus: Corpus, job: Job) -> str:

@@ -22,8 +22,9 @@ from talkcli.train.scores import (
     score_clip,
 )
 from talkcli.train.sentences import SENTENCES
-from talkcli.train.speech_corpus import Corpus, RecipeSettings, Report
+from talkcli.train.speech_corpus import Corpus, RecipeSettings
 from talkcli.train.speech_data import log_mel, normalised, voice_gate
+from talkcli.train.speech_fit import Report
 from talkcli.train.speech_recipe import (
     Predictions,
     cross_validate_teachers,
