@@ -2,11 +2,11 @@
 
     python benchmarks/speech_render.py ../shared/data -o /tmp/lips --clips 10
 
-Per clip: the frame with the most closed lips becomes the portrait; the clip's sound, with a second
-of silence put into its middle, drives it; the film is tracked like any clip. Printed: correlation
-of the lip aperture with the real one, as the weights predict it and as it is seen again in the
-picture, and the share of the frames in the added silence whose aperture is below 2 % of the face
-height. Speakers may be known to the shipped model: the two correlations are compared with each
+Per clip: the frame nearest to the person's neutral face becomes the portrait; the clip's sound,
+with a second of silence put into its middle, drives it; the film is tracked like any clip. Printed:
+correlation of the lip aperture with the real one, as the weights predict it and as it is seen again
+in the picture, and the share of the frames in the added silence whose aperture is below 2 % of the
+face height. Speakers may be known to the shipped model: the two correlations are compared with each
 other, never with held-out ones.
 """
 
@@ -29,7 +29,9 @@ from talkcli.cli.app import run  # noqa: E402
 from talkcli.errors import TalkcliError  # noqa: E402
 from talkcli.media.read import read_frames  # noqa: E402
 from talkcli.motion import MotionOptions, motion_frames  # noqa: E402
+from talkcli.tracking.alignment import PICTURE_DEPTH, align_heads  # noqa: E402
 from talkcli.tracking.facemodel import FaceModel  # noqa: E402
+from talkcli.tracking.person import know_person  # noqa: E402
 from talkcli.train.clips import Clip, load_clips, track_clip  # noqa: E402
 from talkcli.train.expression import TrackedSpeech, lip_aperture, solve_clips  # noqa: E402
 from talkcli.train.scores import correlation  # noqa: E402
@@ -37,6 +39,7 @@ from talkcli.train.scores import correlation  # noqa: E402
 FPS = Fraction(25)
 RATE = 16000
 SHUT_CM = 0.02 * 17.7  # 2 % of the face height
+KNOWING_FRAMES = 240  # at least, spread over the clip, tell the neutral face
 SILENCE_S, SETTLE_S = 1.0, 0.12  # the mouth may close and open within the second at either end
 
 
@@ -46,7 +49,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--cache", type=Path, default=None)
     parser.add_argument("--clips", type=int, default=10)
-    parser.add_argument("--size", default="512")
+    parser.add_argument("--size", default="0", help="longest side, 0: the portrait's")
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
     cache = options.cache or runtime.cache_root() / "speech"
@@ -119,8 +122,12 @@ def measure(clip: Clip, path: Path, output: Path, size: str) -> tuple[float, flo
 
 
 def save_portrait(path: Path, track: TrackedSpeech, target: Path) -> None:
-    """The valid frame with the smallest aperture."""
-    wanted = int(np.where(track.valid, track.aperture, np.inf).argmin())
+    """The valid frame whose face is nearest to the person's neutral one."""
+    valid = np.flatnonzero(track.valid)
+    points, model = track.clip.points[valid], FaceModel.load()
+    person = know_person(points[:: max(1, len(points) // KNOWING_FRAMES)], model)
+    faces = align_heads(points, person.rigid, PICTURE_DEPTH).points
+    wanted = valid[np.linalg.norm(faces - person.neutral, axis=-1).mean(-1).argmin()]
     for index, frame in enumerate(read_frames(path, max_side=1280)):
         if index == wanted:
             Image.fromarray(frame.rgb).save(target)

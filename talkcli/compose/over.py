@@ -78,9 +78,11 @@ def _lay_over(
                 continue
             top, bottom = min(top, y), y + 1
             left, right = min(left, x), max(right, x + 1)
-            soft = fade[y, x]
+            # Enlarging overshoots inside a hard border of the coverage, and the colour with it:
+            # undivided, that is a bright line around the head.
+            soft = fade[y, x] / max(cover, _ONE)
             cover *= soft
-            through = _ONE - min(cover, _ONE)
+            through = _ONE - cover
             source, behind = y * pitches[0] + 3 * x, (y * width + x) * channels
             place = y * pitches[2] + x * channels
             straight = _ONE

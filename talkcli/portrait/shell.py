@@ -37,8 +37,12 @@ _SKULL = np.array([7.6, 10.8, 9.0])
 #: Grid step in crop pixels at a radius of 10 cm.
 _STEP_PX = 1.4
 #: Behind, the skull begins to narrow towards the neck at the ears' height and is done a nape
-#: further down; hair, unless the source shows it longer, ends in between (y and lengths in cm).
-_EAR_CM, _NAPE_CM, _HAIRLINE_CM = 0.5, 7.0, -4.5
+#: further down (y and lengths in cm).
+_EAR_CM, _NAPE_CM = 0.5, 7.0
+#: Hair, unless the source shows it longer, ends at the ears' lobes and, behind, at the nape: between
+#: these azimuths (degrees) it goes from one to the other. What shows below an ear when the chin is
+#: raised is neck.
+_LOBE_CM, _HAIRLINE_CM, _BEHIND_DEG = -0.5, -4.5, (120.0, 165.0)
 #: The surface ends this far below the jaw (face heights): further down, collars begin.
 _ENDS_FH = 0.35
 #: Radius of a neck about the vertical through CENTRE.
@@ -80,7 +84,10 @@ def shell_group(
     shape = _completed_shape(known, neck / skull, smoothstep((_EAR_CM - height) / _NAPE_CM))
     surface = CENTRE + (shape * skull)[..., None] * directions
     neck_colors = _neck_colors(surface, pixels, colors, alpha, geometry)
-    texture = _completed_colors(known, height, neck_colors)
+    azimuth = np.degrees(np.abs(np.arctan2(directions[..., 0], directions[..., 2])))
+    begin, end = _BEHIND_DEG
+    ends = _LOBE_CM + (_HAIRLINE_CM - _LOBE_CM) * smoothstep((azimuth - begin) / (end - begin))
+    texture = _completed_colors(known, height, smoothstep((ends - height) / 2.0), neck_colors)
     radius = _meeting_face(shape * skull, sphere, face, geometry)
     radius, hidden = _hidden_radius(radius, directions, alpha, geometry)
     positions = CENTRE + radius[..., None] * directions
@@ -164,12 +171,15 @@ def _completed_shape(known: Measured, neck: np.ndarray, low: np.ndarray) -> np.n
     return np.asarray(ratio * (1 - bare) + np.minimum(neck, ratio) * bare)
 
 
-def _completed_colors(known: Measured, height: np.ndarray, neck_colors: np.ndarray) -> np.ndarray:
+def _completed_colors(
+    known: Measured, height: np.ndarray, below_hair: np.ndarray, neck_colors: np.ndarray
+) -> np.ndarray:
     """Mirror what one side shows; what neither shows continues the hair, or the neck below it.
 
     Args:
         known: the source's directions.
         height: ``[rows, columns]`` y of the bare skull, cm.
+        below_hair: ``[rows, columns]`` 0 where hair grows, 1 on the neck.
         neck_colors: ``[rows, columns, 3]``.
     """
     blended = blend_colors_with_mirror(known.color, known.seen, known.covered, wrap=True)
@@ -180,7 +190,7 @@ def _completed_colors(known: Measured, height: np.ndarray, neck_colors: np.ndarr
     if source.sum() < 0.05 * (above_ears & (both > 0.5)).sum():
         source = above_ears & (both > 0.5)  # a bald head continues its skin
     hair_color = _continued(blended, source)
-    low = smoothstep((_HAIRLINE_CM - height) / 2.0)[..., None]
+    low = below_hair[..., None]
     guess = hair_color * (1 - low) + neck_colors * low
     # The seen neck ends raggedly, in hair and collars; only its well-seen middle is kept.
     well = np.maximum(known.seen, known.seen[:, ::-1])

@@ -51,7 +51,7 @@ class ListeningSettings:
         rate: highest learning rate.
     """
 
-    steps: int = 4000
+    steps: int = 8000
     rows: int = 24
     rate: float = 2e-3
 

@@ -13,6 +13,7 @@ from talkcli.train.speech_corpus import Corpus, RecipeSettings, learnable, prepa
 from talkcli.train.speech_fit import Report
 from talkcli.train.speech_recipe import (
     calibrate,
+    correct_lags,
     cross_validate,
     train,
 )
@@ -54,6 +55,7 @@ def train_speech(
         raise InputError(
             f"{data} has too few speakers to hold some out", f"add clips of at least {FOLDS} people"
         )
+    corpus = correct_lags(corpus, settings, report)
     held_out = cross_validate(corpus, settings, report)
     (network,) = train(corpus, [learnable(corpus, settings)], settings, report)
     model = calibrate(corpus, held_out, network, settings)

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ import torch
 from talkcli.motion.speech import SpeechModel, shape_columns
 from talkcli.project.atomic import staged_file
 from talkcli.train.expression import SPEECH_SHAPES, lip_aperture
+from talkcli.train.lags import with_lags, wrong_lags
 from talkcli.train.listening import listen
 from talkcli.train.self_training import Teach, recorded, softened
 from talkcli.train.speakers import FOLDS
@@ -86,15 +87,31 @@ def cross_validate_teachers(
 
     What they know of lips is what the network that ships can learn; they train in a minute.
     """
+    taught = _taught(corpus, settings, report, share)
+    return {i: at_frames(out, corpus.lessons[i].positions) for i, out in taught.items()}
+
+
+def correct_lags(corpus: Corpus, settings: RecipeSettings, report: Report) -> Corpus:
+    """The corpus with another lag where single teachers clearly hear one, see :mod:`lags`."""
+    taught = _taught(corpus, replace(settings, teachers=1), report, 1.0)
+    lags = wrong_lags(corpus, taught)
+    for i, lag in lags.items():
+        clip = corpus.tracks[i].clip
+        report(f"{clip.name}: listed with a lag of {clip.lag_s:.2f} s, taken with {lag:.2f} s")
+    return with_lags(corpus, lags)
+
+
+def _taught(
+    corpus: Corpus, settings: RecipeSettings, report: Report, share: float
+) -> dict[int, np.ndarray]:
+    """``[T, 17]`` at 50 Hz of every scored clip, by teachers that never met its speaker."""
     _adopt(corpus)
-    predictions = {}
+    taught = {}
     for fold, members in enumerate(_others(corpus, settings, share)):
         teach = _teachers(corpus, Job(tuple(members), settings, settings.seed))
-        for i in corpus.scored:
-            if corpus.folds[i] == fold:
-                predictions[i] = at_frames(teach(corpus.heard[i]), corpus.lessons[i].positions)
+        taught |= {i: teach(corpus.heard[i]) for i in corpus.scored if corpus.folds[i] == fold}
         report(f"teachers of {share:.0%} of the clips: {fold + 1} of {FOLDS} trained")
-    return predictions
+    return taught
 
 
 def _others(corpus: Corpus, settings: RecipeSettings, share: float) -> list[list[int]]:
@@ -242,6 +259,7 @@ def _fingerprint(corpus: Corpus, job: Job) -> str:
         lesson = corpus.lessons[i]
         digest.update(lesson.group.encode())
         digest.update(np.ascontiguousarray(lesson.weights).tobytes())
+        digest.update(np.ascontiguousarray(lesson.positions).tobytes())
         digest.update(np.ascontiguousarray(lesson.mels[0][::50]).tobytes())
     settings = job.settings
     how = [asdict(settings.pupil), asdict(settings.teacher), settings.teachers, job.seed]

@@ -94,7 +94,8 @@ def laid_over_slowly(
 ) -> np.ndarray:
     """What :func:`lay_over` computes, for pixels that are covered."""
     layer = rgb if base.shape[2] == 3 else np.dstack([rgb, alpha])
-    through = 1 - np.clip(alpha * fade, 0, 1)
+    fade = fade / np.maximum(alpha, 1)
+    through = 1 - alpha * fade
     blend = np.maximum(layer * fade[..., None] + base * through[..., None], 0)
     if base.shape[2] == 4:
         blend[..., :3] /= np.maximum(blend[..., 3:], 1e-4)
@@ -122,6 +123,18 @@ def test_laying_over_does_what_its_slow_twin_does(channels: int) -> None:
     y, x = np.nonzero(covered)
     assert (rows.start, rows.stop) == (y.min(), y.max() + 1)
     assert (columns.start, columns.stop) == (x.min(), x.max() + 1)
+
+
+def test_enlarging_leaves_no_line_where_a_head_like_its_surroundings_ends() -> None:
+    """Cubic enlarging overshoots at the border, coverage and premultiplied colour alike."""
+    grey = np.full((64, 64, 4), 128, np.uint8)
+    grey[..., 3] = 255
+    picture = Picture(grey, np.full((64, 64, 3), 128 / 255, np.float32))
+    compositor = Compositor(picture, size=150)
+    alpha = np.zeros((64, 64), np.float32)
+    alpha[20:44, 16:48] = 1
+    frame = compositor.frame(np.repeat(alpha[..., None] * (128 / 255), 3, -1), alpha)
+    assert np.abs(frame.astype(int) - 128).max() <= 1
 
 
 def test_nothing_laid_over_is_an_empty_box() -> None:
