@@ -2,12 +2,12 @@
 
     python benchmarks/speech_render.py ../shared/data -o /tmp/lips --clips 10
 
-Per clip: the frame nearest to the person's neutral face becomes the portrait; the clip's sound,
-with a second of silence put into its middle, drives it; the film is tracked like any clip. Printed:
-correlation of the lip aperture with the real one, as the weights predict it and as it is seen again
-in the picture, and the share of the frames in the added silence whose aperture is below 2 % of the
-face height. Speakers may be known to the shipped model: the two correlations are compared with each
-other, never with held-out ones.
+Per clip: the frame with closed lips nearest to the person's neutral face becomes the portrait; the
+clip's sound, with a second of silence put into its middle, drives it; the film is tracked like any
+clip. Printed: correlation of the lip aperture with the real one, as the weights predict it and as
+it is seen again in the picture, and the share of the frames in the added silence whose aperture is
+below 2 % of the face height. Speakers may be known to the shipped model: the two correlations are
+compared with each other, never with held-out ones.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from talkcli.train.scores import correlation  # noqa: E402
 FPS = Fraction(25)
 RATE = 16000
 SHUT_CM = 0.02 * 17.7  # 2 % of the face height
-KNOWING_FRAMES = 240  # at least, spread over the clip, tell the neutral face
+SHUT_SHARE = 0.1  # of a clip's frames may become its portrait
 SILENCE_S, SETTLE_S = 1.0, 0.12  # the mouth may close and open within the second at either end
 
 
@@ -122,11 +122,12 @@ def measure(clip: Clip, path: Path, output: Path, size: str) -> tuple[float, flo
 
 
 def save_portrait(path: Path, track: TrackedSpeech, target: Path) -> None:
-    """The valid frame whose face is nearest to the person's neutral one."""
-    valid = np.flatnonzero(track.valid)
-    points, model = track.clip.points[valid], FaceModel.load()
-    person = know_person(points[:: max(1, len(points) // KNOWING_FRAMES)], model)
-    faces = align_heads(points, person.rigid, PICTURE_DEPTH).points
+    """Of the frames with the most closed lips, the one nearest to the person's neutral face."""
+    shut = np.quantile(track.aperture[track.valid], SHUT_SHARE)
+    valid = np.flatnonzero(track.valid & (track.aperture <= shut))
+    points = track.clip.points
+    person = know_person(points[track.valid], FaceModel.load())
+    faces = align_heads(points[valid], person.rigid, PICTURE_DEPTH).points
     wanted = valid[np.linalg.norm(faces - person.neutral, axis=-1).mean(-1).argmin()]
     for index, frame in enumerate(read_frames(path, max_side=1280)):
         if index == wanted:

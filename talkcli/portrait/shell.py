@@ -39,9 +39,9 @@ _STEP_PX = 1.4
 #: Behind, the skull begins to narrow towards the neck at the ears' height and is done a nape
 #: further down (y and lengths in cm).
 _EAR_CM, _NAPE_CM = 0.5, 7.0
-#: Hair, unless the source shows it longer, ends at the ears' lobes and, behind, at the nape: between
-#: these azimuths (degrees) it goes from one to the other. What shows below an ear when the chin is
-#: raised is neck.
+#: Hair, unless the source shows it longer, ends at the ears' lobes and, behind, at the nape, with
+#: a line between them at these azimuths (degrees). What shows below an ear when the chin is raised
+#: is neck.
 _LOBE_CM, _HAIRLINE_CM, _BEHIND_DEG = -0.5, -4.5, (120.0, 165.0)
 #: The surface ends this far below the jaw (face heights): further down, collars begin.
 _ENDS_FH = 0.35

@@ -15,11 +15,13 @@ from talkcli.train.speech_recipe import (
     calibrate,
     correct_lags,
     cross_validate,
+    on_frames,
     train,
 )
 from talkcli.train.speech_report import (
     minutes_curve,
     processed_speech,
+    score,
     table,
     unseen_voices,
 )
@@ -55,16 +57,19 @@ def train_speech(
         raise InputError(
             f"{data} has too few speakers to hold some out", f"add clips of at least {FOLDS} people"
         )
-    corpus = correct_lags(corpus, settings, report)
-    held_out = cross_validate(corpus, settings, report)
+    listed = corpus
+    corpus = correct_lags(listed, settings, report)
+    heard = cross_validate(corpus, settings, report)
+    held_out = on_frames(corpus, heard)
     (network,) = train(corpus, [learnable(corpus, settings)], settings, report)
     model = calibrate(corpus, held_out, network, settings)
     output.parent.mkdir(parents=True, exist_ok=True)
     model.save(output, describe(corpus, settings))
     report(f"wrote {output}, {output.stat().st_size / 1e3:.0f} kB")
-    shares = minutes_curve(corpus, settings, report) if curve else []
+    more = [("network, lags as listed", score(listed, on_frames(listed, heard)))]
+    more += minutes_curve(corpus, settings, report) if curve else []
     parts = [
-        table(corpus, held_out, model, shares),
+        table(corpus, held_out, model, more),
         unseen_voices(model, settings.seed),
         processed_speech(model, corpus, settings.seed),
     ]

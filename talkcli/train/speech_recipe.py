@@ -26,7 +26,8 @@ from talkcli.train.speech_net import LipNet
 from talkcli.train.teachers import TeacherNet, at_features, heard_lessons
 from talkcli.types import ARKIT_NAMES
 
-#: ``[T, 15 + 2]`` network outputs, or ``[T, 15]`` weights, by index of the clip.
+#: ``[T, 15 + 2]`` network outputs, or ``[T, 15]`` weights, by index of the clip; at video frames, or
+#: at 50 Hz where it says so.
 Predictions = dict[int, np.ndarray]
 
 #: Deviations from the mean are stretched before the curve maps the aperture.
@@ -69,14 +70,15 @@ def cross_validate(corpus: Corpus, settings: RecipeSettings, report: Report) -> 
         corpus: all clips.
         settings: how; with ``free_only`` the networks learn from free clips alone.
         report: told of progress.
+
+    Returns:
+        Outputs at 50 Hz, see :func:`on_frames`.
     """
     networks = train(corpus, _others(corpus, settings, 1.0), settings, report)
     predictions = {}
     for i in corpus.scored:
-        lesson = corpus.lessons[i]
         net = networks[int(corpus.folds[i])]
-        out = outputs([net], normalised(lesson.mels[0]))
-        predictions[i] = at_frames(out, lesson.positions)
+        predictions[i] = outputs([net], normalised(corpus.lessons[i].mels[0]))
     return predictions
 
 
@@ -87,31 +89,29 @@ def cross_validate_teachers(
 
     What they know of lips is what the network that ships can learn; they train in a minute.
     """
-    taught = _taught(corpus, settings, report, share)
-    return {i: at_frames(out, corpus.lessons[i].positions) for i, out in taught.items()}
+    _adopt(corpus)
+    predictions: Predictions = {}
+    for fold, members in enumerate(_others(corpus, settings, share)):
+        teach = _teachers(corpus, Job(tuple(members), settings, settings.seed))
+        held_out = [i for i in corpus.scored if corpus.folds[i] == fold]
+        predictions |= {i: teach(corpus.heard[i]) for i in held_out}
+        report(f"teachers of {share:.0%} of the clips: {fold + 1} of {FOLDS} trained")
+    return predictions
+
+
+def on_frames(corpus: Corpus, predictions: Predictions) -> Predictions:
+    """Outputs at 50 Hz taken at the video frames of their clips."""
+    return {i: at_frames(out, corpus.lessons[i].positions) for i, out in predictions.items()}
 
 
 def correct_lags(corpus: Corpus, settings: RecipeSettings, report: Report) -> Corpus:
     """The corpus with another lag where single teachers clearly hear one, see :mod:`lags`."""
-    taught = _taught(corpus, replace(settings, teachers=1), report, 1.0)
+    taught = cross_validate_teachers(corpus, replace(settings, teachers=1), report, 1.0)
     lags = wrong_lags(corpus, taught)
     for i, lag in lags.items():
         clip = corpus.tracks[i].clip
         report(f"{clip.name}: listed with a lag of {clip.lag_s:.2f} s, taken with {lag:.2f} s")
     return with_lags(corpus, lags)
-
-
-def _taught(
-    corpus: Corpus, settings: RecipeSettings, report: Report, share: float
-) -> dict[int, np.ndarray]:
-    """``[T, 17]`` at 50 Hz of every scored clip, by teachers that never met its speaker."""
-    _adopt(corpus)
-    taught = {}
-    for fold, members in enumerate(_others(corpus, settings, share)):
-        teach = _teachers(corpus, Job(tuple(members), settings, settings.seed))
-        taught |= {i: teach(corpus.heard[i]) for i in corpus.scored if corpus.folds[i] == fold}
-        report(f"teachers of {share:.0%} of the clips: {fold + 1} of {FOLDS} trained")
-    return taught
 
 
 def _others(corpus: Corpus, settings: RecipeSettings, share: float) -> list[list[int]]:

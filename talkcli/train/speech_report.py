@@ -28,6 +28,7 @@ from talkcli.train.speech_fit import Report
 from talkcli.train.speech_recipe import (
     Predictions,
     cross_validate_teachers,
+    on_frames,
     voice_at,
 )
 
@@ -38,7 +39,10 @@ CURVE_SHARES = (0.1, 0.25, 0.5, 1.0)
 
 
 def table(
-    corpus: Corpus, held_out: Predictions, model: SpeechModel, curve: Sequence[Predictions] = ()
+    corpus: Corpus,
+    held_out: Predictions,
+    model: SpeechModel,
+    more: Sequence[tuple[str, Sequence[LipScore]]] = (),
 ) -> str:
     """All scores as Markdown.
 
@@ -46,26 +50,25 @@ def table(
         corpus: what was measured.
         held_out: network outputs for speakers that they never heard.
         model: for natural size.
-        curve: held-out outputs of single teachers that learnt from ``CURVE_SHARES`` of the clips.
+        more: further rows, name and scores.
     """
     plain = {i: values[:, :_SHAPES] for i, values in held_out.items()}
     natural = {i: _natural(model, values) for i, values in plain.items()}
     gates = {i: _gate(corpus, i, held_out[i]) for i in held_out}
     ridge = speech_ridge.cross_validate(corpus.tracks, corpus.lessons, corpus.folds.tolist())
-    rows = [
-        ("ridge", ridge),
-        ("network", plain),
-        ("network, voice gate", {i: v * gates[i] for i, v in plain.items()}),
-        ("natural size", natural),
-        ("natural size, voice gate (shipped)", {i: v * gates[i] for i, v in natural.items()}),
-        ("somebody else's sound", mismatched(plain)),
-        *((f"one teacher, {share:.0%} of the clips", _shapes(part))
-          for share, part in zip(CURVE_SHARES, curve, strict=False)),
-    ]  # fmt: skip
+    rows = {
+        "ridge": ridge,
+        "network": plain,
+        "network, voice gate": {i: v * gates[i] for i, v in plain.items()},
+        "natural size": natural,
+        "natural size, voice gate (shipped)": {i: v * gates[i] for i, v in natural.items()},
+        "somebody else's sound": mismatched(plain),
+    }
     lines = ["| | aperture r | without GRID | width r | without GRID | lip error / static | "
              "closure AUC | silence / p90 | amplitude | jitter |",
              "|---|---|---|---|---|---|---|---|---|---|"]  # fmt: skip
-    lines += [_row(name, score(corpus, values)) for name, values in rows]
+    lines += [_row(name, score(corpus, values)) for name, values in rows.items()]
+    lines += [_row(name, scores) for name, scores in more]
     scores = score(corpus, plain)
     lines.append("")
     lines.append(f"{len(scores)} clips, {len({s.speaker for s in scores})} speakers held out")
@@ -73,12 +76,12 @@ def table(
 
 
 def score(corpus: Corpus, predictions: Predictions) -> list[LipScore]:
-    """Every predicted clip against the real lips."""
+    """Every predicted clip against the real lips, at its video frames."""
     lips = corpus.basis[:, list(LIPS)]
     aperture, width = lip_aperture(corpus.basis), lip_width(corpus.basis)
     scores = []
     for i, values in predictions.items():
-        track, lesson = corpus.tracks[i], corpus.lessons[i]
+        track, lesson, values = corpus.tracks[i], corpus.lessons[i], values[:, :_SHAPES]
         predicted = LipMotion(
             values @ aperture, values @ width, np.einsum("ts,svk->tvk", values, lips)
         )
@@ -160,10 +163,16 @@ def _aperture_row(name: str, apertures: Sequence[np.ndarray], follows: str) -> s
     return f"| {name} | {np.quantile(joined, 0.9):.2f} | {follows} | {(joined > 0.1).mean():.2f} |"
 
 
-def minutes_curve(corpus: Corpus, settings: RecipeSettings, report: Report) -> list[Predictions]:
-    """Held-out outputs of single teachers that learnt from fewer clips."""
+def minutes_curve(
+    corpus: Corpus, settings: RecipeSettings, report: Report
+) -> list[tuple[str, list[LipScore]]]:
+    """Rows of single teachers that learnt from fewer clips."""
     single = replace(settings, teachers=1)
-    return [cross_validate_teachers(corpus, single, report, share) for share in CURVE_SHARES]
+    rows = []
+    for share in CURVE_SHARES:
+        taught = on_frames(corpus, cross_validate_teachers(corpus, single, report, share))
+        rows.append((f"one teacher, {share:.0%} of the clips", score(corpus, taught)))
+    return rows
 
 
 def mismatched(predictions: Predictions) -> Predictions:
@@ -185,10 +194,6 @@ def _gate(corpus: Corpus, index: int, outputs: np.ndarray) -> np.ndarray:
     chance = 1.0 / (1.0 + np.exp(-outputs[:, -1]))
     trust = np.array([trust_voice(float(c)) for c in chance])
     return (voice_at(corpus.lessons[index]) * trust)[:, None]
-
-
-def _shapes(predictions: Predictions) -> Predictions:
-    return {i: values[:, :_SHAPES] for i, values in predictions.items()}
 
 
 def _row(name: str, scores: Sequence[LipScore]) -> str:

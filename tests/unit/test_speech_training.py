@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter1d
 from typer.testing import CliRunner
 
 from talkcli.cli.app import app
@@ -19,7 +20,8 @@ from talkcli.motion.speech_net import Layout, NetworkStream
 from talkcli.tracking.facemodel import FaceModel
 from talkcli.train import phonemes, speech_recipe, speech_ridge
 from talkcli.train.ears import DIRECTIONS
-from talkcli.train.expression import SPEECH_SHAPES, solve_clips, speech_basis
+from talkcli.train.expression import SPEECH_SHAPES, lip_aperture, solve_clips, speech_basis
+from talkcli.train.lags import with_lags, wrong_lags
 from talkcli.train.listening import ListeningSettings, listen, make_sound
 from talkcli.train.recordings import load_recordings, other_voices, same_sound
 from talkcli.train.self_training import recorded, softened
@@ -251,19 +253,57 @@ def test_cross_validation_keeps_speakers_apart(tmp_path: Path) -> None:
     made = corpus(tmp_path)
     assert set(made.folds) == set(range(FOLDS))
     messages: list[str] = []
-    held_out = speech_recipe.cross_validate(made, RECIPE, messages.append)
+    heard_out = speech_recipe.cross_validate(made, RECIPE, messages.append)
+    held_out = speech_recipe.on_frames(made, heard_out)
     assert set(held_out) == set(range(6))
     ridge = speech_ridge.cross_validate(made.tracks, made.lessons, made.folds.tolist())
     assert all(values.shape == (70, len(SPEECH_SHAPES)) for values in ridge.values())
     assert all(s.values["aperture_r"] > 0.9 for s in score(made, {0: made.lessons[0].weights}))
     assert mismatched(held_out)[0].shape == held_out[0].shape
     taught = speech_recipe.cross_validate_teachers(made, RECIPE, messages.append, 0.5)
-    assert {i: v.shape for i, v in taught.items()} == {i: v.shape for i, v in held_out.items()}
+    assert {i: v.shape for i, v in speech_recipe.on_frames(made, taught).items()} == {
+        i: v.shape for i, v in held_out.items()
+    }
     # What is finished is not trained again.
     before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
     again = speech_recipe.cross_validate(made, RECIPE, messages.append)
-    np.testing.assert_array_equal(again[0], held_out[0])
+    np.testing.assert_array_equal(again[0], heard_out[0])
     assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("shift", [-0.08, 0.0, 0.12])
+def test_a_wrong_lag_is_found_and_no_right_one(tmp_path: Path, shift: float) -> None:
+    """Outputs that hold the true lips ``shift`` seconds later than the list says."""
+    made = corpus(tmp_path, people=2)
+    rng = np.random.default_rng(0)
+    moves = gaussian_filter1d(rng.normal(size=400), 2.0)  # every 10 ms
+    positions = np.arange(4.0, 284.0, 4.0)
+    tracks, lessons, taught = list(made.tracks), list(made.lessons), {}
+    jaw = made.basis[SPEECH_SHAPES.index("jawOpen")]
+    times = np.arange(400)
+    for i, moved in enumerate((shift, 0.0)):
+        track = tracks[i]
+        count = int(track.valid.sum())
+        clip = replace(track.clip, times=positions[:count] / 100)
+        aperture = np.interp(positions[:count] - 100 * moved, times, moves)
+        aperture = aperture + 0.3 * aperture.std() * rng.normal(size=count)
+        tracks[i] = replace(track, clip=clip, aperture=aperture)
+        lessons[i] = replace(lessons[i], positions=clip.speech_times * 100)
+        out = np.zeros((200, len(SPEECH_SHAPES) + 2), np.float32)
+        out[:, SPEECH_SHAPES.index("jawOpen")] = moves[::2]
+        taught[i] = out
+    assert lip_aperture(jaw) > 0.5
+    made = replace(made, tracks=tracks, lessons=lessons)
+    lags = wrong_lags(made, taught)
+    assert lags == ({0: pytest.approx(shift, abs=0.021)} if shift else {})
+    right = with_lags(made, lags)
+    if shift:
+        assert right.tracks[0].clip.lag_s == lags[0]
+        np.testing.assert_allclose(
+            right.lessons[0].positions, positions[: len(tracks[0].aperture)] - 100 * lags[0]
+        )
+    assert right.tracks[1] is tracks[1] and right.lessons[1] is lessons[1]
+    assert not wrong_lags(right, taught)
 
 
 def test_a_pupil_learns_from_its_teachers_and_from_recordings(tmp_path: Path) -> None:
