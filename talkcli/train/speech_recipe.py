@@ -26,8 +26,8 @@ from talkcli.train.speech_net import LipNet
 from talkcli.train.teachers import TeacherNet, at_features, heard_lessons
 from talkcli.types import ARKIT_NAMES
 
-#: ``[T, 15 + 2]`` network outputs, or ``[T, 15]`` weights, by index of the clip; at video frames, or
-#: at 50 Hz where it says so.
+#: ``[T, 15 + 2]`` network outputs, or ``[T, 15]`` weights, by index of the clip; at video frames
+#: or, where it says so, at 50 Hz.
 Predictions = dict[int, np.ndarray]
 
 #: Deviations from the mean are stretched before the curve maps the aperture.
