@@ -12,6 +12,10 @@ from talkcli.tracking.landmarks import Face, crop_rectangle
 
 #: Smaller crops are enlarged to this: below it eyes and teeth have no pixels to live in.
 MIN_CROP_PX = 192
+#: Small pictures are enlarged to this: splats of their own pixels bridge lips that part by less than
+#: two of them, and teeth did not show in pictures of 226 pixels. PSNR of eight of 224 to 262 pixels
+#: rises from 43.0 to 44.5 dB, the worst from 36.4 to 40.9, for a second more of building.
+SMALL_CROP_PX = 512
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,8 @@ def cut_crop(picture: np.ndarray, face: Face, output_side: int, max_crop: int) -
     height, width = picture.shape[:2]
     x, y, side = (round(v) for v in crop_rectangle(face.points))
     scale = min(1.0, output_side / max(height, width))
-    pixels = int(np.clip(round(side * scale), MIN_CROP_PX, max_crop))
+    least = MIN_CROP_PX if scale < 1 else SMALL_CROP_PX
+    pixels = min(max(round(side * scale), least), max_crop)
     left, top = max(0, -x), max(0, -y)
     right, bottom = max(0, x + side - width), max(0, y + side - height)
     padded = cv2.copyMakeBorder(picture, top, bottom, left, right, cv2.BORDER_REPLICATE)

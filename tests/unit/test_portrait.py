@@ -281,6 +281,17 @@ def test_crop_beyond_the_border_is_replicated(picture) -> None:
     assert crop.alpha is None
 
 
+def test_the_head_of_a_small_picture_is_enlarged_and_not_that_of_a_small_film(
+    picture, face
+) -> None:
+    factor = 256 / max(picture.shape[:2])
+    small = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+    shrunk = replace(face, points=face.points * factor)
+    assert cut_crop(small, shrunk, 1024, 1024).rgb.shape[0] == 512
+    assert cut_crop(small, shrunk, 1024, 400).rgb.shape[0] == 400
+    assert cut_crop(picture, face, 256, 1024).rgb.shape[0] < 320
+
+
 def test_rasterized_triangle_interpolates_and_the_nearer_wins() -> None:
     points = np.array([[0, 0, 5], [8, 0, 5], [0, 8, 5], [0, 0, 1], [4, 0, 1], [0, 4, 1]], float)
     triangles = np.array([[0, 1, 2], [3, 4, 5]], np.int32)
