@@ -12,9 +12,9 @@ from talkcli.tracking.landmarks import Face, crop_rectangle
 
 #: Smaller crops are enlarged to this: below it eyes and teeth have no pixels to live in.
 MIN_CROP_PX = 192
-#: Small pictures are enlarged to this: splats of their own pixels bridge lips that part by less than
-#: two of them, and teeth did not show in pictures of 226 pixels. PSNR of eight of 224 to 262 pixels
-#: rises from 43.0 to 44.5 dB, the worst from 36.4 to 40.9, for a second more of building.
+#: Small pictures are enlarged to this: splats of their own pixels bridge lips that part by less
+#: than two of them, and teeth did not show in pictures of 226 pixels. PSNR of eight of 224 to 262
+#: pixels rises from 43.0 to 44.5 dB, the worst from 36.4 to 40.9, for a second more of building.
 SMALL_CROP_PX = 512
 
 
