@@ -11,6 +11,7 @@ from talkcli.portrait.crop import Crop
 from talkcli.portrait.eyes import EyeParts, eye_parts
 from talkcli.portrait.front import FrontPixels, front_group, front_pixels, surface_tangents
 from talkcli.portrait.geometry import HeadGeometry
+from talkcli.portrait.glasses import frame_depth, glasses_frame, without_frame
 from talkcli.portrait.mouth import mouth_frame, mouth_groups
 from talkcli.portrait.neutral import neutralise
 from talkcli.portrait.shell import shell_group
@@ -45,8 +46,12 @@ def assemble_avatar(
     # Down the neck the splats fade into the photographed torso: they must look exactly like it.
     solid = (geometry.head_weight > 0.06)[..., None]
     colors = np.where(solid, matte.foreground, crop.rgb)
-    eyes = eye_parts(crop.rgb, pixels.positions, geometry)
     builder = SplatBuilder()
+    glasses = glasses_frame(crop.rgb, geometry)
+    if glasses.any():
+        _add_glasses(builder, glasses, colors, pixels, geometry, model)
+        colors = without_frame(colors, glasses)
+    eyes = eye_parts(without_frame(crop.rgb, glasses), pixels.positions, geometry)
     builder.add(front_group(pixels, Layer.SKIN, colors, matte.alpha, geometry, model))
     _add_eyes(builder, eyes, pixels, geometry, model)
     ones = np.ones_like(matte.alpha)
@@ -91,6 +96,29 @@ def _moving(splats: SplatArrays) -> np.ndarray:
     own = np.arange(len(moving), dtype=splats.neighbours.dtype)[:, None]
     splats.neighbours = np.where(moving[splats.neighbours], splats.neighbours, own)
     return moving
+
+
+def _add_glasses(
+    builder: SplatBuilder,
+    glasses: np.ndarray,
+    colors: np.ndarray,
+    pixels: FrontPixels,
+    geometry: HeadGeometry,
+    model: FaceModel,
+) -> None:
+    depth = frame_depth(pixels.positions[..., 2], glasses, geometry)
+    x, y = np.broadcast_arrays(geometry.pixel_x, geometry.pixel_y)
+    lifted = geometry.camera.unproject(x, y, depth).astype(np.float32)
+    frame = replace(
+        pixels,
+        layer=np.where(glasses & (pixels.layer == Layer.SKIN), Layer.GLASSES, -1),
+        positions=lifted,
+        tangent_u=surface_tangents(lifted, axis=1),
+        tangent_v=surface_tangents(lifted, axis=0),
+        binding=np.zeros_like(pixels.binding),
+    )
+    ones = np.ones(glasses.shape, np.float32)
+    builder.add(front_group(frame, Layer.GLASSES, colors, ones, geometry, model))
 
 
 def _add_eyes(

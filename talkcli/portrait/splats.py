@@ -34,6 +34,7 @@ class Layer(IntEnum):
     TONGUE = 9
     MOUTH_BAG = 10
     LID = 11  # skin behind the lids' skin, so that a blink never shows the eye
+    GLASSES = 12  # dark frames, which move with the head alone
 
 
 @dataclass
