@@ -2,12 +2,12 @@
 
     python benchmarks/speech_render.py ../shared/data -o /tmp/lips --clips 10
 
-Per clip: the frame with closed lips nearest to the person's neutral face becomes the portrait; the
-clip's sound, with a second of silence put into its middle, drives it; the film is tracked like any
-clip. Printed: correlation of the lip aperture with the real one, as the weights predict it and as
-it is seen again in the picture, and the share of the frames in the added silence whose aperture is
-below 2 % of the face height. Speakers may be known to the shipped model: the two correlations are
-compared with each other, never with held-out ones.
+Per clip: the first neutral frame, with closed lips, becomes the portrait; the clip's sound, with a
+second of silence put into its middle, drives it; the film is tracked like any clip. Printed:
+correlation of the lip aperture with the real one, as the weights predict it and as it is seen again
+in the picture, and the share of the frames in the added silence whose aperture is below 2 % of the
+face height. Speakers may be known to the shipped model: the two correlations are compared with each
+other, never with held-out ones.
 """
 
 from __future__ import annotations
@@ -122,13 +122,14 @@ def measure(clip: Clip, path: Path, output: Path, size: str) -> tuple[float, flo
 
 
 def save_portrait(path: Path, track: TrackedSpeech, target: Path) -> None:
-    """Of the frames with the most closed lips, the one nearest to the person's neutral face."""
+    """The first neutral frame: closed lips, and nearer to the neutral face than half of those."""
     shut = np.quantile(track.aperture[track.valid], SHUT_SHARE)
     valid = np.flatnonzero(track.valid & (track.aperture <= shut))
     points = track.clip.points
     person = know_person(points[track.valid], FaceModel.load())
     faces = align_heads(points[valid], person.rigid, PICTURE_DEPTH).points
-    wanted = valid[np.linalg.norm(faces - person.neutral, axis=-1).mean(-1).argmin()]
+    apart = np.linalg.norm(faces - person.neutral, axis=-1).mean(-1)
+    wanted = valid[apart <= np.median(apart)][0]
     for index, frame in enumerate(read_frames(path, max_side=1280)):
         if index == wanted:
             Image.fromarray(frame.rgb).save(target)
