@@ -19,6 +19,7 @@ from talkcli.compose.solid import solidify
 from talkcli.portrait.images import smoothstep
 from talkcli.portrait.splats import Layer
 from talkcli.render.cpu import Workspace, backproject, rasterize
+from talkcli.tracking.topology import INNER_LOWER, INNER_UPPER
 
 #: Of all steps, this share is SIRT; the rest is conjugate gradients in rounds of this many.
 _SIRT_SHARE, _ROUND = 0.25, 3
@@ -35,6 +36,8 @@ _RIM_LIMIT = 0.06
 _LIMITS = {Layer.COMPLETION: 0.03, Layer.SHELL: 0.03}
 _OTHER_LIMIT, _FLAT_LIMIT, _PIXEL_LIMIT = 0.15, 0.06, 0.5
 _TRUSTED_COSINE = 0.35
+#: Splats that move by this much with the inner lip lines lie at them.
+_SEAM, _SEAM_SHARE = (*INNER_UPPER, *INNER_LOWER), 0.4
 _DARKEST, _BRIGHTEST = -0.15, 1.15
 
 
@@ -117,6 +120,9 @@ def _limits(
         splats.seen_cosine > 0, smoothstep(splats.seen_cosine / _TRUSTED_COSINE), 1
     )
     limit[from_pixel] = np.maximum(allowed, _FLAT_LIMIT)[from_pixel]
+    # Lips that part uncover what made up for the dark line between them: it would be bright spots.
+    at_seam = (np.isin(splats.vertices, _SEAM) * splats.weights).sum(1) > _SEAM_SHARE
+    limit[from_pixel & at_seam] = _FLAT_LIMIT
     rim = from_pixel & (splats.layers == Layer.SKIN) & (alpha[rows, columns] < 0.97)
     rim &= splats.head_weight > 0.02
     limit[rim] = _RIM_LIMIT
