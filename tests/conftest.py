@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from talkcli import runtime
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from talkcli.tracking.landmarks import Face
 
 runtime.configure()
 
@@ -18,3 +24,21 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("needs footage that is not part of the project")
     return folder
+
+
+@pytest.fixture(scope="module")
+def picture() -> np.ndarray:
+    """The sample portrait, ``[H, W, 4]`` uint8."""
+    from talkcli.media.image import read_image
+
+    return read_image(Path(__file__).parents[1] / "assets" / "portrait.png")
+
+
+@pytest.fixture(scope="module")
+def face(picture: np.ndarray) -> Face:
+    """The face in the sample portrait."""
+    import numpy as np
+
+    from talkcli.tracking.landmarks import detect_faces
+
+    return detect_faces(np.ascontiguousarray(picture[..., :3]))[0]

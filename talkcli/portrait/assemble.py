@@ -47,14 +47,17 @@ def assemble_avatar(
     solid = (geometry.head_weight > 0.06)[..., None]
     colors = np.where(solid, matte.foreground, crop.rgb)
     builder = SplatBuilder()
-    glasses = glasses_frame(crop.rgb, geometry)
+    ones, rgb = np.ones_like(matte.alpha), crop.rgb
+    glasses = glasses_frame(rgb, geometry)
     if glasses.any():
-        _add_glasses(builder, glasses, colors, pixels, geometry, model)
-        colors = without_frame(colors, glasses)
-    eyes = eye_parts(without_frame(crop.rgb, glasses), pixels.positions, geometry)
+        before = geometry.surface(frame_depth(pixels.positions[..., 2], glasses, geometry))
+        worn = glasses & (pixels.layer == Layer.SKIN)
+        frame = _rigid(pixels, Layer.GLASSES, worn, before.astype(np.float32))
+        builder.add(front_group(frame, Layer.GLASSES, colors, ones, geometry, model))
+        colors, rgb = (without_frame(image, glasses) for image in (colors, rgb))
+    eyes = eye_parts(rgb, pixels.positions, geometry)
     builder.add(front_group(pixels, Layer.SKIN, colors, matte.alpha, geometry, model))
     _add_eyes(builder, eyes, pixels, geometry, model)
-    ones = np.ones_like(matte.alpha)
     for layer in (Layer.PICTURE_TEETH, Layer.PICTURE_MOUTH):
         builder.add(front_group(pixels, layer, crop.rgb, ones, geometry, model))
     texture = complete_face(colors, matte.alpha, pixels.contour_trust, geometry, model)
@@ -98,29 +101,6 @@ def _moving(splats: SplatArrays) -> np.ndarray:
     return moving
 
 
-def _add_glasses(
-    builder: SplatBuilder,
-    glasses: np.ndarray,
-    colors: np.ndarray,
-    pixels: FrontPixels,
-    geometry: HeadGeometry,
-    model: FaceModel,
-) -> None:
-    depth = frame_depth(pixels.positions[..., 2], glasses, geometry)
-    x, y = np.broadcast_arrays(geometry.pixel_x, geometry.pixel_y)
-    lifted = geometry.camera.unproject(x, y, depth).astype(np.float32)
-    frame = replace(
-        pixels,
-        layer=np.where(glasses & (pixels.layer == Layer.SKIN), Layer.GLASSES, -1),
-        positions=lifted,
-        tangent_u=surface_tangents(lifted, axis=1),
-        tangent_v=surface_tangents(lifted, axis=0),
-        binding=np.zeros_like(pixels.binding),
-    )
-    ones = np.ones(glasses.shape, np.float32)
-    builder.add(front_group(frame, Layer.GLASSES, colors, ones, geometry, model))
-
-
 def _add_eyes(
     builder: SplatBuilder,
     eyes: list[EyeParts],
@@ -131,17 +111,22 @@ def _add_eyes(
     ones = np.ones(pixels.layer.shape, np.float32)
     for eye in eyes:
         # The eyeball reaches a little under the lids, at the depth of the opening; it is rigid.
-        around = replace(
-            pixels,
-            layer=np.where(eye.area, Layer.EYE, -1),
-            positions=eye.surface,
-            tangent_u=surface_tangents(eye.surface, axis=1),
-            tangent_v=surface_tangents(eye.surface, axis=0),
-            binding=np.zeros_like(pixels.binding),
-        )
+        around = _rigid(pixels, Layer.EYE, eye.area, eye.surface)
         builder.add(front_group(around, Layer.EYE, eye.eyeball, ones, geometry, model))
         builder.add(eye.iris)
         builder.add(eye.lid)
+
+
+def _rigid(pixels: FrontPixels, layer: Layer, area: np.ndarray, surface: np.ndarray) -> FrontPixels:
+    """The pixels of ``area [S, S]`` at ``surface [S, S, 3]``, which no expression moves."""
+    return replace(
+        pixels,
+        layer=np.where(area, layer, -1),
+        positions=surface,
+        tangent_u=surface_tangents(surface, axis=1),
+        tangent_v=surface_tangents(surface, axis=0),
+        binding=np.zeros_like(pixels.binding),
+    )
 
 
 def _to_head_frame(splats: SplatArrays, pose: HeadPose) -> SplatArrays:

@@ -74,8 +74,7 @@ def _eye(rgb: np.ndarray, positions: np.ndarray, geometry: HeadGeometry, eye: Ey
     depth = float(np.median(positions[opening][:, 2])) if opening.any() else 0.0
     _, index = nearest(opening)
     ball = np.where(opening, positions[..., 2], positions[..., 2][index]) if opening.any() else None
-    x, y = np.broadcast_arrays(geometry.pixel_x, geometry.pixel_y)
-    layer = positions if ball is None else geometry.camera.unproject(x, y, ball)
+    layer = positions if ball is None else geometry.surface(ball)
     out = geometry.pose.to_image(np.array([0, 0, 1.0])) - geometry.pose.to_image(np.zeros(3))
     front = geometry.camera.unproject(centre_px[0], centre_px[1], np.asarray(depth))
     centre = front - EYEBALL_CM * out

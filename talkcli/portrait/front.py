@@ -94,8 +94,7 @@ def front_pixels(
     depth = geometry.depth.copy()
     depth[eyes] += EYE_DEPTH_FH * geometry.face_height
     depth[layer >= Layer.PICTURE_TEETH] += PICTURE_MOUTH_DEPTH_CM * geometry.pose.scale
-    x, y = np.broadcast_arrays(geometry.pixel_x, geometry.pixel_y)
-    positions = geometry.camera.unproject(x, y, depth).astype(np.float32)
+    positions = geometry.surface(depth).astype(np.float32)
     falloff = np.exp(-((geometry.face_distance / (FALLOFF_FH * geometry.face_height)) ** 2))
     binding = falloff * smoothstep(1.4 * geometry.head_weight) * (layer == Layer.SKIN)
     gain = mirror_gain(geometry, model)

@@ -94,6 +94,11 @@ class HeadGeometry:
         """``[S, 1]`` y of pixel centres."""
         return np.arange(self.depth.shape[0], dtype=np.float32)[:, None] + 0.5
 
+    def surface(self, depth: np.ndarray) -> np.ndarray:
+        """``[S, S, 3]`` pixel-space points of all pixels at a depth ``[S, S]``."""
+        x, y = np.broadcast_arrays(self.pixel_x, self.pixel_y)
+        return self.camera.unproject(x, y, depth)
+
     def label_mask(self, label: int) -> np.ndarray:
         """``[S, S]`` bool: face pixels whose triangle carries ``label``."""
         return np.asarray(self.on_face & (self.triangle_labels[self.triangle] == label))

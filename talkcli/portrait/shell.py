@@ -84,10 +84,7 @@ def shell_group(
     shape = _completed_shape(known, neck / skull, smoothstep((_EAR_CM - height) / _NAPE_CM))
     surface = CENTRE + (shape * skull)[..., None] * directions
     neck_colors = _neck_colors(surface, pixels, colors, alpha, geometry)
-    azimuth = np.degrees(np.abs(np.arctan2(directions[..., 0], directions[..., 2])))
-    begin, end = _BEHIND_DEG
-    ends = _LOBE_CM + (_HAIRLINE_CM - _LOBE_CM) * smoothstep((azimuth - begin) / (end - begin))
-    texture = _completed_colors(known, height, smoothstep((ends - height) / 2.0), neck_colors)
+    texture = _completed_colors(known, height, _below_hair(directions, height), neck_colors)
     radius = _meeting_face(shape * skull, sphere, face, geometry)
     radius, hidden = _hidden_radius(radius, directions, alpha, geometry)
     positions = CENTRE + radius[..., None] * directions
@@ -169,6 +166,14 @@ def _completed_shape(known: Measured, neck: np.ndarray, low: np.ndarray) -> np.n
     both = np.maximum(known.covered, known.covered[:, ::-1])
     bare = low * (1 - both)
     return np.asarray(ratio * (1 - bare) + np.minimum(neck, ratio) * bare)
+
+
+def _below_hair(directions: np.ndarray, height: np.ndarray) -> np.ndarray:
+    """``[rows, columns]`` 0 where hair grows, 1 on the neck; ``height`` as below."""
+    azimuth = np.degrees(np.abs(np.arctan2(directions[..., 0], directions[..., 2])))
+    begin, end = _BEHIND_DEG
+    ends = _LOBE_CM + (_HAIRLINE_CM - _LOBE_CM) * smoothstep((azimuth - begin) / (end - begin))
+    return smoothstep((ends - height) / 2.0)
 
 
 def _completed_colors(

@@ -16,14 +16,12 @@ import pytest
 from talkcli.avatar.portrait import PortraitAvatar
 from talkcli.compose import Compositor
 from talkcli.compose.solid import solidify
-from talkcli.media.image import read_image
 from talkcli.portrait.build import PortraitConfig, build_portrait
 from talkcli.render.cpu import rasterize
-from talkcli.tracking.landmarks import detect_faces
+from talkcli.tracking.landmarks import Face
 from talkcli.types import ARKIT_NAMES, MotionFrame
 
 HERE = Path(__file__).parent
-SAMPLE = HERE.parents[1] / "assets" / "portrait.png"
 CASES: dict[str, tuple[float, dict[str, float]]] = {
     "front": (0.0, {}),
     "left_open": (25.0, {"jawOpen": 0.4, "mouthUpperUpLeft": 0.3, "mouthUpperUpRight": 0.3}),
@@ -36,9 +34,7 @@ MEAN_LEVELS, EDGE_LEVELS = 1.5, 40.0
 
 
 @pytest.fixture(scope="module")
-def avatar() -> PortraitAvatar:
-    picture = read_image(SAMPLE)
-    face = detect_faces(np.ascontiguousarray(picture[..., :3]))[0]
+def avatar(picture: np.ndarray, face: Face) -> PortraitAvatar:
     return build_portrait(picture, face, PortraitConfig(output_side=200, fit_iterations=6))
 
 

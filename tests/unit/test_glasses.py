@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import cv2
 import numpy as np
-import pytest
 
-from talkcli.media.image import read_image
 from talkcli.portrait.build import PortraitConfig, build_portrait
 from talkcli.portrait.crop import cut_crop
 from talkcli.portrait.geometry import HeadGeometry, head_geometry
@@ -16,21 +12,9 @@ from talkcli.portrait.glasses import frame_depth, glasses_frame, without_frame
 from talkcli.portrait.splats import Layer
 from talkcli.tracking.facemodel import FaceModel
 from talkcli.tracking.headfit import DEPTH_SCALE
-from talkcli.tracking.landmarks import Face, detect_faces
+from talkcli.tracking.landmarks import Face
 from talkcli.tracking.topology import EYE_LEFT, EYE_RIGHT
 from talkcli.types import ARKIT_NAMES, MotionFrame
-
-SAMPLE = Path(__file__).parents[2] / "assets" / "portrait.png"
-
-
-@pytest.fixture(scope="module")
-def picture() -> np.ndarray:
-    return read_image(SAMPLE)
-
-
-@pytest.fixture(scope="module")
-def face(picture: np.ndarray) -> Face:
-    return detect_faces(np.ascontiguousarray(picture[..., :3]))[0]
 
 
 def dressed(picture: np.ndarray, face: Face, bridge: bool = True) -> tuple[np.ndarray, np.ndarray]:

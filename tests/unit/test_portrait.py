@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -15,7 +14,6 @@ from talkcli.avatar.portrait import PortraitAvatar
 from talkcli.compose.solid import solidify
 from talkcli.errors import InputError
 from talkcli.export.ply import decompose, ply_bytes, write_ply
-from talkcli.media.image import read_image
 from talkcli.pipeline.faces import describe_face
 from talkcli.portrait.build import PortraitConfig, build_portrait
 from talkcli.portrait.crop import cut_crop
@@ -28,18 +26,7 @@ from talkcli.tracking.landmarks import Face, detect_faces
 from talkcli.tracking.topology import FACE_OVAL
 from talkcli.types import ARKIT_NAMES, MotionFrame
 
-SAMPLE = Path(__file__).parents[2] / "assets" / "portrait.png"
 CONFIG = PortraitConfig(output_side=320, fit_iterations=8)
-
-
-@pytest.fixture(scope="module")
-def picture() -> np.ndarray:
-    return read_image(SAMPLE)
-
-
-@pytest.fixture(scope="module")
-def face(picture: np.ndarray) -> Face:
-    return detect_faces(np.ascontiguousarray(picture[..., :3]))[0]
 
 
 @pytest.fixture(scope="module")
