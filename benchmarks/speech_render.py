@@ -2,7 +2,7 @@
 
     python benchmarks/speech_render.py ../shared/data -o /tmp/lips --clips 10
 
-Per clip: the first neutral frame, with closed lips, becomes the portrait; the clip's sound, with a
+Per clip: the first neutral frame becomes the portrait; the clip's sound, with a
 second of silence put into its middle, drives it; the film is tracked like any clip. Printed:
 correlation of the lip aperture with the real one, as the weights predict it and as it is seen again
 in the picture, and the share of the frames in the added silence whose aperture is below 2 % of the
@@ -29,17 +29,16 @@ from talkcli.cli.app import run  # noqa: E402
 from talkcli.errors import TalkcliError  # noqa: E402
 from talkcli.media.read import read_frames  # noqa: E402
 from talkcli.motion import MotionOptions, motion_frames  # noqa: E402
-from talkcli.tracking.alignment import PICTURE_DEPTH, align_heads  # noqa: E402
+from talkcli.motion.driver import reference_frame  # noqa: E402
+from talkcli.tracking.clip import track_film  # noqa: E402
 from talkcli.tracking.facemodel import FaceModel  # noqa: E402
-from talkcli.tracking.person import know_person  # noqa: E402
 from talkcli.train.clips import Clip, load_clips, track_clip  # noqa: E402
-from talkcli.train.expression import TrackedSpeech, lip_aperture, solve_clips  # noqa: E402
+from talkcli.train.expression import lip_aperture, solve_clips  # noqa: E402
 from talkcli.train.scores import correlation  # noqa: E402
 
 FPS = Fraction(25)
 RATE = 16000
 SHUT_CM = 0.02 * 17.7  # 2 % of the face height
-SHUT_SHARE = 0.1  # of a clip's frames may become its portrait
 SILENCE_S, SETTLE_S = 1.0, 0.12  # the mouth may close and open within the second at either end
 
 
@@ -91,7 +90,7 @@ def measure(clip: Clip, path: Path, output: Path, size: str) -> tuple[float, flo
     """Predicted r, r seen again, share of shut frames in the added silence."""
     (track,) = solve_clips([clip], FaceModel.load())
     portrait, sound, film = (output / f"{clip.name}.{end}" for end in ("png", "wav", "mp4"))
-    save_portrait(path, track, portrait)
+    save_portrait(path, portrait)
     half = len(clip.pcm) // 2
     pause = np.zeros(int(SILENCE_S * RATE), np.float32)
     pcm = np.concatenate([clip.pcm[:half], pause, clip.pcm[half:]])
@@ -121,15 +120,9 @@ def measure(clip: Clip, path: Path, output: Path, size: str) -> tuple[float, flo
     return values[0], values[1], float((seen.aperture[silent] < SHUT_CM).mean())
 
 
-def save_portrait(path: Path, track: TrackedSpeech, target: Path) -> None:
-    """The first neutral frame: closed lips, and nearer to the neutral face than half of those."""
-    shut = np.quantile(track.aperture[track.valid], SHUT_SHARE)
-    valid = np.flatnonzero(track.valid & (track.aperture <= shut))
-    points = track.clip.points
-    person = know_person(points[track.valid], FaceModel.load())
-    faces = align_heads(points[valid], person.rigid, PICTURE_DEPTH).points
-    apart = np.linalg.norm(faces - person.neutral, axis=-1).mean(-1)
-    wanted = valid[apart <= np.median(apart)][0]
+def save_portrait(path: Path, target: Path) -> None:
+    """The film's first neutral frame."""
+    wanted = reference_frame(track_film(path).curves)
     for index, frame in enumerate(read_frames(path, max_side=1280)):
         if index == wanted:
             Image.fromarray(frame.rgb).save(target)
