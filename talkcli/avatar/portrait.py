@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ import numpy as np
 
 from talkcli.avatar import rig
 from talkcli.avatar.checkpoint import load_avatar, save_avatar
+from talkcli.avatar.mouth_light import MouthLight
 from talkcli.avatar.skin import Pose, RestSurface, skin_and_shape
 from talkcli.portrait.mouth import jaw_shift
 from talkcli.portrait.splats import Layer, SplatArrays
@@ -35,7 +37,6 @@ _PICTURE_MOUTH_CM = 0.12
 _PICTURE_TEETH_GAP = (0.15, 0.5)
 _JAW_OPEN = ARKIT_NAMES.index("jawOpen")
 _CULLED = (Layer.SKIN, Layer.COMPLETION, Layer.SHELL)
-_INSIDE_MOUTH = (Layer.UPPER_TEETH, Layer.LOWER_TEETH, Layer.TONGUE)
 #: Gaze is limited so that irises never leave their lids.
 MAX_GAZE_DEG = 18.0
 
@@ -114,7 +115,6 @@ class PortraitAvatar:
 
     def __post_init__(self) -> None:
         n, layers = len(self.splats), self.splats.layers
-        self._inside_mouth = np.flatnonzero(np.isin(layers, _INSIDE_MOUTH))
         self._picture_mouth = np.flatnonzero(layers == Layer.PICTURE_MOUTH)
         self._picture_teeth = np.flatnonzero(layers == Layer.PICTURE_TEETH)
         self._jaw = np.flatnonzero(self.splats.jaw_weight > 0)
@@ -167,6 +167,7 @@ class PortraitAvatar:
     def refresh(self) -> None:
         """Take over what was changed in ``splats`` in place."""
         self._out.colors[:] = self.splats.colors
+        self.__dict__.pop("_mouth_light", None)
         self._last = _Last()
 
     def cameras(self) -> Cameras:
@@ -285,6 +286,10 @@ class PortraitAvatar:
         opacities[self._picture_teeth] *= self._picture_teeth_share
         return replace(posed, opacities=torch.from_numpy(opacities))
 
+    @cached_property
+    def _mouth_light(self) -> MouthLight:
+        return MouthLight(self.splats, self.vertices, self._pixel_cm)
+
     def _express(self, motion: MotionFrame | None) -> None:
         """Positions, tangents and colours for an expression, before the head turns."""
         rest, m = self.splats, self.dynamic
@@ -300,7 +305,7 @@ class PortraitAvatar:
         )
         self._move_jaw(moved)
         self._turn_eyes(None if motion is None else motion.gaze)
-        self._light_mouth(moved)
+        self._mouth_light.apply(self._out.colors, self.vertices + moved)
         inner = moved[[*INNER_UPPER, *INNER_LOWER]]
         apart = (inner**2).sum(1).mean() / _PICTURE_MOUTH_CM**2
         self._picture_mouth_share = np.exp(-apart)
@@ -326,14 +331,6 @@ class PortraitAvatar:
                 (self.splats.tangent_u, self.splats.tangent_v), self._tangents, strict=True
             ):
                 moved[iris] = rest[iris] @ turn.T
-
-    def _light_mouth(self, moved: np.ndarray) -> None:
-        """Teeth and tongue are darker the less light the lips let in."""
-        face = self.vertices + moved
-        gap = max(0.0, float(face[13, 1] - face[14, 1]))
-        light = min(1.0, 0.66 + gap / 4.0)
-        inside = self._inside_mouth
-        self._out.colors[inside] = self.splats.colors[inside] * np.float32(light)
 
 
 @dataclass(frozen=True)

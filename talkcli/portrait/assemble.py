@@ -66,7 +66,8 @@ def assemble_avatar(
     face = geometry.pose.to_head(geometry.vertices)
     shift, basis = neutral or neutralise(face, model)
     skin = colors[geometry.on_face & ~geometry.eye_mask() & ~geometry.mouth_mask()]
-    for group in mouth_groups(mouth_frame(face + shift, shift, skin), geometry.pose):
+    enlarged = crop.frame.crop_pixels / crop.frame.crop_side
+    for group in mouth_groups(mouth_frame(face + shift, shift, skin, enlarged), geometry.pose):
         builder.add(group)
     splats = _to_head_frame(builder.build(), geometry.pose)
     moving = _moving(splats)

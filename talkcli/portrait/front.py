@@ -13,8 +13,9 @@ from talkcli.portrait.splats import PIXEL_SPREAD, Layer, SplatGroup
 from talkcli.tracking.facemodel import FaceModel, vertex_normals
 from talkcli.tracking.topology import INNER_CORNERS, LIP_LOWER, LIP_UPPER
 
-#: Above this inner-lip gap (face heights) the source shows its mouth's inside.
-OPEN_MOUTH_FH = 0.035
+#: Above this inner-lip gap (face heights) the source's mouth is open; above the smaller one, seen
+#: in the picture, something of its inside shows, which must not stay on the lips when they part.
+OPEN_MOUTH_FH, _INSIDE_SHOWS_FH = 0.035, 0.011
 #: Teeth of the picture are kept when they fill this much of the open mouth's width and area.
 _TEETH_WIDTH, _TEETH_SHARE = 0.6, 0.35
 #: Eyeballs lie this deep behind the lids, so that lids pass in front of them.
@@ -83,13 +84,14 @@ def front_pixels(
     triangle, barycentric = geometry.triangle.copy(), geometry.barycentric.copy()
     mouth, eyes = geometry.mouth_mask(), geometry.eye_mask()
     side = _cut_side(triangle, barycentric, geometry, model)
-    if mouth_gap_fh(geometry) < OPEN_MOUTH_FH:
+    gap = _mouth_gap_fh(geometry)
+    if gap < _INSIDE_SHOWS_FH:
         _bind_to_nearest_lip(triangle, barycentric, side, mouth, geometry.on_face)
         side = _cut_side(triangle, barycentric, geometry, model)
     else:
-        teeth = _picture_teeth(rgb, mouth, geometry, eyes)
         layer[mouth] = Layer.PICTURE_MOUTH
-        layer[teeth] = Layer.PICTURE_TEETH
+        if gap > OPEN_MOUTH_FH:
+            layer[_picture_teeth(rgb, mouth, geometry, eyes)] = Layer.PICTURE_TEETH
     layer[eyes] = Layer.EYE
     depth = geometry.depth.copy()
     depth[eyes] += EYE_DEPTH_FH * geometry.face_height
@@ -276,9 +278,9 @@ def front_group(
     )
 
 
-def mouth_gap_fh(geometry: HeadGeometry) -> float:
-    """Distance between the inner lips' middles in face heights."""
-    gap = np.linalg.norm(geometry.vertices[13] - geometry.vertices[14])
+def _mouth_gap_fh(geometry: HeadGeometry) -> float:
+    """Distance between the inner lips' middles in the picture, face heights."""
+    gap = np.linalg.norm((geometry.landmarks[13] - geometry.landmarks[14])[:2])
     return float(gap / geometry.face_height)
 
 
