@@ -25,11 +25,11 @@ _UPPER_TIPS, _LOWER_TIPS = (0.0, 0.08, 0.03, 0.13, 0.2), (0.03, 0.02, 0.0, 0.08,
 #: 57 speakers' open mouths .6 cm of upper teeth show below the lip where any do, and lower teeth,
 #: .4 cm of them, in a third of the frames.
 _TEETH_CM = 1.5
-_UPPER_SPAN, _LOWER_SPAN = (-0.22, 0.78), (-0.04, -0.77)
+_UPPER_SPAN, _LOWER_SPAN = (-0.19, 0.81), (-0.04, -0.77)
 #: The upper lip's shadow on the teeth: its length, how far behind the lip it hangs, and its depth.
-_SHADOW_CM, _SHADOW_BACK_CM, _SHADOW = 0.35, 0.45, 0.5
+_SHADOW_CM, _SHADOW_BACK_CM, _SHADOW = 0.3, 0.45, 0.35
 #: Blur of teeth in pixels of the picture; cameras and codecs leave no sharper edges.
-_SOFT_PX = 0.6
+_SOFT_PX = 0.45
 #: Grid steps per centimetre of teeth and tongue, relative to crop pixels per centimetre.
 _DENSITY = 1.5
 
@@ -141,7 +141,7 @@ def _teeth_texture(
     tip = tips[tooth] + 0.07 * corner**2
     enamel = mouth.colors.enamel if upper else mouth.colors.lower_enamel
     rounding = 1 - 0.10 * (2 * local - 1) ** 2
-    gap = 1 - 0.14 * np.exp(-((to_gap / 0.05) ** 2))
+    gap = 1 - 0.18 * np.exp(-((to_gap / 0.05) ** 2))
     recede = 1 - 0.55 * side**2
     lengthwise = 0.86 + 0.14 * np.sin(np.pi * np.clip(along, 0, 1) ** 0.6)
     color = enamel * (rounding * gap * recede * lengthwise)[..., None]
@@ -157,7 +157,7 @@ def _teeth_texture(
 def _tongue(mouth: MouthFrame, pose: HeadPose) -> SplatGroup:
     across, along = _grid(0.68 * mouth.width, 1.8, pose)
     x = mouth.centre_x + across * 0.34 * mouth.width
-    y = mouth.lip_y + 0.05 - 1.6 * along + 0.25 * np.cos(across * np.pi / 2)
+    y = mouth.lip_y - 0.25 - 1.6 * along + 0.25 * np.cos(across * np.pi / 2)
     z = mouth.lip_z - 1.75 - 0.8 * across**2 - 0.6 * (1 - along)
     shade = (1 - 0.35 * np.abs(across) - 0.35 * (1 - along)) * (
         1 - 0.18 * np.exp(-((across / 0.07) ** 2))
