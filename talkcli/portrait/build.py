@@ -7,7 +7,7 @@ solution at every step; nothing is learned, so nothing has to be downloaded.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from talkcli.portrait.calibrate import calibrate
 from talkcli.portrait.crop import cut_crop
 from talkcli.portrait.fit import fit_colors
 from talkcli.portrait.geometry import head_geometry
+from talkcli.portrait.lipline import find_lip_line
 from talkcli.tracking.facemodel import FaceModel
 from talkcli.tracking.headfit import euler_to_rotation
 from talkcli.tracking.landmarks import Face
@@ -62,6 +63,7 @@ def build_portrait(
     model = FaceModel.load()
     tell("matte")
     crop = cut_crop(picture, face, config.output_side, config.max_crop)
+    crop = replace(crop, points=find_lip_line(crop.rgb, crop.points))
     matte = person_matte(crop.rgb, crop.points, crop.face_height, crop.alpha, inside=crop.inside)
     tell("depth")
     calibration = calibrate(crop, matte, model)

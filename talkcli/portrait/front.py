@@ -15,7 +15,7 @@ from talkcli.tracking.topology import INNER_CORNERS, LIP_LOWER, LIP_UPPER
 
 #: Above this inner-lip gap (face heights) the source's mouth is open; above the smaller one, seen
 #: in the picture, something of its inside shows, which must not stay on the lips when they part.
-OPEN_MOUTH_FH, _INSIDE_SHOWS_FH = 0.035, 0.011
+OPEN_MOUTH_FH, _INSIDE_SHOWS_FH = 0.035, 0.0075
 #: Teeth of the picture are kept when they fill this much of the open mouth's width and area.
 _TEETH_WIDTH, _TEETH_SHARE = 0.6, 0.35
 #: Eyeballs lie this deep behind the lids, so that lids pass in front of them.

@@ -40,7 +40,7 @@ class _Tissue:
 
 _TEETH = _Tissue(0.80, (1.165, 0.965, 0.870), follow=0.6)
 _TONGUE, _GUM = _Tissue(0.43, (1.49, 0.77, 0.74)), _Tissue(0.35, (1.55, 0.75, 0.70))
-_CHEEK, _THROAT = _Tissue(0.25, (1.55, 0.76, 0.69)), _Tissue(0.08, (1.90, 0.60, 0.50))
+_CHEEK, _THROAT = _Tissue(0.22, (1.55, 0.76, 0.69)), _Tissue(0.06, (2.00, 0.55, 0.45))
 
 
 @dataclass(frozen=True)
