@@ -20,7 +20,7 @@ from talkcli.tracking.topology import INNER_CORNERS, INNER_LOWER, INNER_UPPER
 #: Widths of central incisor, lateral incisor, canine and two premolars, relative.
 _UPPER_TEETH, _LOWER_TEETH = (1.0, 0.80, 0.86, 0.78, 0.78), (0.64, 0.70, 0.80, 0.78, 0.78)
 #: How much shorter each is than the longest, as a share of its height.
-_UPPER_TIPS, _LOWER_TIPS = (0.0, 0.08, 0.03, 0.13, 0.2), (0.03, 0.02, 0.0, 0.08, 0.12)
+_UPPER_TIPS, _LOWER_TIPS = (0.0, 0.045, 0.015, 0.07, 0.12), (0.02, 0.01, 0.0, 0.05, 0.08)
 #: Height of a row with its gum; where its edge and gum lie from the closed lip line, in it. Over
 #: 57 speakers' open mouths .6 cm of upper teeth show below the lip where any do, and lower teeth,
 #: .4 cm of them, in a third of the frames.
