@@ -31,6 +31,8 @@ _COLUMNS, _STEPS = 96, 61
 _FAR_COST, _STEP_COST = 0.6, 0.12
 #: A line shallower than this (0-1, mean over the mouth) is none.
 _LEAST_DEPTH = 0.012
+#: From the darkest place to half the light below it: where it takes longer, landmarks know as well.
+_SHARP_FH, _BLURRED_FH = 0.009, 0.012
 #: Share of the shift that the rows of each lip take, from its outer edge to the line.
 _ROW_SHARES = (0.0, 0.4, 0.75, 1.0)
 
@@ -74,6 +76,8 @@ def find_lip_line(rgb: np.ndarray, points: np.ndarray) -> np.ndarray:
     # The shadow lies under the upper lip; the lips meet between it and the lit edge below.
     edge = _lower_edge(luma, path, round(_WIDE_FH * height / (steps[1] - steps[0])))
     shift = (steps[path] + steps[edge]) / 2
+    blur = float((steps[edge] - steps[path]).mean()) / height
+    shift = shift * np.clip((_BLURRED_FH - blur) / (_BLURRED_FH - _SHARP_FH), 0, 1)
     shift = ndimage.gaussian_filter1d(shift, 0.02 * _COLUMNS, mode="nearest")
     found = middle + shift
     moved = points.copy()
