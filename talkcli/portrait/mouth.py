@@ -25,7 +25,7 @@ _UPPER_TIPS, _LOWER_TIPS = (0.0, 0.045, 0.015, 0.07, 0.12), (0.02, 0.01, 0.0, 0.
 #: 57 speakers' open mouths .6 cm of upper teeth show below the lip where any do, and lower teeth,
 #: .4 cm of them, in a third of the frames.
 _TEETH_CM = 1.5
-_UPPER_SPAN, _LOWER_SPAN = (-0.19, 0.81), (-0.04, -0.77)
+_UPPER_SPAN, _LOWER_SPAN = (-0.16, 0.84), (-0.04, -0.77)
 #: The upper lip's shadow on the teeth: its length, how far behind the lip it hangs (between what
 #: the source shows of its mouth, .5 cm, and the made teeth, .75 cm), and how dark it is.
 _SHADOW_CM, _SHADOW_BACK_CM, _SHADOW = 0.3, 0.62, 0.35
