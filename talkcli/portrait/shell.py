@@ -51,6 +51,8 @@ _NECK_CM = 5.6
 _UNDER_FACE_CM = 0.3
 #: Around the face the shell is bent towards its border over this distance.
 _BEND_CM = 3.0
+#: Bits of the neck's texture narrower than this that are this much darker or brighter than a neck.
+_SPECK_CM, _STRANGE_LOG = 1.6, 0.3
 #: Light on the back of a neck, and on one that the source does not show.
 _SHADED = 0.72
 #: Steps of the grid longer than this many pixels are folds, not surface.
@@ -201,8 +203,20 @@ def _completed_colors(
     well = np.maximum(known.seen, known.seen[:, ::-1])
     well = blur(ndimage.grey_erosion(well, size=5), 4.0)
     both = both * (1 - low[..., 0]) + well * low[..., 0]
+    both = both * (1 - _specks(blended, neck_colors, below_hair))
     unknown = 1 - smoothstep((both - 0.1) / 0.6)[..., None]
     return np.asarray(blended * (1 - unknown) + guess * unknown)
+
+
+def _specks(texture: np.ndarray, neck_colors: np.ndarray, below_hair: np.ndarray) -> np.ndarray:
+    """``[rows, columns]`` 0–1: bits of collar and hair on the neck, too small to be either."""
+    light = np.log((texture.mean(-1) + 0.05) / (neck_colors.mean(-1) + 0.05))
+    strange = (np.abs(light) > _STRANGE_LOG) & (below_hair > 0.3)
+    reach = max(1, round(_SPECK_CM / 2 * texture.shape[1] / (2 * np.pi * 10)))
+    large = ndimage.distance_transform_edt(strange) > reach
+    large = ndimage.distance_transform_edt(~large) <= 2 * reach
+    grown = ndimage.binary_dilation(strange & ~large, iterations=max(1, reach // 3))
+    return np.clip(2 * blur(grown.astype(float), max(1.0, reach / 4)), 0, 1)
 
 
 def _continued(texture: np.ndarray, source: np.ndarray) -> np.ndarray:
