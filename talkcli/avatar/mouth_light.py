@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
-from scipy import ndimage
 
-from talkcli.portrait.front import lip_side
+from talkcli.portrait.mouth import lip_side
 from talkcli.portrait.splats import Layer, SplatArrays
 from talkcli.tracking.matting import smoothstep
 from talkcli.tracking.topology import INNER_CORNERS, INNER_LOWER, INNER_UPPER
@@ -83,16 +83,18 @@ def contact_shade(splats: SplatArrays, pixel_cm: float) -> tuple[np.ndarray, np.
     reach = _CONTACT_CM / pixel_cm
     for sign, share in _LIFTED.items():
         own, other = lips == sign, lips == -sign
-        distance, nearest = ndimage.distance_transform_edt(~other, return_indices=True)
-        near = own & (distance < reach)
-        place = np.stack(np.nonzero(near), -1).astype(float)
-        away = place - nearest[:, near].T
-        target = place + away / distance[near][:, None] * (reach - distance[near])[:, None]
+        place = np.argwhere(own)
+        away = place - _nearest(other)[own]
+        distance = np.linalg.norm(away, axis=1, keepdims=True)
+        near = own.copy()
+        near[own] = distance[:, 0] < reach
+        place, away, distance = (a[near[own]] for a in (place, away, distance))
+        target = place + away / distance * (reach - distance)
         # Beyond the lip its own last row is taken.
-        _, last = ndimage.distance_transform_edt(~own, return_indices=True)
         target = np.clip(np.round(target).astype(int), 0, np.array(lips.shape) - 1)
+        target = _nearest(own)[target[:, 0], target[:, 1]]
         smooth = _smooth_within(picture, own, 0.25 * reach)
-        bright = smooth[tuple(last[:, target[:, 0], target[:, 1]])]
+        bright = smooth[target[:, 0], target[:, 1]]
         missing = bright - smooth[near]
         shade[near] = share * missing * (missing.mean(1, keepdims=True) > 0)
     lifted = shade[rows, columns]
@@ -100,9 +102,22 @@ def contact_shade(splats: SplatArrays, pixel_cm: float) -> tuple[np.ndarray, np.
     return chosen[used], lifted[used]
 
 
+def _nearest(mask: np.ndarray) -> np.ndarray:
+    """``[H, W, 2]`` row and column of the nearest pixel of a mask ``[H, W]``."""
+    _, labels = cv2.distanceTransformWithLabels(
+        (~mask).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    places = np.zeros((labels.max() + 1, 2), int)
+    places[labels[mask]] = np.argwhere(mask)
+    return np.asarray(places[labels])
+
+
 def _smooth_within(picture: np.ndarray, mask: np.ndarray, sigma: float) -> np.ndarray:
-    weight = ndimage.gaussian_filter(mask.astype(np.float32), sigma)
-    weighted = ndimage.gaussian_filter(picture * mask[..., None], (sigma, sigma, 0))
+    weight = mask.astype(np.float32)
+    weighted, weight = (
+        cv2.GaussianBlur(image, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
+        for image in (picture * weight[..., None], weight)
+    )
     return np.asarray(weighted / np.maximum(weight, 1e-3)[..., None])
 
 

@@ -9,9 +9,10 @@ from scipy import ndimage
 
 from talkcli.portrait.geometry import HeadGeometry
 from talkcli.portrait.images import blur, inside_distance, nearest, smoothstep
+from talkcli.portrait.mouth import lip_side
 from talkcli.portrait.splats import PIXEL_SPREAD, Layer, SplatGroup
 from talkcli.tracking.facemodel import FaceModel, vertex_normals
-from talkcli.tracking.topology import INNER_CORNERS, LIP_LOWER, LIP_UPPER
+from talkcli.tracking.topology import INNER_CORNERS
 
 #: Above this inner-lip gap (face heights) the source's mouth is open; above the smaller one, seen
 #: in the picture, something of its inside shows, which must not stay on the lips when they part.
@@ -282,14 +283,6 @@ def _mouth_gap_fh(geometry: HeadGeometry) -> float:
     """Distance between the inner lips' middles in the picture, face heights."""
     gap = np.linalg.norm((geometry.landmarks[13] - geometry.landmarks[14])[:2])
     return float(gap / geometry.face_height)
-
-
-def lip_side(vertices: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """+1 on the upper lip, -1 on the lower, 0 elsewhere, for bindings ``[..., 3]``."""
-    sign = np.zeros(478)
-    sign[list(LIP_UPPER)], sign[list(LIP_LOWER)] = 1, -1
-    value = (sign[vertices] * weights).sum(-1)
-    return np.asarray(np.where(np.abs(value) > 0.02, np.sign(value), 0), np.int8)
 
 
 def _cut_side(

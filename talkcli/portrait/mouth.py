@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
-from scipy import ndimage
 
 from talkcli.portrait.mouth_colors import MouthColors, mouth_colors
 from talkcli.portrait.splats import Layer, SplatGroup, capped, grid_neighbours, grid_tangents
 from talkcli.tracking.headfit import HeadPose
 from talkcli.tracking.matting import smoothstep
-from talkcli.tracking.topology import INNER_CORNERS, INNER_LOWER, INNER_UPPER
+from talkcli.tracking.topology import INNER_CORNERS, INNER_LOWER, INNER_UPPER, LIP_LOWER, LIP_UPPER
 
 #: Widths of central incisor, lateral incisor, canine and two premolars, relative.
 _UPPER_TEETH, _LOWER_TEETH = (1.0, 0.80, 0.86, 0.78, 0.78), (0.64, 0.70, 0.80, 0.78, 0.78)
@@ -109,6 +109,14 @@ def jaw_shift(moved: np.ndarray) -> np.ndarray:
     return np.asarray(0.35 * chin + 0.65 * lip)
 
 
+def lip_side(vertices: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """+1 on the upper lip, -1 on the lower, 0 elsewhere, for bindings ``[..., 3]``."""
+    sign = np.zeros(478)
+    sign[list(LIP_UPPER)], sign[list(LIP_LOWER)] = 1, -1
+    value = (sign[vertices] * weights).sum(-1)
+    return np.asarray(np.where(np.abs(value) > 0.02, np.sign(value), 0), np.int8)
+
+
 def _teeth(mouth: MouthFrame, pose: HeadPose, *, upper: bool) -> SplatGroup:
     across, along = _grid(0.88 * mouth.width, _TEETH_CM, pose)
     # along: 0 at the cutting edge, 1 in the gum.
@@ -119,8 +127,10 @@ def _teeth(mouth: MouthFrame, pose: HeadPose, *, upper: bool) -> SplatGroup:
     z = mouth.lip_z - depth - 0.9 * mouth.arch * across**2 - 0.1 * along
     color, opaque = _teeth_texture(across, along, mouth, upper=upper)
     sigma = mouth.soft_px * _DENSITY
-    color = ndimage.gaussian_filter(color, (sigma, sigma, 0), mode="nearest")
-    opaque = ndimage.gaussian_filter(opaque, sigma, mode="nearest")
+    color, opaque = (
+        cv2.GaussianBlur(image, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
+        for image in (color, opaque)
+    )
     grid = np.stack([x, y, z], -1)
     layer = Layer.UPPER_TEETH if upper else Layer.LOWER_TEETH
     jaw = 0.0 if upper else 1.0

@@ -14,9 +14,9 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
-from talkcli.portrait.front import lip_side
 from talkcli.portrait.geometry import HeadGeometry
 from talkcli.portrait.images import blur, fill_smooth, shrunk_until, smoothstep
+from talkcli.portrait.mouth import lip_side
 from talkcli.portrait.raster import rasterize_triangles
 from talkcli.portrait.splats import Layer, SplatGroup, capped, grid_neighbours, grid_tangents
 from talkcli.tracking.facemodel import FaceModel, vertex_normals

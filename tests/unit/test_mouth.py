@@ -10,7 +10,7 @@ import pytest
 from talkcli.avatar.mouth_light import MouthLight, contact_shade
 from talkcli.avatar.portrait import PortraitAvatar
 from talkcli.portrait.build import PortraitConfig, build_portrait
-from talkcli.portrait.front import lip_side
+from talkcli.portrait.mouth import lip_side
 from talkcli.portrait.mouth_colors import mouth_colors
 from talkcli.portrait.splats import Layer, SplatArrays
 from talkcli.render.cpu import rasterize

@@ -38,3 +38,12 @@ def test_command_line_is_light(arguments: list[str]) -> None:
         f"{REPORT}"
     )
     assert loaded_by(code) == "loaded: []"
+
+
+def test_an_avatar_that_is_there_starts_without_what_only_building_needs() -> None:
+    # A tenth of a second of every start.
+    code = (
+        "import sys, talkcli.avatar.portrait, talkcli.pipeline.scene\n"
+        "print('loaded:', [m for m in ('scipy.ndimage', 'scipy.spatial') if m in sys.modules])"
+    )
+    assert loaded_by(code) == "loaded: []"
