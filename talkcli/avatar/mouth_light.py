@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
@@ -30,14 +32,12 @@ class MouthLight:
     """
 
     def __init__(self, splats: SplatArrays, vertices: np.ndarray, pixel_cm: float) -> None:
+        self._splats, self._pixel_cm = splats, pixel_cm
         self._source_gaps = _gaps(vertices)
+        self._corners = vertices[list(INNER_CORNERS), 0]
         self._inside = np.flatnonzero(np.isin(splats.layers, _INSIDE_MOUTH))
         self._inside_colors = splats.colors[self._inside]
-        self._lips, self._shade = contact_shade(splats, pixel_cm)
-        self._lip_colors = splats.colors[self._lips]
-        corners = vertices[list(INNER_CORNERS), 0]
-        x = splats.positions[self._lips, 0]
-        self._along = np.clip((x - corners[0]) / max(float(np.diff(corners)[0]), 1e-3), 0, 1)
+        self._lips: _Lips | None = None
 
     def apply(self, colors: np.ndarray, face: np.ndarray) -> None:
         """Write the colours of all splats concerned.
@@ -51,8 +51,30 @@ class MouthLight:
         light = min(1.0, 0.66 + max(0.0, float(gaps[len(gaps) // 2])) / 4.0)
         colors[self._inside] = self._inside_colors * np.float32(light)
         parted = smoothstep(np.maximum(gaps - self._source_gaps, 0) / _PARTED_CM)
-        share = np.interp(self._along, np.linspace(0, 1, len(parted)), parted)
-        colors[self._lips] = self._lip_colors + share[:, None].astype(np.float32) * self._shade
+        # Not before lips part: the colour fit looks at the source alone, again and again.
+        if self._lips is None and parted.any():
+            self._lips = self._find_lips()
+        if self._lips is not None:
+            lips = self._lips
+            share = np.interp(lips.along, np.linspace(0, 1, len(parted)), parted)
+            colors[lips.index] = lips.colors + share[:, None].astype(np.float32) * lips.shade
+
+    def _find_lips(self) -> _Lips:
+        index, shade = contact_shade(self._splats, self._pixel_cm)
+        right, left = self._corners
+        x = self._splats.positions[index, 0]
+        along = np.clip((x - right) / max(float(left - right), 1e-3), 0, 1)
+        return _Lips(index, self._splats.colors[index], shade, along)
+
+
+@dataclass(frozen=True)
+class _Lips:
+    """Splats near the line between the lips: their colours, shade and place across the mouth."""
+
+    index: np.ndarray
+    colors: np.ndarray
+    shade: np.ndarray
+    along: np.ndarray
 
 
 def contact_shade(splats: SplatArrays, pixel_cm: float) -> tuple[np.ndarray, np.ndarray]:
@@ -86,17 +108,17 @@ def contact_shade(splats: SplatArrays, pixel_cm: float) -> tuple[np.ndarray, np.
         place = np.argwhere(own)
         away = place - _nearest(other)[own]
         distance = np.linalg.norm(away, axis=1, keepdims=True)
-        near = own.copy()
-        near[own] = distance[:, 0] < reach
-        place, away, distance = (a[near[own]] for a in (place, away, distance))
+        near = distance[:, 0] < reach
+        place, away, distance = place[near], away[near], distance[near]
         target = place + away / distance * (reach - distance)
         # Beyond the lip its own last row is taken.
         target = np.clip(np.round(target).astype(int), 0, np.array(lips.shape) - 1)
         target = _nearest(own)[target[:, 0], target[:, 1]]
         smooth = _smooth_within(picture, own, 0.25 * reach)
         bright = smooth[target[:, 0], target[:, 1]]
-        missing = bright - smooth[near]
-        shade[near] = share * missing * (missing.mean(1, keepdims=True) > 0)
+        row, column = place.T
+        missing = bright - smooth[row, column]
+        shade[row, column] = share * missing * (missing.mean(1, keepdims=True) > 0)
     lifted = shade[rows, columns]
     used = np.any(lifted != 0, 1)
     return chosen[used], lifted[used]

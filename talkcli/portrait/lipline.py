@@ -61,20 +61,20 @@ def find_lip_line(rgb: np.ndarray, points: np.ndarray) -> np.ndarray:
     across = np.linspace(0, 1, _COLUMNS)
     middle = np.interp(across, [0.0, *along.mean(0), 1.0], [0.0, *offset.mean(0), 0.0])
     reach = _REACH_FH * height
-    steps = np.linspace(-reach, reach, _STEPS)
+    steps, step = np.linspace(-reach, reach, _STEPS, retstep=True)
     places = right + across[None, :, None] * width * axis
     places = places + (middle + steps[:, None])[..., None] * down
-    luma, depth = _valley(rgb, places.astype(np.float32), height, steps[1] - steps[0])
+    luma, depth = _valley(rgb, places.astype(np.float32), height, float(step))
     path = _cheapest_path(_line_cost(depth))
     clear = depth[path, np.arange(_COLUMNS)].mean() > _LEAST_DEPTH
     if not clear or np.abs(steps[path]).mean() > _MOST_SHIFT * reach:
         return points
     # A valley beside a dark lip lies towards that lip: from there to the darkest place nearby.
-    band = np.abs(np.arange(_STEPS)[:, None] - path) > _WIDE_FH / 2 * height / (steps[1] - steps[0])
+    band = np.abs(np.arange(_STEPS)[:, None] - path) > _WIDE_FH / 2 * height / step
     darkness = (luma - luma.min(0)) / max(float(np.quantile(depth.max(0), 0.5)), 1e-3)
     path = _cheapest_path(darkness + 10.0 * band + _corner_cost())
     # The shadow lies under the upper lip; the lips meet between it and the lit edge below.
-    edge = _lower_edge(luma, path, round(_WIDE_FH * height / (steps[1] - steps[0])))
+    edge = _lower_edge(luma, path, round(_WIDE_FH * height / step))
     shift = (steps[path] + steps[edge]) / 2
     blur = float((steps[edge] - steps[path]).mean()) / height
     shift = shift * np.clip((_BLURRED_FH - blur) / (_BLURRED_FH - _SHARP_FH), 0, 1)

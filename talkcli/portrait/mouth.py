@@ -29,6 +29,9 @@ _UPPER_SPAN, _LOWER_SPAN = (-0.16, 0.84), (-0.04, -0.77)
 #: The upper lip's shadow on the teeth: its length, how far behind the lip it hangs (between what
 #: the source shows of its mouth, .5 cm, and the made teeth, .75 cm), and how dark it is.
 _SHADOW_CM, _SHADOW_BACK_CM, _SHADOW = 0.3, 0.62, 0.35
+#: From corner to corner.
+_UPPER_LINE = np.array([INNER_CORNERS[0], *INNER_UPPER, INNER_CORNERS[1]])
+_LOWER_LINE = np.array([INNER_CORNERS[0], *INNER_LOWER, INNER_CORNERS[1]])
 #: Blur of teeth in pixels of the picture; cameras and codecs leave no sharper edges.
 _SOFT_PX = 0.45
 #: Grid steps per centimetre of teeth and tongue, relative to crop pixels per centimetre.
@@ -180,25 +183,22 @@ def _tongue(mouth: MouthFrame, pose: HeadPose) -> SplatGroup:
 
 def _bag(mouth: MouthFrame, pose: HeadPose) -> SplatGroup:
     """A ruled surface between the inner lip lines, bound to them, folded back into the head."""
-    upper = np.array([INNER_CORNERS[0], *INNER_UPPER, INNER_CORNERS[1]])
-    lower = np.array([INNER_CORNERS[0], *INNER_LOWER, INNER_CORNERS[1]])
     wall = max(8, int(2.4 * pose.scale))
-    columns = int(mouth.width * pose.scale * 1.2) + 12
     floor = max(24, int(3.2 * pose.scale))
-    # Columns crowd towards the corners, where the lip lines bend.
-    u = 5 - 5 * np.cos(np.pi * np.linspace(0, 1, columns))
+    u = _across_lips(mouth, pose)
+    columns = len(u)
     v = np.concatenate(
         [np.full(wall, 0.004), np.linspace(0.004, 0.996, floor), np.full(wall, 0.996)]
     )
     depth = np.concatenate([np.linspace(0, 1, wall), np.ones(floor), np.linspace(1, 0, wall)])
     u_grid, v_grid = np.meshgrid(u, v)
-    ends = [_on_line(line, u_grid.ravel()) for line in (upper, lower)]
+    ends = [_on_line(line, u_grid.ravel()) for line in (_UPPER_LINE, _LOWER_LINE)]
     vertices = np.concatenate([end[0] for end in ends], 1)
     share = v_grid.reshape(-1, 1)
     weights = np.concatenate([ends[0][1] * (1 - share), ends[1][1] * share], 1)
     points = np.einsum("nk,nkd->nd", weights, mouth.face[vertices])
     inward = np.repeat(depth, columns)
-    bow = np.sin(np.pi * np.clip(u_grid.ravel() / 10, 0, 1)) ** 0.5
+    bow = _bow(u_grid.ravel())
     points[:, 1] -= inward * bow * (0.9 * v_grid.ravel() - 0.3 * (1 - v_grid.ravel()))
     points[:, 2] -= 0.20 + 2.8 * inward * bow
     points -= np.einsum("nk,nkd->nd", weights, mouth.neutral_shift[vertices])
@@ -220,6 +220,17 @@ def _bag(mouth: MouthFrame, pose: HeadPose) -> SplatGroup:
     )
 
 
+def _across_lips(mouth: MouthFrame, pose: HeadPose) -> np.ndarray:
+    """``[columns]`` places 0-10 on a lip line, crowded towards the corners, where it bends."""
+    columns = int(mouth.width * pose.scale * 1.2) + 12
+    return np.asarray(5 - 5 * np.cos(np.pi * np.linspace(0, 1, columns)))
+
+
+def _bow(u: np.ndarray) -> np.ndarray:
+    """How open the mouth is at ``u`` on a lip line: 0 at the corners, 1 in the middle."""
+    return np.asarray(np.sin(np.pi * np.clip(u / 10, 0, 1)) ** 0.5)
+
+
 def _on_line(line: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """``[n, 2]`` neighbouring vertices of a line of 11, and their weights, at ``u`` in 0-10."""
     k = np.clip(np.floor(u).astype(int), 0, 9)
@@ -228,19 +239,14 @@ def _on_line(line: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _lip_shadow(mouth: MouthFrame, pose: HeadPose) -> SplatGroup:
     """A dark veil hung from the upper lip before the teeth: little light reaches them there."""
-    line = np.array([INNER_CORNERS[0], *INNER_UPPER, INNER_CORNERS[1]])
-    columns = int(mouth.width * pose.scale * 1.2) + 12
     rows = max(6, int(_SHADOW_CM * pose.scale * _DENSITY))
-    u, along = np.meshgrid(
-        5 - 5 * np.cos(np.pi * np.linspace(0, 1, columns)), np.linspace(0, 1, rows)
-    )
-    u, along = u.ravel(), along.ravel()
-    vertices, weights = _on_line(line, u)
+    across = _across_lips(mouth, pose)
+    u, along = (grid.ravel() for grid in np.meshgrid(across, np.linspace(0, 1, rows)))
+    vertices, weights = _on_line(_UPPER_LINE, u)
     points = np.einsum("nk,nkd->nd", weights, (mouth.face - mouth.neutral_shift)[vertices])
-    bow = np.sin(np.pi * np.clip(u / 10, 0, 1)) ** 0.5
-    points[:, 1] -= _SHADOW_CM * along * bow
+    points[:, 1] -= _SHADOW_CM * along * _bow(u)
     points[:, 2] -= _SHADOW_BACK_CM
-    grid = pose.to_image(points).reshape(rows, columns, 3)
+    grid = pose.to_image(points).reshape(rows, len(across), 3)
     tangent_u, tangent_v = (capped(t.reshape(-1, 3), 1.3) for t in grid_tangents(grid))
     none = np.zeros((len(u), 2), int)
     return SplatGroup(
@@ -252,7 +258,7 @@ def _lip_shadow(mouth: MouthFrame, pose: HeadPose) -> SplatGroup:
         opacities=_SHADOW * (1 - along) ** 1.5,
         vertices=np.concatenate([vertices, none], 1),
         weights=np.concatenate([weights, none], 1),
-        neighbours=grid_neighbours(rows, columns),
+        neighbours=grid_neighbours(rows, len(across)),
     )
 
 
