@@ -15,13 +15,15 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from talkcli.avatar.mouth_light import ContactShade, find_contact_shade
 from talkcli.errors import InputError
 from talkcli.portrait.splats import SplatArrays
 
 if TYPE_CHECKING:
     from talkcli.avatar.portrait import PortraitAvatar
 
-SCHEMA = 1
+#: 2: the lips' contact shade is stored. In 1 it was lost with the splats' pixels, see `_migrate_1`.
+SCHEMA = 2
 ENGINE = "portrait"
 _TENSORS, _DESCRIPTION = "avatar.safetensors", "avatar.json"
 _STORED = {
@@ -42,12 +44,12 @@ def save_avatar(avatar: PortraitAvatar, directory: Path) -> None:
     """
     tensors: dict[str, np.ndarray] = {}
     for item in fields(SplatArrays):
-        if item.name == "pixels":
-            continue  # only the colour fit asks where a splat came from
         array = getattr(avatar.splats, item.name)
         tensors[f"splats.{item.name}"] = array.astype(_STORED.get(item.name, np.float16))
     for name in _OWN:
         tensors[name] = np.asarray(getattr(avatar, name), np.float32)
+    tensors["contact.index"] = avatar.contact.index.astype(np.int32)
+    tensors["contact.shade"] = avatar.contact.shade.astype(np.float16)
     tensors["source"] = avatar.source
     if avatar.torso is not None:
         tensors["torso"] = avatar.torso
@@ -79,13 +81,16 @@ def load_avatar(directory: Path) -> PortraitAvatar:
         tensors = load_file(directory / _TENSORS)
     except (OSError, ValueError, SafetensorError) as error:
         raise InputError(f"the avatar in {directory} cannot be read ({error})", mend) from error
-    if description.get("engine") != ENGINE or description.get("schema") != SCHEMA:
-        found = f"{description.get('engine')} schema {description.get('schema')}"
+    schema = description.get("schema")
+    if description.get("engine") != ENGINE or schema not in (*_MIGRATIONS, SCHEMA):
+        found = f"{description.get('engine')} schema {schema}"
         raise InputError(
             f"the avatar in {directory} is {found}, this version reads {ENGINE} schema {SCHEMA}",
             "update talkcli, or " + mend,
         )
     try:
+        for migrate in list(_MIGRATIONS.values())[schema - 1 :]:
+            migrate(tensors)
         own: dict[str, Any] = {name: tensors[name] for name in _OWN}
         return PortraitAvatar(
             splats=_splats(tensors),
@@ -95,6 +100,9 @@ def load_avatar(directory: Path) -> PortraitAvatar:
             source=tensors["source"],
             plate=tensors["plate"].astype(np.float32) / 255,
             torso=tensors.get("torso"),
+            contact=ContactShade(
+                tensors["contact.index"], tensors["contact.shade"].astype(np.float32)
+            ),
         )
     except (KeyError, TypeError) as error:
         raise InputError(f"the avatar in {directory} lacks {error}", mend) from error
@@ -103,10 +111,17 @@ def load_avatar(directory: Path) -> PortraitAvatar:
 def _splats(tensors: dict[str, np.ndarray]) -> SplatArrays:
     arrays: dict[str, Any] = {}
     for item in fields(SplatArrays):
-        if item.name == "pixels":
-            arrays["pixels"] = np.full((len(tensors["splats.positions"]), 2), -1, np.int32)
-            continue
         integer = np.issubdtype(_STORED.get(item.name, np.float16), np.integer)
         array = tensors[f"splats.{item.name}"]
         arrays[item.name] = array.astype(np.int32 if integer else np.float32)
     return SplatArrays(**arrays)
+
+
+def _migrate_1(tensors: dict[str, np.ndarray]) -> None:
+    """Schema 1 to 2: find what the lips lack in light from the stored splats."""
+    contact = find_contact_shade(_splats(tensors), tensors["viewmat"], tensors["K"])
+    tensors["contact.index"], tensors["contact.shade"] = contact.index, contact.shade
+
+
+#: What brings a file of each older schema to the next one.
+_MIGRATIONS = {1: _migrate_1}

@@ -14,12 +14,30 @@ from talkcli.tracking.topology import INNER_CORNERS, INNER_LOWER, INNER_UPPER
 
 _INSIDE_MOUTH = (Layer.UPPER_TEETH, Layer.LOWER_TEETH, Layer.TONGUE)
 #: Lips shade each other where they touch; this far away (cm) they show their own colour.
-_CONTACT_CM = 0.3
+CONTACT_CM = 0.3
 #: Share of the shade that parting takes from the upper and the lower lip. Light comes from above:
 #: over 44 speakers the open lower lip's edge is .9 of the skin's brightness, the upper's .6.
 _LIFTED = {1: 0.35, -1: 1.0}
 #: Lips this much further apart than in the source (cm) shade each other no more.
 _PARTED_CM = 0.5
+
+
+@dataclass(frozen=True)
+class ContactShade:
+    """What the lips lack in light where they touch in the source.
+
+    Attributes:
+        index: ``[k]`` int32 splats near the line between the lips.
+        shade: ``[k, 3]`` float32 by how much brighter each becomes once the lips are parted.
+    """
+
+    index: np.ndarray
+    shade: np.ndarray
+
+    @staticmethod
+    def none() -> ContactShade:
+        """Of lips that do not shade each other."""
+        return ContactShade(np.zeros(0, np.int32), np.zeros((0, 3), np.float32))
 
 
 class MouthLight:
@@ -28,16 +46,18 @@ class MouthLight:
     Args:
         splats: the avatar's, at the source's expression.
         vertices: ``[478, 3]`` the source's face, head frame.
-        pixel_cm: size of a crop pixel at the face.
+        contact: of the lips in the source.
     """
 
-    def __init__(self, splats: SplatArrays, vertices: np.ndarray, pixel_cm: float) -> None:
-        self._splats, self._pixel_cm = splats, pixel_cm
+    def __init__(self, splats: SplatArrays, vertices: np.ndarray, contact: ContactShade) -> None:
         self._source_gaps = _gaps(vertices)
-        self._corners = vertices[list(INNER_CORNERS), 0]
         self._inside = np.flatnonzero(np.isin(splats.layers, _INSIDE_MOUTH))
         self._inside_colors = splats.colors[self._inside]
-        self._lips: _Lips | None = None
+        self._lips, self._shade = contact.index, contact.shade
+        self._lip_colors = splats.colors[self._lips]
+        right, left = vertices[list(INNER_CORNERS), 0]
+        across = splats.positions[self._lips, 0] - right
+        self._along = np.clip(across / max(float(left - right), 1e-3), 0, 1)
 
     def apply(self, colors: np.ndarray, face: np.ndarray) -> None:
         """Write the colours of all splats concerned.
@@ -51,58 +71,35 @@ class MouthLight:
         light = min(1.0, 0.66 + max(0.0, float(gaps[len(gaps) // 2])) / 4.0)
         colors[self._inside] = self._inside_colors * np.float32(light)
         parted = smoothstep(np.maximum(gaps - self._source_gaps, 0) / _PARTED_CM)
-        # Not before lips part: the colour fit looks at the source alone, again and again.
-        if self._lips is None and parted.any():
-            self._lips = self._find_lips()
-        if self._lips is not None:
-            lips = self._lips
-            share = np.interp(lips.along, np.linspace(0, 1, len(parted)), parted)
-            colors[lips.index] = lips.colors + share[:, None].astype(np.float32) * lips.shade
-
-    def _find_lips(self) -> _Lips:
-        index, shade = contact_shade(self._splats, self._pixel_cm)
-        right, left = self._corners
-        x = self._splats.positions[index, 0]
-        along = np.clip((x - right) / max(float(left - right), 1e-3), 0, 1)
-        return _Lips(index, self._splats.colors[index], shade, along)
+        share = np.interp(self._along, np.linspace(0, 1, len(parted)), parted)
+        lit = share[:, None].astype(np.float32) * self._shade
+        colors[self._lips] = self._lip_colors + lit
 
 
-@dataclass(frozen=True)
-class _Lips:
-    """Splats near the line between the lips: their colours, shade and place across the mouth."""
-
-    index: np.ndarray
-    colors: np.ndarray
-    shade: np.ndarray
-    along: np.ndarray
-
-
-def contact_shade(splats: SplatArrays, pixel_cm: float) -> tuple[np.ndarray, np.ndarray]:
-    """What the lips lack in light where they touch, in the source.
+def find_contact_shade(
+    splats: SplatArrays, viewmat: np.ndarray, K: np.ndarray, reach_cm: float = CONTACT_CM
+) -> ContactShade:
+    """Compare the lips beside their line with the same lips further away from it.
 
     Args:
-        splats: the avatar's.
-        pixel_cm: size of a crop pixel at the face.
-
-    Returns:
-        ``[n]`` indices of splats near the line between the lips and ``[n, 3]`` float32 by how much
-        brighter the same lip is further away from it.
+        splats: the avatar's, colours as the source shows them.
+        viewmat: ``[4, 4]`` world to the source camera.
+        K: ``[3, 3]`` pixels of the crop.
+        reach_cm: how far from the line the lips show their own colour.
     """
     side = lip_side(splats.vertices, splats.weights)
-    chosen = np.flatnonzero(
-        (splats.layers == Layer.SKIN) & (splats.pixels[:, 0] >= 0) & (side != 0)
-    )
-    none = np.zeros(0, int), np.zeros((0, 3), np.float32)
+    chosen = np.flatnonzero((splats.layers == Layer.SKIN) & (side != 0))
     if not (np.any(side[chosen] > 0) and np.any(side[chosen] < 0)):
-        return none
-    origin = splats.pixels[chosen].min(0)
-    rows, columns = (splats.pixels[chosen] - origin).T
+        return ContactShade.none()
+    pixels = source_pixels(splats.positions[chosen], viewmat, K)
+    rows, columns = (pixels - pixels.min(0)).T
     lips = np.zeros((rows.max() + 1, columns.max() + 1), np.int8)
     lips[rows, columns] = side[chosen]
     picture = np.zeros((*lips.shape, 3), np.float32)
     picture[rows, columns] = splats.colors[chosen]
     shade = np.zeros_like(picture)
-    reach = _CONTACT_CM / pixel_cm
+    # The camera's distance in centimetres over its focal length in pixels: a pixel at the face.
+    reach = reach_cm * float(K[0, 0] / np.linalg.norm(viewmat[:3, 3]))
     for sign, share in _LIFTED.items():
         own, other = lips == sign, lips == -sign
         place = np.argwhere(own)
@@ -121,7 +118,17 @@ def contact_shade(splats: SplatArrays, pixel_cm: float) -> tuple[np.ndarray, np.
         shade[row, column] = share * missing * (missing.mean(1, keepdims=True) > 0)
     lifted = shade[rows, columns]
     used = np.any(lifted != 0, 1)
-    return chosen[used], lifted[used]
+    return ContactShade(chosen[used].astype(np.int32), lifted[used])
+
+
+def source_pixels(positions: np.ndarray, viewmat: np.ndarray, K: np.ndarray) -> np.ndarray:
+    """``[n, 2]`` row and column of the crop's pixels that splats ``positions [n, 3]`` came from.
+
+    A pixel's splat lies on the ray through its centre, half a pixel from where rounding could
+    take it for a neighbour's. Splats that came from no pixel get that of the ray they lie on.
+    """
+    seen = (positions @ viewmat[:3, :3].T + viewmat[:3, 3]) @ K.T
+    return np.asarray(np.floor(seen[:, [1, 0]] / seen[:, 2:]), np.int32)
 
 
 def _nearest(mask: np.ndarray) -> np.ndarray:

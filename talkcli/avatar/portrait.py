@@ -7,7 +7,7 @@ turn the head, so that torso and background stay as photographed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ import numpy as np
 
 from talkcli.avatar import rig
 from talkcli.avatar.checkpoint import load_avatar, save_avatar
-from talkcli.avatar.mouth_light import MouthLight
+from talkcli.avatar.mouth_light import ContactShade, MouthLight
 from talkcli.avatar.skin import Pose, RestSurface, skin_and_shape
 from talkcli.portrait.mouth import jaw_shift
 from talkcli.portrait.splats import Layer, SplatArrays
@@ -97,6 +97,7 @@ class PortraitAvatar:
         source: ``[H, W, 4]`` uint8 the picture the avatar was built from.
         plate: ``[S, S, 3]`` float32 the crop without the head.
         torso: ``[H, W]`` uint8 matte of the person without the head, for other backgrounds.
+        contact: what the lips lack in light while they touch; set when the colours are final.
     """
 
     splats: SplatArrays
@@ -112,6 +113,7 @@ class PortraitAvatar:
     source: np.ndarray
     plate: np.ndarray
     torso: np.ndarray | None = None
+    contact: ContactShade = field(default_factory=ContactShade.none)
 
     def __post_init__(self) -> None:
         n, layers = len(self.splats), self.splats.layers
@@ -288,7 +290,7 @@ class PortraitAvatar:
 
     @cached_property
     def _mouth_light(self) -> MouthLight:
-        return MouthLight(self.splats, self.vertices, self._pixel_cm)
+        return MouthLight(self.splats, self.vertices, self.contact)
 
     def _express(self, motion: MotionFrame | None) -> None:
         """Positions, tangents and colours for an expression, before the head turns."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from talkcli.avatar.mouth_light import find_contact_shade
 from talkcli.avatar.portrait import PortraitAvatar
 from talkcli.portrait.crop import Crop
 from talkcli.portrait.eyes import EyeParts, eye_parts
@@ -22,6 +23,19 @@ from talkcli.tracking.headfit import IMAGE_TO_HEAD, HeadPose
 from talkcli.tracking.matte import Matte
 
 
+@dataclass(frozen=True)
+class Assembly:
+    """An avatar before its colour fit.
+
+    Attributes:
+        avatar: colours as photographed.
+        pixels: ``[N, 2]`` int32 row and column of the crop that each splat came from, or -1.
+    """
+
+    avatar: PortraitAvatar
+    pixels: np.ndarray
+
+
 def assemble_avatar(
     picture: np.ndarray,
     crop: Crop,
@@ -30,7 +44,7 @@ def assemble_avatar(
     plate: np.ndarray,
     model: FaceModel,
     neutral: tuple[np.ndarray, np.ndarray] | None = None,
-) -> PortraitAvatar:
+) -> Assembly:
     """Everything but the colour fit.
 
     Args:
@@ -73,8 +87,9 @@ def assemble_avatar(
     moving = _moving(splats)
     order = np.concatenate([np.flatnonzero(moving), np.flatnonzero(~moving)])
     viewmat, intrinsics = _camera(geometry)
-    return PortraitAvatar(
-        splats=splats.select(order),
+    splats = splats.select(order)
+    avatar = PortraitAvatar(
+        splats=splats,
         dynamic=int(moving.sum()),
         vertices=face.astype(np.float32),
         neutral_shift=shift.astype(np.float32),
@@ -86,7 +101,9 @@ def assemble_avatar(
         frame=crop.frame,
         source=picture,
         plate=plate.astype(np.float32),
+        contact=find_contact_shade(splats, viewmat, intrinsics),
     )
+    return Assembly(avatar, builder.pixels()[order])
 
 
 def _moving(splats: SplatArrays) -> np.ndarray:

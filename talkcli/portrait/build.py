@@ -75,10 +75,11 @@ def build_portrait(
     place = (crop.frame.crop_x, crop.frame.crop_y, crop.frame.crop_side)
     torso = torso_matte(picture, face.points, place, matte.alpha, geometry.head_weight)
     tell("surface")
-    avatar = assemble_avatar(picture, crop, matte, geometry, plate, model)
+    assembly = assemble_avatar(picture, crop, matte, geometry, plate, model)
+    avatar = assembly.avatar
     avatar.torso = torso
     yaw, pitch, roll = avatar.source_euler
     avatar.rotation = euler_to_rotation(yaw + calibration.yaw_offset, pitch, roll)
     tell("colours")
-    fit_colors(avatar, crop.rgb, matte.alpha, config.fit_iterations)
+    fit_colors(assembly, crop.rgb, matte.alpha, config.fit_iterations)
     return avatar

@@ -73,8 +73,8 @@ def calibrate(crop: Crop, matte: Matte, model: FaceModel) -> Calibration:
 
     def ask(scale: float) -> bool:
         geometry = head_geometry(small_crop.points, small_matte.alpha, model, scale)
-        avatar = assemble_avatar(nothing, small_crop, small_matte, geometry, behind, model, neutral)
-        errors = _yaw_errors(avatar, model)
+        trial = assemble_avatar(nothing, small_crop, small_matte, geometry, behind, model, neutral)
+        errors = _yaw_errors(trial.avatar, model)
         if errors is not None:
             slope = float(np.polyfit(_TRIAL_YAWS_DEG, errors, 1)[0])
             answers.append((scale, slope, float(np.mean(errors))))

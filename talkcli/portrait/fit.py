@@ -14,8 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from talkcli.avatar.mouth_light import find_contact_shade
 from talkcli.avatar.portrait import PortraitAvatar
 from talkcli.compose.solid import solidify
+from talkcli.portrait.assemble import Assembly
 from talkcli.portrait.images import smoothstep
 from talkcli.portrait.splats import Layer
 from talkcli.render.cpu import Workspace, backproject, rasterize
@@ -75,23 +77,22 @@ class _View:
         return backproject(*self.shape, weighted, *self.camera, self.workspace)
 
 
-def fit_colors(
-    avatar: PortraitAvatar, picture: np.ndarray, alpha: np.ndarray, iterations: int
-) -> None:
+def fit_colors(assembly: Assembly, picture: np.ndarray, alpha: np.ndarray, iterations: int) -> None:
     """Adjust colours (and the rim's opacities) in place so that the source view is reproduced.
 
     Args:
-        avatar: the avatar, source expression.
+        assembly: the avatar, source expression, and where its splats came from.
         picture: ``[S, S, 3]`` float32 crop.
         alpha: ``[S, S]`` matte.
         iterations: steps; 3 reach 36 dB, 10 are near the end.
     """
+    avatar = assembly.avatar
     start = avatar.splats.colors.copy()
-    limit, rim = _limits(avatar, picture, alpha)
+    limit, rim = _limits(assembly, picture, alpha)
     workspace = Workspace()
     sirt = round(_SIRT_SHARE * iterations)
     for _ in range(sirt):
-        _sirt_step(avatar, picture, alpha, workspace, rim)
+        _sirt_step(assembly, picture, alpha, workspace, rim)
         _clamp(avatar, start, limit)
     free = np.ones_like(start)
     for done in range(sirt, iterations, _ROUND):
@@ -99,14 +100,16 @@ def fit_colors(
         _conjugate_gradients(avatar, picture, alpha, workspace, limit[:, None] * free, steps)
         # What has reached its limit stays there; the others make up for it in the next round.
         free[_clamp(avatar, start, limit)] = 0
+    avatar.contact = find_contact_shade(avatar.splats, avatar.viewmat, avatar.K)
+    avatar.refresh()
 
 
 def _limits(
-    avatar: PortraitAvatar, picture: np.ndarray, alpha: np.ndarray
+    assembly: Assembly, picture: np.ndarray, alpha: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """How far each splat's colour may move, and which splats form the half-transparent rim."""
-    splats = avatar.splats
-    rows, columns = splats.pixels.T
+    splats = assembly.avatar.splats
+    rows, columns = assembly.pixels.T
     from_pixel = rows >= 0
     limit = np.full(len(splats), _OTHER_LIMIT, np.float32)
     for layer, value in _LIMITS.items():
@@ -140,12 +143,13 @@ def _clamp(avatar: PortraitAvatar, start: np.ndarray, limit: np.ndarray) -> np.n
 
 
 def _sirt_step(
-    avatar: PortraitAvatar,
+    assembly: Assembly,
     picture: np.ndarray,
     alpha: np.ndarray,
     workspace: Workspace,
     rim: np.ndarray,
 ) -> None:
+    avatar = assembly.avatar
     splats = avatar.splats
     view = _View(avatar, workspace)
     seen = view.alpha
@@ -154,7 +158,7 @@ def _sirt_step(
     collected, share = view.collect(stacked)
     mean = collected / np.maximum(share, 1e-3)[:, None]
     trust = np.clip((share - 0.05) / 0.3, 0, 1)[:, None]
-    rows, columns = splats.pixels.T
+    rows, columns = assembly.pixels.T
     own = residual[rows, columns] * ((rows >= 0) & (share > 0.25))[:, None]
     splats.colors += trust * (mean[:, :3] + 0.5 * own)
     shift = 0.5 * mean[:, 3] * smoothstep(share / 0.04)

@@ -97,7 +97,6 @@ class SplatArrays:
     weight_slope: np.ndarray
     jaw_weight: np.ndarray
     neighbours: np.ndarray
-    pixels: np.ndarray
     normals: np.ndarray
     seen_cosine: np.ndarray
     layers: np.ndarray
@@ -150,20 +149,24 @@ class SplatBuilder:
                 else group.weight_slope,
                 "jaw_weight": np.full(n, group.jaw_weight),
                 "neighbours": neighbours + offset,
-                "pixels": np.full((n, 2), -1) if group.pixels is None else group.pixels,
                 "normals": _outward(group) if group.normals is None else group.normals,
                 "seen_cosine": np.zeros(n) if group.seen_cosine is None else group.seen_cosine,
                 "layers": np.full(n, int(group.layer)),
             }
             for name, column in row.items():
                 columns[name].append(column)
-        integers = {"vertices", "neighbours", "pixels", "layers"}
+        integers = {"vertices", "neighbours", "layers"}
         return SplatArrays(
             **{
                 name: np.concatenate(parts).astype(np.int32 if name in integers else np.float32)
                 for name, parts in columns.items()
             }
         )
+
+    def pixels(self) -> np.ndarray:
+        """``[N, 2]`` int32 row and column of every splat of :meth:`build`, -1 where it has none."""
+        none = (np.full((len(g), 2), -1) if g.pixels is None else g.pixels for g in self.groups)
+        return np.concatenate(list(none)).astype(np.int32)
 
 
 def grid_neighbours(rows: int, columns: int) -> np.ndarray:

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
-from talkcli.avatar.mouth_light import MouthLight, contact_shade
+from talkcli.avatar.mouth_light import CONTACT_CM, MouthLight, find_contact_shade, source_pixels
 from talkcli.avatar.portrait import PortraitAvatar
 from talkcli.portrait.build import PortraitConfig, build_portrait
 from talkcli.portrait.mouth import lip_side
@@ -89,17 +90,20 @@ def test_blue_light_falls_on_teeth_too() -> None:
     assert cold[2] / cold[0] > warm[2] / warm[0]
 
 
-def painted_lips(splats: SplatArrays, level: float) -> tuple[SplatArrays, np.ndarray, np.ndarray]:
+def painted_lips(
+    avatar: PortraitAvatar, level: float
+) -> tuple[SplatArrays, np.ndarray, np.ndarray]:
     """Even lips, darker by ``1 - level`` beside their line; also their sides and distances."""
+    splats = avatar.splats
     side = np.where(splats.layers == Layer.SKIN, lip_side(splats.vertices, splats.weights), 0)
-    side[splats.pixels[:, 0] < 0] = 0
-    rows = splats.pixels[:, 0].astype(float)
+    pixels = source_pixels(splats.positions, avatar.viewmat, avatar.K)
+    rows = pixels[:, 0].astype(float)
     upper, lower = side > 0, side < 0
     # The line lies between the lowest upper and the highest lower splat of each column.
     distance = np.full(len(splats), np.inf)
     for own, other, down in ((upper, lower, 1), (lower, upper, -1)):
         for index in np.flatnonzero(own):
-            facing = other & (splats.pixels[:, 1] == splats.pixels[index, 1])
+            facing = other & (pixels[:, 1] == pixels[index, 1])
             if facing.any():
                 distance[index] = (down * (rows[facing] - rows[index])).min()
     colors = splats.colors.copy()
@@ -108,9 +112,16 @@ def painted_lips(splats: SplatArrays, level: float) -> tuple[SplatArrays, np.nda
     return replace(splats, colors=colors), side, distance
 
 
+def reach_cm(avatar: PortraitAvatar) -> float:
+    """What is six pixels on these small heads, as it would be on large ones."""
+    pixel_cm = float(np.linalg.norm(avatar.viewmat[:3, 3]) / avatar.K[0, 0])
+    return CONTACT_CM * pixel_cm / PIXEL_CM
+
+
 def test_lips_lose_each_others_shade_as_they_part(closed) -> None:
-    splats, side, distance = painted_lips(closed.splats, 0.5)
-    light = MouthLight(splats, closed.vertices, PIXEL_CM)
+    splats, side, distance = painted_lips(closed, 0.5)
+    contact = find_contact_shade(splats, closed.viewmat, closed.K, reach_cm(closed))
+    light = MouthLight(splats, closed.vertices, contact)
     at_line = distance < 2
     means = []
     for jaw in (0.0, 0.15, 0.5):
@@ -125,6 +136,32 @@ def test_lips_lose_each_others_shade_as_they_part(closed) -> None:
     assert 0 < upper[2] < lower[2]
 
 
+def test_saved_lips_lose_their_shade_too(avatar, tmp_path) -> None:
+    assert len(avatar.contact.index) and avatar.contact.shade.max() > 0.05
+    avatar.save(tmp_path)
+    loaded = PortraitAvatar.load(tmp_path)
+    wide = opened(0.5)
+    built, stored = (a.posed_splats(wide).colors - a.splats.colors for a in (avatar, loaded))
+    # Half floats: colours near 1 are stored to .0005, and light scales them.
+    np.testing.assert_allclose(stored, built, atol=1e-3)
+    assert np.abs(built[avatar.contact.index]).max() > 0.05
+
+
+def test_avatars_of_schema_1_get_their_shade_back(avatar, tmp_path) -> None:
+    avatar.save(tmp_path)
+    tensors = load_file(tmp_path / "avatar.safetensors")
+    kept = {name: array for name, array in tensors.items() if not name.startswith("contact.")}
+    save_file(kept, tmp_path / "avatar.safetensors")
+    text = (tmp_path / "avatar.json").read_text().replace('"schema": 2', '"schema": 1')
+    (tmp_path / "avatar.json").write_text(text)
+    found = PortraitAvatar.load(tmp_path).contact
+    shades = (np.zeros_like(avatar.splats.colors) for _ in range(2))
+    built, again = shades
+    built[avatar.contact.index], again[found.index] = avatar.contact.shade, found.shade
+    # Found again from colours in half floats.
+    np.testing.assert_allclose(again, built, atol=2e-3)
+
+
 def test_even_lips_have_no_shade_and_the_source_keeps_its_colours(avatar) -> None:
     avatar.posed_splats(opened(0.4))
     assert np.any(avatar.posed_splats(opened(0.4)).colors != avatar.splats.colors)
@@ -132,8 +169,8 @@ def test_even_lips_have_no_shade_and_the_source_keeps_its_colours(avatar) -> Non
     skin = avatar.splats.layers == Layer.SKIN
     np.testing.assert_array_equal(shown.colors[skin], avatar.splats.colors[skin])
     lips = replace(avatar.splats, colors=np.full_like(avatar.splats.colors, 0.5))
-    _, shade = contact_shade(lips, PIXEL_CM)
-    assert np.abs(shade).max(initial=0) < 1e-5
+    contact = find_contact_shade(lips, avatar.viewmat, avatar.K, reach_cm(avatar))
+    assert np.abs(contact.shade).max(initial=0) < 1e-5
 
 
 def test_what_shows_between_parted_lips_is_not_the_lips(avatar, closed) -> None:

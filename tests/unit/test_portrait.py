@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from talkcli.avatar.mouth_light import source_pixels
 from talkcli.avatar.portrait import PortraitAvatar
 from talkcli.compose.solid import solidify
 from talkcli.errors import InputError
@@ -127,7 +128,7 @@ def test_fitted_colours_stay_near_the_picture(avatar, picture, face) -> None:
     low = ndimage.minimum_filter(wanted, (3, 3, 1))
     high = ndimage.maximum_filter(wanted, (3, 3, 1))
     seen = (avatar.splats.layers == Layer.SKIN) & (avatar.splats.head_weight > 0.9)
-    rows, columns = avatar.splats.pixels[seen].T
+    rows, columns = source_pixels(avatar.splats.positions[seen], avatar.viewmat, avatar.K).T
     over = avatar.splats.colors[seen] - high[rows, columns]
     under = low[rows, columns] - avatar.splats.colors[seen]
     # Flat skin may be overshot by 0.06, and the foreground's colour differs from the picture's.
@@ -215,7 +216,7 @@ def test_checkpoint_keeps_the_picture(avatar, tmp_path) -> None:
 def test_damaged_or_newer_checkpoints_are_refused(avatar, tmp_path) -> None:
     avatar.save(tmp_path)
     text = (tmp_path / "avatar.json").read_text()
-    (tmp_path / "avatar.json").write_text(text.replace('"schema": 1', '"schema": 99'))
+    (tmp_path / "avatar.json").write_text(text.replace('"schema": 2', '"schema": 99'))
     with pytest.raises(InputError, match="schema 99"):
         PortraitAvatar.load(tmp_path)
     (tmp_path / "avatar.json").write_text(text)
