@@ -136,15 +136,15 @@ def test_lips_lose_each_others_shade_as_they_part(closed) -> None:
     assert 0 < upper[2] < lower[2]
 
 
-def test_saved_lips_lose_their_shade_too(avatar, tmp_path) -> None:
-    assert len(avatar.contact.index) and avatar.contact.shade.max() > 0.05
-    avatar.save(tmp_path)
+def test_saved_lips_lose_their_shade_too(closed, tmp_path) -> None:
+    assert len(closed.contact.index) and closed.contact.shade.max() > 0.05
+    closed.save(tmp_path)
     loaded = PortraitAvatar.load(tmp_path)
-    wide = opened(0.5)
-    built, stored = (a.posed_splats(wide).colors - a.splats.colors for a in (avatar, loaded))
+    wide = opened(0.8)
+    built, stored = (a.posed_splats(wide).colors - a.splats.colors for a in (closed, loaded))
     # Half floats: colours near 1 are stored to .0005, and light scales them.
     np.testing.assert_allclose(stored, built, atol=1e-3)
-    assert np.abs(built[avatar.contact.index]).max() > 0.05
+    assert np.abs(built[closed.contact.index]).max() > 0.05
 
 
 def test_avatars_of_schema_1_get_their_shade_back(avatar, tmp_path) -> None:
