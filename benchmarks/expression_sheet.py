@@ -20,8 +20,8 @@ import cv2  # noqa: E402
 import numpy as np  # noqa: E402
 
 from benchmarks.portrait_quality import Studio  # noqa: E402
+from talkcli.engines.portrait.build.build import PortraitConfig, build_portrait  # noqa: E402
 from talkcli.media.image import read_image  # noqa: E402
-from talkcli.portrait.build import PortraitConfig, build_portrait  # noqa: E402
 from talkcli.tracking.landmarks import detect_faces  # noqa: E402
 from talkcli.types import ARKIT_NAMES, MotionFrame  # noqa: E402
 

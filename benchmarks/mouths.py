@@ -26,12 +26,12 @@ from PIL import Image, ImageDraw  # noqa: E402
 
 from benchmarks.portrait_quality import Studio  # noqa: E402
 from benchmarks.reenactment import picked_frames  # noqa: E402
+from talkcli.engines.portrait.build.build import PortraitConfig, build_portrait  # noqa: E402
 from talkcli.errors import TalkcliError  # noqa: E402
-from talkcli.motion.driver import DrivenMotion, DriverOptions, reference_frame  # noqa: E402
-from talkcli.portrait.build import PortraitConfig, build_portrait  # noqa: E402
+from talkcli.face.topology import INNER_CORNERS, INNER_LOWER, INNER_UPPER  # noqa: E402
+from talkcli.motion.retarget import DrivenMotion, DriverOptions, reference_frame  # noqa: E402
 from talkcli.tracking.clip import MAX_SIDE, track_film  # noqa: E402
 from talkcli.tracking.landmarks import detect_faces  # noqa: E402
-from talkcli.tracking.topology import INNER_CORNERS, INNER_LOWER, INNER_UPPER  # noqa: E402
 from talkcli.types import ARKIT_NAMES, MotionCurves, MotionFrame  # noqa: E402
 
 FRAMES, APART = 12, 4

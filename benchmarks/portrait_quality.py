@@ -31,18 +31,18 @@ import numpy as np  # noqa: E402
 from scipy import ndimage  # noqa: E402
 from skimage.metrics import structural_similarity  # noqa: E402
 
-from talkcli.avatar.portrait import PortraitAvatar  # noqa: E402
 from talkcli.compose.solid import solidify  # noqa: E402
+from talkcli.engines.portrait.avatar import PortraitAvatar  # noqa: E402
+from talkcli.engines.portrait.build.build import PortraitConfig, build_portrait  # noqa: E402
+from talkcli.engines.portrait.build.crop import cut_crop  # noqa: E402
+from talkcli.engines.portrait.splats import Layer  # noqa: E402
 from talkcli.errors import InputError  # noqa: E402
+from talkcli.face.model import FaceModel  # noqa: E402
+from talkcli.face.pose import DEPTH_SCALE, fit_pose, rotation_to_euler  # noqa: E402
+from talkcli.face.topology import EYE_LEFT, EYE_RIGHT, FACE_OVAL, LIPS  # noqa: E402
 from talkcli.media.image import read_image  # noqa: E402
-from talkcli.portrait.build import PortraitConfig, build_portrait  # noqa: E402
-from talkcli.portrait.crop import cut_crop  # noqa: E402
-from talkcli.portrait.splats import Layer  # noqa: E402
 from talkcli.render.cpu import Workspace, rasterize  # noqa: E402
-from talkcli.tracking.facemodel import FaceModel  # noqa: E402
-from talkcli.tracking.headfit import DEPTH_SCALE, fit_pose, rotation_to_euler  # noqa: E402
 from talkcli.tracking.landmarks import detect_faces, landmarks_in_crop  # noqa: E402
-from talkcli.tracking.topology import EYE_LEFT, EYE_RIGHT, FACE_OVAL, LIPS  # noqa: E402
 from talkcli.types import ARKIT_NAMES, MotionFrame  # noqa: E402
 
 VIEWS = ((-30, 0), (-15, 0), (0, 0), (15, 0), (30, 0), (0, -15), (0, 15))

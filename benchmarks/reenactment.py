@@ -24,21 +24,18 @@ import cv2  # noqa: E402
 import numpy as np  # noqa: E402
 
 from benchmarks.portrait_quality import Studio  # noqa: E402
+from talkcli.engines.portrait.build.build import PortraitConfig, build_portrait  # noqa: E402
+from talkcli.face.model import FaceModel  # noqa: E402
+from talkcli.face.topology import FACE_OVAL, LIPS, RIGID  # noqa: E402
 from talkcli.media.image import read_image  # noqa: E402
 from talkcli.media.read import read_frames  # noqa: E402
-from talkcli.metrics.reenactment import (  # noqa: E402
-    average_expression_distance,
-    average_pose_distance,
-    landmark_error,
-    psnr,
-)
-from talkcli.motion.driver import DrivenMotion, DriverOptions, reference_frame  # noqa: E402
-from talkcli.portrait.build import PortraitConfig, build_portrait  # noqa: E402
+from talkcli.metrics.expression import average_expression_distance, average_pose_distance  # noqa: E402
+from talkcli.metrics.image import psnr  # noqa: E402
+from talkcli.metrics.landmarks import landmark_error  # noqa: E402
+from talkcli.motion.retarget import DrivenMotion, DriverOptions, reference_frame  # noqa: E402
 from talkcli.tracking.clip import TrackedClip, solve_spool, track_film  # noqa: E402
-from talkcli.tracking.facemodel import FaceModel  # noqa: E402
 from talkcli.tracking.landmarks import detect_faces, landmarks_in_crop  # noqa: E402
 from talkcli.tracking.spool import LandmarkSpool, Measured  # noqa: E402
-from talkcli.tracking.topology import FACE_OVAL, LIPS, RIGID  # noqa: E402
 from talkcli.types import MotionCurves  # noqa: E402
 
 FRAMES = 60

@@ -40,11 +40,12 @@ from talkcli.bench.renderer import (
 )
 from talkcli.bench.scenes import Scene, camera, head, tensor
 from talkcli.bench.timing import Job, Timing, interleaved
+from talkcli.kernels import pool
+from talkcli.kernels.jit import FASTMATH
 from talkcli.render import render
 from talkcli.render.api import RASTERIZE_MODES
-from talkcli.render.cpu import Workspace, pool, rasterize
+from talkcli.render.cpu import Workspace, rasterize
 from talkcli.render.cpu import layout as at
-from talkcli.render.cpu.jit import FASTMATH
 from talkcli.render.cpu.loss import l1_ssim
 from talkcli.render.cpu.raster import NOTHING, Frame, Splats, draw, flat, pack_camera, prepare
 from talkcli.types import Gaussians

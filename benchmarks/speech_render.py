@@ -27,14 +27,14 @@ from scipy.io import wavfile  # noqa: E402
 
 from talkcli.cli.app import run  # noqa: E402
 from talkcli.errors import TalkcliError  # noqa: E402
+from talkcli.face.model import FaceModel  # noqa: E402
 from talkcli.media.read import read_frames  # noqa: E402
 from talkcli.motion import MotionOptions, motion_frames  # noqa: E402
-from talkcli.motion.driver import reference_frame  # noqa: E402
+from talkcli.motion.retarget import reference_frame  # noqa: E402
 from talkcli.tracking.clip import track_film  # noqa: E402
-from talkcli.tracking.facemodel import FaceModel  # noqa: E402
 from talkcli.train.clips import Clip, load_clips, track_clip  # noqa: E402
 from talkcli.train.expression import lip_aperture, solve_clips  # noqa: E402
-from talkcli.train.scores import correlation  # noqa: E402
+from talkcli.train.speech.scores import correlation  # noqa: E402
 
 FPS = Fraction(25)
 RATE = 16000

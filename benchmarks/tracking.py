@@ -25,14 +25,14 @@ runtime.configure()
 import numpy as np  # noqa: E402
 
 from talkcli.errors import InputError  # noqa: E402
-from talkcli.tracking.alignment import PICTURE_DEPTH, align_heads  # noqa: E402
+from talkcli.face.alignment import PICTURE_DEPTH, align_heads  # noqa: E402
+from talkcli.face.measures import lip_aperture, lip_width  # noqa: E402
+from talkcli.face.model import FaceModel  # noqa: E402
+from talkcli.face.topology import LIPS  # noqa: E402
 from talkcli.tracking.clip import measure_film, solve_spool  # noqa: E402
-from talkcli.tracking.facemodel import FaceModel  # noqa: E402
 from talkcli.tracking.follow import FaceFollower, LandmarkSource, open_landmarks  # noqa: E402
 from talkcli.tracking.gaps import fill_gaps  # noqa: E402
-from talkcli.tracking.measures import lip_aperture, lip_width  # noqa: E402
 from talkcli.tracking.spool import LandmarkSpool  # noqa: E402
-from talkcli.tracking.topology import LIPS  # noqa: E402
 
 SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
 COLUMNS = ("lips", "aperture", "width", "flagged", "jitter", "fps", "cpu_ms")

@@ -19,6 +19,8 @@ import time
 import warnings
 from pathlib import Path
 
+#: Packages that hold kernels, or helpers that kernels swallow.
+_KERNEL_PACKAGES = ("kernels", "render", "compose", "engines/portrait")
 #: Kernel caches of older states of the code that are kept; each is a few MB.
 _KEPT_KERNEL_CACHES = 3
 _IMPORTED = time.monotonic()
@@ -29,7 +31,7 @@ def configure() -> None:
 
     Idempotent, takes a few milliseconds.
     """
-    threads = str(_thread_count())
+    threads = str(thread_count())
     cache = cache_root()
     settings = {
         # PyTorch and numba each bring an OpenMP runtime. When their idle threads spin, they take
@@ -39,7 +41,7 @@ def configure() -> None:
         "OPENBLAS_NUM_THREADS": threads,
         "MKL_NUM_THREADS": threads,
         "NUMBA_NUM_THREADS": threads,
-        "NUMBA_CACHE_DIR": str(_kernel_cache(cache)),
+        "NUMBA_CACHE_DIR": str(kernel_cache(cache)),
         # numba's own order starts with tbb, which spins as well; workqueue is not thread-safe.
         "NUMBA_THREADING_LAYER_PRIORITY": "omp tbb workqueue",
         # Matplotlib comes with MediaPipe, wants a place to write and must not look for a display.
@@ -88,6 +90,12 @@ def available_cpus() -> int:
     return max(1, min(cores, int(quota + 0.5) if quota else cores))
 
 
+def thread_count() -> int:
+    """Threads for numeric work: ``OMP_NUM_THREADS`` if it is a number, else the cores at hand."""
+    wish = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    return int(wish) if wish.isdecimal() and int(wish) > 0 else available_cpus()
+
+
 def process_age() -> float:
     """Seconds since this process started; where the system does not tell, since this import."""
     try:
@@ -128,12 +136,6 @@ def silence_native_logs() -> None:
     faulthandler.enable(file=replacement)
 
 
-def _thread_count() -> int:
-    """The user's OMP_NUM_THREADS where it is a number, else the cores at hand."""
-    wish = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
-    return int(wish) if wish.isdecimal() and int(wish) > 0 else available_cpus()
-
-
 def _container_quota(cgroup: Path) -> float | None:
     """CPU quota of the container in cores (control groups 2, then 1), or None without one."""
     try:
@@ -167,7 +169,7 @@ def _writable(folder: Path) -> bool:
     return os.access(folder, os.W_OK | os.X_OK)
 
 
-def _kernel_cache(cache: Path) -> Path:
+def kernel_cache(cache: Path) -> Path:
     """Folder for numba's compiled kernels, named after the state of the kernel sources.
 
     numba compares only the file of the compiled function itself and would go on using kernels whose
@@ -175,7 +177,9 @@ def _kernel_cache(cache: Path) -> Path:
     folders are removed.
     """
     digest = hashlib.sha256()
-    for source in sorted((Path(__file__).parent / "render").rglob("*.py")):
+    package = Path(__file__).parent
+    sources = (path for name in _KERNEL_PACKAGES for path in (package / name).rglob("*.py"))
+    for source in sorted(sources):
         state = source.stat()
         digest.update(f"{source}:{state.st_size}:{state.st_mtime_ns};".encode())
     parent = cache / "kernels"

@@ -17,7 +17,7 @@ _LIBRARIES = ("numba", "torch", "numpy", "gsplat")
 
 def describe_machine() -> dict[str, Any]:
     """Processor, GPU, threads, load and versions, as plain values; what is not there is None."""
-    from talkcli.render.cpu.pool import thread_count
+    from talkcli.runtime import thread_count
 
     return {
         "cpu": cpu_model(),

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from talkcli import __version__
-from talkcli.bench.film import Film, FilmTimings, repeat_speech, time_film
 from talkcli.bench.machine import describe_machine
 from talkcli.bench.renderer import SCENES, SceneTimings, time_renderer
+from talkcli.bench.video import Film, FilmTimings, repeat_speech, time_film
 from talkcli.errors import UsageError
 from talkcli.progress import Reporter, SilentReporter
 from talkcli.render import choose_backend
@@ -110,7 +110,7 @@ def run_bench(request: BenchRequest, reporter: Reporter | None = None) -> BenchR
 
 
 def _sources(request: BenchRequest, reporter: Reporter) -> tuple[Path, Path] | None:
-    from talkcli.media.check import check_readable
+    from talkcli.files.check import check_readable
 
     portrait = request.portrait or SAMPLE / "portrait.png"
     speech = request.speech or SAMPLE / "speech.wav"

@@ -26,7 +26,7 @@ from talkcli.config import Recipe
 from talkcli.errors import UsageError
 
 if TYPE_CHECKING:
-    from talkcli.pipeline.driver import Movers
+    from talkcli.pipeline.video.performance import Movers
 
 # Typer resolves these at run time, on Python 3.10 too.
 Speech = Annotated[
@@ -61,7 +61,7 @@ def animate_command(  # noqa: PLR0913 - one parameter per group of options
     common: CommonOptions,
 ) -> None:
     """Make a portrait speak, or do what another face does: a picture becomes a film."""
-    from talkcli.pipeline.film import VideoRequest, animate
+    from talkcli.pipeline.animate import VideoRequest, animate
 
     settings = _settings(recipe, view, motion, driver, portrait=source.settings())
     with reporting(quiet=common.quiet, verbose=common.verbose) as reporter:
@@ -90,7 +90,7 @@ def drive_command(
     common: CommonOptions,
 ) -> None:
     """Let the avatar of a project speak, or do what another face does."""
-    from talkcli.pipeline.film import VideoRequest, animate
+    from talkcli.pipeline.animate import VideoRequest, animate
 
     avatar, speech = split_subject(subject or [], project)
     settings = _settings(recipe, view, motion, driver)
@@ -137,6 +137,6 @@ def _settings(
 
 
 def _movers(speech: Path | None, driver: DriverOptions) -> Movers:
-    from talkcli.pipeline.driver import Movers
+    from talkcli.pipeline.video.performance import Movers
 
     return Movers(speech, driver.driver, driver.pose_from)

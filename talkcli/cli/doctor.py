@@ -8,9 +8,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from talkcli import doctor
 from talkcli.cli.options import CommonOptions, expand_options
 from talkcli.errors import MissingDependencyError
+from talkcli.pipeline import doctor
 
 _MARKS = {"ok": "[green]ok[/]", "warn": "[yellow]warning[/]", "fail": "[red]FAILED[/]"}
 

@@ -51,8 +51,8 @@ def speech_command(  # noqa: PLR0913 - one parameter per option
     from dataclasses import replace
 
     from talkcli import runtime
-    from talkcli.train.speech_corpus import RecipeSettings
-    from talkcli.train.speech_main import train_speech
+    from talkcli.train.speech.corpus import RecipeSettings
+    from talkcli.train.speech.main import train_speech
 
     settings = RecipeSettings(
         jobs=jobs,

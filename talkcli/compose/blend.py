@@ -15,9 +15,10 @@ import cv2
 import numpy as np
 
 from talkcli.compose.over import lay_over
-from talkcli.compose.window import EDGE_FADE, CropWindow, Place
+from talkcli.compose.window import CropWindow, Place
 from talkcli.errors import UsageError
-from talkcli.tracking.matting import split_layers
+from talkcli.imaging import EDGE_FADE
+from talkcli.layers.closed_form import split_layers
 
 _LONGEST_PX = 1024  # default for the output's longest side
 _FEATHER_PX = 6.0  # the plate goes over into the picture over this width at the crop's border
@@ -33,7 +34,7 @@ class Portrait(Protocol):
         plate: ``[S, S, 3]`` float32 0–1 or uint8, the crop without its head.
 
     Other backgrounds also need ``torso``, ``[H, W]`` uint8, the part of the person that stays, see
-    :func:`talkcli.compose.torso.torso_matte`.
+    :func:`talkcli.layers.torso.torso_matte`.
     """
 
     source: np.ndarray

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from talkcli.render.cpu.jit import helper, kernel
+from talkcli.kernels.jit import helper, kernel
 
 _ONE, _ZERO, _HALF, _LEVELS = np.float32(1), np.float32(0), np.float32(0.5), np.float32(255)
 #: Below this alpha a colour is lost in rounding.

@@ -7,10 +7,8 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from talkcli.tracking.matting import smoothstep
+from talkcli.imaging import smoothstep
 
-#: Sides of the crop over which hair that leaves it goes over into the still picture.
-EDGE_FADE = 0.05
 #: Pixels by which an output picture may differ in size for the sake of common pixel grids.
 _SNAP_PX = 1.5
 

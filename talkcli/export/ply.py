@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from talkcli.media.output import PendingOutput, output_error
+from talkcli.files.output import PendingOutput, output_error
 
 if TYPE_CHECKING:
     from talkcli.types import Gaussians

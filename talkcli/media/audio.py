@@ -17,7 +17,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 
 from talkcli.errors import InputError
-from talkcli.media.check import describe
+from talkcli.media.identify import describe
 from talkcli.media.read import decode_packets, open_media
 
 _log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from collections import deque
 from pathlib import Path
 
 from talkcli.errors import InputError, MissingDependencyError, TalkcliError
-from talkcli.media.check import no_space_error
+from talkcli.files.check import no_space_error
 
 #: Frames that may wait for the encoder. Two let a slow frame of the renderer and one of the
 #: encoder cancel out; more would only cost memory (a 3 x 1024² frame has 9 MB).

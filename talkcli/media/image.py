@@ -5,20 +5,18 @@ from __future__ import annotations
 import io
 import logging
 import warnings
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageCms, ImageOps
 
 from talkcli.errors import InputError, UsageError
-from talkcli.media.check import PICTURE_FORMATS, check_readable, describe, output_error
-from talkcli.media.output import PendingOutput
+from talkcli.files.check import check_readable, output_error
+from talkcli.files.output import PendingOutput
+from talkcli.media.identify import MAX_PIXELS, describe, identify
 
 _log = logging.getLogger(__name__)
 
-#: Largest picture that is decoded. 100 megapixels are 400 MB as RGBA; phones make 50.
-MAX_PIXELS = 100_000_000
 
 _SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 
@@ -99,33 +97,6 @@ def write_image(path: str | Path, pixels: np.ndarray, *, overwrite: bool = True)
         except OSError as error:
             raise output_error(error, path) from error
         pending.commit()
-
-
-def identify(path: Path) -> Image.Image | None:
-    """Open a picture lazily (header only), or return None when no decoder knows it."""
-    formats = _load_decoders()
-    try:
-        with warnings.catch_warnings():
-            # Of odd tags, which do not matter, and of the size, which the caller checks.
-            warnings.simplefilter("ignore")
-            return Image.open(path, formats=formats)
-    except Image.DecompressionBombError as error:
-        raise InputError(
-            f"{path} has too many pixels ({error})",
-            f"resize it to at most {MAX_PIXELS // 10**6} megapixels",
-        ) from error
-    except (OSError, SyntaxError, ValueError, EOFError):
-        return None
-
-
-@lru_cache(maxsize=1)
-def _load_decoders() -> tuple[str, ...]:
-    """Load Pillow's decoders and HEIC's; returns the wanted ones that this build has."""
-    import pillow_heif
-
-    Image.init()
-    pillow_heif.register_heif_opener()
-    return tuple(name for name in PICTURE_FORMATS if name in Image.OPEN)
 
 
 def _check_size(image: Image.Image, path: Path) -> None:

@@ -18,7 +18,8 @@ from av.video.reformatter import ColorRange
 from av.video.stream import VideoStream
 
 from talkcli.errors import InputError
-from talkcli.media.check import check_readable, describe, file_url, is_cover_art
+from talkcli.files.check import check_readable
+from talkcli.media.identify import describe, file_url, is_cover_art
 from talkcli.media.image import read_image
 
 __all__ = ["MediaInfo", "VideoFrame", "open_media", "probe", "read_frames", "read_image"]

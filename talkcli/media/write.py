@@ -13,11 +13,11 @@ import ffmpeg
 import numpy as np
 
 from talkcli.errors import UsageError
+from talkcli.files.output import PendingOutput, check_output
 from talkcli.media.audio import probe_format
-from talkcli.media.check import file_url
 from talkcli.media.encoder import FRAMES_HELD, Encoder, find_ffmpeg
+from talkcli.media.identify import file_url
 from talkcli.media.image import write_image
-from talkcli.media.output import PendingOutput, check_output
 
 __all__ = [
     "Encoding", "VideoWriter", "check_target", "frame_count", "open_writer", "parse_fps",

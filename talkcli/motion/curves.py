@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from talkcli.errors import InputError
-from talkcli.project.atomic import TEMPORARY_PREFIX, write_text_atomic
+from talkcli.files.atomic import TEMPORARY_PREFIX, write_text_atomic
 from talkcli.types import ARKIT_NAMES, MotionCurves, MotionFrame
 
 SCHEMA = 2
@@ -200,3 +200,27 @@ def _curves(path: Path, table: dict[str, np.ndarray], starts: np.ndarray) -> Mot
         tracked=np.ones(count, bool),
         duration_s=duration_s,
     )
+
+
+def is_curves(path: Path) -> bool:
+    """Whether a file holds curves rather than a film, by its ending."""
+    return path.suffix.lower() in CURVE_SUFFIXES
+
+
+def load_curves(path: Path) -> MotionCurves:
+    """Curves from a file.
+
+    Raises:
+        InputError: it cannot be read or holds no frame.
+    """
+    from talkcli.files.check import check_readable
+    from talkcli.motion.curves import read_csv, read_npz
+
+    check_readable(path, "expression curves")
+    curves = read_npz(path) if path.suffix.lower() == ".npz" else read_csv(path)
+    if not len(curves):
+        raise InputError(f"{path} holds no frame", "record or export it again")
+    return curves
+
+
+CURVE_SUFFIXES = (".csv", ".npz")

@@ -8,9 +8,9 @@ from typing import Any
 
 from talkcli import __version__
 from talkcli.config import Recipe
-from talkcli.pipeline.outputs import check_outputs
+from talkcli.pipeline.checks import check_outputs
 from talkcli.pipeline.result import stages_as_json
-from talkcli.pipeline.stages import ensure_avatar, plan_avatar
+from talkcli.pipeline.stages.avatar import ensure_avatar, plan_avatar
 from talkcli.progress import Reporter, SilentReporter, Stopwatch
 from talkcli.project import Project, StageRun
 
@@ -83,8 +83,8 @@ def reconstruct(request: ReconstructRequest, reporter: Reporter | None = None) -
     Raises:
         InputError: no usable face, or a place that cannot be written.
     """
-    from talkcli.media.check import check_readable
-    from talkcli.media.output import check_output
+    from talkcli.files.check import check_readable
+    from talkcli.files.output import check_output
 
     reporter = reporter or SilentReporter()
     watch = Stopwatch()
@@ -108,7 +108,7 @@ def reconstruct(request: ReconstructRequest, reporter: Reporter | None = None) -
 
 
 def _export(avatar: Path, path: Path, overwrite: bool) -> None:
-    from talkcli.avatar.portrait import PortraitAvatar
+    from talkcli.engines.portrait.avatar import PortraitAvatar
     from talkcli.export.ply import write_ply
 
     write_ply(path, PortraitAvatar.load(avatar).closed_head(), overwrite=overwrite)

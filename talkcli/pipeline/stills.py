@@ -14,11 +14,11 @@ import numpy as np
 from talkcli import __version__
 from talkcli.config import TRANSPARENT, Recipe
 from talkcli.errors import UsageError
-from talkcli.pipeline.camera import ORBIT_S, plan_yaws
-from talkcli.pipeline.outputs import check_outputs, view_paths
-from talkcli.pipeline.scene import Scene, check_scene
-from talkcli.pipeline.shoot import FilmTarget, write_film
-from talkcli.pipeline.stages import stored_avatar
+from talkcli.pipeline.checks import check_outputs, check_scene, view_paths
+from talkcli.pipeline.stages.avatar import stored_avatar
+from talkcli.pipeline.video.scene import Scene
+from talkcli.pipeline.video.shoot import FilmTarget, write_film
+from talkcli.pipeline.video.views import ORBIT_S, plan_yaws
 from talkcli.progress import Reporter, SilentReporter, Stopwatch
 from talkcli.project import Project
 from talkcli.types import ARKIT_NAMES, MotionFrame
@@ -165,7 +165,7 @@ def _check(path: Path, request: StillRequest, is_film: bool) -> None:
 
         check_target(path, overwrite=request.overwrite, alpha=alpha)
         return
-    from talkcli.media.output import check_output
+    from talkcli.files.output import check_output
 
     if alpha and path.suffix.lower() in (".jpg", ".jpeg"):
         raise UsageError(f"{path.name}: JPEG keeps no transparency", "use .png or .webp")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from talkcli import __version__
-from talkcli.project.atomic import sha256_file
+from talkcli.files.atomic import sha256_file
 
 #: The file that makes a directory an entry; it is written last.
 RECORD_NAME = "stage.json"

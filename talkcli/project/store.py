@@ -16,13 +16,13 @@ from typing import Any
 
 from talkcli import toml
 from talkcli.errors import InputError
-from talkcli.project.atomic import (
+from talkcli.files.atomic import (
     sha256_file,
     staged_directory,
     sweep_temporaries,
     write_text_atomic,
 )
-from talkcli.project.lock import WAIT_S, hold_lock
+from talkcli.files.lock import WAIT_S, hold_lock
 from talkcli.project.stage import (
     RECORD_NAME,
     SHORT_KEY,

@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 
 from talkcli.errors import InputError
-from talkcli.tracking.facemodel import FaceModel
+from talkcli.face.model import FaceModel
 from talkcli.tracking.follow import FaceFollower, open_landmarks
 from talkcli.tracking.gaps import fill_gaps
-from talkcli.tracking.performance import PerformanceSolver, PoseScale
 from talkcli.tracking.person import Person, align_to_self, know_person
 from talkcli.tracking.smooth import measurement_noise
+from talkcli.tracking.solver import PerformanceSolver, PoseScale
 from talkcli.tracking.spool import LandmarkSpool, Measured, sharpness
 from talkcli.types import MotionCurves
 

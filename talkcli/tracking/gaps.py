@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from talkcli.tracking.alignment import align_heads
+from talkcli.face.alignment import align_heads
 from talkcli.tracking.person import Person
 from talkcli.tracking.spool import Measured
 

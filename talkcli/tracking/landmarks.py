@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from talkcli.errors import MissingDependencyError
-from talkcli.tracking.topology import FACE_OVAL
+from talkcli.face.topology import FACE_OVAL
 
 #: Side of the standard crop in face heights, and its centre above the chin. See DESIGN: portrait.
 CROP_SIDE_FH = 2.75

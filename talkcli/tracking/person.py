@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from talkcli.tracking.alignment import PICTURE_DEPTH, AlignedHeads, align_heads
-from talkcli.tracking.expressions import close_lips, expression_basis
-from talkcli.tracking.facemodel import FaceModel
-from talkcli.tracking.harmonic import HarmonicExtension
-from talkcli.tracking.measures import iris_angles, lid_opening, lip_aperture, lip_width
-from talkcli.tracking.topology import (
+from talkcli.face.alignment import PICTURE_DEPTH, AlignedHeads, align_heads
+from talkcli.face.basis import close_lips, expression_basis
+from talkcli.face.harmonic import HarmonicExtension
+from talkcli.face.measures import iris_angles, lid_opening, lip_aperture, lip_width
+from talkcli.face.model import FaceModel
+from talkcli.face.topology import (
     BROW_LEFT,
     BROW_RIGHT,
     CHIN,

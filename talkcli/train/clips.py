@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from talkcli.errors import InputError
-from talkcli.project.atomic import staged_file
+from talkcli.files.atomic import staged_file
 
 FREE_LICENCES = ("CC0", "CC BY")
 

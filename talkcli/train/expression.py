@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from talkcli.motion.speech import shape_columns
-from talkcli.tracking.facemodel import FaceModel
-from talkcli.tracking.measures import lip_aperture, lip_width
+from talkcli.face.measures import lip_aperture, lip_width
+from talkcli.face.model import FaceModel
+from talkcli.face.solve import ShapeFit, bounded_ridge, lower_face_weights
+from talkcli.face.topology import LIPS
+from talkcli.speech.model import shape_columns
 from talkcli.tracking.person import align_to_self, neutral_face
-from talkcli.tracking.solve import ShapeFit, bounded_ridge, lower_face_weights
-from talkcli.tracking.topology import LIPS
 from talkcli.train.clips import Clip
 
 __all__ = [

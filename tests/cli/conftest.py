@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from talkcli.cli import app
-from talkcli.tracking.facemodel import FaceModel
-from talkcli.tracking.headfit import euler_to_rotation
+from talkcli.face.model import FaceModel
+from talkcli.face.pose import euler_to_rotation
 from talkcli.tracking.landmarks import Face
 from talkcli.types import MotionFrame
 
@@ -106,13 +106,13 @@ def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Engine:
     motion.__path__ = [str(Path(app.__file__).parents[1] / "motion")]
     motion.motion_frames = made.motion_frames  # type: ignore[attr-defined]
     motion.MotionOptions = types.SimpleNamespace  # type: ignore[attr-defined]
-    build = types.ModuleType("talkcli.portrait.build")
+    build = types.ModuleType("talkcli.engines.portrait.build.build")
     build.build_portrait = made.build_portrait  # type: ignore[attr-defined]
     build.PortraitConfig = types.SimpleNamespace  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "talkcli.motion", motion)
-    monkeypatch.setitem(sys.modules, "talkcli.portrait.build", build)
+    monkeypatch.setitem(sys.modules, "talkcli.engines.portrait.build.build", build)
     monkeypatch.setattr("talkcli.tracking.landmarks.detect_faces", made.detect_faces)
-    for module in ("film", "stills"):
+    for module in ("animate", "stills"):
         monkeypatch.setattr(f"talkcli.pipeline.{module}.Scene", Scene)
     monkeypatch.setenv("TALKCLI_CACHE", str(tmp_path / "cache"))
     return made

@@ -144,7 +144,7 @@ def test_full_disk_while_an_avatar_is_stored(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr("talkcli.project.atomic.os.fsync", full)
+        patch.setattr("talkcli.files.atomic.os.fsync", full)
         answer = talkcli("animate", portrait, speech)
     assert answer.code == 3 and "space" in answer.error
     assert no_film(tmp_path) and not list((tmp_path / "cache").rglob(".tmp-*"))

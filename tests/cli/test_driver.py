@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 
 from talkcli.errors import MissingDependencyError
+from talkcli.face.model import FaceModel
+from talkcli.face.pose import euler_to_rotation
 from talkcli.media.audio import probe_audio
 from talkcli.media.read import probe, read_frames
 from talkcli.motion.curves import read_csv, read_npz, write_csv, write_npz
-from talkcli.tracking.facemodel import FaceModel
-from talkcli.tracking.headfit import euler_to_rotation
 from talkcli.types import ARKIT_NAMES, MotionCurves, MotionFrame
 
 JAW, BLINK = ARKIT_NAMES.index("jawOpen"), ARKIT_NAMES.index("eyeBlinkLeft")

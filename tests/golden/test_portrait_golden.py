@@ -13,10 +13,10 @@ import cv2
 import numpy as np
 import pytest
 
-from talkcli.avatar.portrait import PortraitAvatar
 from talkcli.compose import Compositor
 from talkcli.compose.solid import solidify
-from talkcli.portrait.build import PortraitConfig, build_portrait
+from talkcli.engines.portrait.avatar import PortraitAvatar
+from talkcli.engines.portrait.build.build import PortraitConfig, build_portrait
 from talkcli.render.cpu import rasterize
 from talkcli.tracking.landmarks import Face
 from talkcli.types import ARKIT_NAMES, MotionFrame

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from talkcli.render import render
-from tests.numeric.render_scenes import Recipe, make_scene
+from tests.support.scenes import Recipe, make_scene
 
 HERE = Path(__file__).parent
 CASES: dict[str, Recipe] = {

@@ -126,8 +126,8 @@ def test_changed_kernel_sources_get_a_new_cache_and_old_ones_go(
     folders = []
     for version in range(5):
         helper.write_text("x" * (version + 1))
-        folder = runtime._kernel_cache(tmp_path)
-        assert runtime._kernel_cache(tmp_path) == folder
+        folder = runtime.kernel_cache(tmp_path)
+        assert runtime.kernel_cache(tmp_path) == folder
         os.utime(folder, (version, version))
         folders.append(folder)
     assert len(set(folders)) == 5

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from talkcli.render.cpu import jit
+from talkcli.kernels import jit
 from talkcli.render.cpu.gradients import differentiate
 from talkcli.render.cpu.raster import (
     NOTHING,

@@ -10,10 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from talkcli.render.cpu import layout as at
-from talkcli.render.cpu.jit import helper, kernel
-from talkcli.render.cpu.layout import AHEAD, GRADIENTS, PAIR, RECORD, TILE
-from talkcli.render.cpu.memory import (
+from talkcli.kernels.jit import helper, kernel
+from talkcli.kernels.memory import (
     column_sums,
     load,
     load_columns,
@@ -24,13 +22,15 @@ from talkcli.render.cpu.memory import (
     store_first,
     take_ticket,
 )
-from talkcli.render.cpu.simd import (
+from talkcli.kernels.simd import (
     LANES,
     absolute,
     minimum,
     select,
     splat,
 )
+from talkcli.render.cpu import layout as at
+from talkcli.render.cpu.layout import AHEAD, GRADIENTS, PAIR, RECORD, TILE
 from talkcli.render.cpu.tiles import INDEX_MASK, entry_slot
 from talkcli.render.cpu.walk import (
     CHECK_EVERY,

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from talkcli.render.cpu import layout as at
-from talkcli.render.cpu.jit import helper, kernel
-from talkcli.render.cpu.layout import AHEAD, PAIR, RECORD, TILE
-from talkcli.render.cpu.memory import (
+from talkcli.kernels.jit import helper, kernel
+from talkcli.kernels.memory import (
     load,
     load_columns,
     prefetch,
@@ -15,7 +13,9 @@ from talkcli.render.cpu.memory import (
     store_columns,
     take_ticket,
 )
-from talkcli.render.cpu.simd import LANES, absolute, minimum, splat
+from talkcli.kernels.simd import LANES, absolute, minimum, splat
+from talkcli.render.cpu import layout as at
+from talkcli.render.cpu.layout import AHEAD, PAIR, RECORD, TILE
 from talkcli.render.cpu.tiles import INDEX_MASK, sort_list
 from talkcli.render.cpu.walk import (
     CHECK_EVERY,

@@ -6,11 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from talkcli.render.cpu import jit, pool
-from talkcli.render.cpu import layout as at
-from talkcli.render.cpu.jit import helper, kernel
-from talkcli.render.cpu.layout import AHEAD, PAIR, RECORD
-from talkcli.render.cpu.memory import (
+from talkcli.kernels import jit, pool
+from talkcli.kernels.jit import helper, kernel
+from talkcli.kernels.memory import (
     column_sums,
     load,
     prefetch,
@@ -18,6 +16,9 @@ from talkcli.render.cpu.memory import (
     store_first,
     take_ticket,
 )
+from talkcli.kernels.simd import minimum, splat
+from talkcli.render.cpu import layout as at
+from talkcli.render.cpu.layout import AHEAD, PAIR, RECORD
 from talkcli.render.cpu.raster import (
     NOTHING,
     Frame,
@@ -28,7 +29,6 @@ from talkcli.render.cpu.raster import (
     prepare,
     tile_scratch,
 )
-from talkcli.render.cpu.simd import minimum, splat
 from talkcli.render.cpu.tiles import INDEX_MASK, entry_slot, sort_list
 from talkcli.render.cpu.walk import (
     CHECK_EVERY,

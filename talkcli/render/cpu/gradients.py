@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from talkcli.render.cpu import pool
+from talkcli.kernels import pool
+from talkcli.kernels.simd import LANES
 from talkcli.render.cpu.backward import BASE_PLANES, blend_backward
 from talkcli.render.cpu.layout import CHUNK, GRADIENTS, PAIR, TILE
 from talkcli.render.cpu.project_backward import project_backward, sum_features
 from talkcli.render.cpu.raster import NOTHING, Frame, Splats, Workspace
-from talkcli.render.cpu.simd import LANES
 
 
 @dataclass

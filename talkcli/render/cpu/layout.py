@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from talkcli.render.cpu.simd import LANES
+from talkcli.kernels.simd import LANES
 
 #: Side of a tile, px. 16/32/64 gave 7.9/7.1/6.3 ms per frame, but 64 leaves only 16 tiles at
 #: 256 px, too few to balance two threads.

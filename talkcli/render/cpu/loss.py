@@ -14,11 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from talkcli.render.cpu import jit, pool
-from talkcli.render.cpu.jit import helper, kernel
-from talkcli.render.cpu.memory import load, load_columns, store, store_columns, take_ticket
+from talkcli import runtime
+from talkcli.kernels import jit, pool
+from talkcli.kernels.jit import helper, kernel
+from talkcli.kernels.memory import load, load_columns, store, store_columns, take_ticket
+from talkcli.kernels.simd import LANES, absolute, lane_numbers, select, splat, total
 from talkcli.render.cpu.raster import aligned, flat
-from talkcli.render.cpu.simd import LANES, absolute, lane_numbers, select, splat, total
 
 #: The window of SSIM as 3D Gaussian splatting uses it: 11 taps, sigma 1.5 px, zero padding.
 REACH = 5
@@ -335,7 +336,7 @@ def evaluate(
     """
     width, height = size
     planes = _take_planes(size)
-    threads = min(pool.thread_count(), planes.strips)
+    threads = min(runtime.thread_count(), planes.strips)
     scratch = aligned(threads * _SCRATCH, np.float32).reshape(threads, -1)
     similarity, difference = np.empty(planes.strips), np.empty(planes.strips)
     gradient = np.empty(len(image), np.float32)

@@ -10,16 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from talkcli.render.cpu.jit import helper, kernel
-from talkcli.render.cpu.layout import ALPHA_MIN, ANTIALIASED, TILE
-from talkcli.render.cpu.memory import (
+from talkcli.kernels.jit import helper, kernel
+from talkcli.kernels.memory import (
     load,
     load_columns,
     store,
     store_integers,
     store_transposed,
 )
-from talkcli.render.cpu.simd import (
+from talkcli.kernels.simd import (
     LANES,
     absolute,
     maximum,
@@ -29,6 +28,7 @@ from talkcli.render.cpu.simd import (
     split_exponent,
     square_root,
 )
+from talkcli.render.cpu.layout import ALPHA_MIN, ANTIALIASED, TILE
 
 #: Slack on the cut-off, so that rounding never drops a pixel that the definition draws: the
 #: logarithm is good to 1e-6, coordinates around 4096 px to 2.5e-4.

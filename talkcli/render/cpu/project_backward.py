@@ -6,10 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from talkcli.render.cpu import layout as at
-from talkcli.render.cpu.jit import helper, kernel
-from talkcli.render.cpu.layout import CHUNK, GRADIENTS, RECORD
-from talkcli.render.cpu.memory import (
+from talkcli.kernels.jit import helper, kernel
+from talkcli.kernels.memory import (
     column_sums,
     load,
     load_columns,
@@ -18,6 +16,9 @@ from talkcli.render.cpu.memory import (
     store_columns,
     store_columns_where,
 )
+from talkcli.kernels.simd import LANES, maximum, minimum, select, splat, square_root
+from talkcli.render.cpu import layout as at
+from talkcli.render.cpu.layout import CHUNK, GRADIENTS, RECORD
 from talkcli.render.cpu.project import (
     camera_point,
     dot,
@@ -30,7 +31,6 @@ from talkcli.render.cpu.project import (
     scale_columns,
     times,
 )
-from talkcli.render.cpu.simd import LANES, maximum, minimum, select, splat, square_root
 
 
 @helper

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from talkcli.render.cpu import jit, pool
+from talkcli import runtime
+from talkcli.kernels import jit, pool
+from talkcli.kernels.simd import LANES
 from talkcli.render.cpu.blend import BASE_PLANES, blend
 from talkcli.render.cpu.layout import ANTIALIASED, CAMERA, PAIR, RECORD, TILE
 from talkcli.render.cpu.project import project
-from talkcli.render.cpu.simd import LANES
 from talkcli.render.cpu.tiles import DIGIT_BITS, fill, plan
 
 #: Stands for an array that is not there: kernels look at its length.
@@ -164,7 +165,7 @@ def rasterize(  # noqa: PLR0913  (one call per frame, plain arrays as gsplat tak
         depth: also return the alpha-weighted camera z.
         eps2d: px² added to the projected covariance.
         rasterize_mode: ``classic`` or ``antialiased``.
-        threads: None for one per core (see :func:`talkcli.render.cpu.pool.thread_count`).
+        threads: None for one per core (see :func:`talkcli.runtime.thread_count`).
 
     Returns:
         ``rgb [H, W, 3]``, ``alpha [H, W]`` and, if asked for, ``depth [H, W]``, float32.
@@ -227,7 +228,7 @@ def prepare(
         threads: None for one per core.
         slots: number the entries for the backward pass.
     """
-    threads = threads or pool.thread_count()
+    threads = threads or runtime.thread_count()
     tiles_x, tiles_y = int(camera[22]), int(camera[23])
     tiles = tiles_x * tiles_y
     count = len(splats)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from talkcli.render.cpu.jit import helper, kernel
+from talkcli.kernels.jit import helper, kernel
 from talkcli.render.cpu.layout import RECORD, SLOT
 
 #: Bits per radix pass at most: 2048 counters of four bytes stay in the first-level cache.

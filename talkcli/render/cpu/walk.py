@@ -16,11 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from talkcli.render.cpu import layout as at
-from talkcli.render.cpu.jit import helper
-from talkcli.render.cpu.layout import HALF, PAIR, TILE
-from talkcli.render.cpu.memory import load, store
-from talkcli.render.cpu.simd import (
+from talkcli.kernels.jit import helper
+from talkcli.kernels.memory import load, store
+from talkcli.kernels.simd import (
     LANES,
     absolute,
     largest,
@@ -30,6 +28,8 @@ from talkcli.render.cpu.simd import (
     select,
     splat,
 )
+from talkcli.render.cpu import layout as at
+from talkcli.render.cpu.layout import HALF, PAIR, TILE
 
 #: Columns of one window.
 COLUMNS = LANES // 2

@@ -1,1 +1,0 @@
-"""Avatars: what moves and becomes Gaussians for one frame."""

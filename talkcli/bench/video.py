@@ -1,0 +1,173 @@
+"""The whole way from a picture and speech to a film, timed in processes of its own.
+
+A process of its own is what a user starts: importing libraries and loading models counts. Run as
+a module, this file is that process.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+import wave
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from talkcli import runtime
+from talkcli.config import load_recipe
+from talkcli.errors import InputError, MissingDependencyError, TalkcliError
+from talkcli.progress import SilentReporter
+
+_RATE_HZ = 16000
+_ERRORS: dict[int, type[TalkcliError]] = {
+    error.exit_code: error for error in (InputError, MissingDependencyError)
+}
+
+
+@dataclass(frozen=True)
+class Film:
+    """What one process is to make.
+
+    Attributes:
+        portrait: picture file.
+        speech: sound file.
+        project: directory of the avatar.
+        output: the film; replaced.
+        size: longest side of one view, px; 0 for the picture's own.
+        views: head yaws in degrees; empty for the source's own view.
+        backend: renderer.
+    """
+
+    portrait: str
+    speech: str
+    project: str
+    output: str
+    size: int = 512
+    views: tuple[float, ...] = ()
+    backend: str = "auto"
+
+
+@dataclass(frozen=True)
+class FilmTimings:
+    """How long one process took.
+
+    Attributes:
+        views: how many stood side by side.
+        duration_s: of the film.
+        first_frame_s: from the start of the process until the first frame was handed on to the
+            encoder.
+        total_s: from the start of the process until the film was whole.
+        seconds: by part of the work; parts that overlap add up to more than the whole.
+        peak_memory_mb: of the process, without ffmpeg's.
+    """
+
+    views: int
+    duration_s: float
+    first_frame_s: float
+    total_s: float
+    seconds: dict[str, float]
+    peak_memory_mb: float | None
+
+    @property
+    def real_time_factor(self) -> float:
+        """Seconds of work per second of film; below 1 is faster than real time."""
+        return self.total_s / self.duration_s
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        values = {k: round(v, 3) if isinstance(v, float) else v for k, v in asdict(self).items()}
+        return {**values, "real_time_factor": round(self.real_time_factor, 3)}
+
+
+def time_film(film: Film) -> FilmTimings:
+    """Make a film in a fresh process and time it.
+
+    Raises:
+        InputError: a file that cannot be used.
+        MissingDependencyError: the renderer asked for is not there.
+        TalkcliError: the process ended in another way.
+    """
+    started = time.time()
+    process = subprocess.run(
+        [sys.executable, "-m", "talkcli.bench.video", json.dumps(asdict(film))],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    total_s = time.time() - started
+    if process.returncode:
+        told = process.stderr.strip().splitlines() or ["it said nothing"]
+        kind = _ERRORS.get(process.returncode, TalkcliError)
+        raise kind(f"no film could be made for timing: {told[-1]}")
+    answer = json.loads(process.stdout)
+    return FilmTimings(
+        views=len(film.views) or 1,
+        duration_s=answer["duration_s"],
+        first_frame_s=answer["first_frame_s"],
+        total_s=total_s,
+        seconds=answer["seconds"],
+        peak_memory_mb=answer["peak_memory_mb"],
+    )
+
+
+def repeat_speech(speech: Path, seconds: float, target: Path) -> None:
+    """Write 16 kHz mono sound of a given length, the speech over and over or cut short.
+
+    Raises:
+        InputError: no sound can be read from ``speech``.
+    """
+    import numpy as np
+
+    from talkcli.media.audio import stream_pcm
+
+    once = np.concatenate(list(stream_pcm(speech, _RATE_HZ)))
+    samples = np.resize(once, round(seconds * _RATE_HZ))
+    with wave.open(str(target), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(_RATE_HZ)
+        file.writeframes((samples.clip(-1, 1) * 32767).astype("<i2").tobytes())
+
+
+def make_film(film: Film) -> Iterator[tuple[str, Any]]:
+    """Make it in this process; names and values for :func:`time_film`."""
+    from talkcli.pipeline.animate import VideoRequest, animate
+    from talkcli.pipeline.result import peak_memory_mb
+    from talkcli.pipeline.video.performance import Movers
+
+    recipe = load_recipe(options={"backend": film.backend, "video.size": film.size})
+    recipe = replace(recipe, video=replace(recipe.video, views=tuple(film.views)))
+    request = VideoRequest(
+        command="animate",
+        portrait=Path(film.portrait),
+        movers=Movers(Path(film.speech)),
+        project=Path(film.project),
+        output=Path(film.output),
+        recipe=recipe,
+        overwrite=True,
+    )
+    result = animate(request, SilentReporter())
+    yield "duration_s", result.duration_s
+    yield "first_frame_s", result.first_frame_s
+    yield "seconds", {name: round(value, 3) for name, value in result.seconds.items()}
+    yield "peak_memory_mb", peak_memory_mb()
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The process: a film as JSON in, what it took as JSON out."""
+    runtime.configure()
+    runtime.silence_native_logs()
+    try:
+        answer = dict(make_film(Film(**json.loads(arguments[0]))))
+    except TalkcliError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
+    sys.stdout.write(json.dumps(answer))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""Kinds of avatar behind one seam; `registry` knows them all."""

@@ -1,0 +1,1 @@
+"""The avatar of one picture: analytic geometry, posed splat by splat."""

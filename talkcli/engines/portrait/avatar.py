@@ -1,0 +1,358 @@
+"""The portrait avatar at run time: splats of one head, its expressions, its place in the picture.
+
+World space is the head frame of the source pose, in centimetres. The camera never moves: views
+turn the head, so that torso and background stay as photographed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from talkcli.engines.portrait import rig
+from talkcli.engines.portrait.checkpoint import load_avatar, save_avatar
+from talkcli.engines.portrait.lips import jaw_shift
+from talkcli.engines.portrait.mouth_light import ContactShade, MouthLight
+from talkcli.engines.portrait.skin import Pose, RestSurface, skin_and_shape
+from talkcli.engines.portrait.splats import Layer, RestSplats
+from talkcli.face.basis import jaw_arc, keep_apart
+from talkcli.face.pose import NECK_PIVOT, euler_to_rotation, rotation_to_euler
+from talkcli.face.topology import INNER_LOWER, INNER_UPPER
+from talkcli.imaging import smoothstep
+from talkcli.kernels.simd import LANES
+from talkcli.types import ARKIT_NAMES, MotionFrame
+
+if TYPE_CHECKING:
+    from talkcli.types import Cameras, Gaussians
+
+#: The source's own mouth interior fades once the inner lips have moved this far (cm, rms).
+_PICTURE_MOUTH_CM = 0.12
+#: The picture's teeth fill the source's mouth. From this share of its opening downwards they give
+#: way to the made ones; in a wide mouth they stand where the closing lips will be.
+_PICTURE_TEETH_GAP = (0.15, 0.5)
+_JAW_OPEN = ARKIT_NAMES.index("jawOpen")
+_CULLED = (Layer.SKIN, Layer.COMPLETION, Layer.SHELL)
+#: Gaze is limited so that irises never leave their lids.
+MAX_GAZE_DEG = 18.0
+
+
+@dataclass(frozen=True)
+class PictureFrame:
+    """Where the head crop lies in the source picture.
+
+    Attributes:
+        width: source picture, pixels.
+        height: source picture, pixels.
+        crop_x: left edge of the square crop in source pixels; may be negative.
+        crop_y: top edge.
+        crop_side: side of the crop in source pixels.
+        crop_pixels: side of the crop as built and rendered.
+    """
+
+    width: int
+    height: int
+    crop_x: float
+    crop_y: float
+    crop_side: float
+    crop_pixels: int
+
+
+@dataclass
+class SplatArrays:
+    """One frame's splats as arrays; buffers are reused by the next call of ``posed_splats``.
+
+    Attributes:
+        means: ``[N, 3]`` world, centimetres.
+        covars: ``[N, 6]`` upper triangle.
+        opacities: ``[N]``.
+        colors: ``[N, 3]``.
+    """
+
+    means: np.ndarray
+    covars: np.ndarray
+    opacities: np.ndarray
+    colors: np.ndarray
+
+
+@dataclass
+class PortraitAvatar:
+    """A head built from one picture.
+
+    Attributes:
+        splats: rest splats in the head frame; moving ones first (``dynamic`` of them).
+        dynamic: how many splats expressions can move.
+        vertices: ``[478, 3]`` the source's face in the head frame, source expression.
+        neutral_shift: ``[478, 3]`` from the source's expression to the neutral one.
+        basis: ``[52, 478, 3]`` ARKit shapes of this face, centimetres.
+        eye_centres: ``[2, 3]`` eyeball centres, right and left.
+        rotation: ``[3, 3]`` source head rotation, head frame to frontal head frame.
+        viewmat: ``[4, 4]`` world to camera.
+        K: ``[3, 3]`` pixels of the crop.
+        frame: the crop's place in the picture.
+        source: ``[H, W, 4]`` uint8 the picture the avatar was built from.
+        plate: ``[S, S, 3]`` float32 the crop without the head.
+        torso: ``[H, W]`` uint8 matte of the person without the head, for other backgrounds.
+        contact: what the lips lack in light while they touch; set when the colours are final.
+    """
+
+    splats: RestSplats
+    dynamic: int
+    vertices: np.ndarray
+    neutral_shift: np.ndarray
+    basis: np.ndarray
+    eye_centres: np.ndarray
+    rotation: np.ndarray
+    viewmat: np.ndarray
+    K: np.ndarray
+    frame: PictureFrame
+    source: np.ndarray
+    plate: np.ndarray
+    torso: np.ndarray | None = None
+    contact: ContactShade = field(default_factory=ContactShade.none)
+
+    def __post_init__(self) -> None:
+        n, layers = len(self.splats), self.splats.layers
+        self._picture_mouth = np.flatnonzero(layers == Layer.PICTURE_MOUTH)
+        self._picture_teeth = np.flatnonzero(layers == Layer.PICTURE_TEETH)
+        self._jaw = np.flatnonzero(self.splats.jaw_weight > 0)
+        self._jaw_arc = jaw_arc(self.vertices + self.neutral_shift, self.basis)
+        iris = np.flatnonzero(layers == Layer.IRIS)
+        right = self.splats.positions[iris, 0] < 0
+        self._irises = (iris[right], iris[~right])
+        self._eye = (-self.viewmat[:3, :3].T @ self.viewmat[:3, 3]).astype(np.float32)
+        toward = self._eye - self.splats.positions
+        toward /= np.linalg.norm(toward, axis=1, keepdims=True)
+        steps = rig.NECK_STEPS - 1
+        weight = np.round(np.clip(self.splats.head_weight, 0, 1) * steps) / steps
+        self._surface = RestSurface(
+            normals=self.splats.normals,
+            seen_cosine=self.splats.seen_cosine,
+            rest_cosine=np.einsum("nd,nd->n", self.splats.normals, toward).astype(np.float32),
+            opacities=self.splats.opacities,
+            culled=np.isin(layers, _CULLED).astype(np.float32),
+            slope=self.splats.weight_slope,
+            spread=self.splats.spread,
+            share=weight.astype(np.float32),
+        )
+        self._pixel_cm = float(np.linalg.norm(self._eye) / self.K[0, 0])
+        self._shift = np.zeros((self.dynamic, 3), np.float32)
+        self._out = SplatArrays(
+            np.zeros((n, 3), np.float32),
+            np.zeros((n, 6), np.float32),
+            np.zeros(n, np.float32),
+            self.splats.colors.copy(),
+        )
+        self._positions = self.splats.positions.copy()
+        self._tangents = self.splats.tangent_u.copy(), self.splats.tangent_v.copy()
+        loose = np.concatenate([self._picture_mouth, self._picture_teeth, self._jaw, iris])
+        self._loose = _spans(np.union1d(np.arange(self.dynamic), loose))
+        self._last = _Last()
+
+    def save(self, directory: Path) -> None:
+        """Write the avatar into an existing directory, see ``avatar.checkpoint``."""
+        save_avatar(self, directory)
+
+    @staticmethod
+    def load(directory: Path) -> PortraitAvatar:
+        """Read what ``save`` wrote.
+
+        Raises:
+            InputError: files are missing, damaged or of another schema.
+        """
+        return load_avatar(directory)
+
+    def refresh(self) -> None:
+        """Take over what was changed in ``splats`` in place."""
+        self._out.colors[:] = self.splats.colors
+        self.__dict__.pop("_mouth_light", None)
+        self._last = _Last()
+
+    def cameras(self) -> Cameras:
+        """The source camera, one view of ``frame.crop_pixels`` squared."""
+        import torch
+
+        from talkcli.types import Cameras
+
+        side = self.frame.crop_pixels
+        viewmats = torch.from_numpy(self.viewmat.astype(np.float32))[None]
+        return Cameras(viewmats, torch.from_numpy(self.K.astype(np.float32))[None], side, side)
+
+    @property
+    def source_euler(self) -> tuple[float, float, float]:
+        """Yaw, pitch, roll of the source pose in degrees."""
+        return rotation_to_euler(self.rotation)
+
+    def displacement(self, motion: MotionFrame | None) -> np.ndarray:
+        """``[478, 3]`` float32 shift of the face vertices from the source expression, cm.
+
+        The jaw follows its arc; lips and lids are kept from passing through each other.
+        """
+        if motion is None:
+            return np.zeros((478, 3), np.float32)
+        active = np.flatnonzero(np.abs(motion.expression) > 1e-6)
+        moved = self.neutral_shift + np.einsum(
+            "e,evd->vd", motion.expression[active], self.basis[active]
+        )
+        opened = float(motion.expression[_JAW_OPEN])
+        moved += opened * (1 - opened) * self._jaw_arc
+        keep_apart(moved, self.vertices)
+        return moved.astype(np.float32)
+
+    def head_rotation(self, motion: MotionFrame | None, yaw_deg: float | None) -> np.ndarray:
+        """``[3, 3]`` rotation of the head in its own frame, relative to the source pose.
+
+        Args:
+            motion: rotation relative to the source, or None for none.
+            yaw_deg: absolute head yaw that replaces the source's, or None.
+        """
+        yaw, pitch, roll = self.source_euler
+        delta = np.zeros(3) if motion is None else motion.rotation
+        base = yaw if yaw_deg is None else yaw_deg
+        wanted = euler_to_rotation(base + delta[0], pitch + delta[1], roll + delta[2])
+        return np.asarray(self.rotation.T @ wanted)
+
+    def posed_splats(
+        self,
+        motion: MotionFrame | None = None,
+        yaw_deg: float | None = None,
+        *,
+        hidden: bool = False,
+    ) -> SplatArrays:
+        """The splats of one frame; None for the source exactly as photographed.
+
+        With a motion, only what moves is computed: the expression once for several views of one
+        frame, and while the head keeps still the splats that the expression moves.
+
+        Args:
+            motion: expression, pose and gaze of the frame.
+            yaw_deg: head yaw of the view, degrees; None keeps the source's.
+            hidden: also shape what cannot be seen from here; else its covariances are those of
+                another frame.
+        """
+        rotation = self.head_rotation(motion, yaw_deg)
+        shift = np.zeros(3) if motion is None else motion.translation
+        last, now = self._last, _Last()
+        if motion is not None:
+            face = (motion.expression, motion.gaze)
+            now = _Last(_bytes(face), _bytes((rotation, shift, np.array(hidden))))
+        # An interrupted call must not be mistaken for a finished one.
+        self._last = _Last()
+        if now.face is None or now.face != last.face:
+            self._express(motion)
+        pose = Pose(rotation, shift, NECK_PIVOT, self._eye, float(self.K[0, 0]))
+        still = now.pose is not None and now.pose == last.pose
+        skin_and_shape(
+            self._surface,
+            (self._positions, *self._tangents),
+            pose,
+            (self._out.means, self._out.covars, self._out.opacities),
+            spans=self._loose if still else None,
+            hidden=hidden,
+        )
+        self._out.opacities[self._picture_mouth] *= self._picture_mouth_share
+        self._out.opacities[self._picture_teeth] *= self._picture_teeth_share
+        self._last = now
+        return self._out
+
+    def posed(
+        self,
+        motion: MotionFrame | None = None,
+        yaw_deg: float | None = None,
+        *,
+        hidden: bool = False,
+    ) -> Gaussians:
+        """As ``posed_splats``, as tensors that share its buffers."""
+        import torch
+
+        from talkcli.types import Gaussians
+
+        splats = self.posed_splats(motion, yaw_deg, hidden=hidden)
+        return Gaussians(
+            means=torch.from_numpy(splats.means),
+            opacities=torch.from_numpy(splats.opacities),
+            colors=torch.from_numpy(splats.colors),
+            covars=torch.from_numpy(splats.covars),
+        )
+
+    def closed_head(self) -> Gaussians:
+        """The whole neutral head in the head frame, its back too, for viewers from any side."""
+        import torch
+
+        posed = self.posed(MotionFrame.neutral(), None, hidden=True)
+        opacities = self.splats.opacities * (self.splats.layers != Layer.PICTURE_MOUTH)
+        opacities[self._picture_teeth] *= self._picture_teeth_share
+        return replace(posed, opacities=torch.from_numpy(opacities))
+
+    @cached_property
+    def _mouth_light(self) -> MouthLight:
+        return MouthLight(self.splats, self.vertices, self.contact)
+
+    def _express(self, motion: MotionFrame | None) -> None:
+        """Positions, tangents and colours for an expression, before the head turns."""
+        rest, m = self.splats, self.dynamic
+        moved = self.displacement(motion)
+        out = (self._shift, self._positions[:m])
+        rig.move_with_face(rest.positions[:m], rest.vertices[:m], rest.weights[:m], moved, out)
+        rig.shift_tangents(
+            (rest.tangent_u[:m], rest.tangent_v[:m]),
+            self._shift,
+            rest.neighbours[:m],
+            self._pixel_cm,
+            (self._tangents[0][:m], self._tangents[1][:m]),
+        )
+        self._move_jaw(moved)
+        self._turn_eyes(None if motion is None else motion.gaze)
+        self._mouth_light.apply(self._out.colors, self.vertices + moved)
+        inner = moved[[*INNER_UPPER, *INNER_LOWER]]
+        apart = (inner**2).sum(1).mean() / _PICTURE_MOUTH_CM**2
+        self._picture_mouth_share = np.exp(-apart)
+        gap = self.vertices[13] + moved[13] - self.vertices[14] - moved[14]
+        open_share = gap[1] / max(float(self.vertices[13, 1] - self.vertices[14, 1]), 1e-3)
+        low, high = _PICTURE_TEETH_GAP
+        share = smoothstep((open_share - low) / (high - low))
+        self._picture_teeth_share = np.float32(share)
+
+    def _move_jaw(self, moved: np.ndarray) -> None:
+        """Lower teeth and tongue follow the jaw."""
+        weight = self.splats.jaw_weight[self._jaw, None]
+        self._positions[self._jaw] = self.splats.positions[self._jaw] + weight * jaw_shift(moved)
+
+    def _turn_eyes(self, gaze: np.ndarray | None) -> None:
+        """Irises turn about the eyeballs' centres by gaze yaw and pitch."""
+        yaw, pitch = (0.0, 0.0) if gaze is None else np.clip(gaze, -MAX_GAZE_DEG, MAX_GAZE_DEG)
+        turn = euler_to_rotation(float(yaw), float(pitch), 0.0).astype(np.float32)
+        for centre, iris in zip(self.eye_centres, self._irises, strict=True):
+            offset = self.splats.positions[iris] - centre
+            self._positions[iris] = offset @ turn.T + centre
+            for rest, moved in zip(
+                (self.splats.tangent_u, self.splats.tangent_v), self._tangents, strict=True
+            ):
+                moved[iris] = rest[iris] @ turn.T
+
+
+@dataclass(frozen=True)
+class _Last:
+    """What the buffers hold: bytes of expression and gaze, and of the pose; None: unknown."""
+
+    face: bytes | None = None
+    pose: bytes | None = None
+
+
+def _bytes(arrays: Sequence[np.ndarray]) -> bytes:
+    return b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)
+
+
+def _spans(numbers: np.ndarray) -> list[tuple[int, int]]:
+    """Ranges, whose ends are multiples of 16 but for the last, that hold all ``numbers``."""
+    blocks = np.unique(numbers // LANES)
+    starts = np.flatnonzero(np.diff(blocks, prepend=-2) > 1)
+    ends = np.append(starts[1:], len(blocks)) - 1
+    return [
+        (int(blocks[a]) * LANES, (int(blocks[b]) + 1) * LANES)
+        for a, b in zip(starts, ends, strict=True)
+    ]

@@ -1,0 +1,174 @@
+"""Puts the parts of a head together: seen surface, eyes, completion, mouth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from talkcli.engines.portrait.avatar import PortraitAvatar
+from talkcli.engines.portrait.build.crop import Crop
+from talkcli.engines.portrait.build.eyes import EyeParts, eye_parts
+from talkcli.engines.portrait.build.front import (
+    FrontPixels,
+    front_group,
+    front_pixels,
+    surface_tangents,
+)
+from talkcli.engines.portrait.build.geometry import HeadGeometry
+from talkcli.engines.portrait.build.glasses import frame_depth, glasses_frame, without_frame
+from talkcli.engines.portrait.build.groups import SplatBuilder
+from talkcli.engines.portrait.build.mouth import mouth_frame, mouth_groups
+from talkcli.engines.portrait.build.neutral import neutralise
+from talkcli.engines.portrait.build.shell import shell_group
+from talkcli.engines.portrait.build.symmetry import complete_face, completion_group
+from talkcli.engines.portrait.mouth_light import find_contact_shade
+from talkcli.engines.portrait.splats import Layer, RestSplats
+from talkcli.face.model import FaceModel
+from talkcli.face.pose import IMAGE_TO_HEAD, HeadPose
+from talkcli.layers.matte import Matte
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """An avatar before its colour fit.
+
+    Attributes:
+        avatar: colours as photographed.
+        pixels: ``[N, 2]`` int32 row and column of the crop that each splat came from, or -1.
+    """
+
+    avatar: PortraitAvatar
+    pixels: np.ndarray
+
+
+def assemble_avatar(
+    picture: np.ndarray,
+    crop: Crop,
+    matte: Matte,
+    geometry: HeadGeometry,
+    plate: np.ndarray,
+    model: FaceModel,
+    neutral: tuple[np.ndarray, np.ndarray] | None = None,
+) -> Assembly:
+    """Everything but the colour fit.
+
+    Args:
+        picture: ``[H, W, 4]`` uint8, kept with the avatar.
+        crop: the head's square.
+        matte: of the crop.
+        geometry: the measured head.
+        plate: ``[S, S, 3]`` the crop without the head.
+        model: face template.
+        neutral: what ``neutralise`` says of this face, if that is known already.
+    """
+    pixels = front_pixels(crop.rgb, matte.alpha, geometry, model)
+    # Down the neck the splats fade into the photographed torso: they must look exactly like it.
+    solid = (geometry.head_weight > 0.06)[..., None]
+    colors = np.where(solid, matte.foreground, crop.rgb)
+    builder = SplatBuilder()
+    ones, rgb = np.ones_like(matte.alpha), crop.rgb
+    glasses = glasses_frame(rgb, geometry)
+    if glasses.any():
+        before = geometry.surface(frame_depth(pixels.positions[..., 2], glasses, geometry))
+        worn = glasses & (pixels.layer == Layer.SKIN)
+        frame = _rigid(pixels, Layer.GLASSES, worn, before.astype(np.float32))
+        builder.add(front_group(frame, Layer.GLASSES, colors, ones, geometry, model))
+        colors, rgb = (without_frame(image, glasses) for image in (colors, rgb))
+    eyes = eye_parts(rgb, pixels.positions, geometry)
+    builder.add(front_group(pixels, Layer.SKIN, colors, matte.alpha, geometry, model))
+    _add_eyes(builder, eyes, pixels, geometry, model)
+    for layer in (Layer.PICTURE_TEETH, Layer.PICTURE_MOUTH):
+        builder.add(front_group(pixels, layer, crop.rgb, ones, geometry, model))
+    texture = complete_face(colors, matte.alpha, pixels.contour_trust, geometry, model)
+    builder.add(completion_group(texture))
+    builder.add(shell_group(pixels, colors, matte.alpha, geometry, texture))
+    face = geometry.pose.to_head(geometry.vertices)
+    shift, basis = neutral or neutralise(face, model)
+    skin = colors[geometry.on_face & ~geometry.eye_mask() & ~geometry.mouth_mask()]
+    enlarged = crop.frame.crop_pixels / crop.frame.crop_side
+    for group in mouth_groups(mouth_frame(face + shift, shift, skin, enlarged), geometry.pose):
+        builder.add(group)
+    splats = _to_head_frame(builder.build(), geometry.pose)
+    moving = _moving(splats)
+    order = np.concatenate([np.flatnonzero(moving), np.flatnonzero(~moving)])
+    viewmat, intrinsics = _camera(geometry)
+    splats = splats.select(order)
+    avatar = PortraitAvatar(
+        splats=splats,
+        dynamic=int(moving.sum()),
+        vertices=face.astype(np.float32),
+        neutral_shift=shift.astype(np.float32),
+        basis=basis.astype(np.float32),
+        eye_centres=geometry.pose.to_head(np.stack([e.centre for e in eyes])).astype(np.float32),
+        rotation=geometry.pose.rotation,
+        viewmat=viewmat,
+        K=intrinsics,
+        frame=crop.frame,
+        source=picture,
+        plate=plate.astype(np.float32),
+        contact=find_contact_shade(splats, viewmat, intrinsics),
+    )
+    return Assembly(avatar, builder.pixels()[order])
+
+
+def _moving(splats: RestSplats) -> np.ndarray:
+    """``[n]`` bool: splats that expressions move, and their neighbours, whose tangents turn.
+
+    What moves looks only at what moves: neighbours beyond are replaced by the splat itself.
+    """
+    bound = (splats.weights != 0).any(1)
+    moving = bound.copy()
+    moving[splats.neighbours[bound]] = True
+    own = np.arange(len(moving), dtype=splats.neighbours.dtype)[:, None]
+    splats.neighbours = np.where(moving[splats.neighbours], splats.neighbours, own)
+    return moving
+
+
+def _add_eyes(
+    builder: SplatBuilder,
+    eyes: list[EyeParts],
+    pixels: FrontPixels,
+    geometry: HeadGeometry,
+    model: FaceModel,
+) -> None:
+    ones = np.ones(pixels.layer.shape, np.float32)
+    for eye in eyes:
+        # The eyeball reaches a little under the lids, at the depth of the opening; it is rigid.
+        around = _rigid(pixels, Layer.EYE, eye.area, eye.surface)
+        builder.add(front_group(around, Layer.EYE, eye.eyeball, ones, geometry, model))
+        builder.add(eye.iris)
+        builder.add(eye.lid)
+
+
+def _rigid(pixels: FrontPixels, layer: Layer, area: np.ndarray, surface: np.ndarray) -> FrontPixels:
+    """The pixels of ``area [S, S]`` at ``surface [S, S, 3]``, which no expression moves."""
+    return replace(
+        pixels,
+        layer=np.where(area, layer, -1),
+        positions=surface,
+        tangent_u=surface_tangents(surface, axis=1),
+        tangent_v=surface_tangents(surface, axis=0),
+        binding=np.zeros_like(pixels.binding),
+    )
+
+
+def _to_head_frame(splats: RestSplats, pose: HeadPose) -> RestSplats:
+    turn = (IMAGE_TO_HEAD @ pose.rotation).astype(np.float32)
+    splats.positions = pose.to_head(splats.positions).astype(np.float32)
+    splats.tangent_u = splats.tangent_u @ turn / np.float32(pose.scale)
+    splats.tangent_v = splats.tangent_v @ turn / np.float32(pose.scale)
+    splats.normals = splats.normals @ turn
+    return splats
+
+
+def _camera(geometry: HeadGeometry) -> tuple[np.ndarray, np.ndarray]:
+    """``viewmat [4, 4]`` and ``K [3, 3]`` of the source camera, world = head frame in cm."""
+    pose, camera = geometry.pose, geometry.camera
+    viewmat = np.eye(4)
+    viewmat[:3, :3] = IMAGE_TO_HEAD @ pose.rotation
+    viewmat[:3, 3] = (pose.shift + np.array([0, 0, camera.distance])) / pose.scale
+    intrinsics = np.array(
+        [[camera.distance, 0, camera.centre], [0, camera.distance, camera.centre], [0, 0, 1]]
+    )
+    return viewmat, intrinsics

@@ -1,0 +1,85 @@
+"""One picture to a portrait avatar: the steps in their order.
+
+Follows MGGTalk's plan (depth-aware symmetric geometry, then Gaussian prediction) with an analytic
+solution at every step; nothing is learned, so nothing has to be downloaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from talkcli.engines.portrait.avatar import PortraitAvatar
+from talkcli.engines.portrait.build.assemble import assemble_avatar
+from talkcli.engines.portrait.build.calibrate import calibrate
+from talkcli.engines.portrait.build.crop import cut_crop
+from talkcli.engines.portrait.build.fit import fit_colors
+from talkcli.engines.portrait.build.geometry import head_geometry
+from talkcli.engines.portrait.build.lipline import find_lip_line
+from talkcli.face.model import FaceModel
+from talkcli.face.pose import euler_to_rotation
+from talkcli.layers.matte import person_matte
+from talkcli.layers.plate import background_plate
+from talkcli.layers.torso import torso_matte
+from talkcli.tracking.landmarks import Face
+
+
+@dataclass(frozen=True)
+class PortraitConfig:
+    """What shapes a portrait avatar.
+
+    Attributes:
+        output_side: longest side of the video the avatar is made for, pixels; splats match it.
+        max_crop: longest side of the head crop, pixels; bounds splats (one per pixel) and time.
+        fit_iterations: steps of the colour fit.
+    """
+
+    output_side: int = 1024
+    max_crop: int = 1024
+    fit_iterations: int = 12
+
+
+def build_portrait(
+    picture: np.ndarray,
+    face: Face,
+    config: PortraitConfig | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> PortraitAvatar:
+    """Build the avatar of one face.
+
+    Args:
+        picture: ``[H, W, 4]`` uint8 RGBA, straight alpha.
+        face: the face, in pixels of the picture.
+        config: sizes and effort.
+        progress: called with the name of each step as it starts.
+
+    Returns:
+        The avatar at the source's expression and pose.
+    """
+    config = config or PortraitConfig()
+    tell = progress or (lambda _: None)
+    model = FaceModel.load()
+    tell("matte")
+    crop = cut_crop(picture, face, config.output_side, config.max_crop)
+    crop = replace(crop, points=find_lip_line(crop.rgb, crop.points))
+    matte = person_matte(crop.rgb, crop.points, crop.face_height, crop.alpha, inside=crop.inside)
+    tell("depth")
+    calibration = calibrate(crop, matte, model)
+    geometry = head_geometry(crop.points, matte.alpha, model, calibration.depth_scale)
+    tell("background")
+    plate = background_plate(
+        crop.rgb, matte.alpha, geometry.head_weight, crop.face_height, inside=crop.inside
+    )
+    place = (crop.frame.crop_x, crop.frame.crop_y, crop.frame.crop_side)
+    torso = torso_matte(picture, face.points, place, matte.alpha, geometry.head_weight)
+    tell("surface")
+    assembly = assemble_avatar(picture, crop, matte, geometry, plate, model)
+    avatar = assembly.avatar
+    avatar.torso = torso
+    yaw, pitch, roll = avatar.source_euler
+    avatar.rotation = euler_to_rotation(yaw + calibration.yaw_offset, pitch, roll)
+    tell("colours")
+    fit_colors(assembly, crop.rgb, matte.alpha, config.fit_iterations)
+    return avatar

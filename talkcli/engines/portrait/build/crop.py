@@ -1,0 +1,79 @@
+"""The standard square around a head, cut from its picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from talkcli.engines.portrait.avatar import PictureFrame
+from talkcli.tracking.landmarks import Face, crop_rectangle
+
+#: Smaller crops are enlarged to this: below it eyes and teeth have no pixels to live in.
+MIN_CROP_PX = 192
+#: Small pictures are enlarged to this: splats of their own pixels bridge lips that part by less
+#: than two of them, and teeth did not show in pictures of 226 pixels. PSNR of eight of 224 to 262
+#: pixels rises from 43.0 to 44.5 dB, the worst from 36.4 to 40.9, for a second more of building.
+SMALL_CROP_PX = 512
+
+
+@dataclass(frozen=True)
+class Crop:
+    """The head's square cut from the picture, padded by replication.
+
+    Attributes:
+        rgb: ``[S, S, 3]`` float32 0–1.
+        alpha: ``[S, S]`` the picture's own transparency, or None.
+        points: ``[478, 3]`` landmarks in crop pixels, FaceMesh depth.
+        inside: x0, y0, x1, y1 of real pixels within the crop.
+        frame: its place in the picture.
+    """
+
+    rgb: np.ndarray
+    alpha: np.ndarray | None
+    points: np.ndarray
+    inside: tuple[int, int, int, int]
+    frame: PictureFrame
+
+    @property
+    def face_height(self) -> float:
+        """Forehead to chin, crop pixels."""
+        return float(np.linalg.norm(self.points[10] - self.points[152]))
+
+
+def cut_crop(picture: np.ndarray, face: Face, output_side: int, max_crop: int) -> Crop:
+    """Cut and scale the standard head crop out of a picture.
+
+    Args:
+        picture: ``[H, W, 4]`` uint8 RGBA.
+        face: in pixels of the picture.
+        output_side: longest side of the film, pixels; the crop is cut at that scale.
+        max_crop: longest side of the crop, pixels.
+    """
+    height, width = picture.shape[:2]
+    x, y, side = (round(v) for v in crop_rectangle(face.points))
+    scale = min(1.0, output_side / max(height, width))
+    least = MIN_CROP_PX if scale < 1 else SMALL_CROP_PX
+    pixels = min(max(round(side * scale), least), max_crop)
+    left, top = max(0, -x), max(0, -y)
+    right, bottom = max(0, x + side - width), max(0, y + side - height)
+    padded = cv2.copyMakeBorder(picture, top, bottom, left, right, cv2.BORDER_REPLICATE)
+    cut = padded[y + top : y + top + side, x + left : x + left + side]
+    shrink = cv2.INTER_AREA if pixels < side else cv2.INTER_CUBIC
+    cut = cv2.resize(np.ascontiguousarray(cut), (pixels, pixels), interpolation=shrink)
+    ratio = pixels / side
+    inside = (
+        int(np.ceil(left * ratio)),
+        int(np.ceil(top * ratio)),
+        int((side - right) * ratio),
+        int((side - bottom) * ratio),
+    )
+    transparent = bool((picture[..., 3] < 250).any())
+    return Crop(
+        rgb=cut[..., :3].astype(np.float32) / 255,
+        alpha=cut[..., 3].astype(np.float32) / 255 if transparent else None,
+        points=(face.points - (x, y, 0)) * ratio,
+        inside=inside,
+        frame=PictureFrame(width, height, x, y, side, pixels),
+    )

@@ -1,0 +1,208 @@
+"""Eyes that look and lids that close: a completed eyeball, a turning iris, skin behind the lid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from scipy import ndimage
+
+from talkcli.engines.portrait.build.geometry import HeadGeometry
+from talkcli.engines.portrait.build.groups import (
+    PIXEL_SPREAD,
+    SplatGroup,
+    grid_neighbours,
+    grid_tangents,
+)
+from talkcli.engines.portrait.build.images import blur, fill_smooth, nearest, smoothstep
+from talkcli.engines.portrait.splats import Layer
+from talkcli.face.topology import EYE_LEFT, EYE_RIGHT, Eye
+
+#: Radius of an eyeball, centimetres (adults: 1.2).
+EYEBALL_CM = 1.2
+#: The iris floats this far above the eyeball's surface, centimetres.
+_IRIS_LIFT_CM = 0.12
+#: The dark ring around the iris lies outside the landmarks' radius.
+_LIMBUS = 1.12
+#: Skin behind the lid lies this far under the lid's own skin, centimetres.
+_LID_UNDER_CM = 0.10
+
+
+@dataclass(frozen=True)
+class EyeParts:
+    """One eye in the picture.
+
+    Attributes:
+        eyeball: ``[S, S, 3]`` colours of the eyeball without iris.
+        area: ``[S, S]`` bool, pixels of the eyeball layer, opening and its surroundings.
+        surface: ``[S, S, 3]`` pixel space, the eyeball layer.
+        centre: ``[3]`` eyeball centre, pixel space.
+        iris: splats of the iris.
+        lid: splats behind the upper lid.
+    """
+
+    eyeball: np.ndarray
+    area: np.ndarray
+    surface: np.ndarray
+    centre: np.ndarray
+    iris: SplatGroup
+    lid: SplatGroup
+
+
+def eye_parts(rgb: np.ndarray, positions: np.ndarray, geometry: HeadGeometry) -> list[EyeParts]:
+    """Right and left eye.
+
+    Args:
+        rgb: ``[S, S, 3]`` crop.
+        positions: ``[S, S, 3]`` pixel space, eye openings already set back.
+        geometry: the measured head.
+    """
+    return [_eye(rgb, positions, geometry, eye) for eye in (EYE_RIGHT, EYE_LEFT)]
+
+
+def _eye(rgb: np.ndarray, positions: np.ndarray, geometry: HeadGeometry, eye: Eye) -> EyeParts:
+    opening = _opening(geometry, eye)
+    centre_px = geometry.landmarks[eye.iris_centre]
+    rim = geometry.landmarks[list(eye.iris_rim)]
+    radius = float(np.linalg.norm(rim - centre_px, axis=1).mean())
+    from_centre = np.hypot(geometry.pixel_x - centre_px[0], geometry.pixel_y - centre_px[1])
+    radius *= _LIMBUS
+    eyeball = _without_iris(rgb, opening, from_centre / radius)
+    reach = max(2, int(0.025 * geometry.face_height))
+    area = ndimage.binary_dilation(opening, iterations=reach) & geometry.on_face
+    depth = float(np.median(positions[opening][:, 2])) if opening.any() else 0.0
+    _, index = nearest(opening)
+    ball = np.where(opening, positions[..., 2], positions[..., 2][index]) if opening.any() else None
+    layer = positions if ball is None else geometry.surface(ball)
+    out = geometry.pose.to_image(np.array([0, 0, 1.0])) - geometry.pose.to_image(np.zeros(3))
+    front = geometry.camera.unproject(centre_px[0], centre_px[1], np.asarray(depth))
+    centre = front - EYEBALL_CM * out
+    iris = _iris(rgb, opening, centre_px, radius, layer[..., 2], geometry)
+    return EyeParts(eyeball, area, layer, centre, iris, _lid(rgb, geometry, eye))
+
+
+def _opening(geometry: HeadGeometry, eye: Eye) -> np.ndarray:
+    corners = geometry.landmarks[list(eye.corners)]
+    middle, reach = corners.mean(0), np.linalg.norm(corners[0] - corners[1])
+    near = np.hypot(geometry.pixel_x - middle[0], geometry.pixel_y - middle[1]) < 0.8 * reach
+    return np.asarray(geometry.eye_mask() & near)
+
+
+def _without_iris(rgb: np.ndarray, opening: np.ndarray, from_centre: np.ndarray) -> np.ndarray:
+    """The opening with the sclera continued behind the iris; ``from_centre`` in iris radii."""
+    if not opening.any():
+        return rgb
+    luma = rgb.mean(-1)
+    white = opening & (from_centre > 1.05)
+    if white.sum() < 6:
+        white = opening
+    # Lashes and shadow under the lid are no sclera: brighter pixels count.
+    low, high = np.quantile(luma[white], (0.35, 0.9))
+    weight = white * (0.02 + smoothstep((luma - low) / max(high - low, 1e-3)))
+    completed = fill_smooth(rgb, weight)
+    behind = smoothstep((1.0 - from_centre) / 0.08)[..., None]
+    inside = np.where(opening[..., None], rgb * (1 - behind) + completed * behind, 0)
+    _, index = nearest(opening)
+    # Around the opening: what the lids uncover when the eye widens, a little in their shadow.
+    return np.where(opening[..., None], inside, 0.85 * inside[index]).astype(np.float32)
+
+
+def _iris(
+    rgb: np.ndarray,
+    opening: np.ndarray,
+    centre: np.ndarray,
+    radius: float,
+    depth: np.ndarray,
+    geometry: HeadGeometry,
+) -> SplatGroup:
+    """A disc of source pixels; what lids hide is taken from the opposite side of the iris."""
+    reach = int(np.ceil(1.2 * radius)) + 1
+    base = np.floor(centre).astype(int)
+    grid = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+    rows, columns = (
+        np.clip(grid[0] + base[1], 0, len(rgb) - 1),
+        np.clip(grid[1] + base[0], 0, len(rgb) - 1),
+    )
+    dx, dy = columns + 0.5 - centre[0], rows + 0.5 - centre[1]
+    distance = np.hypot(dx, dy)
+    clear = ndimage.binary_erosion(opening, iterations=1)
+    shown = clear[rows, columns]
+    color = rgb[rows, columns]
+    for mirror in ((-1, -1), (-1, 1), (1, -1)):
+        x = np.clip(np.floor(centre[0] + mirror[0] * dx).astype(int), 0, len(rgb) - 1)
+        y = np.clip(np.floor(centre[1] + mirror[1] * dy).astype(int), 0, len(rgb) - 1)
+        usable = ~shown & clear[y, x]
+        color = np.where(usable[..., None], rgb[y, x], color)
+        shown = shown | usable
+    disc = distance < radius
+    if (disc & shown).any():
+        dark = np.quantile(color[disc & shown], 0.3, axis=0)
+        color = np.where(shown[..., None], color, dark)
+    opacity = 0.98 * (1 - smoothstep((distance - 1.04 * radius) / (0.16 * radius + 0.5)))
+    lifted = depth[rows, columns] - _IRIS_LIFT_CM * geometry.pose.scale
+    points = geometry.camera.unproject(columns + 0.5, rows + 0.5, lifted)
+    kept = (opacity > 0.02).ravel()
+    tangent_u, tangent_v = grid_tangents(points)
+    return SplatGroup(
+        layer=Layer.IRIS,
+        positions=points.reshape(-1, 3)[kept],
+        tangent_u=tangent_u.reshape(-1, 3)[kept],
+        tangent_v=tangent_v.reshape(-1, 3)[kept],
+        colors=color.reshape(-1, 3)[kept],
+        opacities=opacity.ravel()[kept],
+        spread=PIXEL_SPREAD,
+    )
+
+
+def _lid(rgb: np.ndarray, geometry: HeadGeometry, eye: Eye) -> SplatGroup:
+    """Skin stretched from the ring above the lid to the lid's rim, always opaque.
+
+    It lies behind the lid's own skin. An open eye folds it away; a closing lid stretches the
+    skin's splats apart, and through the gaps this shows instead of the eye.
+    """
+    ring = np.array([eye.corners[0], *eye.upper_ring, eye.corners[1]])
+    rim = np.array([eye.corners[0], *eye.upper, eye.corners[1]])
+    width = np.linalg.norm(np.diff(geometry.landmarks[list(eye.corners)], axis=0))
+    columns, rows = int(1.5 * width) + 8, int(0.7 * width) + 8
+    u, v = np.meshgrid(np.linspace(0.1, 7.9, columns), np.linspace(-0.1, 1, rows))
+    k = np.clip(np.floor(u).astype(int), 0, 7)
+    f = u - k
+    vertices = np.stack([ring[k], ring[k + 1], rim[k], rim[k + 1]], -1).reshape(-1, 4)
+    weights = np.stack([(1 - f) * (1 - v), f * (1 - v), (1 - f) * v, f * v], -1).reshape(-1, 4)
+    points = np.einsum("nk,nkd->nd", weights, geometry.vertices[vertices])
+    out = geometry.pose.to_image(np.array([0, 0, 1.0])) - geometry.pose.to_image(np.zeros(3))
+    # The eyeball bulges the closed lid: less far behind in its middle.
+    bulge = (0.06 * np.sin(np.pi * np.clip(u / 8, 0, 1)) * np.clip(v, 0, 1)).reshape(-1, 1)
+    points += (bulge - _LID_UNDER_CM) * out
+    color = np.broadcast_to(_lid_color(rgb, geometry, eye), (rows, columns, 3))
+    color = color * (1.03 - 0.12 * v)[..., None]
+    lash = smoothstep((v - 0.92) / 0.06)[..., None]
+    color = color * (1 - 0.45 * lash) + 0.05 * lash
+    grid = points.reshape(rows, columns, 3)
+    tangent_u, tangent_v = grid_tangents(grid)
+    return SplatGroup(
+        layer=Layer.LID,
+        positions=points,
+        tangent_u=tangent_u.reshape(-1, 3),
+        tangent_v=tangent_v.reshape(-1, 3),
+        colors=color.reshape(-1, 3),
+        opacities=np.full(len(points), 0.98),
+        vertices=vertices,
+        weights=weights,
+        neighbours=grid_neighbours(rows, columns),
+    )
+
+
+def _lid_color(rgb: np.ndarray, geometry: HeadGeometry, eye: Eye) -> np.ndarray:
+    """Median of the brighter skin between lid and brow; lashes and shadow are the darker part."""
+    outline = np.concatenate(
+        [geometry.landmarks[list(eye.upper_ring)], geometry.landmarks[list(eye.brow[5:])][::-1]]
+    )
+    mask = np.zeros(rgb.shape[:2], np.uint8)
+    cv2.fillPoly(mask, [np.round(outline).astype(np.int32)], 1)
+    pixels = blur(rgb, 1.0)[mask > 0]
+    if len(pixels) < 8:
+        pixels = rgb[geometry.on_face]
+    brightness = pixels.mean(1)
+    return np.asarray(np.median(pixels[brightness >= np.quantile(brightness, 0.45)], 0))

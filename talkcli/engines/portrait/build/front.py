@@ -1,0 +1,371 @@
+"""The seen surface: one splat per source pixel, bound to the face mesh around it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from talkcli.engines.portrait.build.geometry import HeadGeometry
+from talkcli.engines.portrait.build.groups import PIXEL_SPREAD, SplatGroup
+from talkcli.engines.portrait.build.images import blur, inside_distance, nearest, smoothstep
+from talkcli.engines.portrait.lips import lip_side
+from talkcli.engines.portrait.splats import Layer
+from talkcli.face.model import FaceModel, vertex_normals
+from talkcli.face.topology import INNER_CORNERS
+
+#: Above this inner-lip gap (face heights) the source's mouth is open; above the smaller one, seen
+#: in the picture, something of its inside shows, which must not stay on the lips when they part.
+OPEN_MOUTH_FH, _INSIDE_SHOWS_FH = 0.035, 0.0075
+#: Teeth of the picture are kept when they fill this much of the open mouth's width and area.
+_TEETH_WIDTH, _TEETH_SHARE = 0.6, 0.35
+#: Eyeballs lie this deep behind the lids, so that lids pass in front of them.
+EYE_DEPTH_FH = 0.03
+#: What the open mouth of the source shows lies this deep behind the lips, centimetres.
+PICTURE_MOUTH_DEPTH_CM = 0.5
+#: Expression fades with the squared distance from the mesh, in face heights.
+FALLOFF_FH = 0.16
+#: The rim of the hair is seen edge-on. It gives way from 8° of turn on, not at the
+#: first nod, which would let soft hair edges come and go while the head idles.
+_LEAST_COSINE = 0.14
+#: From this much better viewing cosine on, the mirrored side is surely the better one.
+_SURE_GAIN = 0.2
+#: The far rim of a face turned by 10° and more; of less turned ones both sides are seen well.
+_FAR_GAIN = 0.35
+#: Width along contours in which pixels are not to be trusted; at the far rim of a turned face,
+#: which landmarks only guess behind hair, it is more.
+_CONTOUR_FH, _RIM_FH = 0.06, 0.08
+#: Depth steps beyond this many pixels per pixel are edges of something nearer, not slopes.
+_EDGE_STEP, _MAX_STEP = 10.0, 10.0
+
+
+@dataclass(frozen=True)
+class FrontPixels:
+    """The source pixels that become splats.
+
+    Attributes:
+        layer: ``[S, S]`` int, ``Layer`` of every pixel, -1 where there is none.
+        positions: ``[S, S, 3]`` pixel space.
+        tangent_u: ``[S, S, 3]``.
+        tangent_v: ``[S, S, 3]``.
+        triangle: ``[S, S]`` face triangle that moves the pixel.
+        barycentric: ``[S, S, 3]``.
+        binding: ``[S, S]`` strength of that motion.
+        lip_side: ``[S, S]`` +1 above, -1 below the cut between the lips, 0 elsewhere.
+        normals: ``[S, S, 3]`` smoothed, unit length, towards the camera's side.
+        cosine: ``[S, S]`` between normal and the direction to the camera.
+        contour_trust: ``[S, S]`` 0.1–1, low where a pixel mixes two surfaces.
+    """
+
+    layer: np.ndarray
+    positions: np.ndarray
+    tangent_u: np.ndarray
+    tangent_v: np.ndarray
+    triangle: np.ndarray
+    barycentric: np.ndarray
+    binding: np.ndarray
+    lip_side: np.ndarray
+    normals: np.ndarray
+    cosine: np.ndarray
+    contour_trust: np.ndarray
+
+
+def front_pixels(
+    rgb: np.ndarray, alpha: np.ndarray, geometry: HeadGeometry, model: FaceModel
+) -> FrontPixels:
+    """Classify the source pixels, place them and bind them to the face.
+
+    Args:
+        rgb: ``[S, S, 3]`` float32 crop, 0–1.
+        alpha: ``[S, S]`` float32 matte.
+        geometry: the measured head.
+        model: face template.
+    """
+    layer = np.where((alpha > 0.04) & (geometry.head_weight > 0.004), Layer.SKIN, -1)
+    triangle, barycentric = geometry.triangle.copy(), geometry.barycentric.copy()
+    mouth, eyes = geometry.mouth_mask(), geometry.eye_mask()
+    side = _cut_side(triangle, barycentric, geometry, model)
+    gap = _mouth_gap_fh(geometry)
+    if gap < _INSIDE_SHOWS_FH:
+        _bind_to_nearest_lip(triangle, barycentric, side, mouth, geometry.on_face)
+        side = _cut_side(triangle, barycentric, geometry, model)
+    else:
+        layer[mouth] = Layer.PICTURE_MOUTH
+        if gap > OPEN_MOUTH_FH:
+            layer[_picture_teeth(rgb, mouth, geometry, eyes)] = Layer.PICTURE_TEETH
+    layer[eyes] = Layer.EYE
+    depth = geometry.depth.copy()
+    depth[eyes] += EYE_DEPTH_FH * geometry.face_height
+    depth[layer >= Layer.PICTURE_TEETH] += PICTURE_MOUTH_DEPTH_CM * geometry.pose.scale
+    positions = geometry.surface(depth).astype(np.float32)
+    falloff = np.exp(-((geometry.face_distance / (FALLOFF_FH * geometry.face_height)) ** 2))
+    binding = falloff * smoothstep(1.4 * geometry.head_weight) * (layer == Layer.SKIN)
+    gain = mirror_gain(geometry, model)
+    from_rim = _from_far_rim(geometry, gain)
+    behind = _behind_rim(rgb, geometry, gain, from_rim)
+    normals, cosine = smooth_normals(positions, geometry, behind)
+    # Where the other side knows no better, what is badly seen stays longer and contours count.
+    known = np.clip(gain / _SURE_GAIN, 0, 1)
+    at_contour = contour_trust(geometry, gain, from_rim)
+    trust = 1 - known * (1 - at_contour)
+    cosine = np.clip(cosine, 0.02, 1) * trust * (1 - gain)
+    # Islands of trust in what is badly seen would stay behind as crumbs; and the border at which
+    # splats give way shall run smoothly.
+    cosine = ndimage.grey_erosion(cosine, size=2 * int(0.02 * geometry.face_height) + 1)
+    cosine = blur(cosine, 0.025 * geometry.face_height)
+    return FrontPixels(
+        layer=layer,
+        positions=positions,
+        tangent_u=surface_tangents(positions, axis=1),
+        tangent_v=surface_tangents(positions, axis=0),
+        triangle=triangle,
+        barycentric=barycentric,
+        binding=binding.astype(np.float32),
+        lip_side=side,
+        normals=normals,
+        cosine=cosine,
+        contour_trust=at_contour,
+    )
+
+
+def smooth_normals(
+    positions: np.ndarray, geometry: HeadGeometry, behind: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """``[S, S, 3]`` unit normals of the smoothed surface and ``[S, S]`` their viewing cosine.
+
+    What the source shows faces the camera: normals of folds in the depth are bent until they do.
+
+    Args:
+        positions: ``[S, S, 3]`` pixel space.
+        geometry: the measured head.
+        behind: ``[S, S]`` 0–1, where the picture shows something behind a turned face.
+    """
+    smooth = blur(positions, 2.5)
+    normal = np.cross(np.gradient(smooth, axis=0), np.gradient(smooth, axis=1))
+    normal /= np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-9)
+    toward = np.array([0.0, 0.0, -geometry.camera.distance]) - positions
+    toward /= np.linalg.norm(toward, axis=-1, keepdims=True)
+    # At its silhouette a surface is seen edge-on, whatever depth the rim pixels were given.
+    from_rim = (geometry.silhouette_distance - 1.5) / (0.03 * geometry.face_height)
+    normal = _edge_on(normal, toward, -geometry.silhouette_distance, 1 - smoothstep(from_rim))
+    # So is what is not the face's at the far rim of a turned one; its depth, which goes on from
+    # the cheek's, is a guess.
+    outward = geometry.face_distance - inside_distance(geometry.on_face)
+    normal = _edge_on(normal, toward, outward, behind)
+    cosine = (normal * toward).sum(-1, keepdims=True)
+    normal = normal + np.maximum(0, 0.05 - cosine) * toward
+    normal /= np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-9)
+    return normal.astype(np.float32), (normal * toward).sum(-1).astype(np.float32)
+
+
+def _edge_on(
+    normal: np.ndarray, toward: np.ndarray, distance: np.ndarray, share: np.ndarray
+) -> np.ndarray:
+    """Bend normals by ``share`` to point along the picture, where ``distance`` grows."""
+    smooth = blur(distance, 2.0)
+    outward = np.stack([np.gradient(smooth, axis=1), np.gradient(smooth, axis=0)], -1)
+    outward /= np.maximum(np.linalg.norm(outward, axis=-1, keepdims=True), 1e-3)
+    edge_on = np.concatenate([outward, np.zeros_like(outward[..., :1])], -1) + 0.15 * toward
+    bent = normal * (1 - share[..., None]) + edge_on * share[..., None]
+    return np.asarray(bent / np.maximum(np.linalg.norm(bent, axis=-1, keepdims=True), 1e-9))
+
+
+def mirror_gain(geometry: HeadGeometry, model: FaceModel) -> np.ndarray:
+    """``[S, S]`` 0–0.5: by how much the face's other side faces the camera better."""
+    normals = vertex_normals(geometry.vertices, model.triangles)
+    toward = np.array([0.0, 0.0, -geometry.camera.distance]) - geometry.vertices
+    cosine = (normals * toward).sum(1) / np.linalg.norm(toward, axis=1)
+    gain = np.clip(cosine[model.symmetry] - cosine, 0, 0.5)
+    return (gain[model.triangles[geometry.triangle]] * geometry.barycentric).sum(-1)
+
+
+def _from_far_rim(geometry: HeadGeometry, gain: np.ndarray) -> np.ndarray:
+    """``[S, S]`` pixels to the far rim of a turned face's mesh; infinite without one."""
+    border = geometry.on_face & ~ndimage.binary_erosion(geometry.on_face)
+    return nearest(border & (gain > _FAR_GAIN))[0]
+
+
+def contour_trust(geometry: HeadGeometry, gain: np.ndarray, from_rim: np.ndarray) -> np.ndarray:
+    """``[S, S]`` 0.1–1: pixels at an occluding contour mix two surfaces and are not to be trusted.
+
+    Contours are the matte's edge, steps in depth (the nose before the far cheek) and the far rim
+    of a turned face, before and behind which there may be hair; not the jaw: chin and neck belong
+    to one skin.
+
+    Args:
+        geometry: the measured head.
+        gain: ``[S, S]`` from ``mirror_gain``.
+        from_rim: ``[S, S]`` pixels to the far rim.
+    """
+    step = np.maximum(
+        np.abs(np.gradient(geometry.depth, axis=0)), np.abs(np.gradient(geometry.depth, axis=1))
+    )
+    from_step, _ = nearest((step > 0.8 * geometry.pose.scale) & (geometry.below_jaw < -0.06))
+    from_rim = from_rim * _CONTOUR_FH / _RIM_FH
+    outside = np.where(gain > _FAR_GAIN, 0, np.inf)
+    from_rim = np.where(geometry.on_face, from_rim, outside)
+    distance = np.minimum(geometry.silhouette_distance - 1.5, np.minimum(from_step, from_rim))
+    return np.asarray(
+        0.1 + 0.9 * smoothstep(distance / (_CONTOUR_FH * geometry.face_height)), np.float32
+    )
+
+
+def unlike_skin(colors: np.ndarray, geometry: HeadGeometry) -> np.ndarray:
+    """``[S, S]`` 0–1: colours far from those of the face, as hair's are, unless it is blond."""
+    skin = colors[geometry.on_face & ~geometry.eye_mask() & ~geometry.mouth_mask()]
+    centre, spread = np.median(skin, 0), skin.std(0) + 0.03
+    distance = np.linalg.norm((colors - centre) / spread, axis=-1) / np.sqrt(3)
+    return smoothstep((distance - 0.8) / 0.8)
+
+
+def _behind_rim(
+    rgb: np.ndarray, geometry: HeadGeometry, gain: np.ndarray, from_rim: np.ndarray
+) -> np.ndarray:
+    """``[S, S]`` 0–1: what a turned face's far rim has before or behind it, hair as a rule.
+
+    Everything outside the rim; below the jaw, where the neck goes round to the far side, and just
+    inside the rim, whose place is a guess, only what does not look like skin.
+    """
+    strange = ndimage.grey_dilation(
+        unlike_skin(rgb, geometry), size=2 * int(0.03 * geometry.face_height) + 1
+    )
+    inside = strange * (1 - smoothstep(from_rim / (_RIM_FH * geometry.face_height) - 0.5))
+    outside = smoothstep(geometry.face_distance / (0.02 * geometry.face_height))
+    outside = outside * np.where(geometry.below_jaw < 0, 1, strange)
+    return np.where(geometry.on_face, inside, outside) * smoothstep((gain - _FAR_GAIN) / 0.1)
+
+
+def front_group(
+    pixels: FrontPixels,
+    wanted: Layer,
+    colors: np.ndarray,
+    opacity: np.ndarray,
+    geometry: HeadGeometry,
+    model: FaceModel,
+) -> SplatGroup:
+    """The splats of one front layer.
+
+    Args:
+        pixels: classified pixels.
+        wanted: the layer.
+        colors: ``[S, S, 3]`` foreground colours.
+        opacity: ``[S, S]``.
+        geometry: the measured head.
+        model: face template.
+    """
+    rows, columns = np.nonzero(pixels.layer == wanted)
+    index = np.full(pixels.layer.shape, -1, np.int32)
+    index[rows, columns] = np.arange(len(rows))
+    binding = pixels.binding[rows, columns, None]
+    # Only where head completion lies underneath may a badly seen splat give way to it.
+    backed = (wanted == Layer.SKIN) & (geometry.head_weight > 0.25)
+    cosine = np.where(backed, np.maximum(pixels.cosine, _LEAST_COSINE), 0)
+    return SplatGroup(
+        layer=wanted,
+        positions=pixels.positions[rows, columns],
+        tangent_u=pixels.tangent_u[rows, columns],
+        tangent_v=pixels.tangent_v[rows, columns],
+        colors=colors[rows, columns],
+        opacities=0.99 * opacity[rows, columns],
+        vertices=model.triangles[pixels.triangle[rows, columns]],
+        weights=pixels.barycentric[rows, columns] * binding,
+        head_weight=geometry.head_weight[rows, columns],
+        weight_slope=weight_slope(geometry.head_weight)[rows, columns],
+        neighbours=_pixel_neighbours(index, rows, columns, pixels.lip_side),
+        pixels=np.stack([rows, columns], 1),
+        normals=pixels.normals[rows, columns],
+        seen_cosine=cosine[rows, columns],
+        spread=PIXEL_SPREAD,
+    )
+
+
+def _mouth_gap_fh(geometry: HeadGeometry) -> float:
+    """Distance between the inner lips' middles in the picture, face heights."""
+    gap = np.linalg.norm((geometry.landmarks[13] - geometry.landmarks[14])[:2])
+    return float(gap / geometry.face_height)
+
+
+def _cut_side(
+    triangle: np.ndarray, barycentric: np.ndarray, geometry: HeadGeometry, model: FaceModel
+) -> np.ndarray:
+    """Which lip a pixel belongs to; only between the inner corners, where the mouth is cut."""
+    side = lip_side(model.triangles[triangle], barycentric)
+    first, last = geometry.landmarks[list(INNER_CORNERS)]
+    axis = (last - first) / np.linalg.norm(last - first)
+    along = (geometry.pixel_x - first[0]) * axis[0] + (geometry.pixel_y - first[1]) * axis[1]
+    near = (along > 0) & (along < np.linalg.norm(last - first)) & geometry.on_face
+    return np.where(near, side, 0)
+
+
+def _bind_to_nearest_lip(
+    triangle: np.ndarray,
+    barycentric: np.ndarray,
+    side: np.ndarray,
+    mouth: np.ndarray,
+    on_face: np.ndarray,
+) -> None:
+    """A closed mouth has no inside: its few pixels move with whichever lip is nearer."""
+    to_upper, upper = nearest(on_face & ~mouth & (side > 0))
+    to_lower, lower = nearest(on_face & ~mouth & (side < 0))
+    take_upper = to_upper <= to_lower
+    rows = np.where(take_upper, upper[0], lower[0])[mouth]
+    columns = np.where(take_upper, upper[1], lower[1])[mouth]
+    triangle[mouth] = triangle[rows, columns]
+    barycentric[mouth] = barycentric[rows, columns]
+
+
+def _picture_teeth(
+    rgb: np.ndarray, mouth: np.ndarray, geometry: HeadGeometry, eyes: np.ndarray
+) -> np.ndarray:
+    """Bright, unsaturated pixels of the open mouth, if they make a row of teeth."""
+    skin = np.median(rgb[geometry.on_face & ~mouth & ~eyes], 0).mean()
+    low, high = rgb.min(-1), rgb.max(-1)
+    bright = mouth & (low > 0.5 * high) & (rgb.mean(-1) > 0.55 * skin)
+    teeth = ndimage.binary_closing(bright, iterations=2) & mouth
+    columns = np.flatnonzero(teeth.any(0))
+    wide = len(columns) > 0 and np.ptp(columns) > _TEETH_WIDTH * np.ptp(
+        np.flatnonzero(mouth.any(0))
+    )
+    # A few bright pixels would stand as a fragment in front of the teeth made for this mouth.
+    if not wide or teeth.sum() < _TEETH_SHARE * mouth.sum():
+        return np.zeros_like(mouth)
+    return np.asarray(teeth)
+
+
+def surface_tangents(positions: np.ndarray, axis: int) -> np.ndarray:
+    """``[S, S, 3]`` grid steps of pixel-space points along an axis (1 right, 0 down).
+
+    Across a depth edge the step on the pixel's own side is taken.
+    """
+    forward = np.diff(positions, axis=axis, append=np.take(positions, [-1], axis))
+    backward = np.diff(positions, axis=axis, prepend=np.take(positions, [0], axis))
+    first = np.moveaxis(backward, axis, 0)
+    first[0] = np.moveaxis(forward, axis, 0)[0]
+    last = np.moveaxis(forward, axis, 0)
+    last[-1] = np.moveaxis(backward, axis, 0)[-1]
+    step_f, step_b = np.abs(forward[..., 2:]), np.abs(backward[..., 2:])
+    tangent = np.where(step_f < step_b, forward, backward)
+    smooth = (step_f < _EDGE_STEP) & (step_b < _EDGE_STEP)
+    tangent = np.where(smooth, 0.5 * (forward + backward), tangent)
+    tangent[..., 2] = np.clip(tangent[..., 2], -_MAX_STEP, _MAX_STEP)
+    return np.asarray(tangent, np.float32)
+
+
+def weight_slope(weight: np.ndarray) -> np.ndarray:
+    """``[H, W, 2]`` change of a weight per grid step to the right and down."""
+    return np.stack([np.gradient(weight, axis=1), np.gradient(weight, axis=0)], -1)
+
+
+def _pixel_neighbours(
+    index: np.ndarray, rows: np.ndarray, columns: np.ndarray, side: np.ndarray
+) -> np.ndarray:
+    """Left, right, up, down splat of the same layer; the lip cut is not crossed."""
+    own = np.arange(len(rows), dtype=np.int32)
+    found = []
+    for d_row, d_column in ((0, -1), (0, 1), (-1, 0), (1, 0)):
+        r = np.clip(rows + d_row, 0, index.shape[0] - 1)
+        c = np.clip(columns + d_column, 0, index.shape[1] - 1)
+        cut = side[rows, columns] * side[r, c] < 0
+        found.append(np.where((index[r, c] >= 0) & ~cut, index[r, c], own))
+    return np.stack(found, 1)

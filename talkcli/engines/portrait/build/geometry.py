@@ -1,0 +1,255 @@
+"""Depth of every pixel of the head crop: the measured face, and an inflated head around it.
+
+Working frame ("pixel space"): camera axes (x right, y down, z away) in crop pixels, origin on the
+optical axis at the face's depth; the camera stands ``distance`` in front of it, so that a point
+``(x, y, z)`` appears at ``centre + (x, y) · distance / (distance + z)``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from talkcli.engines.portrait.build.images import blur, inside_distance, nearest, smoothstep
+from talkcli.engines.portrait.build.raster import rasterize_triangles
+from talkcli.face.model import FaceModel
+from talkcli.face.pose import DEPTH_SCALE, IMAGE_TO_HEAD, HeadPose, fit_pose
+from talkcli.face.topology import CHIN_TIP, EARS, EYE_OPENING, JAW_LINE, MOUTH_OPENING, RIGID
+
+#: The camera's distance in face heights. A portrait lens at 1.1 m; nearer ones exaggerate noses.
+CAMERA_DISTANCE_FH = 6.0
+#: Head centre behind the ears in the head frame (cm): where the silhouette of hair lies.
+_SILHOUETTE_POINT = (0.0, 2.0, -3.2)
+#: Exponent of the superellipse from the face's border to the silhouette; 2 is an ellipse.
+_ROUNDNESS = 1.7
+#: Half the width of the band in which the face's mesh and what lies around it are joined.
+_RIM_FH = 0.03
+
+
+@dataclass(frozen=True)
+class Pinhole:
+    """The source camera in pixel space."""
+
+    distance: float
+    centre: float
+
+    def unproject(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
+        """Pixel coordinates and depth to pixel-space points ``[..., 3]``."""
+        scale = (z + self.distance) / self.distance
+        return np.stack([(x - self.centre) * scale, (y - self.centre) * scale, z], -1)
+
+    def project(self, points: np.ndarray) -> np.ndarray:
+        """Pixel-space points ``[..., 3]`` to pixel coordinates ``[..., 2]``."""
+        scale = self.distance / (self.distance + points[..., 2:])
+        return np.asarray(points[..., :2] * scale + self.centre)
+
+
+@dataclass(frozen=True)
+class HeadGeometry:
+    """What is known of each pixel of the square crop (side S).
+
+    Attributes:
+        camera: source camera.
+        pose: head pose in pixel space; ``pose.scale`` is pixels per centimetre.
+        vertices: ``[478, 3]`` landmarks in pixel space.
+        landmarks: ``[478, 2]`` landmarks in crop pixels.
+        face_height: pixels, forehead to chin.
+        depth: ``[S, S]`` z of the visible surface.
+        triangle: ``[S, S]`` face triangle shown, or that of the nearest face pixel outside.
+        barycentric: ``[S, S, 3]`` of that triangle.
+        on_face: ``[S, S]`` bool, inside the landmark mesh.
+        face_distance: ``[S, S]`` pixels to the mesh, 0 inside.
+        silhouette_distance: ``[S, S]`` pixels to the matte's edge from within.
+        below_jaw: ``[S, S]`` signed distance below the jaw line in face heights.
+        neck_across: ``[S, S]`` distance from the neck's axis in half neck widths.
+        head_weight: ``[S, S]`` 1 on the head, fading to 0 down the neck.
+        triangle_labels: ``[898]`` skin, eye opening or mouth opening.
+    """
+
+    camera: Pinhole
+    pose: HeadPose
+    vertices: np.ndarray
+    landmarks: np.ndarray
+    face_height: float
+    depth: np.ndarray
+    triangle: np.ndarray
+    barycentric: np.ndarray
+    on_face: np.ndarray
+    face_distance: np.ndarray
+    silhouette_distance: np.ndarray
+    below_jaw: np.ndarray
+    neck_across: np.ndarray
+    head_weight: np.ndarray
+    triangle_labels: np.ndarray
+
+    @property
+    def pixel_x(self) -> np.ndarray:
+        """``[1, S]`` x of pixel centres."""
+        return np.arange(self.depth.shape[1], dtype=np.float32)[None] + 0.5
+
+    @property
+    def pixel_y(self) -> np.ndarray:
+        """``[S, 1]`` y of pixel centres."""
+        return np.arange(self.depth.shape[0], dtype=np.float32)[:, None] + 0.5
+
+    def surface(self, depth: np.ndarray) -> np.ndarray:
+        """``[S, S, 3]`` pixel-space points of all pixels at a depth ``[S, S]``."""
+        x, y = np.broadcast_arrays(self.pixel_x, self.pixel_y)
+        return self.camera.unproject(x, y, depth)
+
+    def label_mask(self, label: int) -> np.ndarray:
+        """``[S, S]`` bool: face pixels whose triangle carries ``label``."""
+        return np.asarray(self.on_face & (self.triangle_labels[self.triangle] == label))
+
+    def eye_mask(self) -> np.ndarray:
+        """``[S, S]`` bool: eye openings."""
+        return self.label_mask(EYE_OPENING)
+
+    def mouth_mask(self) -> np.ndarray:
+        """``[S, S]`` bool: mouth opening."""
+        return self.label_mask(MOUTH_OPENING)
+
+
+def place_landmarks(
+    points: np.ndarray, size: int, model: FaceModel, depth_scale: float = DEPTH_SCALE
+) -> tuple[Pinhole, HeadPose, np.ndarray]:
+    """Camera, head pose and pixel-space landmarks from FaceMesh points of the crop.
+
+    Args:
+        points: ``[478, 3]`` crop pixels, FaceMesh depth.
+        size: side of the crop in pixels.
+        model: face template.
+        depth_scale: factor on FaceMesh's depth.
+    """
+    scaled = points * (1.0, 1.0, depth_scale)
+    scaled[:, 2] -= scaled[list(RIGID), 2].mean()
+    face_height = float(np.linalg.norm(points[10] - points[CHIN_TIP]))
+    camera = Pinhole(CAMERA_DISTANCE_FH * face_height, size / 2)
+    vertices = camera.unproject(scaled[:, 0], scaled[:, 1], scaled[:, 2])
+    return camera, fit_pose(vertices, model.vertices), vertices
+
+
+def head_geometry(
+    points: np.ndarray, alpha: np.ndarray, model: FaceModel, depth_scale: float = DEPTH_SCALE
+) -> HeadGeometry:
+    """Measure the head in a crop.
+
+    Args:
+        points: ``[478, 3]`` FaceMesh landmarks in crop pixels.
+        alpha: ``[S, S]`` float32 matte of the person.
+        model: face template.
+        depth_scale: factor on FaceMesh's depth.
+    """
+    size = len(alpha)
+    camera, pose, vertices = place_landmarks(points, size, model, depth_scale)
+    face_height = camera.distance / CAMERA_DISTANCE_FH
+    drawn = np.column_stack([points[:, :2], vertices[:, 2]])
+    triangle, barycentric, face_depth = rasterize_triangles(drawn, model.triangles, size, size)
+    on_face = triangle >= 0
+    face_distance, border = nearest(on_face)
+    inside = inside_distance(alpha > 0.5)
+    below_jaw, across = _neck_coordinates(points, pose, face_height, size)
+    outside = _inflated_depth(face_depth[border], face_distance, inside, pose)
+    neck = _neck_depth(face_depth[border], vertices, below_jaw, across, inside, face_height)
+    blend = smoothstep((below_jaw + 0.05) / 0.22)
+    depth = np.where(on_face, face_depth, outside * (1 - blend) + neck * blend)
+    depth = _smoothed(depth.astype(np.float32), on_face, face_height)
+    depth = _solid_rim(depth, alpha)
+    weight = blur(np.where(on_face, 1, 1 - smoothstep(below_jaw / 0.55)), 3.0)
+    return HeadGeometry(
+        camera=camera,
+        pose=pose,
+        vertices=vertices,
+        landmarks=points[:, :2],
+        face_height=face_height,
+        depth=depth,
+        triangle=triangle[border],
+        barycentric=barycentric[border],
+        on_face=on_face,
+        face_distance=face_distance.astype(np.float32),
+        silhouette_distance=inside,
+        below_jaw=below_jaw.astype(np.float32),
+        neck_across=np.abs(across).astype(np.float32),
+        head_weight=np.where(on_face, 1, weight).astype(np.float32),
+        triangle_labels=model.triangle_labels,
+    )
+
+
+def _neck_coordinates(
+    points: np.ndarray, pose: HeadPose, face_height: float, size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Distance below the jaw line (face heights) and from the chin's axis (half neck widths)."""
+    down = (IMAGE_TO_HEAD @ pose.rotation @ (0.0, -1.0, 0.0))[:2]
+    down = down / np.linalg.norm(down)
+    right = np.array([down[1], -down[0]])
+    y, x = np.mgrid[:size, :size] + 0.5
+    along, sideways = x * down[0] + y * down[1], x * right[0] + y * right[1]
+    jaw = points[list(JAW_LINE), :2]
+    jaw_x, jaw_y = jaw @ right, jaw @ down
+    order = np.argsort(jaw_x)
+    line = np.interp(sideways, jaw_x[order], jaw_y[order])
+    half_neck = 0.425 * pose.scale * 15.3
+    return (along - line) / face_height, (sideways - points[CHIN_TIP, :2] @ right) / half_neck
+
+
+def _inflated_depth(
+    border_depth: np.ndarray,
+    to_face: np.ndarray,
+    to_silhouette: np.ndarray,
+    pose: HeadPose,
+) -> np.ndarray:
+    """Superellipse from the face's border back to the silhouette: hair, ears, headgear."""
+    silhouette = pose.to_image(np.array(_SILHOUETTE_POINT))[2]
+    span = blur(to_face + to_silhouette, 4.0)
+    target = border_depth + np.minimum(silhouette - border_depth, 1.8 * span)
+    t = to_face / (to_face + to_silhouette + 1e-3)
+    profile = 1 - np.clip(1 - t**_ROUNDNESS, 0, 1) ** (1 / _ROUNDNESS)
+    return np.asarray(border_depth + (target - border_depth) * profile)
+
+
+def _neck_depth(
+    border_depth: np.ndarray,
+    vertices: np.ndarray,
+    below_jaw: np.ndarray,
+    across: np.ndarray,
+    to_silhouette: np.ndarray,
+    face_height: float,
+) -> np.ndarray:
+    """The neck's front lies behind the chin and curves back to the ears' depth at its sides."""
+    chin, ears = vertices[CHIN_TIP, 2], vertices[list(EARS), 2].mean()
+    front = chin + 0.42 * (ears - chin)
+    profile = front + (ears - front) * np.clip(np.abs(across), 0, 1) ** 2
+    underside = 1 - np.exp(-np.clip(below_jaw, 0, None) / 0.07)
+    depth = border_depth + (profile - border_depth) * underside
+    rim = np.clip(to_silhouette / (0.12 * face_height), 0, 1)
+    return np.asarray(depth + 0.10 * face_height * (1 - np.sqrt(np.clip(1 - (1 - rim) ** 2, 0, 1))))
+
+
+def _smoothed(depth: np.ndarray, on_face: np.ndarray, face_height: float) -> np.ndarray:
+    """Smooth outside the face; inside, remove facets but keep occlusions (nose, lips) sharp.
+
+    The mesh ends edge-on, 10 and more pixels deep per pixel, and what lies outside begins flat:
+    between both there is a groove, in which hair and cheek would tear when the head turns.
+    """
+    smooth = depth.copy()
+    for _ in range(30):
+        smooth = np.where(on_face, depth, blur(smooth, 2.0))
+    gradient = np.maximum(np.abs(np.gradient(depth, axis=0)), np.abs(np.gradient(depth, axis=1)))
+    occlusion = ndimage.binary_dilation((gradient > 3) & on_face, iterations=2)
+    smooth = np.where(on_face & ~occlusion, blur(smooth, 1.5), smooth)
+    from_inside, from_outside = nearest(~on_face)[0], nearest(on_face)[0]
+    rim = from_inside + from_outside < _RIM_FH * face_height
+    for _ in range(8):
+        smooth = np.where(rim, blur(smooth, 0.3 * _RIM_FH * face_height), smooth)
+    return smooth.astype(np.float32)
+
+
+def _solid_rim(depth: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Half-transparent rim pixels take the depth of the nearest solid one.
+
+    Left at their own inflated depth they swing out as bright crescents when the head turns.
+    """
+    solid = alpha > 0.9
+    return np.asarray(depth[nearest(solid)[1]]) if solid.any() else depth

@@ -1,0 +1,126 @@
+"""Dark frames of glasses: they stay on the nose while lids, brows and cheeks move behind them.
+
+Bound to the skin like any other pixel, the upper rims were dragged over the eyes at each blink.
+They are splats of their own before skin that goes on behind them.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from scipy import ndimage
+
+from talkcli.engines.portrait.build.geometry import HeadGeometry
+from talkcli.engines.portrait.build.images import blur, fill_smooth
+from talkcli.face.topology import EYE_LEFT, EYE_RIGHT
+
+#: All lengths are shares of the distance between the eyes' middles. Where frames lie: sideways from
+#: the middle of the nose, above and below the eyes.
+_ASIDE, _ABOVE, _BELOW = 1.0, 0.34, 0.52
+#: The bridge: a dark path across the nose, which reaches the rims on either side.
+_BRIDGE_ASIDE, _BRIDGE_ABOVE, _BRIDGE_BELOW, _RIM_ASIDE = 0.17, 0.22, 0.2, 0.3
+#: Darker than this share of the skin around it. Of 107 pictures four show dark frames; these four
+#: have a bridge all across, and in no other one half of it is dark.
+_DARK, _ACROSS = 0.62, 0.85
+#: The skin around is the brighter part of a window this wide, at this many pixels between the eyes.
+_WINDOW, _SKIN_QUANTILE, _COARSE_PX = 0.28, 70, 60
+#: Brows and lashes are dark, too, and may touch the frame; of a brow only what is as dark as it.
+_LASHES_FH, _FRAME_QUANTILE = 0.012, 0.8
+#: Frames stand at least this far before the skin, centimetres.
+_LIFT_CM = 0.5
+
+
+def glasses_frame(rgb: np.ndarray, geometry: HeadGeometry) -> np.ndarray:
+    """``[S, S]`` bool, pixels of a dark frame; none where nobody wears one.
+
+    Thin, bright and rimless frames are not found.
+
+    Args:
+        rgb: ``[S, S, 3]`` float32 crop, 0–1.
+        geometry: the measured head.
+    """
+    aside, below, distance = _eye_frame(geometry)
+    zone = (np.abs(aside) < _ASIDE) & (below > -_ABOVE) & (below < _BELOW)
+    luma = rgb.mean(-1)
+    shade = _DARK * _skin_around(luma, zone, distance)
+    dark = zone & (luma < shade)
+    lashes = max(1, int(_LASHES_FH * geometry.face_height))
+    dark &= ~ndimage.binary_dilation(geometry.eye_mask(), iterations=lashes)
+    frame = _bridged(dark & ~_brows(geometry), aside, below)
+    if frame.any():
+        black = dark & (luma < np.quantile(luma[frame], _FRAME_QUANTILE))
+        frame = ndimage.binary_propagation(frame, np.ones((3, 3)), mask=frame | black)
+        # Shadows beside the nose hang together with it, but are less dark.
+        frame &= luma < 0.5 * (np.median(luma[frame]) + shade)
+        # The rim's own soft edge belongs to it.
+        frame = ndimage.binary_dilation(ndimage.binary_closing(frame, iterations=2))
+    return np.asarray(frame)
+
+
+def without_frame(colors: np.ndarray, frame: np.ndarray) -> np.ndarray:
+    """Colours ``[S, S, 3]`` with those around a frame ``[S, S]`` continued behind it."""
+    around = ~ndimage.binary_dilation(frame)
+    return np.where(frame[..., None], fill_smooth(colors, around.astype(np.float32)), colors)
+
+
+def frame_depth(depth: np.ndarray, frame: np.ndarray, geometry: HeadGeometry) -> np.ndarray:
+    """``[S, S]`` depth of a frame ``[S, S]``: flat but for a bend, before the skin ``depth``.
+
+    The skin behind falls off steeply beside the eyes; a frame that followed it would be torn when
+    the head turns.
+    """
+    rows, columns = np.nonzero(frame)
+    x, y = (columns - columns.mean()) / len(frame), (rows - rows.mean()) / len(frame)
+    terms = np.stack([np.ones(len(x)), x, y, x**2], -1)
+    fitted, *_ = np.linalg.lstsq(terms, depth[frame], rcond=None)
+    smooth = depth.copy()
+    smooth[frame] = terms @ fitted
+    return np.minimum(smooth, depth - _LIFT_CM * geometry.pose.scale)
+
+
+def _eye_frame(geometry: HeadGeometry) -> tuple[np.ndarray, np.ndarray, float]:
+    """``[S, S]`` way along and across the line of the eyes, and the distance of their middles."""
+    right, left = (geometry.landmarks[list(eye.corners)].mean(0) for eye in (EYE_RIGHT, EYE_LEFT))
+    distance = float(np.linalg.norm(left - right))
+    x, y = (left - right) / distance
+    dx, dy = geometry.pixel_x - (left + right)[0] / 2, geometry.pixel_y - (left + right)[1] / 2
+    return (dx * x + dy * y) / distance, (dy * x - dx * y) / distance, distance
+
+
+def _skin_around(luma: np.ndarray, zone: np.ndarray, distance: float) -> np.ndarray:
+    """``[S, S]`` brightness of the skin around each pixel of ``zone``; elsewhere 0 or too low."""
+    height, width = luma.shape
+    scale = min(1.0, _COARSE_PX / distance)
+    size = (max(3, round(width * scale)), max(3, round(height * scale)))
+    small = cv2.resize(luma, size, interpolation=cv2.INTER_AREA)
+    window, soft = max(3, round(_WINDOW * distance * scale)), 0.05 * distance * scale
+    # The whole head takes ten times longer. The filter reaches half a window, the blur 4 sigma.
+    wanted = cv2.resize(zone.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0
+    reach = window + int(5 * soft) + 2
+    box = tuple(slice(max(k.min() - reach, 0), k.max() + reach) for k in np.nonzero(wanted))
+    bright = np.zeros_like(small)
+    bright[box] = ndimage.percentile_filter(small[box], _SKIN_QUANTILE, size=window)
+    return cv2.resize(blur(bright, soft), (width, height))
+
+
+def _brows(geometry: HeadGeometry) -> np.ndarray:
+    mask = np.zeros(geometry.on_face.shape, np.uint8)
+    for eye in (EYE_RIGHT, EYE_LEFT):
+        outline = np.round(geometry.landmarks[list(eye.brow)]).astype(np.int32)
+        cv2.fillPoly(mask, [cv2.convexHull(outline)], 1)
+    return ndimage.binary_dilation(mask > 0, iterations=max(1, int(0.01 * geometry.face_height)))
+
+
+def _bridged(dark: np.ndarray, aside: np.ndarray, below: np.ndarray) -> np.ndarray:
+    """The connected dark thing that crosses the nose from rim to rim, if there is one."""
+    labels, _ = ndimage.label(dark, np.ones((3, 3)))
+    bridge = dark & (np.abs(aside) < _BRIDGE_ASIDE)
+    bridge &= (below > -_BRIDGE_ABOVE) & (below < _BRIDGE_BELOW)
+    edges = np.linspace(-_BRIDGE_ASIDE, _BRIDGE_ASIDE, 18)
+    for label in np.unique(labels[bridge]):
+        thing = labels == label
+        across = np.histogram(aside[thing & bridge], edges)[0] > 0
+        rims = (aside[thing] < -_RIM_ASIDE).any() and (aside[thing] > _RIM_ASIDE).any()
+        if across.mean() > _ACROSS and rims:
+            return thing
+    return np.zeros_like(dark)

@@ -1,0 +1,144 @@
+"""The line between closed lips, found in the picture.
+
+Landmarks place it to within a few pixels. What lies between their line and the real one goes with
+the wrong lip: a strip of one hangs from the other as soon as they part.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from scipy import ndimage
+
+from talkcli.face.topology import (
+    INNER_CORNERS,
+    INNER_LOWER,
+    INNER_UPPER,
+    LIP_LOWER_ROWS,
+    LIP_UPPER_ROWS,
+)
+
+#: Lips further apart than this (face heights) do not touch: there is no such line.
+_TOUCHING_FH = 0.0075
+#: How far from the landmarks' line it is looked for, and its width (face heights).
+_REACH_FH, _NARROW_FH, _WIDE_FH = 0.03, 0.003, 0.016
+#: A line at the end of the reach (mean over the mouth, in it) is a moustache's or a shadow's.
+_MOST_SHIFT = 0.6
+#: Columns across the mouth and steps up and down.
+_COLUMNS, _STEPS = 96, 61
+#: What being at the limit of the reach costs, and a step from column to column, in units of the
+#: darkest line's depth.
+_FAR_COST, _STEP_COST = 0.6, 0.12
+#: A line shallower than this (0-1, mean over the mouth) is none.
+_LEAST_DEPTH = 0.012
+#: From the darkest place to half the light below it: where it takes longer, landmarks know as well.
+_SHARP_FH, _BLURRED_FH = 0.009, 0.012
+#: Share of the shift that the rows of each lip take, from its outer edge to the line.
+_ROW_SHARES = (0.0, 0.4, 0.75, 1.0)
+
+
+def find_lip_line(rgb: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Landmarks with the lips meeting where the picture shows them meet.
+
+    The darkest path from corner to corner near the landmarks' own line, by dynamic programming.
+
+    Args:
+        rgb: ``[S, S, 3]`` float32, 0–1.
+        points: ``[478, 3]`` landmarks in its pixels.
+
+    Returns:
+        ``[478, 3]``; unchanged where the mouth is open or no such path is clear.
+    """
+    height = float(np.linalg.norm(points[10, :2] - points[152, :2]))
+    if np.linalg.norm(points[13, :2] - points[14, :2]) > _TOUCHING_FH * height:
+        return points
+    right, left = points[list(INNER_CORNERS), :2]
+    width = float(np.linalg.norm(left - right))
+    axis = (left - right) / max(width, 1e-6)
+    down = np.array([-axis[1], axis[0]])
+    lines = points[[INNER_UPPER, INNER_LOWER], :2] - right
+    along, offset = lines @ axis / max(width, 1e-6), lines @ down
+    across = np.linspace(0, 1, _COLUMNS)
+    middle = np.interp(across, [0.0, *along.mean(0), 1.0], [0.0, *offset.mean(0), 0.0])
+    reach = _REACH_FH * height
+    steps, step = np.linspace(-reach, reach, _STEPS, retstep=True)
+    places = right + across[None, :, None] * width * axis
+    places = places + (middle + steps[:, None])[..., None] * down
+    luma, depth = _valley(rgb, places.astype(np.float32), height, float(step))
+    path = _cheapest_path(_line_cost(depth))
+    clear = depth[path, np.arange(_COLUMNS)].mean() > _LEAST_DEPTH
+    if not clear or np.abs(steps[path]).mean() > _MOST_SHIFT * reach:
+        return points
+    # A valley beside a dark lip lies towards that lip: from there to the darkest place nearby.
+    band = np.abs(np.arange(_STEPS)[:, None] - path) > _WIDE_FH / 2 * height / step
+    darkness = (luma - luma.min(0)) / max(float(np.quantile(depth.max(0), 0.5)), 1e-3)
+    path = _cheapest_path(darkness + 10.0 * band + _corner_cost())
+    # The shadow lies under the upper lip; the lips meet between it and the lit edge below.
+    edge = _lower_edge(luma, path, round(_WIDE_FH * height / step))
+    shift = (steps[path] + steps[edge]) / 2
+    blur = float((steps[edge] - steps[path]).mean()) / height
+    shift = shift * np.clip((_BLURRED_FH - blur) / (_BLURRED_FH - _SHARP_FH), 0, 1)
+    shift = ndimage.gaussian_filter1d(shift, 0.02 * _COLUMNS, mode="nearest")
+    found = middle + shift
+    moved = points.copy()
+    for k, position in enumerate(along.mean(0)):
+        target = float(np.interp(position, across, found))
+        for rows, line in ((LIP_UPPER_ROWS, 0), (LIP_LOWER_ROWS, 1)):
+            move = target - offset[line, k]
+            for row, share in zip(rows, _ROW_SHARES, strict=True):
+                moved[row[k], :2] += share * move * down
+    return moved
+
+
+def _valley(
+    rgb: np.ndarray, places: np.ndarray, height: float, step: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """``[_STEPS, _COLUMNS]`` brightness, and by how much darker than above and below a place is."""
+    luma = cv2.remap(rgb.mean(-1), places[..., 0], places[..., 1], cv2.INTER_LINEAR)
+    luma = ndimage.gaussian_filter1d(luma, 0.015 * _COLUMNS, axis=1, mode="nearest")
+    luma = ndimage.gaussian_filter1d(luma, _NARROW_FH * height / step, axis=0, mode="nearest")
+    away = max(1, round(_WIDE_FH * height / step))
+    padded = np.pad(luma, ((away, away), (0, 0)), mode="edge")
+    above, below = padded[: len(luma)], padded[2 * away :]
+    return luma, np.asarray(np.minimum(above, below) - luma)
+
+
+def _lower_edge(luma: np.ndarray, path: np.ndarray, reach: int) -> np.ndarray:
+    """``[_COLUMNS]`` step at which each column, going down from ``path``, is half as dark again."""
+    edge = path.copy()
+    for column, start in enumerate(path):
+        below = luma[start : start + max(reach, 1) + 1, column]
+        edge[column] += int(np.argmax(below >= (below[0] + below.max()) / 2))
+    return edge
+
+
+def _line_cost(depth: np.ndarray) -> np.ndarray:
+    scale = max(float(np.quantile(depth.max(0), 0.5)), 1e-3)
+    from_middle = np.linspace(-1, 1, _STEPS)[:, None]
+    return np.asarray(-depth / scale + _FAR_COST * from_middle**2 + _corner_cost())
+
+
+def _corner_cost() -> np.ndarray:
+    """At the corners the landmarks are believed."""
+    across = np.linspace(0, 1, _COLUMNS)
+    allowed = np.clip(6 * np.minimum(across, 1 - across), 0.15, 1)
+    return np.asarray(4 * np.maximum(0, np.abs(np.linspace(-1, 1, _STEPS))[:, None] - allowed))
+
+
+def _cheapest_path(cost: np.ndarray) -> np.ndarray:
+    """``[columns]`` row of each column on the cheapest way across, by dynamic programming."""
+    count, columns = cost.shape
+    total, came = cost[:, 0], np.zeros(cost.shape, int)
+    change = np.arange(-2, 3)
+    for column in range(1, columns):
+        padded = np.pad(total, 2, constant_values=np.inf)
+        options = np.stack([padded[2 + d : 2 + d + count] for d in change])
+        options = options + _STEP_COST * np.abs(change)[:, None]
+        best = options.argmin(0)
+        came[:, column] = np.arange(count) + change[best]
+        total = options[best, np.arange(count)] + cost[:, column]
+    path = np.zeros(columns, int)
+    path[-1] = int(total.argmin())
+    for column in range(columns - 1, 0, -1):
+        path[column - 1] = came[path[column], column]
+    return path

@@ -1,0 +1,276 @@
+"""The inside of the mouth: a bag behind the lips, two rows of teeth, a tongue.
+
+Everything is laid out for the neutral face, lips closed, in the head frame (centimetres), and
+stored where it stands at the source's expression.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from talkcli.engines.portrait.build.groups import SplatGroup, capped, grid_neighbours, grid_tangents
+from talkcli.engines.portrait.build.mouth_colors import MouthColors, mouth_colors
+from talkcli.engines.portrait.lips import jaw_shift
+from talkcli.engines.portrait.splats import Layer
+from talkcli.face.pose import HeadPose
+from talkcli.face.topology import INNER_CORNERS, INNER_LOWER, INNER_UPPER
+from talkcli.imaging import smoothstep
+
+#: Widths of central incisor, lateral incisor, canine and two premolars, relative.
+_UPPER_TEETH, _LOWER_TEETH = (1.0, 0.80, 0.86, 0.78, 0.78), (0.64, 0.70, 0.80, 0.78, 0.78)
+#: How much shorter each is than the longest, as a share of its height.
+_UPPER_TIPS, _LOWER_TIPS = (0.0, 0.045, 0.015, 0.07, 0.12), (0.02, 0.01, 0.0, 0.05, 0.08)
+#: Height of a row with its gum; where its edge and gum lie from the closed lip line, in it. Over
+#: 57 speakers' open mouths .6 cm of upper teeth show below the lip where any do, and lower teeth,
+#: .4 cm of them, in a third of the frames.
+_TEETH_CM = 1.5
+_UPPER_SPAN, _LOWER_SPAN = (-0.16, 0.84), (-0.04, -0.77)
+#: The upper lip's shadow on the teeth: its length, how far behind the lip it hangs (between what
+#: the source shows of its mouth, .5 cm, and the made teeth, .75 cm), and how dark it is.
+_SHADOW_CM, _SHADOW_BACK_CM, _SHADOW = 0.3, 0.62, 0.35
+#: From corner to corner.
+_UPPER_LINE = np.array([INNER_CORNERS[0], *INNER_UPPER, INNER_CORNERS[1]])
+_LOWER_LINE = np.array([INNER_CORNERS[0], *INNER_LOWER, INNER_CORNERS[1]])
+#: Blur of teeth in pixels of the picture; cameras and codecs leave no sharper edges.
+_SOFT_PX = 0.45
+#: Grid steps per centimetre of teeth and tongue, relative to crop pixels per centimetre.
+_DENSITY = 1.5
+
+
+@dataclass(frozen=True)
+class MouthFrame:
+    """Where the closed mouth lies, head frame in centimetres.
+
+    Attributes:
+        face: ``[478, 3]`` neutral face.
+        neutral_shift: ``[478, 3]`` from the source expression to the neutral one.
+        centre_x: middle between the inner corners.
+        width: distance of the inner corners.
+        lip_y: height of the closed lip line.
+        lip_z: how far the lips stand out at the middle.
+        arch: how far the lips stand out at the middle beyond the corners.
+        colors: of everything inside, in the picture's light.
+        soft_px: blur of teeth, crop pixels, to go with the picture around them.
+    """
+
+    face: np.ndarray
+    neutral_shift: np.ndarray
+    centre_x: float
+    width: float
+    lip_y: float
+    lip_z: float
+    arch: float
+    colors: MouthColors
+    soft_px: float
+
+
+def mouth_frame(
+    face: np.ndarray, neutral_shift: np.ndarray, skin: np.ndarray, enlarged: float = 1.0
+) -> MouthFrame:
+    """Measure the neutral mouth.
+
+    Args:
+        face: ``[478, 3]`` neutral face, head frame.
+        neutral_shift: ``[478, 3]`` source expression to neutral.
+        skin: ``[n, 3]`` colours of facial skin in the picture.
+        enlarged: crop pixels per pixel of the picture.
+    """
+    right, left = face[list(INNER_CORNERS)]
+    middle = face[[13, 14]].mean(0)
+    return MouthFrame(
+        face=face,
+        neutral_shift=neutral_shift,
+        centre_x=float((right + left)[0] / 2),
+        width=float(np.linalg.norm(right - left)),
+        lip_y=float(middle[1]),
+        lip_z=float(middle[2]),
+        arch=max(float(middle[2] - (right + left)[2] / 2), 0.4),
+        colors=mouth_colors(skin),
+        soft_px=_SOFT_PX * max(1.0, enlarged),
+    )
+
+
+def mouth_groups(mouth: MouthFrame, pose: HeadPose) -> list[SplatGroup]:
+    """Bag, tongue, teeth and the lip's shadow on them, as splats in pixel space."""
+    return [
+        _bag(mouth, pose),
+        _tongue(mouth, pose),
+        _teeth(mouth, pose, upper=False),
+        _teeth(mouth, pose, upper=True),
+        _lip_shadow(mouth, pose),
+    ]
+
+
+def _teeth(mouth: MouthFrame, pose: HeadPose, *, upper: bool) -> SplatGroup:
+    across, along = _grid(0.88 * mouth.width, _TEETH_CM, pose)
+    # along: 0 at the cutting edge, 1 in the gum.
+    span, depth = (_UPPER_SPAN, 0.75) if upper else (_LOWER_SPAN, 1.15)
+    edge, gum = (mouth.lip_y + share * _TEETH_CM for share in span)
+    x = mouth.centre_x + across * 0.44 * mouth.width
+    y = edge + (gum - edge) * along
+    z = mouth.lip_z - depth - 0.9 * mouth.arch * across**2 - 0.1 * along
+    color, opaque = _teeth_texture(across, along, mouth, upper=upper)
+    sigma = mouth.soft_px * _DENSITY
+    color, opaque = (
+        cv2.GaussianBlur(image, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
+        for image in (color, opaque)
+    )
+    grid = np.stack([x, y, z], -1)
+    layer = Layer.UPPER_TEETH if upper else Layer.LOWER_TEETH
+    jaw = 0.0 if upper else 1.0
+    return _rigid_group(layer, grid, color, opaque, mouth, pose, jaw)
+
+
+def _teeth_texture(
+    across: np.ndarray, along: np.ndarray, mouth: MouthFrame, *, upper: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Colour and coverage of a row of teeth; ``across`` −1…1, ``along`` 0 edge … 1 gum."""
+    widths = np.array(_UPPER_TEETH if upper else _LOWER_TEETH)
+    tips = np.array(_UPPER_TIPS if upper else _LOWER_TIPS)
+    borders = np.concatenate([[0], np.cumsum(widths) / widths.sum()])
+    side = np.abs(across)
+    tooth = np.clip(np.searchsorted(borders, side, side="right") - 1, 0, 4)
+    local = (side - borders[tooth]) / (borders[tooth + 1] - borders[tooth])
+    to_gap = 0.5 - np.abs(local - 0.5)
+    corner = np.clip(0.22 - to_gap, 0, 0.22) / 0.22
+    tip = tips[tooth] + 0.07 * corner**2
+    enamel = mouth.colors.enamel if upper else mouth.colors.lower_enamel
+    rounding = 1 - 0.10 * (2 * local - 1) ** 2
+    gap = 1 - 0.18 * np.exp(-((to_gap / 0.05) ** 2))
+    recede = 1 - 0.55 * side**2
+    lengthwise = 0.86 + 0.14 * np.sin(np.pi * np.clip(along, 0, 1) ** 0.6)
+    color = enamel * (rounding * gap * recede * lengthwise)[..., None]
+    # Edges are slightly translucent: darker and cooler.
+    edge = np.exp(-(((along - tip) / 0.06) ** 2))[..., None]
+    color = color * (1 - edge * np.array([0.10, 0.07, 0.04]))
+    gum_line = 0.80 - 0.10 * np.sin(np.pi * local)
+    gum = smoothstep((along - gum_line) / 0.06)[..., None]
+    color = color * (1 - gum) + mouth.colors.gum * gum * (1 - 0.4 * side[..., None])
+    return color, np.where(along < tip, 0.0, 0.98)
+
+
+def _tongue(mouth: MouthFrame, pose: HeadPose) -> SplatGroup:
+    across, along = _grid(0.68 * mouth.width, 1.8, pose)
+    x = mouth.centre_x + across * 0.34 * mouth.width
+    y = mouth.lip_y - 0.25 - 1.6 * along + 0.25 * np.cos(across * np.pi / 2)
+    z = mouth.lip_z - 1.75 - 0.8 * across**2 - 0.6 * (1 - along)
+    shade = (1 - 0.35 * np.abs(across) - 0.35 * (1 - along)) * (
+        1 - 0.18 * np.exp(-((across / 0.07) ** 2))
+    )
+    color = mouth.colors.tongue * np.clip(shade, 0.1, 1)[..., None]
+    grid = np.stack([x, y, z], -1)
+    return _rigid_group(Layer.TONGUE, grid, color, np.full(x.shape, 0.98), mouth, pose, 0.85)
+
+
+def _bag(mouth: MouthFrame, pose: HeadPose) -> SplatGroup:
+    """A ruled surface between the inner lip lines, bound to them, folded back into the head."""
+    wall = max(8, int(2.4 * pose.scale))
+    floor = max(24, int(3.2 * pose.scale))
+    u = _across_lips(mouth, pose)
+    columns = len(u)
+    v = np.concatenate(
+        [np.full(wall, 0.004), np.linspace(0.004, 0.996, floor), np.full(wall, 0.996)]
+    )
+    depth = np.concatenate([np.linspace(0, 1, wall), np.ones(floor), np.linspace(1, 0, wall)])
+    u_grid, v_grid = np.meshgrid(u, v)
+    ends = [_on_line(line, u_grid.ravel()) for line in (_UPPER_LINE, _LOWER_LINE)]
+    vertices = np.concatenate([end[0] for end in ends], 1)
+    share = v_grid.reshape(-1, 1)
+    weights = np.concatenate([ends[0][1] * (1 - share), ends[1][1] * share], 1)
+    points = np.einsum("nk,nkd->nd", weights, mouth.face[vertices])
+    inward = np.repeat(depth, columns)
+    bow = _bow(u_grid.ravel())
+    points[:, 1] -= inward * bow * (0.9 * v_grid.ravel() - 0.3 * (1 - v_grid.ravel()))
+    points[:, 2] -= 0.20 + 2.8 * inward * bow
+    points -= np.einsum("nk,nkd->nd", weights, mouth.neutral_shift[vertices])
+    # At the corners it stays shallow, and light falls in.
+    fade = (inward * bow)[:, None]
+    color = mouth.colors.cheek * (1 - fade) + mouth.colors.throat * fade
+    grid = pose.to_image(points).reshape(len(v), columns, 3)
+    tangent_u, tangent_v = (capped(t.reshape(-1, 3), 1.3) for t in grid_tangents(grid))
+    return SplatGroup(
+        layer=Layer.MOUTH_BAG,
+        positions=grid.reshape(-1, 3),
+        tangent_u=tangent_u,
+        tangent_v=tangent_v,
+        colors=color,
+        opacities=np.full(len(points), 0.98),
+        vertices=vertices,
+        weights=weights,
+        neighbours=grid_neighbours(len(v), columns),
+    )
+
+
+def _across_lips(mouth: MouthFrame, pose: HeadPose) -> np.ndarray:
+    """``[columns]`` places 0-10 on a lip line, crowded towards the corners, where it bends."""
+    columns = int(mouth.width * pose.scale * 1.2) + 12
+    return np.asarray(5 - 5 * np.cos(np.pi * np.linspace(0, 1, columns)))
+
+
+def _bow(u: np.ndarray) -> np.ndarray:
+    """How open the mouth is at ``u`` on a lip line: 0 at the corners, 1 in the middle."""
+    return np.asarray(np.sin(np.pi * np.clip(u / 10, 0, 1)) ** 0.5)
+
+
+def _on_line(line: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """``[n, 2]`` neighbouring vertices of a line of 11, and their weights, at ``u`` in 0-10."""
+    k = np.clip(np.floor(u).astype(int), 0, 9)
+    return np.stack([line[k], line[k + 1]], -1), np.stack([1 - (u - k), u - k], -1)
+
+
+def _lip_shadow(mouth: MouthFrame, pose: HeadPose) -> SplatGroup:
+    """A dark veil hung from the upper lip before the teeth: little light reaches them there."""
+    rows = max(6, int(_SHADOW_CM * pose.scale * _DENSITY))
+    across = _across_lips(mouth, pose)
+    u, along = (grid.ravel() for grid in np.meshgrid(across, np.linspace(0, 1, rows)))
+    vertices, weights = _on_line(_UPPER_LINE, u)
+    points = np.einsum("nk,nkd->nd", weights, (mouth.face - mouth.neutral_shift)[vertices])
+    points[:, 1] -= _SHADOW_CM * along * _bow(u)
+    points[:, 2] -= _SHADOW_BACK_CM
+    grid = pose.to_image(points).reshape(rows, len(across), 3)
+    tangent_u, tangent_v = (capped(t.reshape(-1, 3), 1.3) for t in grid_tangents(grid))
+    none = np.zeros((len(u), 2), int)
+    return SplatGroup(
+        layer=Layer.MOUTH_BAG,
+        positions=grid.reshape(-1, 3),
+        tangent_u=tangent_u,
+        tangent_v=tangent_v,
+        colors=np.tile(mouth.colors.throat, (len(u), 1)),
+        opacities=_SHADOW * (1 - along) ** 1.5,
+        vertices=np.concatenate([vertices, none], 1),
+        weights=np.concatenate([weights, none], 1),
+        neighbours=grid_neighbours(rows, len(across)),
+    )
+
+
+def _rigid_group(
+    layer: Layer,
+    grid: np.ndarray,
+    color: np.ndarray,
+    opacity: np.ndarray,
+    mouth: MouthFrame,
+    pose: HeadPose,
+    jaw: float,
+) -> SplatGroup:
+    stored = pose.to_image(grid - jaw * jaw_shift(mouth.neutral_shift))
+    tangent_u, tangent_v = grid_tangents(stored)
+    return SplatGroup(
+        layer=layer,
+        positions=stored.reshape(-1, 3),
+        tangent_u=tangent_u.reshape(-1, 3),
+        tangent_v=tangent_v.reshape(-1, 3),
+        colors=color.reshape(-1, 3),
+        opacities=opacity.ravel(),
+        jaw_weight=jaw,
+    )
+
+
+def _grid(width: float, height: float, pose: HeadPose) -> tuple[np.ndarray, np.ndarray]:
+    """−1…1 across and 0…1 along for a patch of ``width × height`` centimetres."""
+    columns = int(width * pose.scale * _DENSITY) + 8
+    rows = int(height * pose.scale * _DENSITY) + 6
+    across, along = np.meshgrid(np.linspace(-1, 1, columns), np.linspace(0, 1, rows))
+    return across, along

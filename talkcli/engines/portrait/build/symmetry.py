@@ -1,0 +1,267 @@
+"""Completes the face that the source hides, in texture space, from the face's own mirror image.
+
+Texture space is the template seen from all around the vertical axis (u azimuth, v height), so
+that mirroring is a flip of the columns. The mirrored texture is not pasted: a smooth field that
+equals the difference to the source along the seam is added to it, which is gradient-domain
+blending; the light therefore continues from the seen side without a step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from scipy import ndimage
+
+from talkcli.engines.portrait.build.geometry import HeadGeometry
+from talkcli.engines.portrait.build.groups import SplatGroup, capped, grid_neighbours, grid_tangents
+from talkcli.engines.portrait.build.images import blur, fill_smooth, shrunk_until, smoothstep
+from talkcli.engines.portrait.build.raster import rasterize_triangles
+from talkcli.engines.portrait.lips import lip_side
+from talkcli.engines.portrait.splats import Layer
+from talkcli.face.model import FaceModel, vertex_normals
+from talkcli.face.topology import SKIN
+
+#: Axis of the unwrapping, behind the face (cm, head frame).
+_AXIS_Z = -4.0
+#: Surface seen at a flatter angle than this cosine counts as unseen; fully seen from _SEEN on.
+_UNSEEN, _SEEN = 0.15, 0.5
+#: Added to colours before their logarithm, so that black stays finite.
+_BLACK = 0.05
+#: Weight of what is seen, but flat: next to nothing beside a good view, better than a guess.
+_POOR = 0.1
+#: The completion lies this far under the skin (cm): the source covers it wherever it is opaque.
+_UNDER_CM = 0.08
+#: Width over which the completed face fades into the shell, share of the texture's height.
+_FEATHER = 0.07
+#: A texel measures about a pixel; steps longer than this lead across a gap.
+_LONGEST_PX = 2.5
+
+
+@dataclass(frozen=True)
+class FaceTexture:
+    """The face in texture space, ``[T, T]`` texels.
+
+    Attributes:
+        colors: ``[T, T, 3]`` completed.
+        positions: ``[T, T, 3]`` pixel space, just under the skin and nowhere beside the head.
+        vertices: ``[T, T, 3]`` face vertices of each texel.
+        weights: ``[T, T, 3]`` their barycentric weights.
+        seen: ``[T, T]`` 0–1, how well the source shows the texel.
+        valid: ``[T, T]`` bool, texel lies on skin and solid source pixels hide or show it.
+    """
+
+    colors: np.ndarray
+    positions: np.ndarray
+    vertices: np.ndarray
+    weights: np.ndarray
+    seen: np.ndarray
+    valid: np.ndarray
+
+
+def complete_face(
+    colors: np.ndarray,
+    alpha: np.ndarray,
+    trust: np.ndarray,
+    geometry: HeadGeometry,
+    model: FaceModel,
+) -> FaceTexture:
+    """Unwrap the source and fill what it hides.
+
+    Args:
+        colors: ``[S, S, 3]`` foreground colours.
+        alpha: ``[S, S]`` matte; the mesh is drawn in where the source shows background.
+        trust: ``[S, S]`` low at contours, see ``front.contour_trust``.
+        geometry: the measured head.
+        model: face template.
+    """
+    size = int(np.clip(1.3 * geometry.face_height, 128, 640))
+    triangle, barycentric = _unwrap(model, size)
+    valid = (triangle >= 0) & (model.triangle_labels[triangle] == SKIN)
+    corners = model.triangles[np.maximum(triangle, 0)]
+    positions = np.einsum("hwk,hwkd->hwd", barycentric, geometry.vertices[corners])
+    normals = vertex_normals(geometry.vertices, model.triangles)
+    normal = np.einsum("hwk,hwkd->hwd", barycentric, normals[corners])
+    seen, covered = (v * valid for v in _visibility(positions, normal, geometry, trust))
+    place = geometry.camera.project(positions).astype(np.float32) - 0.5
+    source = cv2.remap(
+        np.ascontiguousarray(colors, np.float32),
+        np.ascontiguousarray(place[..., 0]),
+        np.ascontiguousarray(place[..., 1]),
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    completed = blend_colors_with_mirror(source, seen, covered, wrap=False)
+    inward = normal / np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-9)
+    under = positions - inward * _UNDER_CM * geometry.pose.scale
+    solid = ndimage.binary_erosion(alpha > 0.9, iterations=1, border_value=1)
+    surface, inside = _drawn_in(under, valid, solid, geometry)
+    surface = _behind_source(surface, geometry)
+    return FaceTexture(completed, surface, corners, barycentric, seen, valid & inside)
+
+
+def blend_colors_with_mirror(
+    source: np.ndarray, seen: np.ndarray, covered: np.ndarray, *, wrap: bool
+) -> np.ndarray:
+    """As ``blend_with_mirror``, for colours: other light multiplies, it does not add.
+
+    In logarithms the seam's difference is a factor, which darkens bright hair and leaves dark
+    hair as it is instead of driving it to black.
+    """
+    logs = np.log(np.clip(source, 0, None) + _BLACK)
+    blended = blend_with_mirror(logs, seen, covered, wrap=wrap)
+    return np.asarray(np.clip(np.exp(blended) - _BLACK, 0, 1))
+
+
+def blend_with_mirror(
+    source: np.ndarray, seen: np.ndarray, covered: np.ndarray, *, wrap: bool
+) -> np.ndarray:
+    """Gradient-domain blend of a texture with its left–right mirror image.
+
+    Args:
+        source: ``[H, W, C]`` texture, meaningless where ``covered`` is 0.
+        seen: ``[H, W]`` 0–1, how well.
+        covered: ``[H, W]`` 0–1, seen at all, however flat.
+        wrap: the columns close to a ring.
+
+    Returns:
+        ``[H, W, C]``: the source where it is well seen, else the mirror image shifted to fit at
+        the seam, else what was badly seen on either side, else a smooth continuation.
+    """
+    mirrored, mirror_seen = source[:, ::-1], seen[:, ::-1]
+    # The seam, where the source is half seen, decides; the rest only steadies the fill.
+    overlap = mirror_seen**2 * ((4 * seen * (1 - seen)) ** 2 + 0.01 * seen)
+    # A little of "no difference" everywhere: far from the overlap the offset dies away.
+    weight = overlap + 0.01
+    difference = (source - mirrored) * (overlap / weight)[..., None]
+    fitted = mirrored + fill_smooth(difference, weight, wrap=wrap)
+    own = np.maximum(seen, _POOR * covered)
+    other = np.maximum(mirror_seen, 0.5 * _POOR * covered[:, ::-1]) * (1 - own)
+    total = np.maximum(own + other, 1e-6)[..., None]
+    known = (own[..., None] * source + other[..., None] * fitted) / total
+    certain = np.clip((own + other) / _POOR, 0, 1)
+    smooth = fill_smooth(known, certain * (certain > 0.5), wrap=wrap)
+    trust = smoothstep(certain)[..., None]
+    return np.asarray(trust * known + (1 - trust) * smooth)
+
+
+def completion_group(texture: FaceTexture) -> SplatGroup:
+    """Splats of the face surface where the source shows it badly, just under the skin."""
+    size = len(texture.seen)
+    grid = texture.positions
+    # Texels of the two lips are neighbours, however far apart the source's lips are.
+    tangent_u, tangent_v = (capped(t, _LONGEST_PX) for t in grid_tangents(grid))
+    # Differences across the border of the mesh reach into nothing; such texels only fringe it.
+    inner = blur(texture.valid.astype(np.float32), 1.0) > 0.98
+    kept = np.flatnonzero((inner & (texture.seen < 0.96)).ravel())
+    place = np.full(size * size, -1, np.int32)
+    place[kept] = np.arange(len(kept))
+    side = lip_side(texture.vertices, texture.weights).ravel()
+    around = grid_neighbours(size, size)[kept]
+    cut = side[around] * side[kept, None] < 0
+    neighbours = np.where(cut, -1, place[around])
+    own = np.arange(len(kept), dtype=np.int32)[:, None]
+    return SplatGroup(
+        layer=Layer.COMPLETION,
+        positions=grid.reshape(-1, 3)[kept],
+        tangent_u=tangent_u.reshape(-1, 3)[kept],
+        tangent_v=tangent_v.reshape(-1, 3)[kept],
+        colors=texture.colors.reshape(-1, 3)[kept],
+        opacities=0.97 * _feathered(texture.valid).ravel()[kept],
+        vertices=texture.vertices.reshape(-1, 3)[kept],
+        weights=texture.weights.reshape(-1, 3)[kept],
+        neighbours=np.where(neighbours < 0, own, neighbours),
+    )
+
+
+def _feathered(valid: np.ndarray) -> np.ndarray:
+    """``[T, T]`` 0–1: fades towards the mesh's outer border, where the shell takes over.
+
+    Both were completed one without the other, and their light may differ.
+    """
+    # The outermost texels lie at the texture's border too.
+    whole = np.pad(ndimage.binary_fill_holes(valid), 1)
+    border = ndimage.distance_transform_edt(whole)[1:-1, 1:-1]
+    return smoothstep((border - 2) / (_FEATHER * len(valid)))
+
+
+def _drawn_in(
+    grid: np.ndarray, valid: np.ndarray, solid: np.ndarray, geometry: HeadGeometry
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw the mesh towards the head's middle wherever the source shows background instead of it.
+
+    Landmarks of a turned face's far side are guesses and reach over the silhouette; left there
+    they would show, and left out they would tear the cheek.
+
+    Returns:
+        ``[T, T, 3]`` points and ``[T, T]`` whether solid source pixels cover them.
+    """
+    middle = geometry.pose.to_image(np.array([0.0, 0.0, _AXIS_Z]))
+
+    def covered(factor: np.ndarray | float) -> np.ndarray:
+        points = middle + np.asarray(factor)[..., None] * (grid - middle)
+        place = np.floor(geometry.camera.project(points)).astype(int)
+        place = np.clip(place, 0, len(solid) - 1)
+        return np.asarray(solid[place[..., 1], place[..., 0]])
+
+    # Neighbours follow, or the surface would be creased where the silhouette crosses it.
+    shrink = shrunk_until(covered, ~valid, 0.7, reach=max(2, len(valid) // 60))
+    return middle + shrink[..., None] * (grid - middle), covered(shrink)
+
+
+def _behind_source(surface: np.ndarray, geometry: HeadGeometry) -> np.ndarray:
+    """Push points ``[T, T, 3]`` that stand before the source's own surface behind it.
+
+    At the rim that surface leaves the mesh for what lies around it.
+    """
+    place = geometry.camera.project(surface).astype(np.float32)
+    seen = cv2.remap(
+        np.ascontiguousarray(geometry.depth, np.float32),
+        np.ascontiguousarray(place[..., 0] - 0.5),
+        np.ascontiguousarray(place[..., 1] - 0.5),
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    depth = np.maximum(surface[..., 2], seen + _UNDER_CM * geometry.pose.scale)
+    return geometry.camera.unproject(place[..., 0], place[..., 1], depth)
+
+
+def _unwrap(model: FaceModel, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Triangle and barycentrics of each texel; column k and size-1-k are mirror images."""
+    azimuth = np.arctan2(model.vertices[:, 0], model.vertices[:, 2] - _AXIS_Z)
+    height = model.vertices[:, 1]
+    u = azimuth / (2.05 * np.abs(azimuth[:468]).max()) + 0.5
+    v = (height[:468].max() - height) / np.ptp(height[:468]) * 0.98 + 0.01
+    # Near the axis the nose bulges over itself: the outermost surface wins.
+    radius = np.hypot(model.vertices[:, 0], model.vertices[:, 2] - _AXIS_Z)
+    flat = np.column_stack([u * size, v * size, -radius])
+    triangle, barycentric, _ = rasterize_triangles(flat, model.triangles, size, size)
+    return triangle, barycentric
+
+
+def _visibility(
+    points: np.ndarray, normal: np.ndarray, geometry: HeadGeometry, trust: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """How well the source shows surface points, and whether it shows them at all.
+
+    Counts the viewing angle, contours, and whether something stands in front.
+    """
+    toward = np.array([0.0, 0.0, -geometry.camera.distance]) - points
+    cosine = (normal * toward).sum(-1) / np.maximum(
+        np.linalg.norm(normal, axis=-1) * np.linalg.norm(toward, axis=-1), 1e-9
+    )
+    place = np.floor(geometry.camera.project(points)).astype(int)
+    size = len(geometry.depth)
+    inside = ((place >= 0) & (place < size)).all(-1)
+    row, column = np.clip(place[..., 1], 0, size - 1), np.clip(place[..., 0], 0, size - 1)
+    trust = trust[row, column]
+    hidden = points[..., 2] > geometry.depth[row, column] + 0.25 * geometry.pose.scale
+    # The better the other side is seen, the sooner it is preferred.
+    gain = np.clip(cosine[:, ::-1] - cosine, 0, 0.5)
+    unseen, full = _UNSEEN + 0.2 * gain, _SEEN + 0.4 * gain
+    facing = smoothstep((cosine - unseen) / (full - unseen))
+    # Soft edges: the blend must not step where the nose's shadow on the far cheek ends.
+    seen = blur((facing * trust * inside * ~hidden).astype(np.float32), 2.0) * ~hidden
+    covered = inside * ~hidden * smoothstep(cosine / 0.1) * (trust > 0.3)
+    return np.asarray(seen), np.asarray(covered, np.float32)

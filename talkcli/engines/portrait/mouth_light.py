@@ -1,0 +1,156 @@
+"""Light in and on the mouth: how colours change as the lips part."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from talkcli.engines.portrait.lips import lip_side
+from talkcli.engines.portrait.splats import Layer, RestSplats
+from talkcli.face.topology import INNER_CORNERS, INNER_LOWER, INNER_UPPER
+from talkcli.imaging import smoothstep
+
+_INSIDE_MOUTH = (Layer.UPPER_TEETH, Layer.LOWER_TEETH, Layer.TONGUE)
+#: Lips shade each other where they touch; this far away (cm) they show their own colour.
+CONTACT_CM = 0.3
+#: Share of the shade that parting takes from the upper and the lower lip. Light comes from above:
+#: over 44 speakers the open lower lip's edge is .9 of the skin's brightness, the upper's .6.
+_LIFTED = {1: 0.35, -1: 1.0}
+#: Lips this much further apart than in the source (cm) shade each other no more.
+_PARTED_CM = 0.5
+
+
+@dataclass(frozen=True)
+class ContactShade:
+    """What the lips lack in light where they touch in the source.
+
+    Attributes:
+        index: ``[k]`` int32 splats near the line between the lips.
+        shade: ``[k, 3]`` float32 by how much brighter each becomes once the lips are parted.
+    """
+
+    index: np.ndarray
+    shade: np.ndarray
+
+    @staticmethod
+    def none() -> ContactShade:
+        """Of lips that do not shade each other."""
+        return ContactShade(np.zeros(0, np.int32), np.zeros((0, 3), np.float32))
+
+
+class MouthLight:
+    """Colours of teeth, tongue and lips for a given opening.
+
+    Args:
+        splats: the avatar's, at the source's expression.
+        vertices: ``[478, 3]`` the source's face, head frame.
+        contact: of the lips in the source.
+    """
+
+    def __init__(self, splats: RestSplats, vertices: np.ndarray, contact: ContactShade) -> None:
+        self._source_gaps = _gaps(vertices)
+        self._inside = np.flatnonzero(np.isin(splats.layers, _INSIDE_MOUTH))
+        self._inside_colors = splats.colors[self._inside]
+        self._lips, self._shade = contact.index, contact.shade
+        self._lip_colors = splats.colors[self._lips]
+        right, left = vertices[list(INNER_CORNERS), 0]
+        across = splats.positions[self._lips, 0] - right
+        self._along = np.clip(across / max(float(left - right), 1e-3), 0, 1)
+
+    def apply(self, colors: np.ndarray, face: np.ndarray) -> None:
+        """Write the colours of all splats concerned.
+
+        Args:
+            colors: ``[N, 3]`` of all splats, changed in place.
+            face: ``[478, 3]`` the face as it stands.
+        """
+        gaps = _gaps(face)
+        # Teeth and tongue are darker the less light the lips let in.
+        light = min(1.0, 0.66 + max(0.0, float(gaps[len(gaps) // 2])) / 4.0)
+        colors[self._inside] = self._inside_colors * np.float32(light)
+        parted = smoothstep(np.maximum(gaps - self._source_gaps, 0) / _PARTED_CM)
+        share = np.interp(self._along, np.linspace(0, 1, len(parted)), parted)
+        lit = share[:, None].astype(np.float32) * self._shade
+        colors[self._lips] = self._lip_colors + lit
+
+
+def find_contact_shade(
+    splats: RestSplats, viewmat: np.ndarray, K: np.ndarray, reach_cm: float = CONTACT_CM
+) -> ContactShade:
+    """Compare the lips beside their line with the same lips further away from it.
+
+    Args:
+        splats: the avatar's, colours as the source shows them.
+        viewmat: ``[4, 4]`` world to the source camera.
+        K: ``[3, 3]`` pixels of the crop.
+        reach_cm: how far from the line the lips show their own colour.
+    """
+    side = lip_side(splats.vertices, splats.weights)
+    chosen = np.flatnonzero((splats.layers == Layer.SKIN) & (side != 0))
+    if not (np.any(side[chosen] > 0) and np.any(side[chosen] < 0)):
+        return ContactShade.none()
+    pixels = source_pixels(splats.positions[chosen], viewmat, K)
+    rows, columns = (pixels - pixels.min(0)).T
+    lips = np.zeros((rows.max() + 1, columns.max() + 1), np.int8)
+    lips[rows, columns] = side[chosen]
+    picture = np.zeros((*lips.shape, 3), np.float32)
+    picture[rows, columns] = splats.colors[chosen]
+    shade = np.zeros_like(picture)
+    # The camera's distance in centimetres over its focal length in pixels: a pixel at the face.
+    reach = reach_cm * float(K[0, 0] / np.linalg.norm(viewmat[:3, 3]))
+    for sign, share in _LIFTED.items():
+        own, other = lips == sign, lips == -sign
+        place = np.argwhere(own)
+        away = place - _nearest(other)[own]
+        distance = np.linalg.norm(away, axis=1, keepdims=True)
+        near = distance[:, 0] < reach
+        place, away, distance = place[near], away[near], distance[near]
+        target = place + away / distance * (reach - distance)
+        # Beyond the lip its own last row is taken.
+        target = np.clip(np.round(target).astype(int), 0, np.array(lips.shape) - 1)
+        target = _nearest(own)[target[:, 0], target[:, 1]]
+        smooth = _smooth_within(picture, own, 0.25 * reach)
+        bright = smooth[target[:, 0], target[:, 1]]
+        row, column = place.T
+        missing = bright - smooth[row, column]
+        shade[row, column] = share * missing * (missing.mean(1, keepdims=True) > 0)
+    lifted = shade[rows, columns]
+    used = np.any(lifted != 0, 1)
+    return ContactShade(chosen[used].astype(np.int32), lifted[used])
+
+
+def source_pixels(positions: np.ndarray, viewmat: np.ndarray, K: np.ndarray) -> np.ndarray:
+    """``[n, 2]`` row and column of the crop's pixels that splats ``positions [n, 3]`` came from.
+
+    A pixel's splat lies on the ray through its centre, half a pixel from where rounding could
+    take it for a neighbour's. Splats that came from no pixel get that of the ray they lie on.
+    """
+    seen = (positions @ viewmat[:3, :3].T + viewmat[:3, 3]) @ K.T
+    return np.asarray(np.floor(seen[:, [1, 0]] / seen[:, 2:]), np.int32)
+
+
+def _nearest(mask: np.ndarray) -> np.ndarray:
+    """``[H, W, 2]`` row and column of the nearest pixel of a mask ``[H, W]``."""
+    _, labels = cv2.distanceTransformWithLabels(
+        (~mask).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    places = np.zeros((labels.max() + 1, 2), int)
+    places[labels[mask]] = np.argwhere(mask)
+    return np.asarray(places[labels])
+
+
+def _smooth_within(picture: np.ndarray, mask: np.ndarray, sigma: float) -> np.ndarray:
+    weight = mask.astype(np.float32)
+    weighted, weight = (
+        cv2.GaussianBlur(image, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
+        for image in (picture * weight[..., None], weight)
+    )
+    return np.asarray(weighted / np.maximum(weight, 1e-3)[..., None])
+
+
+def _gaps(face: np.ndarray) -> np.ndarray:
+    """``[11]`` opening from the right to the left inner corner, cm."""
+    inner = face[list(INNER_UPPER), 1] - face[list(INNER_LOWER), 1]
+    return np.asarray(np.concatenate([[0.0], inner, [0.0]]))

@@ -1,0 +1,60 @@
+"""The splats of a portrait avatar at rest, as plain arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from enum import IntEnum
+
+import numpy as np
+
+
+class Layer(IntEnum):
+    """What a splat shows; decides culling and how it reacts to the mouth and lids."""
+
+    SKIN = 0  # source pixels of face, hair, neck
+    EYE = 1  # eyeball behind the lids
+    IRIS = 2
+    PICTURE_TEETH = 3
+    PICTURE_MOUTH = 4  # the source's own mouth interior, only while the lips stand as in the source
+    COMPLETION = 5  # face surface completed by symmetry
+    SHELL = 6  # hair, ears and back of the head, completed
+    UPPER_TEETH = 7
+    LOWER_TEETH = 8
+    TONGUE = 9
+    MOUTH_BAG = 10
+    LID = 11  # skin behind the lids' skin, so that a blink never shows the eye
+    GLASSES = 12  # dark frames, which move with the head alone
+
+
+@dataclass
+class RestSplats:
+    """All splats of a head as plain arrays, see ``SplatGroup``; neighbours are global indices."""
+
+    positions: np.ndarray
+    tangent_u: np.ndarray
+    tangent_v: np.ndarray
+    colors: np.ndarray
+    opacities: np.ndarray
+    spread: np.ndarray
+    vertices: np.ndarray
+    weights: np.ndarray
+    head_weight: np.ndarray
+    weight_slope: np.ndarray
+    jaw_weight: np.ndarray
+    neighbours: np.ndarray
+    normals: np.ndarray
+    seen_cosine: np.ndarray
+    layers: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def select(self, order: np.ndarray) -> RestSplats:
+        """The splats ``order`` (indices), neighbours renumbered; a lost neighbour becomes self."""
+        place = np.full(len(self), -1, np.int32)
+        place[order] = np.arange(len(order), dtype=np.int32)
+        chosen = {f.name: np.ascontiguousarray(getattr(self, f.name)[order]) for f in fields(self)}
+        mapped = place[chosen["neighbours"]]
+        own = np.arange(len(order), dtype=np.int32)[:, None]
+        chosen["neighbours"] = np.where(mapped < 0, own, mapped)
+        return RestSplats(**chosen)

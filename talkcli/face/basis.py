@@ -1,0 +1,181 @@
+"""The ARKit shapes of one person's face: the model's shapes retargeted, lids and lips made to meet.
+
+Lengths are centimetres in the head frame (x to the subject's left, y up, z out). The shapes of the
+mean face come from ``scripts/build_face_model.py`` (docs/face_model.md). A person's own shapes
+follow from how the mean face, bent into the person's, stretches around each vertex; after that
+what has to touch is made to touch: the lids in ``eyeBlink``, the lips in ``jawOpen`` +
+``mouthClose``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from talkcli.face.harmonic import HarmonicExtension
+from talkcli.face.model import FaceModel
+from talkcli.face.topology import (
+    EYE_LEFT,
+    EYE_RIGHT,
+    FACE_OVAL,
+    INNER_LOWER,
+    INNER_UPPER,
+    LIP_CORNERS,
+    LIP_LOWER_ROWS,
+    LIP_UPPER_ROWS,
+    Eye,
+)
+from talkcli.types import ARKIT_NAMES
+
+#: Of a lip gap the lower lip closes this share: the jaw follows it, the upper lip hardly moves.
+LOWER_SHARE = 0.65
+#: In a blink the upper lid travels this share of the opening down and the lower lid that share up;
+#: a little more than the whole. In 173 clips closed eyes have moved by 0.75 and 0.10 (medians).
+UPPER_LID, LOWER_LID = 0.94, 0.12
+#: ``eyeWide`` opens the lids by this share of a blink's way.
+_WIDE = 0.3
+#: The hinge of the jaw: an axis along x through the joints before the ears.
+JAW_PIVOT = np.array([0.0, -5.4, -4.5])
+#: Distance over which the stretch between two faces is measured, centimetres: the size of a mouth.
+#: Over a smaller one thin lips would open less.
+_STRETCH_CM = 4.0
+#: Directions in which the neighbourhood is thinner than this (cm, rms) take over no stretch.
+_THIN_CM = 0.8
+#: A face this much larger or smaller than the mean somewhere is a mistake of measurement.
+_MOST_STRETCH = 1.5
+
+
+def expression_basis(vertices: np.ndarray, extend: HarmonicExtension) -> np.ndarray:
+    """``[52, 478, 3]`` displacement (cm) of every ARKit shape at weight 1 for a neutral face.
+
+    Args:
+        vertices: ``[478, 3]`` neutral face in the head frame, mouth closed.
+        extend: harmonic extension over the same mesh.
+    """
+    model = FaceModel.load()
+    stretch = local_stretch(model.vertices, vertices)
+    basis = np.einsum("vij,evj->evi", stretch, model.basis.astype(float))
+    return touching(basis, vertices, extend)
+
+
+def touching(basis: np.ndarray, vertices: np.ndarray, extend: HarmonicExtension) -> np.ndarray:
+    """The basis with lids and lips that meet: what depends on how open this very face is.
+
+    ``eyeBlink`` and ``eyeWide`` are made from the eye's opening, ``mouthClose`` from the mouth at
+    ``jawOpen``; whole lips move, so that none is drawn long.
+
+    Args:
+        basis: ``[52, 478, 3]``, centimetres.
+        vertices: ``[478, 3]`` neutral face, mouth closed.
+        extend: harmonic extension over the same mesh.
+    """
+    basis = basis.copy()
+    opened, closing = (ARKIT_NAMES.index(name) for name in ("jawOpen", "mouthClose"))
+    basis[closing] = close_lips(vertices + basis[opened], extend)
+    for side, eye in (("Left", EYE_LEFT), ("Right", EYE_RIGHT)):
+        blink = close_eye(vertices, eye, extend)
+        basis[ARKIT_NAMES.index(f"eyeBlink{side}")] = blink
+        basis[ARKIT_NAMES.index(f"eyeWide{side}")] = -_WIDE * blink
+    return basis
+
+
+def local_stretch(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """``[478, 3, 3]`` linear map at each vertex of the deformation from one face to another.
+
+    Least squares over the neighbours under a Gaussian. Across the surface there is little
+    to measure; the thinner the neighbourhood, the nearer to the identity.
+
+    Args:
+        source: ``[478, 3]``.
+        target: ``[478, 3]``, aligned with it by the rigid vertices.
+    """
+    surface = np.asarray(source[:468], float)
+    apart = surface[:, None] - surface
+    weights = np.exp(-(apart**2).sum(-1) / _STRETCH_CM**2)
+    weights /= weights.sum(1, keepdims=True)
+
+    def covariance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        mean_a, mean_b = weights @ a, weights @ b
+        products = (weights @ (a[:, :, None] * b[:, None]).reshape(468, 9)).reshape(468, 3, 3)
+        return np.asarray(products - mean_a[:, :, None] * mean_b[:, None])
+
+    floor = _THIN_CM**2 * np.eye(3)
+    spread = covariance(surface, surface) + floor
+    across = covariance(np.asarray(target[:468], float), surface) + floor
+    u, sizes, vt = np.linalg.svd(across @ np.linalg.inv(spread))
+    stretch = np.tile(np.eye(3), (478, 1, 1))
+    sizes = np.clip(sizes, 1 / _MOST_STRETCH, _MOST_STRETCH)
+    stretch[:468] = np.einsum("vij,vj,vjk->vik", u, sizes, vt)
+    return stretch
+
+
+def close_lips(vertices: np.ndarray, extend: HarmonicExtension) -> np.ndarray:
+    """``[478, 3]`` displacement (cm) that brings the inner lip lines together."""
+    moved = {v: np.zeros(3) for v in _lip_anchors(vertices)}
+    for k, (upper, lower) in enumerate(zip(INNER_UPPER, INNER_LOWER, strict=True)):
+        gap = vertices[upper] - vertices[lower]
+        moved |= {row[k]: -gap * (1 - LOWER_SHARE) for row in LIP_UPPER_ROWS}
+        moved |= {row[k]: gap * LOWER_SHARE for row in LIP_LOWER_ROWS}
+    moved |= {v: np.zeros(3) for v in LIP_CORNERS}
+    return extend(moved)
+
+
+def _lip_anchors(vertices: np.ndarray) -> list[int]:
+    above = np.flatnonzero(vertices[:468, 1] > 0.2)
+    return [*map(int, above), *FACE_OVAL, 4, 5, 195, 1]
+
+
+def close_eye(vertices: np.ndarray, eye: Eye, extend: HarmonicExtension) -> np.ndarray:
+    """``[478, 3]`` displacement (cm) of a full blink: the lids' rims meet, the corners stay."""
+    moved: dict[int, np.ndarray] = {}
+    for k, (upper, lower) in enumerate(zip(eye.upper, eye.lower, strict=True)):
+        opening = vertices[lower] - vertices[upper]
+        moved[upper] = opening * UPPER_LID
+        moved[lower] = -opening * LOWER_LID
+        # The skin around follows the lids about half way.
+        moved[eye.upper_ring[k]] = 0.48 * moved[upper]
+        moved[eye.lower_ring[k]] = 0.42 * moved[lower]
+    centre = vertices[list(eye.rim)].mean(0)
+    reach = 0.85 * np.linalg.norm(vertices[eye.corners[0]] - vertices[eye.corners[1]])
+    far = np.flatnonzero(np.linalg.norm((vertices[:468] - centre)[:, :2], axis=1) > reach)
+    still = {int(v): np.zeros(3) for v in far if int(v) not in moved}
+    return extend({**moved, **{v: np.zeros(3) for v in eye.corners}, **still})
+
+
+def jaw_arc(vertices: np.ndarray, basis: np.ndarray) -> np.ndarray:
+    """``[478, 3]`` cm: how the jaw's arc differs from the chord that ``jawOpen`` moves along.
+
+    A point that turns by an angle a about the hinge follows an arc; weights w of a shape move it
+    along the chord. To second order in a the arc lies ``w (1 - w) / 2 · a² · r`` outside of it,
+    r being the lever. What is added to the face is ``w (1 - w)`` times this field.
+
+    Args:
+        vertices: ``[478, 3]`` neutral face.
+        basis: ``[52, 478, 3]``.
+    """
+    opened = basis[ARKIT_NAMES.index("jawOpen")]
+    lever = (vertices - JAW_PIVOT) * (0.0, 1.0, 1.0)
+    radius = np.maximum(np.linalg.norm(lever, axis=1, keepdims=True), 1.0)
+    travel = np.linalg.norm(opened[:, 1:], axis=1, keepdims=True)
+    return np.asarray(0.5 * travel**2 / radius**2 * lever)
+
+
+def keep_apart(moved: np.ndarray, vertices: np.ndarray) -> None:
+    """Keep lips, and lids, from passing through each other: where they would, both meet.
+
+    Args:
+        moved: ``[478, 3]`` displacement, changed in place.
+        vertices: ``[478, 3]`` face at rest.
+    """
+    face = vertices + moved
+    overlap = np.maximum(0, face[list(INNER_LOWER), 1] - face[list(INNER_UPPER), 1])
+    for row in LIP_UPPER_ROWS:
+        moved[list(row), 1] += (1 - LOWER_SHARE) * overlap
+    for row in LIP_LOWER_ROWS:
+        moved[list(row), 1] -= LOWER_SHARE * overlap
+    for eye in (EYE_LEFT, EYE_RIGHT):
+        upper, lower = list(eye.upper), list(eye.lower)
+        rest = vertices[upper, 1] - vertices[lower, 1]
+        beyond = face[lower, 1] - face[upper, 1] - (UPPER_LID + LOWER_LID - 1) * rest
+        beyond = np.maximum(0, beyond)
+        moved[upper, 1] += beyond
+        moved[list(eye.upper_ring), 1] += 0.48 * beyond

@@ -1,0 +1,59 @@
+"""What is read off a face in the head frame directly: lips, lids, gaze.
+
+All functions take ``[..., 478, 3]`` in the head frame and answer in its centimetres or in degrees.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from talkcli.face.topology import EYE_LEFT, EYE_RIGHT, OUTER_CORNERS, Eye
+
+#: Inner lips above and below the middle third of the mouth.
+APERTURE_PAIRS = ((13, 14), (82, 87), (312, 317))
+#: Left and right, the order of ARKit's names.
+EYES = (EYE_LEFT, EYE_RIGHT)
+#: Radius of an eyeball, centimetres; converts the iris's way across the eye into an angle.
+EYEBALL_CM = 1.2
+
+
+def lip_aperture(points: np.ndarray) -> np.ndarray:
+    """Mean inner lip opening, in the unit of the points."""
+    upper, lower = np.array(APERTURE_PAIRS).T
+    return (points[..., upper, 1] - points[..., lower, 1]).mean(-1)
+
+
+def lip_width(points: np.ndarray) -> np.ndarray:
+    """Distance of the mouth corners along x, in the unit of the points."""
+    return points[..., OUTER_CORNERS[1], 0] - points[..., OUTER_CORNERS[0], 0]
+
+
+def lid_opening(points: np.ndarray) -> np.ndarray:
+    """``[..., 2]`` distance of upper and lower lid over the middle of the left and right eye."""
+    openings = []
+    for eye in EYES:
+        upper, lower = list(eye.upper[2:5]), list(eye.lower[2:5])
+        openings.append((points[..., upper, 1] - points[..., lower, 1]).mean(-1))
+    return np.stack(openings, -1)
+
+
+def iris_angles(points: np.ndarray) -> np.ndarray:
+    """``[..., 2]`` yaw and pitch of the gaze in degrees, mean of both eyes.
+
+    Only differences mean something: where straight ahead lies differs between faces by a few
+    degrees. Yaw is the iris's way along the line between the eye's corners, pitch its way across.
+    """
+    ways = np.stack([_iris_way(points, eye) for eye in EYES]).mean(0)
+    return np.degrees(np.arcsin(np.clip(ways / EYEBALL_CM, -1, 1)))
+
+
+def _iris_way(points: np.ndarray, eye: Eye) -> np.ndarray:
+    outer, inner = points[..., eye.corners[0], :2], points[..., eye.corners[1], :2]
+    middle = (outer + inner) / 2
+    # Both eyes' corners run outwards to inwards; x of the head frame is wanted for both.
+    along = inner - outer
+    along = along * np.sign(along[..., :1])
+    along = along / np.linalg.norm(along, axis=-1, keepdims=True)
+    across = np.stack([-along[..., 1], along[..., 0]], -1)
+    iris = points[..., [eye.iris_centre, *eye.iris_rim], :2].mean(-2) - middle
+    return np.stack([(iris * along).sum(-1), (iris * across).sum(-1)], -1)

@@ -1,0 +1,96 @@
+"""The face template: 478 vertices in the head frame, triangles, symmetry, ARKit shapes.
+
+Built by ``scripts/build_face_model.py`` from landmarks measured on real portraits and clips and
+from ICT-FaceKit's shapes (docs/face_model.md), and shipped as
+``talkcli/data/face_model.safetensors``.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from talkcli.errors import InputError
+from talkcli.weights.registry import shipped
+
+SCHEMA = 2
+DEFAULT_PATH = shipped("face")
+
+
+@dataclass(frozen=True)
+class FaceModel:
+    """A mean face, how people differ from it, and how it moves.
+
+    Attributes:
+        vertices: ``[478, 3]`` neutral face, head frame, centimetres.
+        triangles: ``[898, 3]`` int32, seen from outside counter-clockwise.
+        triangle_labels: ``[898]`` uint8, ``topology.SKIN``, ``EYE_OPENING`` or ``MOUTH_OPENING``.
+        symmetry: ``[478]`` int32, index of each vertex's mirror twin.
+        basis: ``[52, 478, 3]`` float32 displacements in cm at weight 1, order of ``ARKIT_NAMES``.
+        identity: ``[40, 478, 3]`` float32 displacements in cm at one standard deviation.
+    """
+
+    vertices: np.ndarray
+    triangles: np.ndarray
+    triangle_labels: np.ndarray
+    symmetry: np.ndarray
+    basis: np.ndarray
+    identity: np.ndarray
+
+    @staticmethod
+    def load(path: Path = DEFAULT_PATH) -> FaceModel:
+        """Read a face model.
+
+        Raises:
+            InputError: the file is missing, damaged or of a newer schema.
+        """
+        return _load(Path(path))
+
+    def save(self, path: Path, description: str) -> None:
+        """Write the model with its schema version and a line that says where it comes from."""
+        tensors = {
+            "vertices": self.vertices.astype(np.float32),
+            "triangles": self.triangles.astype(np.int32),
+            "triangle_labels": self.triangle_labels.astype(np.uint8),
+            "symmetry": self.symmetry.astype(np.int32),
+            "basis": self.basis.astype(np.float32),
+            "identity": self.identity.astype(np.float32),
+        }
+        metadata = {"talkcli": json.dumps({"schema": SCHEMA, "description": description})}
+        save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, path, metadata)
+
+
+@lru_cache(maxsize=2)
+def _load(path: Path) -> FaceModel:
+    reinstall = "reinstall talkcli"
+    try:
+        with safe_open(path, framework="np") as file:
+            header = json.loads((file.metadata() or {}).get("talkcli", "{}"))
+            if header.get("schema") != SCHEMA:
+                raise InputError(f"face model {path} has schema {header.get('schema')}", reinstall)
+            return FaceModel(**{key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"face model {path} cannot be read ({error})", reinstall) from error
+
+
+def vertex_normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+    """``[V, 3]`` unit normals of a mesh, pointing out of the face, area-weighted.
+
+    The same in the head frame and in pixel space: two flipped axes are a rotation.
+
+    Args:
+        vertices: ``[V, 3]``.
+        triangles: ``[T, 3]``.
+    """
+    a, b, c = (vertices[triangles[:, k]] for k in range(3))
+    facing = np.cross(b - a, c - a)
+    normals = np.zeros_like(vertices)
+    for k in range(3):
+        np.add.at(normals, triangles[:, k], facing)
+    return np.asarray(normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-9))

@@ -1,0 +1,103 @@
+"""Head pose from landmarks: a similarity transform of the rigid vertices, and Euler angles.
+
+Angles follow ``docs/conventions.md``: yaw > 0 turns the face to the subject's left, pitch > 0
+looks up, roll > 0 tilts clockwise as seen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from talkcli.face.topology import RIGID
+
+#: FaceMesh's depth is too flat: on multi-view clips reprojection is best between 1.0 and 1.7, and
+#: re-detected yaw of a head rendered at 30° rises from 25° to 27° with this factor.
+DEPTH_SCALE = 1.1
+#: From image axes (x right, y down, z away) to head axes seen from the front (x, y up, z out).
+IMAGE_TO_HEAD = np.diag([1.0, -1.0, -1.0])
+#: Centre of the head's rotation: top of the neck, behind the jaw. Head frame, centimetres.
+NECK_PIVOT = np.array([0.0, -5.0, -5.5])
+
+
+@dataclass(frozen=True)
+class HeadPose:
+    """``image ≈ scale · IMAGE_TO_HEAD · rotation · head + shift``.
+
+    Attributes:
+        scale: pixels per centimetre.
+        rotation: ``[3, 3]`` head frame to frontal head frame (identity for a frontal face).
+        shift: ``[3]`` image position of the head frame's origin, pixels (z as FaceMesh's).
+    """
+
+    scale: float
+    rotation: np.ndarray
+    shift: np.ndarray
+
+    def to_head(self, points: np.ndarray) -> np.ndarray:
+        """Image points ``[..., 3]`` (pixels, scaled depth) to the head frame in centimetres."""
+        return (points - self.shift) @ (IMAGE_TO_HEAD @ self.rotation) / self.scale
+
+    def to_image(self, points: np.ndarray) -> np.ndarray:
+        """Head-frame points ``[..., 3]`` in centimetres to image pixels with depth."""
+        return self.scale * points @ (IMAGE_TO_HEAD @ self.rotation).T + self.shift
+
+
+def fit_similarity(source: np.ndarray, target: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+    """Least-squares scale, rotation, shift with ``target ≈ scale · source @ rotation.T + shift``.
+
+    Source: S. Umeyama, "Least-squares estimation of transformation parameters between two point
+    patterns", 1991, equations 40–42.
+
+    Args:
+        source: ``[n, 3]``.
+        target: ``[n, 3]``.
+    """
+    centre_s, centre_t = source.mean(0), target.mean(0)
+    a, b = source - centre_s, target - centre_t
+    u, singular, vt = np.linalg.svd(b.T @ a)
+    signs = np.array([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
+    rotation = u @ np.diag(signs) @ vt
+    scale = float((singular * signs).sum() / (a * a).sum())
+    return scale, rotation, centre_t - scale * rotation @ centre_s
+
+
+def fit_pose(points: np.ndarray, template: np.ndarray) -> HeadPose:
+    """Pose of landmarks against a template.
+
+    Args:
+        points: ``[478, 3]`` image landmarks (pixels, depth already scaled by ``DEPTH_SCALE``).
+        template: ``[478, 3]`` head frame, centimetres.
+    """
+    rigid = list(RIGID)
+    scale, rotation, shift = fit_similarity(template[rigid], points[rigid])
+    return HeadPose(scale, IMAGE_TO_HEAD @ rotation, shift)
+
+
+def landmarks_in_head_frame(points: np.ndarray, template: np.ndarray) -> np.ndarray:
+    """Landmarks without pose and scale: ``[478, 3]`` head frame, centimetres.
+
+    Args:
+        points: ``[478, 3]`` as FaceMesh gives them, depth not yet scaled.
+        template: as for ``fit_pose``.
+    """
+    scaled = points * (1.0, 1.0, DEPTH_SCALE)
+    return fit_pose(scaled, template).to_head(scaled)
+
+
+def euler_to_rotation(yaw: float, pitch: float, roll: float) -> np.ndarray:
+    """``[3, 3]`` rotation in the head frame from degrees: roll first, then pitch, then yaw."""
+    y, p, r = np.radians([yaw, -pitch, -roll])
+    about_y = np.array([[np.cos(y), 0, np.sin(y)], [0, 1, 0], [-np.sin(y), 0, np.cos(y)]])
+    about_x = np.array([[1, 0, 0], [0, np.cos(p), -np.sin(p)], [0, np.sin(p), np.cos(p)]])
+    about_z = np.array([[np.cos(r), -np.sin(r), 0], [np.sin(r), np.cos(r), 0], [0, 0, 1]])
+    return about_y @ about_x @ about_z
+
+
+def rotation_to_euler(rotation: np.ndarray) -> tuple[float, float, float]:
+    """Yaw, pitch, roll in degrees; inverse of ``euler_to_rotation`` for |pitch| < 90°."""
+    pitch = np.arcsin(np.clip(rotation[1, 2], -1, 1))
+    yaw = np.arctan2(rotation[0, 2], rotation[2, 2])
+    roll = -np.arctan2(rotation[1, 0], rotation[1, 1])
+    return float(np.degrees(yaw)), float(np.degrees(pitch)), float(np.degrees(roll))

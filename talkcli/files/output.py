@@ -1,0 +1,269 @@
+"""Outputs that appear whole or not at all, beside what the user already has.
+
+A run writes into a hidden sibling, ``.talkcli-<random>.part``, syncs it and renames it. The
+sibling is locked while its run lives; the lock dies with the process, so that the next run can
+tell what a killed one left behind and remove it.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import secrets
+import shutil
+import sys
+from pathlib import Path
+from types import TracebackType
+
+if sys.platform != "win32":  # there an open file cannot be deleted, which protects it as well
+    import fcntl
+
+from talkcli.errors import InputError
+from talkcli.files.check import output_error
+
+_log = logging.getLogger(__name__)
+
+_PREFIX = ".talkcli-"
+_SUFFIX = ".part"
+
+#: How file systems without locks (some network mounts) refuse one. Nothing is swept there.
+_NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL}
+
+
+class PendingOutput:
+    """A hidden file (or directory) that becomes ``path`` on ``commit``.
+
+    Use as a context manager: leaving it without ``commit`` removes the hidden file. Opening
+    removes what killed runs have left in the same directory.
+
+    Args:
+        path: the final place. Missing parents are made; a symlink is followed.
+        overwrite: whether an existing output may be replaced.
+        directory: a directory of files instead of one file.
+
+    Attributes:
+        path: where the output will be.
+        temp: where to write meanwhile.
+
+    Raises:
+        InputError: the place is taken, not writable or full.
+    """
+
+    def __init__(self, path: str | Path, *, overwrite: bool, directory: bool = False) -> None:
+        self.path = _resolve(path)
+        self._overwrite = overwrite
+        self._directory = directory
+        _refuse_taken(self.path, overwrite, directory)
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            remove_stale(self.path.parent)
+            self.temp, self._lock = _create_locked(self.path.parent, directory)
+        except OSError as error:
+            raise output_error(error, self.path) from error
+
+    def __enter__(self) -> PendingOutput:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.discard()
+
+    def commit(self) -> None:
+        """Sync to disk and move into place.
+
+        Raises:
+            InputError: the disk is full, or somebody else took the place meanwhile.
+        """
+        _refuse_taken(self.path, self._overwrite, self._directory)
+        try:
+            for file in self.temp.iterdir() if self._directory else (self.temp,):
+                _sync(file)
+            if sys.platform == "win32":
+                self._unlock()  # Windows renames no open file
+            if self._directory and self.path.exists():
+                self._swap_directory()
+            else:
+                os.replace(self.temp, self.path)
+            _sync(self.path.parent)
+        except OSError as error:
+            raise output_error(error, self.path) from error
+        finally:
+            self._unlock()
+
+    def discard(self) -> None:
+        """Remove the hidden file. Harmless after ``commit`` and when called twice."""
+        _remove(self.temp)
+        self._unlock()
+
+    def _swap_directory(self) -> None:
+        """Replace a directory. Renaming onto a non-empty one is not allowed anywhere."""
+        old = self.path.parent / _hidden_name()
+        os.rename(self.path, old)
+        os.rename(self.temp, self.path)
+        _remove(old)
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+def check_output(path: str | Path, *, overwrite: bool, directory: bool = False) -> None:
+    """Refuse a place that cannot be written to, before any work is done.
+
+    Writes and removes a hidden file: rights, read-only mounts and quotas show only that way.
+    Missing parents are not made yet; the nearest directory that exists is tried.
+
+    Raises:
+        InputError: as :class:`PendingOutput`.
+    """
+    target = _resolve(path)
+    _refuse_taken(target, overwrite, directory)
+    try:
+        folder = next(parent for parent in target.parents if _exists(parent))
+        temp, lock = _create_locked(folder, directory)
+    except OSError as error:
+        raise output_error(error, target) from error
+    _remove(temp)
+    if lock is not None:
+        os.close(lock)
+
+
+def remove_stale(folder: Path) -> int:
+    """Remove the hidden files of runs that are no longer alive; returns how many.
+
+    A file that cannot be locked belongs to a live run and one that cannot be opened to somebody
+    else: both stay.
+    """
+    removed = 0
+    for entry in list(os.scandir(folder)):
+        if not (entry.name.startswith(_PREFIX) and entry.name.endswith(_SUFFIX)):
+            continue
+        try:
+            lock = _open_locked(Path(entry.path))
+        except OSError as error:
+            _log.debug("%s stays: %s", entry.path, error)
+            continue
+        if sys.platform == "win32" and lock is not None:
+            os.close(lock)
+            lock = None
+        removed += _remove(Path(entry.path))
+        if lock is not None:
+            os.close(lock)
+    return removed
+
+
+def _refuse_taken(path: Path, overwrite: bool, directory: bool) -> None:
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return
+    except OSError as error:  # too long a name, a file where a directory should be
+        raise output_error(error, path) from error
+    if directory and path.is_dir():
+        foreign = next((f.name for f in path.iterdir() if not _is_frame(f)), None)
+        if foreign is not None:
+            raise InputError(
+                f"{path} holds other files ({foreign})", "choose a new or empty folder with -o"
+            )
+        if overwrite or not any(path.iterdir()):
+            return
+    elif path.is_dir():
+        raise InputError(f"{path} is a directory", "add a file name to -o")
+    elif not path.is_file() or directory:
+        kind = "a file" if path.is_file() else "not a regular file"
+        raise InputError(f"{path} is {kind}", "choose another place with -o")
+    elif overwrite:
+        return
+    raise InputError(f"{path} already exists", "use -y to overwrite it")
+
+
+def _resolve(path: str | Path) -> Path:
+    try:
+        return Path(os.path.realpath(path))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} is no usable name: {error}", "choose another with -o") from error
+
+
+def _exists(path: Path) -> bool:
+    """Like ``Path.exists``, but a directory that may not be looked into is an error."""
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _hidden_name() -> str:
+    return f"{_PREFIX}{secrets.token_hex(6)}{_SUFFIX}"
+
+
+def _create_locked(folder: Path, directory: bool) -> tuple[Path, int | None]:
+    """Make the hidden file and lock it; start again if a sweeper got in between the two."""
+    while True:
+        temp = folder / _hidden_name()
+        if directory:
+            temp.mkdir()
+        else:
+            os.close(os.open(temp, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        try:
+            lock = _open_locked(temp)
+        except (BlockingIOError, FileNotFoundError):
+            continue  # a sweeper holds it, or has removed it already
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+            return temp, None
+        if lock is None or temp.exists():
+            return temp, lock
+        os.close(lock)
+
+
+def _open_locked(path: Path) -> int | None:
+    """Open ``path`` and lock it. Where the platform has no locks the open handle protects it.
+
+    Raises:
+        BlockingIOError: another process holds the lock.
+        OSError: the file cannot be opened.
+    """
+    if sys.platform == "win32":
+        return None if path.is_dir() else os.open(path, os.O_RDONLY)
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        raise
+    return handle
+
+
+def _is_frame(path: Path) -> bool:
+    """Whether a file is one that the PNG sequence writer makes (``00042.png``)."""
+    return path.suffix == ".png" and path.stem.isdigit() and path.is_file()
+
+
+def _remove(path: Path) -> bool:
+    if path.is_dir() and not path.is_symlink():
+        # A dying encoder may still add a file; what is left then is the next run's to remove.
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            _log.warning("%s could not be removed: %s", path, error)
+    return not path.exists()
+
+
+def _sync(path: Path) -> None:
+    if sys.platform == "win32":
+        return  # needs a writable handle there, and directories have none
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

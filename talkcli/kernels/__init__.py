@@ -1,0 +1,1 @@
+"""How numba kernels are compiled, vectorised and spread over threads."""

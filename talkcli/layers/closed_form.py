@@ -1,0 +1,421 @@
+"""Numeric kernels of the matte: matting Laplacian, colour sampling, layer colours.
+
+Nothing here knows of faces or networks; images are float32 0–1 (sRGB-encoded), masks are bool.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numba import njit
+
+_N = np.float32(1.0 / 9.0)  # windows are 3×3
+
+
+@njit(cache=True, fastmath=True)
+def _window_models(
+    image: np.ndarray, unknown: np.ndarray, eps: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean and inverse covariance of every 3×3 window that touches an unknown pixel."""
+    h, w, _ = image.shape
+    active = np.zeros((h, w), np.bool_)
+    mean = np.zeros((h, w, 3), np.float32)
+    inverse = np.zeros((h, w, 6), np.float32)
+    m = np.zeros(3, np.float64)
+    for y in range(1, h - 1):
+        for x in range(1, w - 1):
+            part = image[y - 1 : y + 2, x - 1 : x + 2]
+            for j in range(3):
+                for i in range(3):
+                    active[y, x] |= unknown[y + j - 1, x + i - 1]
+            if not active[y, x]:
+                continue
+            # float64: grey pictures make the 3×3 covariance singular but for eps.
+            m[:] = 0.0
+            for j in range(3):
+                for i in range(3):
+                    for c in range(3):
+                        m[c] += part[j, i, c] / 9.0
+            c00, c11, c22 = eps, eps, eps
+            c01, c02, c12 = 0.0, 0.0, 0.0
+            for j in range(3):
+                for i in range(3):
+                    d0 = part[j, i, 0] - m[0]
+                    d1 = part[j, i, 1] - m[1]
+                    d2 = part[j, i, 2] - m[2]
+                    c00 += d0 * d0 / 9.0
+                    c11 += d1 * d1 / 9.0
+                    c22 += d2 * d2 / 9.0
+                    c01 += d0 * d1 / 9.0
+                    c02 += d0 * d2 / 9.0
+                    c12 += d1 * d2 / 9.0
+            i00 = c11 * c22 - c12 * c12
+            i01 = c02 * c12 - c01 * c22
+            i02 = c01 * c12 - c02 * c11
+            r = 1.0 / (c00 * i00 + c01 * i01 + c02 * i02)
+            for c in range(3):
+                mean[y, x, c] = m[c]
+            inverse[y, x, 0] = i00 * r
+            inverse[y, x, 1] = i01 * r
+            inverse[y, x, 2] = i02 * r
+            inverse[y, x, 3] = (c00 * c22 - c02 * c02) * r
+            inverse[y, x, 4] = (c01 * c02 - c00 * c12) * r
+            inverse[y, x, 5] = (c00 * c11 - c01 * c01) * r
+    return active, mean, inverse
+
+
+@njit(cache=True, fastmath=True)
+def _add_diagonal(
+    image: np.ndarray,
+    unknown: np.ndarray,
+    active: np.ndarray,
+    mean: np.ndarray,
+    inverse: np.ndarray,
+    out: np.ndarray,
+) -> None:
+    """Add the diagonal of the matting Laplacian at unknown pixels (Jacobi preconditioner)."""
+    h, w, _ = image.shape
+    for y in range(h):
+        for x in range(w):
+            if not unknown[y, x]:
+                continue
+            s = np.float32(0.0)
+            for j in range(max(1, y - 1), min(h - 1, y + 2)):
+                for i in range(max(1, x - 1), min(w - 1, x + 2)):
+                    if not active[j, i]:
+                        continue
+                    v = inverse[j, i]
+                    d0 = image[y, x, 0] - mean[j, i, 0]
+                    d1 = image[y, x, 1] - mean[j, i, 1]
+                    d2 = image[y, x, 2] - mean[j, i, 2]
+                    q = d0 * (v[0] * d0 + v[1] * d1 + v[2] * d2)
+                    q += d1 * (v[1] * d0 + v[3] * d1 + v[4] * d2)
+                    q += d2 * (v[2] * d0 + v[4] * d1 + v[5] * d2)
+                    s += np.float32(1.0) - _N * (np.float32(1.0) + q)
+            out[y, x] += s
+
+
+@njit(cache=True, fastmath=True)
+def _fit_lines(
+    image: np.ndarray,
+    active: np.ndarray,
+    mean: np.ndarray,
+    inverse: np.ndarray,
+    p: np.ndarray,
+    line: np.ndarray,
+) -> None:
+    """Per window the a, b of ``p ≈ a·colour + b``, into ``line`` [H,W,4]."""
+    h, w, _ = image.shape
+    for y in range(1, h - 1):
+        for x in range(1, w - 1):
+            if not active[y, x]:
+                continue
+            s = np.float32(0.0)
+            s0 = np.float32(0.0)
+            s1 = np.float32(0.0)
+            s2 = np.float32(0.0)
+            for j in range(y - 1, y + 2):
+                for i in range(x - 1, x + 2):
+                    v = p[j, i]
+                    s += v
+                    s0 += v * image[j, i, 0]
+                    s1 += v * image[j, i, 1]
+                    s2 += v * image[j, i, 2]
+            s *= _N
+            m0 = mean[y, x, 0]
+            m1 = mean[y, x, 1]
+            m2 = mean[y, x, 2]
+            c0 = _N * s0 - s * m0
+            c1 = _N * s1 - s * m1
+            c2 = _N * s2 - s * m2
+            a0 = inverse[y, x, 0] * c0 + inverse[y, x, 1] * c1 + inverse[y, x, 2] * c2
+            a1 = inverse[y, x, 1] * c0 + inverse[y, x, 3] * c1 + inverse[y, x, 4] * c2
+            a2 = inverse[y, x, 2] * c0 + inverse[y, x, 4] * c1 + inverse[y, x, 5] * c2
+            line[y, x, 0] = a0
+            line[y, x, 1] = a1
+            line[y, x, 2] = a2
+            line[y, x, 3] = s - a0 * m0 - a1 * m1 - a2 * m2
+
+
+@njit(cache=True, fastmath=True)
+def _gather_lines(
+    image: np.ndarray,
+    unknown: np.ndarray,
+    active: np.ndarray,
+    p: np.ndarray,
+    line: np.ndarray,
+    out: np.ndarray,
+) -> None:
+    """``out = L p`` at unknown pixels: what the lines of the windows around a pixel miss."""
+    h, w, _ = image.shape
+    for y in range(h):
+        for x in range(w):
+            if not unknown[y, x]:
+                continue
+            s = np.float32(0.0)
+            for j in range(max(1, y - 1), min(h - 1, y + 2)):
+                for i in range(max(1, x - 1), min(w - 1, x + 2)):
+                    if active[j, i]:
+                        v = line[j, i]
+                        s += p[y, x] - v[3] - v[0] * image[y, x, 0]
+                        s -= v[1] * image[y, x, 1] + v[2] * image[y, x, 2]
+            out[y, x] = s
+
+
+def solve_matte(
+    image: np.ndarray,
+    prior: np.ndarray,
+    weight: np.ndarray,
+    unknown: np.ndarray,
+    start: np.ndarray,
+    *,
+    eps: float = 1e-5,
+    iterations: int = 30,
+) -> np.ndarray:
+    """Alpha that follows the local colour lines of the image and stays near a prior.
+
+    Minimises ``αᵀ L α + Σ weight (α − prior)²`` over the unknown pixels by preconditioned conjugate
+    gradients, ``L`` being the closed-form matting Laplacian (Levin et al. 2008) of 3×3 windows.
+    ``L`` is never built: each window fits alpha = a·colour + b, and a pixel's row of ``L α`` is
+    what those fits miss, 4 numbers per window instead of a 9×9 block.
+
+    Args:
+        image: ``[H, W, 3]`` float32.
+        prior: ``[H, W]`` float32 in 0–1.
+        weight: ``[H, W]`` float32, trust in the prior (0 none; 1 as strong as one window).
+        unknown: ``[H, W]`` bool; other pixels keep ``start``.
+        start: ``[H, W]`` float32, where the iteration begins.
+        eps: variance added to each window; larger values smooth over camera noise.
+        iterations: conjugate gradient steps.
+
+    Returns:
+        ``[H, W]`` float32, not clipped.
+    """
+    image = np.ascontiguousarray(image, np.float32)
+    alpha = start.astype(np.float32)
+    if not unknown.any():
+        return alpha
+    active, mean, inverse = _window_models(image, unknown, float(eps))
+    weight = np.where(unknown, weight, 0).astype(np.float32)
+    diagonal = weight + np.float32(1e-6)
+    _add_diagonal(image, unknown, active, mean, inverse, diagonal)
+    line = np.zeros((*alpha.shape, 4), np.float32)
+    product = np.zeros_like(alpha)
+
+    def multiply(p: np.ndarray) -> np.ndarray:
+        _fit_lines(image, active, mean, inverse, p, line)
+        _gather_lines(image, unknown, active, p, line, product)
+        return product + weight * p
+
+    residual = np.where(unknown, weight * prior - multiply(alpha), 0).astype(np.float32)
+    scaled = residual / diagonal
+    direction = scaled.copy()
+    rho = float(np.vdot(residual, scaled))
+    for _ in range(iterations):
+        if rho < 1e-8:
+            break
+        step = multiply(direction)
+        gain = np.float32(rho / max(float(np.vdot(direction, step)), 1e-12))
+        alpha += gain * direction
+        residual -= gain * step
+        scaled = residual / diagonal
+        previous, rho = rho, float(np.vdot(residual, scaled))
+        direction = scaled + np.float32(rho / previous) * direction
+    return alpha
+
+
+@njit(cache=True, fastmath=True)
+def _gather_samples(
+    colors: np.ndarray,
+    index: np.ndarray,
+    offsets: np.ndarray,
+    y: int,
+    x: int,
+    reach: np.float32,
+    out: np.ndarray,
+) -> None:
+    """Nearest known colours around a pixel and their squared distances, into ``out`` [K,4]."""
+    h, w = index.shape
+    for k in range(len(offsets)):
+        j = min(max(y + offsets[k, 0], 0), h - 1)
+        i = min(max(x + offsets[k, 1], 0), w - 1)
+        sy = index[j, i] // w
+        sx = index[j, i] % w
+        for c in range(3):
+            out[k, c] = colors[sy, sx, c]
+        dy = np.float32(sy - y) / reach
+        dx = np.float32(sx - x) / reach
+        out[k, 3] = dx * dx + dy * dy
+
+
+@njit(cache=True, fastmath=True)
+def _nearest_color(pixel: np.ndarray, samples: np.ndarray) -> np.float32:
+    """Squared distance of a colour to the nearest of the samples."""
+    best = np.float32(9.0)
+    for k in range(len(samples)):
+        d = np.float32(0.0)
+        for c in range(3):
+            d += (pixel[c] - samples[k, c]) ** 2
+        best = min(best, d)
+    return best
+
+
+@njit(cache=True, fastmath=True)
+def _best_pairs(
+    image: np.ndarray,
+    unknown: np.ndarray,
+    colors: np.ndarray,
+    front_index: np.ndarray,
+    back_index: np.ndarray,
+    offsets: np.ndarray,
+    reach: np.float32,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Alpha and trust per unknown pixel from the best of all (foreground, background) samples."""
+    h, w, _ = image.shape
+    count = len(offsets)
+    alpha = np.zeros((h, w), np.float32)
+    trust = np.zeros((h, w), np.float32)
+    fore = np.empty((count, 4), np.float32)
+    rear = np.empty((count, 4), np.float32)
+    for y in range(h):
+        for x in range(w):
+            if not unknown[y, x]:
+                continue
+            pixel = image[y, x]
+            _gather_samples(colors, front_index, offsets, y, x, reach, fore)
+            _gather_samples(colors, back_index, offsets, y, x, reach, rear)
+            # A colour found on both sides tells nothing: trust falls with the larger distance.
+            told = max(_nearest_color(pixel, fore), _nearest_color(pixel, rear))
+            told = np.float32(1.0) - np.exp(told * np.float32(-200.0))
+            best = np.float32(1e9)
+            for k in range(count):
+                for m in range(count):
+                    n2 = np.float32(0.0)
+                    a = np.float32(0.0)
+                    for c in range(3):
+                        d = fore[k, c] - rear[m, c]
+                        n2 += d * d
+                        a += d * (pixel[c] - rear[m, c])
+                    a = min(max(a / (n2 + np.float32(1e-4)), np.float32(0.0)), np.float32(1.0))
+                    miss = np.float32(0.0)
+                    for c in range(3):
+                        miss += (pixel[c] - rear[m, c] - a * (fore[k, c] - rear[m, c])) ** 2
+                    cost = miss + np.float32(4e-4) * (fore[k, 3] + rear[m, 3])
+                    if cost < best:
+                        best = cost
+                        alpha[y, x] = a
+                        fits = np.exp(-miss * np.float32(250.0))
+                        trust[y, x] = told * fits * n2 / (n2 + np.float32(0.03))
+    return alpha, trust
+
+
+def nearest_index(mask: np.ndarray) -> np.ndarray:
+    """Flat index of the nearest True pixel, ``[H, W]`` int32. The mask must hold one."""
+    _, labels = cv2.distanceTransformWithLabels(
+        (~mask).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    table = np.zeros(labels.max() + 1, np.int32)
+    table[labels[mask]] = np.flatnonzero(mask)
+    return table[labels]
+
+
+def sample_alpha(
+    image: np.ndarray, front: np.ndarray, back: np.ndarray, reach: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Alpha of every pixel that is neither front nor back, from colours sampled on both sides.
+
+    Args:
+        image: ``[H, W, 3]`` float32.
+        front: ``[H, W]`` bool, pixels known to be all foreground.
+        back: ``[H, W]`` bool, pixels known to be all background.
+        reach: pixels within which other samples than the nearest are looked for.
+
+    Returns:
+        alpha and trust, ``[H, W]`` float32 each; trust is 0 where colours tell nothing.
+    """
+    unknown = ~(front | back)
+    if not front.any() or not back.any() or not unknown.any():
+        return front.astype(np.float32), np.zeros(front.shape, np.float32)
+    turns = np.arange(6) * (np.pi / 3)
+    near = 0.4 * reach * np.stack([np.sin(turns), np.cos(turns)], 1)
+    far = reach * np.stack([np.sin(turns + np.pi / 6), np.cos(turns + np.pi / 6)], 1)
+    offsets = np.round(np.concatenate([[[0.0, 0.0]], near, far])).astype(np.int32)
+    image = np.ascontiguousarray(image, np.float32)
+    soft = cv2.GaussianBlur(image, (0, 0), 0.8)  # JPEG noise would pass for colour variety
+    indices = nearest_index(front), nearest_index(back)
+    return _best_pairs(image, unknown, soft, *indices, offsets, np.float32(reach))
+
+
+@njit(cache=True, fastmath=True)
+def _relax_layers(
+    image: np.ndarray,
+    alpha: np.ndarray,
+    front: np.ndarray,
+    back: np.ndarray,
+    new_front: np.ndarray,
+    new_back: np.ndarray,
+) -> None:
+    """One Jacobi step of the two-layer colour model, see :func:`split_layers`."""
+    h, w, _ = image.shape
+    f = np.empty(3, np.float32)
+    g = np.empty(3, np.float32)
+    for y in range(h):
+        for x in range(w):
+            a = alpha[y, x]
+            b = np.float32(1.0) - a
+            total = np.float32(0.0)
+            for c in range(3):
+                f[c] = a * image[y, x, c]
+                g[c] = b * image[y, x, c]
+            for k in range(4):
+                j = min(max(y + (k == 0) - (k == 1), 0), h - 1)
+                i = min(max(x + (k == 2) - (k == 3), 0), w - 1)
+                # 1e-5 and 0.1 are the paper's regularisation and gradient weight.
+                s = np.float32(1e-5) + np.float32(0.1) * abs(alpha[j, i] - a)
+                total += s
+                for c in range(3):
+                    f[c] += s * front[j, i, c]
+                    g[c] += s * back[j, i, c]
+            m00 = a * a + total
+            m01 = a * b
+            m11 = b * b + total
+            r = np.float32(1.0) / (m00 * m11 - m01 * m01)
+            for c in range(3):
+                u = (m11 * f[c] - m01 * g[c]) * r
+                v = (m00 * g[c] - m01 * f[c]) * r
+                new_front[y, x, c] = min(max(u, np.float32(0.0)), np.float32(1.0))
+                new_back[y, x, c] = min(max(v, np.float32(0.0)), np.float32(1.0))
+
+
+def split_layers(image: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Foreground and background colours behind one another at soft pixels.
+
+    Coarse-to-fine relaxation of ``|alpha F + (1 - alpha) B - image|²`` plus smoothness of F and B
+    that grows where alpha changes (Germer et al. 2020, fast multi-level foreground estimation).
+
+    Args:
+        image: ``[H, W, 3]`` float32.
+        alpha: ``[H, W]`` float32 in 0–1.
+
+    Returns:
+        foreground and background, ``[H, W, 3]`` float32 each, defined everywhere.
+    """
+    image = np.ascontiguousarray(image, np.float32)
+    alpha = np.ascontiguousarray(alpha, np.float32)
+    h, w = alpha.shape
+    front = np.full((1, 1, 3), image.mean((0, 1)), np.float32)
+    back = front
+    for level in range(int(np.ceil(np.log2(max(h, w)))), -1, -1):
+        size = (max(1, round(w / 2**level)), max(1, round(h / 2**level)))
+        small = cv2.resize(image, size, interpolation=cv2.INTER_AREA) if level else image
+        matte = cv2.resize(alpha, size, interpolation=cv2.INTER_AREA) if level else alpha
+        small, matte = small.reshape(size[1], size[0], 3), matte.reshape(size[1], size[0])
+        front = cv2.resize(front, size, interpolation=cv2.INTER_NEAREST).reshape(small.shape)
+        back = cv2.resize(back, size, interpolation=cv2.INTER_NEAREST).reshape(small.shape)
+        spare_front, spare_back = np.empty_like(front), np.empty_like(back)
+        # Small levels settle the large gaps; a few steps then follow the finer alpha.
+        for _ in range(12 if max(size) <= 32 else 3):
+            _relax_layers(small, matte, front, back, spare_front, spare_back)
+            front, spare_front = spare_front, front
+            back, spare_back = spare_back, back
+    return front, back

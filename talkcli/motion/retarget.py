@@ -1,0 +1,190 @@
+"""Another face's performance on the avatar: relative motion, resampled in time, looped, mixed.
+
+What drives is a deviation: expression from the driver's own neutral face (trackers and ARKit
+recorders give it so), pose from the driver's pose in its first neutral frame. Expressions are
+weights of shapes that every avatar has in its own size, and positions are centimetres of a head of
+standard size, so that neither the width nor the resting face of the driver gets across.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from talkcli.errors import UsageError
+from talkcli.face.pose import euler_to_rotation
+from talkcli.types import ARKIT_NAMES, MotionCurves, MotionFrame
+
+#: Shapes that speech decides about when both speech and a driver are given.
+SPOKEN = np.array(
+    [name.startswith(("jaw", "mouth", "tongue")) or name == "cheekPuff" for name in ARKIT_NAMES]
+)
+#: Blinks and lids that follow the gaze are never scaled: half a blink is no blink.
+_UNSCALED = np.array([name.startswith(("eyeBlink", "eyeLook")) for name in ARKIT_NAMES])
+_RESTING = np.array(
+    [name.startswith(("jaw", "mouth", "brow", "eyeBlink", "eyeWide")) for name in ARKIT_NAMES]
+)
+_UNREST_DEG = 30.0  # so far from the usual pose counts as much as one full weight
+#: A frame this near to the most restful one (sum of weights) is as good; the first is taken.
+_REST_SLACK = 0.3
+#: Beyond these a portrait tears; motion runs softly into them. Degrees, and centimetres.
+MAX_TURN_DEG = np.array([40.0, 28.0, 35.0])
+MAX_SHIFT_CM = np.array([4.0, 2.5, 6.0])
+_SOFT_FROM = 0.7  # share of the limit up to which motion is left as it is
+#: Share of a head turn that the eyes make up for where the gaze is not the driver's own.
+_STEADY, _GAZE_LIMIT_DEG = 0.9, 12.0
+
+
+@dataclass(frozen=True)
+class DriverOptions:
+    """How a driver is taken over.
+
+    Attributes:
+        expr_scale: factor on the expression, blinks excepted.
+        pose_scale: factor on head rotation and shift.
+    """
+
+    expr_scale: float = 1.0
+    pose_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("expr_scale", "pose_scale"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value >= 0):
+                raise UsageError(f"{name} is {value}", "give a number from 0 upwards")
+
+
+def reference_frame(curves: MotionCurves) -> int:
+    """Index of the first neutral frame: mouth, brows and lids at rest, head and eyes as usual."""
+    turned = np.abs(curves.rotation - np.median(curves.rotation, axis=0)).sum(1)
+    aside = np.abs(curves.gaze - np.median(curves.gaze, axis=0)).sum(1)
+    unrest = curves.expression[:, _RESTING].sum(1) + (turned + aside) / _UNREST_DEG
+    unrest = unrest + 10.0 * ~curves.tracked
+    return int(np.flatnonzero(unrest <= unrest.min() + _REST_SLACK)[0])
+
+
+class DrivenMotion:
+    """A performance as a function of time.
+
+    Beyond its end it runs backwards, then forwards again, and so on: no seam in either.
+
+    Args:
+        curves: of the face that drives; at least one frame.
+        options: how much of it is taken.
+        pose: whose head pose is taken instead, or None for the driver's own.
+        start_s: instant of the performance that is shown first.
+    """
+
+    def __init__(
+        self,
+        curves: MotionCurves,
+        options: DriverOptions,
+        pose: MotionCurves | None = None,
+        *,
+        start_s: float = 0.0,
+    ) -> None:
+        self._curves, self._start_s = curves, start_s
+        self._expression = curves.expression.copy()
+        scaled = self._expression[:, ~_UNSCALED] * options.expr_scale
+        self._expression[:, ~_UNSCALED] = np.minimum(scaled, 1.0)
+        self._poser = curves if pose is None else pose
+        self._turned, _ = relative_pose(curves)
+        rotation, translation = relative_pose(self._poser)
+        self._rotation = soft_limit(options.pose_scale * rotation, MAX_TURN_DEG)
+        self._translation = soft_limit(options.pose_scale * translation, MAX_SHIFT_CM)
+
+    def at(self, time_s: float) -> MotionFrame:
+        """The motion at an instant, linearly between frames."""
+        place = _Place.of(self._curves, time_s)
+        posed = _Place.of(self._poser, time_s)
+        rotation = posed.pick(self._rotation)
+        # Where the head turns otherwise than the driver's, the eyes still aim as the driver's do.
+        unturned = (place.pick(self._turned) - rotation)[:2]
+        return MotionFrame(
+            expression=place.pick(self._expression),
+            rotation=rotation,
+            translation=posed.pick(self._translation),
+            gaze=place.pick(self._curves.gaze) + np.float32(_STEADY) * unturned,
+        )
+
+    def frames(self, count: int, fps: Fraction) -> Iterator[MotionFrame]:
+        """``count`` frames, frame ``i`` at ``(i + 0.5) / fps`` seconds."""
+        for index in range(count):
+            yield self.at(max(0.0, float((index + Fraction(1, 2)) / fps) + self._start_s))
+
+
+def lips_from(
+    speech: Iterator[MotionFrame], driven: Iterator[MotionFrame]
+) -> Iterator[MotionFrame]:
+    """Lips and jaw of the first, everything else of the second; ends with the shorter one."""
+    for spoken, seen in zip(speech, driven, strict=False):
+        expression = np.where(SPOKEN, spoken.expression, seen.expression).astype(np.float32)
+        yield MotionFrame(expression, seen.rotation, seen.translation, seen.gaze)
+
+
+def pose_from(motion: Iterator[MotionFrame], posed: Iterator[MotionFrame]) -> Iterator[MotionFrame]:
+    """Head pose of the second, the rest of the first, whose own head holds still.
+
+    The eyes make up for most of the head's turning, as they do in life.
+    """
+    for frame, pose in zip(motion, posed, strict=False):
+        gaze = steady_gaze(frame.gaze, pose.rotation)
+        yield MotionFrame(frame.expression, pose.rotation, pose.translation, gaze)
+
+
+def steady_gaze(gaze: np.ndarray, rotation: np.ndarray) -> np.ndarray:
+    """``[2]`` eye angles in the head for a gaze ``[2]`` in the room and a head turn ``[3]``."""
+    turned = gaze - _STEADY * rotation[:2]
+    return np.clip(turned, -_GAZE_LIMIT_DEG, _GAZE_LIMIT_DEG).astype(np.float32)
+
+
+def relative_pose(curves: MotionCurves) -> tuple[np.ndarray, np.ndarray]:
+    """Rotation ``[n, 3]`` (degrees) and shift ``[n, 3]`` (cm) from the first neutral frame.
+
+    Angles are differences of yaw, pitch and roll: a nod of a turned head stays a nod. The shift is
+    in the head frame of that neutral frame.
+    """
+    index = reference_frame(curves)
+    rotation = (curves.rotation - curves.rotation[index] + 180.0) % 360.0 - 180.0
+    seen = curves.translation - curves.translation[index]
+    return rotation, seen @ euler_to_rotation(*curves.rotation[index])
+
+
+def soft_limit(values: np.ndarray, limit: np.ndarray) -> np.ndarray:
+    """Values whose size runs softly into a limit, unchanged below 0.7 of it."""
+    knee = _SOFT_FROM * limit
+    room = limit - knee
+    beyond = np.maximum(np.abs(values) - knee, 0.0)
+    size = np.minimum(np.abs(values), knee) + room * np.tanh(beyond / room)
+    return (np.sign(values) * size).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Between which frames an instant lies."""
+
+    before: int
+    after: int
+    share: float
+
+    @staticmethod
+    def of(curves: MotionCurves, time_s: float) -> _Place:
+        times = curves.times
+        length = max(curves.duration_s, 1e-6)
+        turns, rest = divmod(time_s, length)
+        inside = length - rest if int(turns) % 2 else rest
+        after = int(np.searchsorted(times, inside))
+        if after in (0, len(times)):
+            edge = min(after, len(times) - 1)
+            return _Place(edge, edge, 0.0)
+        share = (inside - times[after - 1]) / max(times[after] - times[after - 1], 1e-9)
+        return _Place(after - 1, after, float(share))
+
+    def pick(self, values: np.ndarray) -> np.ndarray:
+        """The row at that instant."""
+        row = values[self.before] + self.share * (values[self.after] - values[self.before])
+        return row.astype(np.float32)

@@ -1,0 +1,273 @@
+"""What talkcli needs on this machine, checked one by one, each with the command that mends it.
+
+The checks import the heavy libraries inside their functions: ``talkcli --help`` must not load them.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import importlib.util
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from talkcli import runtime
+from talkcli.errors import MissingDependencyError
+from talkcli.weights.registry import DATA, SHIPPED
+
+#: A build of one portrait needs about 50 MB and a minute of video about 10 MB.
+_WARN_FREE_BYTES = 2 * 1024**3
+_LEAST_FREE_BYTES = 200 * 1024**2
+
+Status = Literal["ok", "warn", "fail"]
+
+
+@dataclass(frozen=True)
+class Check:
+    """Result of one check.
+
+    Attributes:
+        name: what was looked at, one or two words.
+        status: ``ok``; ``warn``: the default path works, something else does not; ``fail``.
+        detail: what was found, one line.
+        fix: the command or the step that mends it, where there is one.
+    """
+
+    name: str
+    status: Status
+    detail: str
+    fix: str | None = None
+
+    def as_dict(self) -> dict[str, str | None]:
+        """Plain form for ``--json``."""
+        return asdict(self)
+
+
+def run_checks() -> list[Check]:
+    """Runs every check; takes a few seconds, because the libraries are really loaded.
+
+    A check that breaks in an unforeseen way is reported as failed: the others still run.
+    """
+    return [_guarded(name, check) for name, check in _CHECKS]
+
+
+def default_path_works(checks: list[Check]) -> bool:
+    """Whether ``talkcli animate`` can be expected to work: no check failed."""
+    return all(check.status != "fail" for check in checks)
+
+
+def pip_command(*arguments: str) -> str:
+    """A pip command for the environment that runs this program, ready to be copied."""
+    return shlex.join([sys.executable, "-m", "pip", *arguments])
+
+
+def headless_opencv_command() -> str:
+    """The one command that makes OpenCV load on a machine without libGL and libglib.
+
+    mediapipe requires ``opencv-contrib-python``, which links both. Its headless twin writes the
+    same folder ``cv2``; installed over it, the twin wins, and mediapipe's requirement stays met.
+    """
+    try:
+        version = "==" + importlib.metadata.version("opencv-contrib-python")
+    except importlib.metadata.PackageNotFoundError:
+        version = "<4.12"  # 4.12 needs numpy 2
+    return pip_command(
+        "install", "--force-reinstall", "--no-deps", f"opencv-contrib-python-headless{version}"
+    )
+
+
+def _guarded(name: str, check: Callable[[], Check]) -> Check:
+    try:
+        return check()
+    except Exception as error:  # noqa: BLE001 - the point of a doctor is to survive what it finds
+        reason = (str(error).splitlines() or ["no reason given"])[0]
+        return Check(name, "fail", f"{type(error).__name__}: {reason}")
+
+
+def _python() -> Check:
+    version = ".".join(map(str, sys.version_info[:3]))
+    detail = f"{version} ({sys.executable})"
+    if (3, 10) <= sys.version_info[:2] <= (3, 12):
+        return Check("python", "ok", detail)
+    return Check("python", "fail", detail, "install Python 3.10, 3.11 or 3.12 and talkcli into it")
+
+
+def _torch() -> Check:
+    try:
+        import torch
+    except (ImportError, OSError) as error:
+        fix = pip_command("install", "--force-reinstall", "torch>=2.6,<2.14")
+        return Check("torch", "fail", str(error), fix)
+    return Check("torch", "ok", f"{torch.__version__}, {torch.get_num_threads()} threads")
+
+
+def _cuda() -> Check:
+    import torch
+
+    if not torch.cuda.is_available():
+        return Check("cuda", "ok", "no CUDA device (optional); the CPU renders")
+    device = torch.cuda.get_device_name(0)
+    if importlib.util.find_spec("gsplat") is None:
+        fix = pip_command("install", "talkcli[cuda]")
+        return Check("cuda", "warn", f"{device}, but gsplat is missing; the CPU renders", fix)
+    gsplat = importlib.metadata.version("gsplat")
+    return Check("cuda", "ok", f"{device}, gsplat {gsplat}")
+
+
+def _numba() -> Check:
+    import numba
+
+    for layer in ("omppool", "tbbpool"):
+        try:
+            importlib.import_module(f"numba.np.ufunc.{layer}")
+        except ImportError:
+            continue
+        return Check("numba", "ok", f"{numba.__version__}, threads by {layer[:3]}")
+    return Check(
+        "numba",
+        "ok",
+        f"{numba.__version__}, threads by its own queue (no libgomp on this machine)",
+    )
+
+
+def _opencv() -> Check:
+    try:
+        import cv2
+        from cv2 import version as build
+    except ImportError as error:
+        return Check("opencv", "fail", str(error), headless_opencv_command())
+    flavour = "headless" if build.headless else "with windows"
+    return Check("opencv", "ok", f"{cv2.__version__}, {flavour}")
+
+
+def _mediapipe() -> Check:
+    try:
+        import mediapipe
+    except ImportError as error:
+        missing_library = "libGL" in str(error) or "libgthread" in str(error)
+        fix = headless_opencv_command() if missing_library else None
+        fix = fix or pip_command("install", "--force-reinstall", "mediapipe==0.10.21")
+        return Check("mediapipe", "fail", str(error), fix)
+    model = Path(mediapipe.__file__).parent / "modules/face_landmark/face_landmark.tflite"
+    if not hasattr(mediapipe, "solutions") or not model.is_file():
+        fix = pip_command("install", "mediapipe==0.10.21")
+        return Check("mediapipe", "fail", f"{mediapipe.__version__} brings no FaceMesh", fix)
+    return Check("mediapipe", "ok", f"{mediapipe.__version__} with FaceMesh")
+
+
+def _landmarks() -> Check:
+    from talkcli.tracking.follow import MODEL_VARIABLE, landmark_model, open_landmarks
+
+    model = landmark_model("auto")
+    if model is None:
+        detail = f"the bundled FaceMesh; {MODEL_VARIABLE} may name a face_landmarker.task"
+        return Check("landmarks", "ok", detail)
+    try:
+        open_landmarks(str(model)).close()
+    except MissingDependencyError as error:
+        return Check("landmarks", "warn", error.what, f"unset {MODEL_VARIABLE}")
+    return Check("landmarks", "ok", f"{model} ({MODEL_VARIABLE})")
+
+
+def _reading() -> Check:
+    import av
+
+    missing = sorted({"h264", "hevc", "aac", "mp3", "flac", "vorbis"} - av.codecs_available)
+    if missing:
+        fix = pip_command("install", "--force-reinstall", "--only-binary=:all:", "av")
+        return Check("reading", "warn", f"PyAV {av.__version__} lacks {', '.join(missing)}", fix)
+    if importlib.util.find_spec("pillow_heif") is None:
+        fix = pip_command("install", "pillow-heif")
+        return Check("reading", "warn", f"PyAV {av.__version__}; no HEIC pictures", fix)
+    return Check("reading", "ok", f"PyAV {av.__version__}, HEIC pictures")
+
+
+def _writing() -> Check:
+    from talkcli.media.encoder import find_ffmpeg
+
+    fix = pip_command("install", "--force-reinstall", "imageio-ffmpeg")
+    try:
+        executable = find_ffmpeg()
+    except MissingDependencyError as error:
+        return Check("writing", "fail", error.what, error.fix)
+    # A fifth of a second of picture and tone through the encoders that every result goes through.
+    trial = [executable, "-nostdin"]
+    trial += ["-f", "lavfi", "-i", "color=size=64x64:rate=25", "-f", "lavfi", "-i", "sine"]
+    trial += [
+        "-t",
+        "0.2",
+        "-c:v",
+        "libx264",
+        "-pix_fmt",
+        "yuv420p",
+        "-c:a",
+        "aac",
+        "-f",
+        "null",
+        "-",
+    ]
+    run = subprocess.run(trial, capture_output=True, text=True, errors="replace", timeout=60)
+    if run.returncode != 0:
+        reason = (run.stderr.strip() or f"exit status {run.returncode}").splitlines()[-1]
+        return Check("writing", "fail", f"{executable}: {reason}", fix)
+    # "ffmpeg version 7.0.2-static https://… Copyright …" opens what it says.
+    version = " ".join(run.stderr.split()[2:3])
+    return Check("writing", "ok", f"ffmpeg {version}, H.264 and AAC")
+
+
+def _shipped_files() -> Check:
+    from safetensors import SafetensorError, safe_open
+
+    broken = []
+    for name in SHIPPED.values():
+        try:
+            with safe_open(DATA / name, "numpy") as tensors:
+                if not list(tensors.keys()):
+                    broken.append(name)
+        except (OSError, SafetensorError):
+            broken.append(name)
+    if broken:
+        fix = pip_command("install", "--force-reinstall", "--no-deps", "talkcli")
+        return Check("data files", "fail", f"missing or damaged: {', '.join(broken)}", fix)
+    return Check("data files", "ok", f"{len(SHIPPED)} in {DATA}")
+
+
+def _cache() -> Check:
+    try:
+        folder = runtime.cache_root()
+        probe = folder / ".doctor"
+        probe.write_bytes(b"talkcli")
+        probe.unlink()
+    except OSError as error:
+        return Check("cache", "fail", str(error), "export TALKCLI_CACHE=/a/folder/you/may/write")
+    free = shutil.disk_usage(folder).free
+    detail = f"{folder}, {free / 1024**3:.1f} GB free"
+    fix = "free some space, or export TALKCLI_CACHE=/a/folder/on/a/larger/disk"
+    if free < _LEAST_FREE_BYTES:
+        return Check("cache", "fail", detail, fix)
+    return (
+        Check("cache", "warn", detail, fix)
+        if free < _WARN_FREE_BYTES
+        else Check("cache", "ok", detail)
+    )
+
+
+_CHECKS: tuple[tuple[str, Callable[[], Check]], ...] = (
+    ("python", _python),
+    ("torch", _torch),
+    ("cuda", _cuda),
+    ("numba", _numba),
+    ("opencv", _opencv),
+    ("mediapipe", _mediapipe),
+    ("landmarks", _landmarks),
+    ("reading", _reading),
+    ("writing", _writing),
+    ("data files", _shipped_files),
+    ("cache", _cache),
+)

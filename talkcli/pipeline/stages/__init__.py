@@ -1,0 +1,1 @@
+"""Stages of a project: run once, reused afterwards."""

@@ -1,0 +1,134 @@
+"""The faces of a picture as the portrait stage stores them, and the choice among them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from talkcli.errors import InputError, UsageError
+from talkcli.progress import Reporter
+
+if TYPE_CHECKING:
+    from talkcli.tracking.landmarks import Face
+
+#: Below this face height the eyes are a few pixels wide: nothing can be made of it.
+MIN_FACE_PX = 64
+#: Below this the result is visibly blurred.
+SMALL_FACE_PX = 128
+#: Beyond this yaw the far eye is hidden and the landmarks guess.
+PROFILE_YAW_DEG = 45.0
+_FILE = "faces.json"
+
+
+@dataclass(frozen=True)
+class FoundFace:
+    """A face as the portrait stage stores it.
+
+    Attributes:
+        points: ``[478][3]`` landmarks, as in :class:`talkcli.tracking.landmarks.Face`.
+        size_px: forehead to chin.
+        yaw_deg: head yaw, > 0 towards image right.
+    """
+
+    points: list[list[float]]
+    size_px: float
+    yaw_deg: float
+
+    @property
+    def centre(self) -> tuple[int, int]:
+        """Pixel in the middle of the landmarks."""
+        columns = [sorted(point[axis] for point in self.points) for axis in (0, 1)]
+        x, y = ((column[0] + column[-1]) / 2 for column in columns)
+        return round(x), round(y)
+
+
+@dataclass(frozen=True)
+class FoundFaces:
+    """What the portrait stage found.
+
+    Attributes:
+        width: of the picture, pixels.
+        height: of the picture, pixels.
+        faces: largest first.
+    """
+
+    width: int
+    height: int
+    faces: tuple[FoundFace, ...]
+
+    def save(self, directory: Path) -> None:
+        """Write ``faces.json``."""
+        text = json.dumps({"schema": 1, **asdict(self)})
+        (directory / _FILE).write_text(text, encoding="utf-8")
+
+    @staticmethod
+    def load(directory: Path) -> FoundFaces:
+        """Read what :meth:`save` wrote."""
+        document = json.loads((directory / _FILE).read_text(encoding="utf-8"))
+        faces = tuple(FoundFace(**row) for row in document["faces"])
+        return FoundFaces(document["width"], document["height"], faces)
+
+
+def describe_face(face: Face) -> FoundFace:
+    """Size and pose of a detected face."""
+    from talkcli.face.model import FaceModel
+    from talkcli.face.pose import DEPTH_SCALE, fit_pose, rotation_to_euler
+
+    scaled = face.points * (1.0, 1.0, DEPTH_SCALE)
+    yaw, _, _ = rotation_to_euler(fit_pose(scaled, FaceModel.load().vertices).rotation)
+    return FoundFace(face.points.tolist(), face.size_px, yaw)
+
+
+def choose_face(faces: Sequence[FoundFace], which: str, portrait: Path, reporter: Reporter) -> int:
+    """Index of the face to animate, after a warning for everything that will look poor.
+
+    Args:
+        faces: largest first.
+        which: ``largest`` or an index as text.
+        portrait: for messages.
+        reporter: told about several faces, a small face and a profile.
+
+    Raises:
+        UsageError: ``which`` is neither.
+        InputError: there is no face, none of that number, or it is too small.
+    """
+    if which != "largest" and not which.isdecimal():
+        raise UsageError(f"--face takes 'largest' or a number, not {which!r}")
+    if not faces:
+        raise InputError(
+            f"no face was found in {portrait}",
+            "use a picture that shows the face from the front, at least 128 px high",
+        )
+    index = 0 if which == "largest" else int(which)
+    places = ", ".join(
+        f"{i} at {face.centre} {face.size_px:.0f} px" for i, face in enumerate(faces)
+    )
+    if index >= len(faces):
+        raise InputError(
+            f"{portrait} has no face {index}, only {places}",
+            f"choose --face 0 to {len(faces) - 1}" if len(faces) > 1 else "leave --face out",
+        )
+    if len(faces) > 1 and which == "largest":
+        reporter.warn(
+            f"{portrait} shows {len(faces)} faces ({places}); taking the largest, "
+            "--face INDEX takes another"
+        )
+    face = faces[index]
+    if face.size_px < MIN_FACE_PX:
+        raise InputError(
+            f"the face in {portrait} is {face.size_px:.0f} px high, less than {MIN_FACE_PX}",
+            "use a larger picture (128 px and more give good results)",
+        )
+    if face.size_px < SMALL_FACE_PX:
+        reporter.warn(
+            f"the face in {portrait} is only {face.size_px:.0f} px high: expect a blurred result"
+        )
+    if abs(face.yaw_deg) > PROFILE_YAW_DEG:
+        reporter.warn(
+            f"the face in {portrait} is turned by {face.yaw_deg:+.0f}°, beyond "
+            f"{PROFILE_YAW_DEG:.0f}°: its hidden half is guessed"
+        )
+    return index

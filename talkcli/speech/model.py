@@ -1,0 +1,239 @@
+"""From speech features to the expression of the lower face.
+
+:func:`load_speech_model` is the one door: a :class:`LipStream` takes features of
+:mod:`talkcli.speech.features` frame by frame and gives ARKit weights at the same 100 frames per
+second. Behind it are small temporal convolutional networks (:mod:`talkcli.speech.network`),
+trained by ``talkcli train speech``; ``docs/speech_model.md`` says on what and how well.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from talkcli.errors import InputError
+from talkcli.speech.features import N_MELS
+from talkcli.speech.network import HEADS, SUBFRAMES, Layout, NetworkStream
+from talkcli.types import ARKIT_NAMES
+from talkcli.weights.registry import shipped
+
+SCHEMA = 3
+#: Weights that ship, by the names that ``motion.weights`` takes; the first is the default.
+WEIGHTS = ("speech", "speech-clean")
+
+_MAX_OPENING = 3.0  # how far predicted opening may be stretched to reach the wanted aperture
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What the sound asks for, at 100 frames per second.
+
+    Attributes:
+        weights: ``[k, 52]`` float32, 0–1.
+        voice: ``[k]`` chance that somebody speaks, 0–1; lips may move a little before and after.
+    """
+
+    weights: np.ndarray
+    voice: np.ndarray
+
+
+@dataclass(frozen=True)
+class SpeechModel:
+    """Networks from features to expression weights, and the way back to natural size.
+
+    A network that knows half of the truth predicts half of the motion. So deviations from the
+    mean expression are multiplied by ``gain``, and the lip aperture that results is mapped through
+    ``curve``, which gives held-out predictions the distribution of real speech: closed as often,
+    and open as wide.
+
+    Attributes:
+        layout: sizes of the networks.
+        networks: tensors of each; their outputs are averaged.
+        shapes: names of the outputs; those without a side move left and right alike.
+        mean: ``[52]`` mean weights of real speech.
+        gain: factor on deviations.
+        aperture: ``[52]`` lip aperture of every shape at weight 1, cm of the head frame.
+        curve: ``[2, n]`` aperture before and after, cm, increasing.
+    """
+
+    layout: Layout
+    networks: tuple[Mapping[str, np.ndarray], ...]
+    shapes: tuple[str, ...]
+    mean: np.ndarray
+    gain: float
+    aperture: np.ndarray
+    curve: np.ndarray
+
+    def stream(self) -> LipStream:
+        """A fresh stream at time zero."""
+        return LipStream(self)
+
+    @property
+    def active(self) -> np.ndarray:
+        """Indices of the shapes that speech drives."""
+        return np.array(sorted(i for name in self.shapes for i in shape_columns(name)))
+
+    def full(self, values: np.ndarray) -> np.ndarray:
+        """``[..., shapes]`` to ``[..., 52]`` of ``ARKIT_NAMES``, both sides alike."""
+        full = np.zeros((*values.shape[:-1], len(ARKIT_NAMES)))
+        for k, name in enumerate(self.shapes):
+            full[..., shape_columns(name)] = values[..., k : k + 1]
+        return full
+
+    def restore(self, predicted: np.ndarray) -> np.ndarray:
+        """Predicted weights ``[k, 52]`` to weights of natural size, 0–1, lips not crossed.
+
+        Shapes that part the lips share the scaling to the wanted aperture; shapes that press them
+        together keep their weights unless they would win.
+        """
+        weights, parting, pressing = self._stretched(predicted)
+        wanted = np.interp(parting - pressing, self.curve[0], self.curve[1])
+        held = np.minimum(1.0, _MAX_OPENING * parting / np.maximum(pressing, 1e-6))
+        opened = (wanted + held * pressing) / np.maximum(parting, 1e-3)
+        weights[:, self.aperture > 0] *= np.clip(opened, 0.0, _MAX_OPENING)[:, None]
+        weights = np.clip(weights, 0.0, 1.0)
+        # Full weights may part the lips less than wanted; those that press must not win then.
+        limit = (weights @ np.maximum(self.aperture, 0.0)) / np.maximum(pressing, 1e-6)
+        weights[:, self.aperture < 0] *= np.minimum(held, limit)[:, None]
+        return weights.astype(np.float32)
+
+    def plain_aperture(self, predicted: np.ndarray) -> np.ndarray:
+        """``[k]`` lip aperture in cm after the gain but before the curve."""
+        _, parting, pressing = self._stretched(predicted)
+        return parting - pressing
+
+    def _stretched(self, predicted: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        weights = np.clip(self.mean + self.gain * (predicted - self.mean), 0.0, 1.0)
+        parting = weights @ np.maximum(self.aperture, 0.0)
+        pressing = weights @ np.maximum(-self.aperture, 0.0)
+        return weights, parting, pressing
+
+    def save(self, path: Path, description: str) -> None:
+        """Write the model with its schema version and a line that says where it comes from."""
+        from safetensors.numpy import save_file
+
+        tensors = {
+            f"{k}.{key}": value.astype(np.float16)
+            for k, network in enumerate(self.networks)
+            for key, value in network.items()
+        }
+        for name in ("mean", "aperture", "curve"):
+            tensors[name] = getattr(self, name).astype(np.float32)
+        header = {
+            "schema": SCHEMA,
+            "description": description,
+            "layout": self.layout.as_json(),
+            "networks": len(self.networks),
+            "shapes": list(self.shapes),
+            "gain": self.gain,
+        }
+        packed = {key: np.ascontiguousarray(value) for key, value in tensors.items()}
+        save_file(packed, path, {"talkcli": json.dumps(header)})
+
+
+def shape_columns(name: str) -> list[int]:
+    """Indices in ``ARKIT_NAMES`` of a shape, or of its left and right half."""
+    names = [name] if name in ARKIT_NAMES else [f"{name}Left", f"{name}Right"]
+    return [ARKIT_NAMES.index(n) for n in names]
+
+
+def weights_path(name: str = WEIGHTS[0]) -> Path:
+    """Where shipped weights lie: ``speech`` or ``speech-clean``."""
+    return shipped(name)
+
+
+@lru_cache(maxsize=2)
+def load_speech_model(path: Path | None = None) -> SpeechModel:
+    """Read a speech model; the default one without a path.
+
+    Raises:
+        InputError: the file is missing, damaged or of another schema.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = weights_path() if path is None else path
+    reinstall = "reinstall talkcli"
+    try:
+        with safe_open(path, framework="np") as file:
+            header = json.loads((file.metadata() or {}).get("talkcli", "{}"))
+            if header.get("schema") != SCHEMA:
+                raise InputError(
+                    f"speech model {path} has schema {header.get('schema')}", reinstall
+                )
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"speech model {path} cannot be read ({error})", reinstall) from error
+    networks = tuple(_network(tensors, f"{k}.") for k in range(header["networks"]))
+    return SpeechModel(
+        layout=Layout.from_json(header["layout"]),
+        networks=networks,
+        shapes=tuple(header["shapes"]),
+        mean=tensors["mean"],
+        gain=float(header["gain"]),
+        aperture=tensors["aperture"],
+        curve=tensors["curve"],
+    )
+
+
+def _network(tensors: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    return {
+        key[len(prefix) :]: value.astype(np.float32)
+        for key, value in tensors.items()
+        if key.startswith(prefix)
+    }
+
+
+class LipStream:
+    """Features in, weights out, 20 frames behind; any block size gives the same weights."""
+
+    def __init__(self, model: SpeechModel) -> None:
+        self._model = model
+        self._networks = [NetworkStream(tensors, model.layout) for tensors in model.networks]
+        self._last: np.ndarray | None = None  # output at 50 Hz that the next row starts from
+        self._taken = self._given = 0
+
+    def push(self, features: np.ndarray) -> Heard:
+        """Take ``[k, 80]`` normalised features, return the rows that they complete."""
+        self._taken += len(features)
+        return self._rows(_mean([net.push(features) for net in self._networks]), ended=False)
+
+    def finish(self) -> Heard:
+        """The last rows: one for each feature frame in total."""
+        return self._rows(_mean([net.finish() for net in self._networks]), ended=True)
+
+    def _rows(self, outputs: np.ndarray, ended: bool) -> Heard:
+        shapes = len(self._model.shapes)
+        weights = self._model.restore(self._model.full(outputs[:, :shapes]))
+        voice = 1.0 / (1.0 + np.exp(-outputs[:, shapes + HEADS.index("voice")]))
+        rows = np.concatenate([weights, voice[:, None]], 1)
+        if self._last is not None:
+            rows = np.concatenate([self._last, rows])
+        if len(rows):
+            self._last = rows[-1:]
+        # Between two outputs lies one row; the last output is the first of the next call.
+        halves = 0.5 * (rows[:-1] + rows[1:])
+        full = np.stack([rows[:-1], halves], 1).reshape(-1, rows.shape[1])
+        if ended:
+            held = np.repeat(rows[-1:], SUBFRAMES, axis=0)
+            full = np.concatenate([full, held])[: self._taken - self._given]
+        self._given += len(full)
+        return Heard(full[:, :-1].astype(np.float32), full[:, -1])
+
+
+def _mean(outputs: Sequence[np.ndarray]) -> np.ndarray:
+    return np.mean(outputs, axis=0)
+
+
+def heard(model: SpeechModel, features: np.ndarray) -> Heard:
+    """A whole recording at once: ``[F, 80]`` features to ``F`` rows."""
+    stream = model.stream()
+    parts = [stream.push(np.asarray(features).reshape(-1, N_MELS)), stream.finish()]
+    return Heard(
+        np.concatenate([part.weights for part in parts]),
+        np.concatenate([part.voice for part in parts]),
+    )

@@ -1,0 +1,173 @@
+"""What the sound asks of the face at rising instants, in memory that does not grow."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from talkcli.speech.features import (
+    FRAME_RATE,
+    NAT_PER_DB,
+    SAMPLE_RATE,
+    LevelNormaliser,
+    LogMelStream,
+    frame_energy,
+)
+from talkcli.speech.model import WEIGHTS, Heard, load_speech_model, weights_path
+from talkcli.speech.vad import VoiceGate
+from talkcli.types import ARKIT_NAMES
+
+_ACTIVITY_S = 0.6  # how slowly the head's liveliness follows speech
+
+
+_STRESS_S, _STRESS_MEAN_S = 0.12, 3.0  # emphasis: loudness over 0.12 s against that over 3 s
+
+
+_STRESS_FROM_DB, _STRESS_FULL_DB = 2.0, 8.0
+
+
+# Chance of a voice below which lips are shut, and above which they are free. At .1 and .35 single
+# frames of speech are lost: held-out aperture r .02 lower.
+_NO_VOICE, _SURE_VOICE = 0.03, 0.12
+
+
+_STRESS_SOFT_S = 0.2  # brows take about as long to rise and fall
+
+
+@dataclass(frozen=True)
+class SpeechRow:
+    """What the sound asks for at one instant.
+
+    Attributes:
+        weights: ``[52]`` lower-face expression, zero in silence.
+        activity: slow measure of speaking, 0–1.
+        emphasis: stress in the voice, 0–1.
+    """
+
+    weights: np.ndarray
+    activity: float
+    emphasis: float
+
+
+_SILENT = SpeechRow(np.zeros(len(ARKIT_NAMES), np.float32), 0.0, 0.0)
+
+
+class SpeechTrack:
+    """Expression, activity and emphasis of a recording at rising instants.
+
+    Sound is pulled as far as the asked instant needs (0.3 s beyond it) and rows of the past are
+    dropped, so the memory is that of one block.
+    """
+
+    def __init__(self, audio_blocks: Iterable[np.ndarray], weights: str = WEIGHTS[0]) -> None:
+        self._blocks = iter(_short_blocks(audio_blocks))
+        self._mel, self._normaliser = LogMelStream(), LevelNormaliser()
+        self._gate, self._lips = VoiceGate(), load_speech_model(weights_path(weights)).stream()
+        self._stress = _Stress()
+        self._energies: deque[float] = deque()
+        self._gates: deque[float] = deque()
+        self._weights: deque[np.ndarray] = deque()
+        self._voices: deque[float] = deque()
+        self._rows: deque[SpeechRow] = deque()
+        self._first = 0  # index of the oldest row kept
+        self._activity = 0.0
+        self._ended = False
+
+    def at(self, time_s: float) -> SpeechRow:
+        """The row at an instant, interpolated between frames of 10 ms; silence beyond the end.
+
+        Args:
+            time_s: seconds from the start, not before the last instant asked for.
+        """
+        position = time_s * FRAME_RATE
+        wanted = int(position)
+        while not self._ended and self._first + len(self._rows) <= wanted + 1:
+            self._pull()
+        while self._rows and self._first < wanted:
+            self._rows.popleft()
+            self._first += 1
+        # Past the end, activity dies away as it does in a pause; its slow fall hides the seam.
+        before = self._rows[0] if self._rows else self._fading(wanted)
+        after = self._rows[1] if len(self._rows) > 1 else self._fading(wanted + 1)
+        share = position - wanted
+        return SpeechRow(
+            weights=before.weights + share * (after.weights - before.weights),
+            activity=before.activity + share * (after.activity - before.activity),
+            emphasis=before.emphasis + share * (after.emphasis - before.emphasis),
+        )
+
+    def _fading(self, index: int) -> SpeechRow:
+        """Silence after the last row, ``index`` frames from the start."""
+        since = max(0, index - self._last)
+        activity = self._activity * math.exp(-since / (_ACTIVITY_S * FRAME_RATE))
+        return SpeechRow(_SILENT.weights, activity, 0.0)
+
+    def _pull(self) -> None:
+        block = next(self._blocks, None)
+        if block is not None:
+            self._take(self._mel.push(block))
+        else:
+            self._take(self._mel.finish())
+            self._keep(self._lips.push(self._normaliser.finish()))
+            self._keep(self._lips.finish())
+            self._gates.extend(self._gate.finish())
+            self._ended = True
+        self._join()
+
+    def _take(self, log_mel: np.ndarray) -> None:
+        self._energies.extend(frame_energy(log_mel).tolist())
+        self._gates.extend(self._gate.push(log_mel))
+        self._keep(self._lips.push(self._normaliser.push(log_mel)))
+
+    def _keep(self, heard: Heard) -> None:
+        self._weights.extend(heard.weights)
+        self._voices.extend(heard.voice.tolist())
+
+    def _join(self) -> None:
+        """Rows for which sound, gate and lips are all there."""
+        for _ in range(min(len(self._gates), len(self._weights))):
+            gate = float(self._gates.popleft()) * trust_voice(self._voices.popleft())
+            self._activity += (gate - self._activity) / (_ACTIVITY_S * FRAME_RATE)
+            emphasis = self._stress.push(self._energies.popleft(), gate)
+            row = SpeechRow(gate * self._weights.popleft(), self._activity, emphasis)
+            self._rows.append(row)
+
+    @property
+    def _last(self) -> int:
+        return self._first + len(self._rows) - 1
+
+
+def trust_voice(chance: float) -> float:
+    """How far the network's own opinion lets the lips move: 0 for noise, 1 for speech or music."""
+    return min(max((chance - _NO_VOICE) / (_SURE_VOICE - _NO_VOICE), 0.0), 1.0)
+
+
+class _Stress:
+    """Loudness of the moment against that of the last seconds, 0–1, rising and falling softly."""
+
+    def __init__(self) -> None:
+        self._quick = self._mean = math.nan
+        self._value = 0.0
+
+    def push(self, energy: float, gate: float) -> float:
+        stress = 0.0
+        if gate > 0.0:
+            if math.isnan(self._mean):
+                self._quick = self._mean = energy
+            self._quick += (energy - self._quick) / (_STRESS_S * FRAME_RATE)
+            self._mean += gate * (energy - self._mean) / (_STRESS_MEAN_S * FRAME_RATE)
+            above = (self._quick - self._mean) / NAT_PER_DB - _STRESS_FROM_DB
+            stress = gate * min(max(above / (_STRESS_FULL_DB - _STRESS_FROM_DB), 0.0), 1.0)
+        self._value += (stress - self._value) / (_STRESS_SOFT_S * FRAME_RATE)
+        return self._value
+
+
+def _short_blocks(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """Blocks of at most a second: rows are made, and held, block by block."""
+    for block in blocks:
+        for start in range(0, len(block), SAMPLE_RATE):
+            yield block[start : start + SAMPLE_RATE]

@@ -1,0 +1,204 @@
+"""Pose, expression and gaze of a known person, solved in windows that overlap."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from talkcli.face.alignment import PICTURE_DEPTH, AlignedHeads, align_heads
+from talkcli.face.measures import iris_angles, lid_opening
+from talkcli.face.pose import NECK_PIVOT, euler_to_rotation, rotation_to_euler
+from talkcli.face.solve import ShapeFit, bounded_ridge, whole_face_weights
+from talkcli.tracking.gaps import FilledFrame
+from talkcli.tracking.person import Person
+from talkcli.tracking.smooth import keep_edges, smooth_motion
+from talkcli.types import ARKIT_NAMES, MotionCurves
+
+#: Frames that a window adds, and by how many it reaches beyond them on either side. What lies
+#: further away moves a frame by less than 1e-3 of a weight.
+CORE, MARGIN = 128, 16
+#: cm². Per weight: at 1 rolled lips fight lowered ones for 0.2 % of the motion.
+RIDGE = 1.5
+#: cm². Between frames: takes a third of the jitter and 0.1 % of the explained motion.
+COUPLING = 1.0
+_SWEEPS = 30  # from the unbounded solution
+#: Camera distance, as in portraits: 6 face heights of 17.7 cm.
+CAMERA_CM = 106.0
+#: How quickly a head may change its motion: degrees, centimetres, logarithm of scale per s^1.5.
+#: A quick turn of the head reaches about these; at a third of them turns lag and PSNR falls .2 dB.
+_AGILITY = np.array([180.0, 180.0, 140.0, 45.0, 45.0, 0.36])
+_SHUT = 0.08  # of the usual lid opening is what FaceMesh still sees between closed lids
+#: Closures between which lids on their way become shut ones: openings of 45 and 15 %. Looked up in
+#: 120 frames of 19 clips: eyes that FaceMesh sees up to 12 % open are shut, between 12 and 30 %
+#: shut ones and slits mix, beyond 45 % none is shut.
+_CLOSING, _CLOSED = 0.6, 0.92
+_GAZE_FULL_DEG = 30.0  # ARKit's eyeLook weights are 1 about here
+_BLINKING = 0.55  # lids so far closed hide the iris
+_HIDDEN_YAW_DEG = (22.0, 40.0)  # from here to there the far eye's lids count less and less
+_GAZE_REACH, _GAZE_UNLIKE_DEG = 2, 3.0
+
+_INDEX = {name: i for i, name in enumerate(ARKIT_NAMES)}
+_SIDES = ("Left", "Right")
+_LOOKS = [_INDEX[f"eyeLook{way}{side}"] for way in ("In", "Out", "Up", "Down") for side in _SIDES]
+
+
+@dataclass(frozen=True)
+class PoseScale:
+    """What a clip's head positions are measured against.
+
+    Attributes:
+        place: ``[2]`` usual position of the head frame's origin, pixels.
+        scale: usual pixels per centimetre.
+        noise: ``[6]`` of yaw, pitch, roll (degrees), x, y (cm) and the logarithm of the scale.
+        step_s: usual time between frames.
+    """
+
+    place: np.ndarray
+    scale: float
+    noise: np.ndarray
+    step_s: float
+
+    def with_noise(self, noise: np.ndarray) -> PoseScale:
+        """The same with measured noise."""
+        return replace(self, noise=noise)
+
+    def pose_of(self, points: np.ndarray, person: Person) -> np.ndarray:
+        """``[T, 6]`` raw pose of landmarks ``[T, 478, 3]``, as ``noise`` lists it."""
+        return self.pose(align_heads(points, person.rigid, PICTURE_DEPTH))
+
+    def pose(self, heads: AlignedHeads) -> np.ndarray:
+        """``[T, 6]`` raw pose, as ``noise`` lists it."""
+        angles = np.array([rotation_to_euler(rotation) for rotation in heads.rotations])
+        way = (heads.shifts[:, :2] - self.place) / heads.scales[:, None] * (1.0, -1.0)
+        return np.concatenate([angles, way, np.log(heads.scales / self.scale)[:, None]], 1)
+
+
+class PerformanceSolver:
+    """Turns landmarks of a known person into curves.
+
+    Args:
+        person: identity.
+        scale: what positions are measured against.
+    """
+
+    def __init__(self, person: Person, scale: PoseScale) -> None:
+        self._person, self._scale = person, scale
+        basis = person.basis.copy()
+        # Where the eyes look is read off the irises, not off the lids.
+        self._looks = basis[_LOOKS]
+        basis[_LOOKS] = 0.0
+        self._fit = ShapeFit(basis, whole_face_weights())
+        self._unbounded = np.linalg.inv(self._fit.gram + RIDGE * np.eye(len(basis)))
+        self._openings = lid_opening(person.basis)  # [52, 2] of every shape at weight 1
+        self._usual = np.maximum(lid_opening(person.neutral), 0.2)
+
+    def solve(self, frames: Iterator[FilledFrame]) -> Iterator[MotionCurves]:
+        """Curves of all frames in pieces, in order; every frame is in exactly one."""
+        window: list[FilledFrame] = []
+        first = 0  # index in the window of the first frame not answered yet
+        for frame in frames:
+            window.append(frame)
+            if len(window) - first == CORE + MARGIN:
+                yield self._solve(window, first, first + CORE)
+                first += CORE
+                cut = max(0, first - MARGIN)
+                window, first = window[cut:], first - cut
+        if first < len(window):
+            yield self._solve(window, first, len(window))
+
+    def _solve(self, window: list[FilledFrame], first: int, end: int) -> MotionCurves:
+        times = np.array([frame.time_s for frame in window])
+        points = np.array([frame.points for frame in window])
+        heads = align_heads(points, self._person.rigid, PICTURE_DEPTH)
+        pose = smooth_motion(times, self._scale.pose(heads), self._scale.noise, _AGILITY)
+        closure = self._lid_closure(heads.points, pose[:, 0])
+        gaze = self._gaze(heads.points, closure)
+        weights = self._weights(heads.points, gaze, closure)
+        inside = slice(first, end)
+        return MotionCurves(
+            times=times[inside],
+            expression=weights[inside].astype(np.float32),
+            rotation=pose[inside, :3].astype(np.float32),
+            translation=self._pivot_way(pose)[inside].astype(np.float32),
+            gaze=gaze[inside].astype(np.float32),
+            tracked=np.array([frame.tracked for frame in window[inside]]),
+            duration_s=float(times[end - 1]),
+        )
+
+    def _pivot_way(self, pose: np.ndarray) -> np.ndarray:
+        """``[T, 3]`` way of the neck's pivot from the head frame's usual origin, cm, camera axes.
+
+        Nearer means larger: a pinhole ``CAMERA_CM`` away shows a scale of 1 + z / CAMERA_CM.
+        """
+        depth = CAMERA_CM * (1.0 - np.exp(-pose[:, 5]))
+        origin = np.concatenate([pose[:, 3:5], depth[:, None]], 1)
+        turned = np.array([euler_to_rotation(*angles) @ NECK_PIVOT for angles in pose[:, :3]])
+        return np.asarray(origin + turned - NECK_PIVOT)
+
+    def _lid_closure(self, points: np.ndarray, yaw: np.ndarray) -> np.ndarray:
+        """``[T, 2]`` closure of left and right lids: 0 as usual, 1 shut, below 0 wide open."""
+        closure = (1.0 - lid_opening(points) / self._usual) / (1.0 - _SHUT)
+        # A turned face hides the eye on the side that it turns to.
+        start, end = _HIDDEN_YAW_DEG
+        for side, sign in ((0, 1.0), (1, -1.0)):
+            hidden = np.clip((sign * yaw - start) / (end - start), 0.0, 1.0)
+            closure[:, side] += hidden * (closure[:, 1 - side] - closure[:, side])
+        return np.asarray(closure)
+
+    def _gaze(self, points: np.ndarray, closure: np.ndarray) -> np.ndarray:
+        """``[T, 2]`` gaze from the neutral one, degrees, carried across blinks."""
+        raw = iris_angles(points) - self._person.gaze
+        seen = np.flatnonzero(closure.max(1) < _BLINKING)
+        if len(seen) == 0:
+            return np.zeros_like(raw)
+        frames = np.arange(len(raw))
+        bridged = np.stack([np.interp(frames, seen, raw[seen, k]) for k in range(2)], 1)
+        return keep_edges(bridged, _GAZE_REACH, _GAZE_UNLIKE_DEG)
+
+    def _weights(self, points: np.ndarray, gaze: np.ndarray, closure: np.ndarray) -> np.ndarray:
+        looks = _look_weights(gaze)
+        shift = points - self._person.neutral
+        shift = shift - np.einsum("tk,kvd->tvd", looks, self._looks)
+        targets = self._fit.targets(shift)
+        start = targets @ self._unbounded
+        weights = bounded_ridge(
+            self._fit.gram, targets, RIDGE, coupling=COUPLING, start=start, sweeps=_SWEEPS
+        )
+        weights[:, _LOOKS] = looks
+        self._settle_lids(weights, closure)
+        return weights
+
+    def _settle_lids(self, weights: np.ndarray, closure: np.ndarray) -> None:
+        """Blink and wide-open weights that give the measured opening beside all other shapes."""
+        blinks = [_INDEX[f"eyeBlink{side}"] for side in _SIDES]
+        wides = [_INDEX[f"eyeWide{side}"] for side in _SIDES]
+        weights[:, blinks + wides] = 0.0
+        others = weights @ self._openings
+        for side, (blink, wide) in enumerate(zip(blinks, wides, strict=True)):
+            # Least opening change still to be made, negative to close.
+            wanted = -np.minimum(closure[:, side], 1.0) * self._usual[side] - others[:, side]
+            shut = min(self._openings[blink, side], -1e-3)
+            open_up = max(self._openings[wide, side], 1e-3)
+            weights[:, blink] = _shut_lids(np.clip(wanted / shut, 0.0, 1.0), closure[:, side])
+            weights[:, wide] = np.clip(wanted / open_up, 0.0, 1.0)
+
+
+def _shut_lids(blink: np.ndarray, closure: np.ndarray) -> np.ndarray:
+    """``[T]`` blink weights that are 1 where lids are shut, whatever squints and looks do to them.
+
+    Args:
+        blink: ``[T]`` weights that give the measured opening.
+        closure: ``[T]`` measured, 1 for shut.
+    """
+    shut = np.clip((closure - _CLOSING) / (_CLOSED - _CLOSING), 0.0, 1.0)
+    return np.asarray(blink + shut**2 * (1.0 - blink))
+
+
+def _look_weights(gaze: np.ndarray) -> np.ndarray:
+    """``[T, 8]`` eyeLook weights in the order of ``_LOOKS`` for gaze yaw and pitch in degrees."""
+    left, up = gaze[:, 0] / _GAZE_FULL_DEG, gaze[:, 1] / _GAZE_FULL_DEG
+    # The left eye looks out to the subject's left, the right eye in.
+    columns = (-left, left, left, -left, up, up, -up, -up)
+    return np.clip(np.stack(columns, 1), 0.0, 1.0)

@@ -1,0 +1,1 @@
+"""Building the face model from measured landmarks and open shapes."""

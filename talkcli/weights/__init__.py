@@ -1,0 +1,1 @@
+"""Weights and tables: which ones there are, and where they lie."""

@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.optimize import lsq_linear
+
+from talkcli.errors import InputError
+from talkcli.face.model import FaceModel
+from talkcli.face.pose import DEPTH_SCALE, IMAGE_TO_HEAD, euler_to_rotation
+from talkcli.speech.features import speech_features
+from talkcli.speech.model import heard, load_speech_model, shape_columns
+from talkcli.train.clips import Clip, load_clips, track_clip
+from talkcli.train.expression import (
+    SPEECH_SHAPES,
+    bounded_ridge,
+    lip_aperture,
+    lip_width,
+    solve_clips,
+    speech_basis,
+)
+from talkcli.train.speech.noise import spoil
+from talkcli.train.speech.scores import (
+    LipMotion,
+    closure_auc,
+    correlation,
+    over_speakers,
+    relative_loudness,
+    score_clip,
+    silent_frames,
+)
+from tests.support.motion import sentence
+
+
+def made_clip(weights: np.ndarray, speaker: str = "someone") -> Clip:
+    """Landmarks of a face that moves by the weights while its head turns and comes nearer."""
+    model = FaceModel.load()
+    faces = model.vertices + np.einsum("tk,kvd->tvd", weights, speech_basis(model))
+    points = []
+    for t, face in enumerate(faces):
+        turn = euler_to_rotation(8 * np.sin(t / 9), 5 * np.cos(t / 7), 3.0)
+        image = (10 + 0.01 * t) * face @ (IMAGE_TO_HEAD @ turn).T + (300, 200, 0)
+        points.append(image / (1, 1, DEPTH_SCALE))
+    times = (np.arange(len(faces)) + 0.5) / 25
+    return Clip("made", speaker, "CC0", 0.0, times, np.array(points), sentence())
+
+
+def made_weights(frames: int = 100) -> np.ndarray:
+    weights = np.zeros((frames, len(SPEECH_SHAPES)))
+    t = np.arange(frames) / 25
+    weights[:, SPEECH_SHAPES.index("jawOpen")] = 0.25 * np.maximum(0, np.sin(9 * t))
+    weights[:, SPEECH_SHAPES.index("mouthPucker")] = 0.3 * np.maximum(0, np.sin(4 * t + 2))
+    return weights
+
+
+def test_bounded_ridge_agrees_with_a_solver() -> None:
+    rng = np.random.default_rng(0)
+    rows, data = rng.normal(size=(40, 6)), rng.normal(size=(8, 40))
+    found = bounded_ridge(rows.T @ rows, data @ rows, 2.0)
+    stacked = np.concatenate([rows, np.sqrt(2.0) * np.eye(6)])
+    for b, x in zip(data, found, strict=True):
+        wanted = lsq_linear(stacked, np.concatenate([b, np.zeros(6)]), (0, 1)).x
+        np.testing.assert_allclose(x, wanted, atol=1e-3)
+
+
+def test_expression_is_found_whatever_the_pose() -> None:
+    weights = made_weights()
+    (track,) = solve_clips([made_clip(weights)], FaceModel.load())
+    basis = speech_basis(FaceModel.load())
+    assert track.valid.all()
+    assert correlation(track.aperture, weights @ lip_aperture(basis)) > 0.999
+    assert correlation(track.width, weights @ lip_width(basis)) > 0.99
+    assert track.explained > 0.98
+    jaw = SPEECH_SHAPES.index("jawOpen")
+    np.testing.assert_allclose(track.weights[:, jaw], weights[:, jaw], atol=0.05)
+
+
+def test_missed_frames_are_marked() -> None:
+    clip = made_clip(made_weights())
+    clip.points[10:14] = np.nan
+    (track,) = solve_clips([clip], FaceModel.load())
+    assert not track.valid[10:14].any()
+    assert track.valid.sum() == 96
+    assert np.isfinite(track.weights).all()
+    clip.points[5:] = np.nan
+    assert solve_clips([clip], FaceModel.load()) == []
+
+
+def test_sides_of_a_shape() -> None:
+    assert len(shape_columns("jawOpen")) == 1
+    assert len(shape_columns("mouthSmile")) == 2
+
+
+def motion(aperture: np.ndarray, width: np.ndarray) -> LipMotion:
+    lips = np.zeros((len(aperture), 40, 3))
+    lips[:, :20, 1], lips[:, 20:, 1] = aperture[:, None] / 2, -aperture[:, None] / 2
+    return LipMotion(aperture, width, lips)
+
+
+def test_scores() -> None:
+    rng = np.random.default_rng(0)
+    t = np.arange(400) / 25
+    real = np.maximum(0.0, np.sin(8 * t)) + 0.2 * np.maximum(0.0, np.sin(3.3 * t))
+    valid, loud = np.ones(400, bool), np.zeros(400)
+    pausing = loud - 30.0 * (real == 0.0)
+    truth = motion(real, real)
+    same = score_clip("a", truth, truth, valid, loud)
+    half = score_clip("b", motion(real / 2, -real), truth, valid, loud)
+    noise = score_clip("c", motion(rng.random(400), rng.random(400)), truth, valid, loud)
+    assert same.values["aperture_r"] == pytest.approx(1.0)
+    assert same.values["lip_error"] == pytest.approx(0.0)
+    pauses = score_clip("a", truth, truth, valid, pausing)
+    assert pauses.values["silence"] == pytest.approx(0.0)
+    # Closures count only where somebody speaks.
+    assert len(pauses.closures) < len(same.closures)
+    assert half.values["amplitude"] == pytest.approx(0.5)
+    assert half.values["jitter"] == pytest.approx(0.5)
+    assert half.values["lip_error"] == pytest.approx(0.5)
+    assert half.values["width_r"] == pytest.approx(-1.0)
+    assert closure_auc([same, half]) > 0.95
+    assert abs(noise.values["aperture_r"]) < 0.15
+    assert "silence" not in noise.values
+    interval = over_speakers([same, half, noise], "aperture_r")
+    assert interval.low <= interval.mean <= interval.high
+
+
+def test_silent_frames_are_pauses_without_their_edges() -> None:
+    mel = np.full((400, 80), -5.0)
+    mel[100:200] = -20.0
+    silent = silent_frames(relative_loudness(mel, np.arange(0, 400, 4.0)))
+    assert silent[27:48].all()
+    assert not silent[:26].any()
+    assert not silent[50:].any()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_spoilt_sound_stays_sound(seed: int) -> None:
+    pcm = sentence()
+    spoilt = spoil(pcm, [pcm, pcm[::-1]], np.random.default_rng(seed))
+    assert spoilt.shape == pcm.shape
+    assert spoilt.dtype == np.float32
+    assert np.isfinite(spoilt).all()
+    assert 0.3 < spoilt.std() / pcm.std() < 3.0
+
+
+def test_a_folder_without_a_list_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"speech_clips\.json"):
+        load_clips(tmp_path, tmp_path / "cache")
+
+
+def test_clips_are_tracked_once_and_lips_follow_the_voice(
+    shared_data: Path, tmp_path: Path
+) -> None:
+    listed = json.loads((shared_data / "speech_clips.json").read_text())
+    entry = next(e for e in listed if "GRID_lbbc2a" in e["file"])
+    (tmp_path / "speech_clips.json").write_text(json.dumps([entry]))
+    (tmp_path / "clips").symlink_to(shared_data / "clips")
+    (clip,) = load_clips(tmp_path, tmp_path / "cache")
+    assert clip.free
+    assert clip.points.shape == (75, 478, 3)
+    (tmp_path / "clips").unlink()
+    (again,) = load_clips(tmp_path, tmp_path / "cache")
+    np.testing.assert_array_equal(again.points, clip.points)
+    (track,) = solve_clips([clip], FaceModel.load())
+    weights = heard(load_speech_model(), speech_features(clip.pcm)).weights
+    aperture = np.interp(
+        clip.speech_times * 100, np.arange(len(weights)), weights @ load_speech_model().aperture
+    )
+    assert correlation(aperture, track.aperture) > 0.5
+
+
+def test_an_unreadable_clip_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "clip.mp4").write_bytes(b"no film")
+    with pytest.raises(InputError):
+        track_clip(tmp_path / "clip.mp4")

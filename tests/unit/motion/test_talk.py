@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from talkcli.errors import InputError, UsageError
+from talkcli.motion import MotionOptions, motion_frames
+from talkcli.speech.model import load_speech_model
+from talkcli.speech.track import SpeechTrack
+from talkcli.types import ARKIT_NAMES, MotionFrame
+from tests.support.motion import blocks, sentence, silence, white_noise
+
+FPS = Fraction(25)
+
+
+def frames(
+    pcm: np.ndarray,
+    count: int | None = None,
+    fps: Fraction = FPS,
+    options: MotionOptions | None = None,
+    seed: int = 0,
+    size: int = 16000,
+) -> list[MotionFrame]:
+    count = round(len(pcm) / 16000 * fps) if count is None else count
+    return list(motion_frames(blocks(pcm, size), count, fps, options or MotionOptions(), seed))
+
+
+def expressions(result: list[MotionFrame]) -> np.ndarray:
+    return np.array([frame.expression for frame in result])
+
+
+def apertures(result: list[MotionFrame]) -> np.ndarray:
+    return expressions(result) @ load_speech_model().aperture
+
+
+@pytest.mark.parametrize("fps", [Fraction(10), Fraction(24000, 1001), FPS, Fraction(60)])
+def test_exactly_as_many_frames_as_asked_at_any_rate(fps: Fraction) -> None:
+    count = round(len(sentence()) / 16000 * fps)
+    result = frames(sentence(), count, fps)
+    assert len(result) == count
+    for frame in result:
+        assert frame.expression.shape == (52,)
+        assert frame.expression.dtype == np.float32
+        assert (frame.rotation.shape, frame.translation.shape) == ((3,), (3,))
+        assert frame.gaze.shape == (2,)
+        assert 0.0 <= frame.expression.min() <= frame.expression.max() <= 1.0
+        assert np.isfinite([*frame.rotation, *frame.translation, *frame.gaze]).all()
+
+
+def test_lips_follow_time_and_not_frames() -> None:
+    slow, fast = frames(sentence(), fps=Fraction(20)), frames(sentence(), fps=Fraction(60))
+    for k, frame in enumerate(slow):
+        np.testing.assert_allclose(frame.expression, fast[3 * k + 1].expression, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [100, 4096, 10**7])
+def test_block_size_does_not_matter(size: int) -> None:
+    pcm = np.concatenate([silence(0.3), sentence()])
+    reference, result = frames(pcm), frames(pcm, size=size)
+    np.testing.assert_allclose(expressions(result), expressions(reference), atol=1e-4)
+    for a, b in zip(result, reference, strict=True):
+        np.testing.assert_allclose(a.rotation, b.rotation, atol=1e-4)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.01, 0.1])
+def test_very_short_sounds(seconds: float) -> None:
+    assert len(frames(sentence()[: int(16000 * seconds)], count=5)) == 5
+
+
+def test_no_lips_in_silence_but_life() -> None:
+    result = frames(silence(20.0))
+    assert not (expressions(result)[:, lips()]).any()
+    assert (expressions(result)[:, ARKIT_NAMES.index("eyeBlinkLeft")] > 0.5).any()
+    assert np.std([frame.rotation for frame in result]) > 0.1
+
+
+@pytest.mark.parametrize("level_db", [-60.0, -30.0])
+def test_no_lips_in_steady_noise(level_db: float) -> None:
+    assert not expressions(frames(white_noise(8.0, level_db)))[:, lips()].any()
+
+
+def lips() -> np.ndarray:
+    return load_speech_model().active
+
+
+def test_lips_move_in_speech_and_rest_in_pauses() -> None:
+    pcm = np.concatenate([silence(1.0), sentence(), silence(1.0), sentence(), silence(1.0)])
+    aperture = apertures(frames(pcm))
+    spoken = len(sentence()) / 16000
+    talking = slice(25, int(25 * (1 + spoken)))
+    pause = slice(int(25 * (1.3 + spoken)), int(25 * (1.7 + spoken)))
+    assert np.quantile(aperture[talking], 0.9) > 0.6
+    assert aperture[pause].max() == 0.0
+    assert aperture[:20].max() == 0.0
+    assert aperture[-15:].max() == 0.0
+
+
+def test_sound_that_ends_early_is_followed_by_rest() -> None:
+    count = round(len(sentence()) / 16000 * 25)
+    result = frames(sentence(), count + 100)
+    assert apertures(result)[count + 5 :].max() == 0.0
+    assert len(result) == count + 100
+
+
+def test_only_three_tenths_of_a_second_are_looked_ahead() -> None:
+    pcm = sentence()[: 3 * 16000]
+    changed = pcm.copy()
+    changed[32000:] = white_noise(1.0, -6.0)[: len(changed) - 32000]
+    before = slice(0, int((2.0 - 0.3) * 25))
+    np.testing.assert_array_equal(
+        expressions(frames(pcm, size=160))[before], expressions(frames(changed, size=160))[before]
+    )
+
+
+def test_sound_is_pulled_as_needed_and_memory_stays_small() -> None:
+    pulled = 0
+
+    def source() -> object:
+        nonlocal pulled
+        for block in blocks(np.tile(sentence(), 20), 1600):
+            pulled += len(block)
+            yield block
+
+    track = SpeechTrack(source())
+    for k in range(500):
+        time_s = (k + 0.5) / 25
+        track.at(time_s)
+        assert pulled / 16000 < time_s + 0.5
+        waiting = [track._energies, track._gates, track._weights, track._voices, track._rows]
+        assert max(map(len, waiting)) < 100
+
+
+def test_a_huge_block_is_cut() -> None:
+    track = SpeechTrack([np.tile(sentence(), 20)])
+    track.at(1.0)
+    assert len(track._rows) < 400
+
+
+def test_weights_can_be_chosen() -> None:
+    plain = expressions(frames(sentence()))
+    clean = expressions(frames(sentence(), options=MotionOptions(weights="speech-clean")))
+    assert np.abs(plain - clean).max() > 0.01
+    assert np.corrcoef(plain[:, lips()].sum(1), clean[:, lips()].sum(1))[0, 1] > 0.4
+
+
+def test_lip_strength() -> None:
+    plain = expressions(frames(sentence()))[:, lips()]
+    half = expressions(frames(sentence(), options=MotionOptions(lip_strength=0.5)))[:, lips()]
+    none = expressions(frames(sentence(), options=MotionOptions(lip_strength=0.0)))[:, lips()]
+    much = expressions(frames(sentence(), options=MotionOptions(lip_strength=2.0)))
+    np.testing.assert_allclose(half, plain / 2, atol=1e-6)
+    assert not none.any()
+    assert much.max() <= 1.0
+
+
+def test_seed_and_options_reach_the_head() -> None:
+    one, same, other = (frames(sentence(), seed=s) for s in (1, 1, 2))
+    np.testing.assert_array_equal([f.rotation for f in one], [f.rotation for f in same])
+    assert np.abs(one[40].rotation - other[40].rotation).max() > 0.05
+    still = frames(sentence(), options=MotionOptions(still=True))
+    assert not np.array([f.rotation for f in still]).any()
+    held = frames(sentence(), options=MotionOptions(head_motion=0.0))
+    assert not np.array([f.rotation for f in held]).any()
+
+
+@pytest.mark.parametrize("field", ["head_motion", "blink_rate", "lip_strength"])
+@pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
+def test_options_out_of_range_are_refused(field: str, value: float) -> None:
+    with pytest.raises(UsageError, match=field):
+        MotionOptions(**{field: value})
+
+
+def test_damaged_sound_is_refused() -> None:
+    with pytest.raises(InputError, match="not numbers"):
+        frames(np.full(16000, np.nan, np.float32))

