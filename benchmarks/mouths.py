@@ -30,7 +30,7 @@ from talkcli.engines.portrait.build.build import PortraitConfig, build_portrait 
 from talkcli.errors import TalkcliError  # noqa: E402
 from talkcli.face.topology import INNER_CORNERS, INNER_LOWER, INNER_UPPER  # noqa: E402
 from talkcli.motion.retarget import DrivenMotion, DriverOptions, reference_frame  # noqa: E402
-from talkcli.tracking.clip import MAX_SIDE, track_film  # noqa: E402
+from talkcli.tracking.clip import MAX_SIDE, track_clip  # noqa: E402
 from talkcli.tracking.landmarks import detect_faces  # noqa: E402
 from talkcli.types import ARKIT_NAMES, MotionCurves, MotionFrame  # noqa: E402
 
@@ -75,7 +75,7 @@ def main() -> None:
 
 def mouth_pairs(path: Path) -> list[tuple[np.ndarray, np.ndarray, Image.Image]]:
     """Per open frame: real map, rendered map, both mouths side by side."""
-    curves = track_film(path).curves
+    curves = track_clip(path).curves
     start, opened = reference_frame(curves), open_frames(curves)
     frames = picked_frames(path, [start, *opened], MAX_SIDE)
     faces = detect_faces(frames[start])

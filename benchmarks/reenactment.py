@@ -33,7 +33,7 @@ from talkcli.metrics.expression import average_expression_distance, average_pose
 from talkcli.metrics.image import psnr  # noqa: E402
 from talkcli.metrics.landmarks import landmark_error  # noqa: E402
 from talkcli.motion.retarget import DrivenMotion, DriverOptions, reference_frame  # noqa: E402
-from talkcli.tracking.clip import TrackedClip, solve_spool, track_film  # noqa: E402
+from talkcli.tracking.clip import TrackedClip, solve_spool, track_clip  # noqa: E402
 from talkcli.tracking.landmarks import detect_faces, landmarks_in_crop  # noqa: E402
 from talkcli.tracking.spool import LandmarkSpool, Measured  # noqa: E402
 from talkcli.types import MotionCurves  # noqa: E402
@@ -127,7 +127,7 @@ def part(curves: MotionCurves, indices: list[int], times: np.ndarray) -> MotionC
 
 
 def judge(path: Path, output: Path, size: int) -> dict[str, float]:
-    track = track_film(path)
+    track = track_clip(path)
     curves = track.curves
     start = reference_frame(curves)
     indices = np.linspace(0, len(curves) - 1, min(FRAMES, len(curves))).round().astype(int).tolist()
@@ -160,7 +160,7 @@ def judge(path: Path, output: Path, size: int) -> dict[str, float]:
 
 
 def cross(path: Path, portrait: Path, output: Path, size: int) -> None:
-    track: TrackedClip = track_film(path)
+    track: TrackedClip = track_clip(path)
     rgba = read_image(portrait)
     face = detect_faces(np.ascontiguousarray(rgba[..., :3]))[0]
     studio = Studio(build_portrait(rgba, face, PortraitConfig(output_side=size)))

@@ -31,8 +31,8 @@ from talkcli.face.model import FaceModel  # noqa: E402
 from talkcli.media.read import read_frames  # noqa: E402
 from talkcli.motion import MotionOptions, motion_frames  # noqa: E402
 from talkcli.motion.retarget import reference_frame  # noqa: E402
-from talkcli.tracking.clip import track_film  # noqa: E402
-from talkcli.train.clips import Clip, load_clips, track_clip  # noqa: E402
+from talkcli.tracking.clip import track_clip  # noqa: E402
+from talkcli.train.clips import Clip, clip_landmarks, load_clips  # noqa: E402
 from talkcli.train.expression import lip_aperture, solve_clips  # noqa: E402
 from talkcli.train.speech.scores import correlation  # noqa: E402
 
@@ -99,7 +99,7 @@ def measure(clip: Clip, path: Path, output: Path, size: str) -> tuple[float, flo
                 "--blink-rate", "0", "-y", "-q"])  # fmt: skip
     if code:
         raise TalkcliError(f"{film} was not made (exit code {code})")
-    times, points = track_clip(film)
+    times, points = clip_landmarks(film)
     (seen,) = solve_clips(
         [Clip("film", clip.speaker, clip.licence, 0.0, times, points, pcm)], FaceModel.load()
     )
@@ -122,7 +122,7 @@ def measure(clip: Clip, path: Path, output: Path, size: str) -> tuple[float, flo
 
 def save_portrait(path: Path, target: Path) -> None:
     """The film's first neutral frame."""
-    wanted = reference_frame(track_film(path).curves)
+    wanted = reference_frame(track_clip(path).curves)
     for index, frame in enumerate(read_frames(path, max_side=1280)):
         if index == wanted:
             Image.fromarray(frame.rgb).save(target)

@@ -29,7 +29,7 @@ from talkcli.face.alignment import PICTURE_DEPTH, align_heads  # noqa: E402
 from talkcli.face.measures import lip_aperture, lip_width  # noqa: E402
 from talkcli.face.model import FaceModel  # noqa: E402
 from talkcli.face.topology import LIPS  # noqa: E402
-from talkcli.tracking.clip import measure_film, solve_spool  # noqa: E402
+from talkcli.tracking.clip import measure_clip, solve_spool  # noqa: E402
 from talkcli.tracking.follow import FaceFollower, LandmarkSource, open_landmarks  # noqa: E402
 from talkcli.tracking.gaps import fill_gaps  # noqa: E402
 from talkcli.tracking.spool import LandmarkSpool  # noqa: E402
@@ -42,7 +42,7 @@ FEWEST = 20
 def judge(path: Path, source: LandmarkSource) -> dict[str, float]:
     started, busy = time.perf_counter(), time.process_time()
     with LandmarkSpool() as spool:
-        for measured in measure_film(path, FaceFollower(source)):
+        for measured in measure_clip(path, FaceFollower(source)):
             spool.append(measured)
         if spool.found < FEWEST:
             raise InputError(f"{path.name}: a face in {spool.found} frames only")

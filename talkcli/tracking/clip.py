@@ -18,7 +18,7 @@ from talkcli.errors import InputError
 from talkcli.face.model import FaceModel
 from talkcli.tracking.follow import FaceFollower, open_landmarks
 from talkcli.tracking.gaps import fill_gaps
-from talkcli.tracking.person import Person, align_to_self, know_person
+from talkcli.tracking.person import Person, align_to_self, estimate_identity
 from talkcli.tracking.smooth import measurement_noise
 from talkcli.tracking.solver import PerformanceSolver, PoseScale
 from talkcli.tracking.spool import LandmarkSpool, Measured, sharpness
@@ -56,7 +56,7 @@ class TrackedClip:
         return float(1.0 - self.curves.tracked.mean())
 
 
-def track_film(
+def track_clip(
     path: Path,
     *,
     face: int = 0,
@@ -77,7 +77,7 @@ def track_film(
     """
     with closing(open_landmarks(landmarks)) as source, LandmarkSpool() as spool:
         follower = FaceFollower(source, face)
-        for measured in measure_film(path, follower):
+        for measured in measure_clip(path, follower):
             spool.append(measured)
             if progress is not None:
                 progress()
@@ -90,7 +90,7 @@ def track_film(
         return TrackedClip(curves, person, source.name, follower.faces_seen)
 
 
-def measure_film(path: Path, follower: FaceFollower) -> Iterator[Measured]:
+def measure_clip(path: Path, follower: FaceFollower) -> Iterator[Measured]:
     """Landmarks of every frame of a film.
 
     Raises:
@@ -111,7 +111,7 @@ def solve_spool(spool: LandmarkSpool, model: FaceModel) -> tuple[Person, MotionC
         spool: landmarks of at least ``FEWEST_FRAMES`` frames.
         model: face template.
     """
-    person = know_person(spool.sample(_SAMPLE), model)
+    person = estimate_identity(spool.sample(_SAMPLE), model)
     scale = _pose_scale(spool, person)
     solver = PerformanceSolver(person, scale)
     filled = fill_gaps(iter(spool), person)

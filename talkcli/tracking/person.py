@@ -82,7 +82,7 @@ def align_to_self(points: np.ndarray, template: np.ndarray) -> tuple[AlignedHead
     return align_heads(points, rigid), rigid
 
 
-def know_person(points: np.ndarray, model: FaceModel) -> Person:
+def estimate_identity(points: np.ndarray, model: FaceModel) -> Person:
     """The identity behind some frames of a clip.
 
     Args:

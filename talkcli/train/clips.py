@@ -92,7 +92,7 @@ def load_clips(
     return clips
 
 
-def track_clip(path: Path) -> tuple[np.ndarray, np.ndarray]:
+def clip_landmarks(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Landmarks of every frame, followed from frame to frame.
 
     Returns:
@@ -101,12 +101,12 @@ def track_clip(path: Path) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         InputError: not a readable film.
     """
-    from talkcli.tracking.clip import measure_film
+    from talkcli.tracking.clip import measure_clip
     from talkcli.tracking.follow import FaceFollower, open_landmarks
     from talkcli.tracking.spool import LandmarkSpool
 
     with closing(open_landmarks()) as source, LandmarkSpool() as spool:
-        for measured in measure_film(path, FaceFollower(source)):
+        for measured in measure_clip(path, FaceFollower(source)):
             spool.append(measured)
         frames = list(spool)
     missing = np.full((478, 3), np.nan, np.float32)
@@ -123,7 +123,7 @@ def _cached(path: Path, cache: Path, key: str) -> tuple[np.ndarray, np.ndarray, 
             return kept["times"], kept["points"], kept["pcm"]
     except (OSError, KeyError, ValueError, zipfile.BadZipFile):
         # Not there yet, or a run was stopped while writing it: measured anew.
-        times, points = track_clip(path)
+        times, points = clip_landmarks(path)
         pcm = np.concatenate([np.zeros(0, np.float32), *stream_pcm(path)])
         with staged_file(store) as stream:
             np.savez(stream, times=times, points=points, pcm=pcm)

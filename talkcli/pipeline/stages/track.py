@@ -78,9 +78,9 @@ def ensure_track(
 
         def work(directory: Path) -> None:
             from talkcli.motion.curves import write_npz
-            from talkcli.tracking.clip import track_film
+            from talkcli.tracking.clip import track_clip
 
-            tracked = track_film(
+            tracked = track_clip(
                 clip,
                 face=recipe.tracking.face,
                 landmarks=recipe.tracking.landmarks,

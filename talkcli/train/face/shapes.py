@@ -28,7 +28,7 @@ from talkcli.face.topology import (
     LIP_UPPER_ROWS,
 )
 from talkcli.files.atomic import staged_file
-from talkcli.train.clips import track_clip
+from talkcli.train.clips import clip_landmarks
 from talkcli.train.expression import to_head_frame
 from talkcli.types import ARKIT_NAMES
 
@@ -132,7 +132,7 @@ def _landmarks(data: Path, cache: Path, file: str, progress: Callable[[str], Non
     store = cache / (file.replace("/", "__").rsplit(".", 1)[0] + ".npz")
     if not store.exists():
         progress(file)
-        times, points = track_clip(data / file)
+        times, points = clip_landmarks(data / file)
         with staged_file(store) as stream:
             np.savez(stream, times=times, points=points)
     with np.load(store) as found:

@@ -12,7 +12,7 @@ from talkcli.face.model import FaceModel
 from talkcli.face.pose import DEPTH_SCALE, IMAGE_TO_HEAD, euler_to_rotation
 from talkcli.speech.features import speech_features
 from talkcli.speech.model import heard, load_speech_model, shape_columns
-from talkcli.train.clips import Clip, load_clips, track_clip
+from talkcli.train.clips import Clip, clip_landmarks, load_clips
 from talkcli.train.expression import (
     SPEECH_SHAPES,
     bounded_ridge,
@@ -174,4 +174,4 @@ def test_clips_are_tracked_once_and_lips_follow_the_voice(
 def test_an_unreadable_clip_is_refused(tmp_path: Path) -> None:
     (tmp_path / "clip.mp4").write_bytes(b"no film")
     with pytest.raises(InputError):
-        track_clip(tmp_path / "clip.mp4")
+        clip_landmarks(tmp_path / "clip.mp4")

@@ -16,7 +16,7 @@ from talkcli.tracking.clip import solve_spool
 from talkcli.tracking.follow import FaceFollower, landmark_model, open_landmarks
 from talkcli.tracking.gaps import FilledFrame
 from talkcli.tracking.landmarks import Face
-from talkcli.tracking.person import know_person
+from talkcli.tracking.person import estimate_identity
 from talkcli.tracking.smooth import keep_edges, measurement_noise, smooth_motion
 from talkcli.tracking.solver import (
     CORE,
@@ -126,7 +126,7 @@ def test_chins_stay_where_they_are_seen() -> None:
     faces = model.vertices + chin * np.einsum("tk,kvd->tvd", weights, model.basis)
     points = 10 * faces @ IMAGE_TO_HEAD.T + (300, 200, 0)
     points = points / (1, 1, DEPTH_SCALE)
-    person = know_person(points, model)
+    person = estimate_identity(points, model)
     moved = np.einsum("tk,kvd->tvd", solved(points).expression, person.basis)
     opened = weights[:, INDEX["jawOpen"]] > 0
     beyond = (faces - person.neutral - moved)[opened][:, list(CHIN), 1]
@@ -157,7 +157,7 @@ def test_windows_leave_no_seam() -> None:
     """What a frame says hardly depends on where in its window it lies."""
     count, late = 2 * CORE + 40, 70
     points = landmarks(*performance(count), noise=0.05)
-    person = know_person(points[::3], FaceModel.load())
+    person = estimate_identity(points[::3], FaceModel.load())
     scale = PoseScale(np.array([300.0, 200.0]), 10.0, np.full(6, 0.1), 1 / FPS)
     frames = [FilledFrame((k + 0.5) / FPS, face, True) for k, face in enumerate(points)]
     solver = PerformanceSolver(person, scale)
@@ -208,7 +208,7 @@ def test_the_neutral_face_is_the_resting_one() -> None:
     weights[:] = 0
     weights[:50, [INDEX["mouthSmileLeft"], INDEX["mouthSmileRight"]]] = 0.8
     weights[50:110, INDEX["jawOpen"]] = 0.4
-    person = know_person(landmarks(weights, angles, noise=0.05), FaceModel.load())
+    person = estimate_identity(landmarks(weights, angles, noise=0.05), FaceModel.load())
     rest = landmarks(np.zeros((1, 52)), np.zeros((1, 3)))[0] / 10 * (1, -1, -DEPTH_SCALE)
     corner = person.neutral[61, 1] - person.neutral[13, 1]
     assert corner == pytest.approx(rest[61, 1] - rest[13, 1], abs=0.08)
