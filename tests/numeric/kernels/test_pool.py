@@ -12,7 +12,7 @@ import pytest
 
 from talkcli import runtime
 from talkcli.kernels import pool
-from tests.numeric.render.test_cpu import play
+from tests.support.render import play
 from tests.support.scenes import RECIPES, make_scene
 
 

@@ -9,12 +9,8 @@ from talkcli.errors import MissingDependencyError, UsageError
 from talkcli.render import backend, choose_backend, render
 from talkcli.render.api import RASTERIZE_MODES
 from talkcli.render.backend import cuda_obstacle
-from tests.numeric.render.test_cpu import assert_images_agree
+from tests.support.render import FAST_BACKENDS, assert_images_agree
 from tests.support.scenes import RECIPES, make_scene
-
-_missing = cuda_obstacle()
-needs_cuda = pytest.mark.skipif(_missing is not None, reason=_missing[0] if _missing else "")
-FAST_BACKENDS = ["cpu", pytest.param("cuda", marks=[pytest.mark.gpu, needs_cuda])]
 
 
 @pytest.mark.parametrize("backend", FAST_BACKENDS)

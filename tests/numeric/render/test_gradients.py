@@ -10,11 +10,11 @@ import torch
 from talkcli.render import render
 from talkcli.render.api import RASTERIZE_MODES
 from talkcli.types import Rendered
-from tests.numeric.render.test_api import FAST_BACKENDS
+from tests.support.render import FAST_BACKENDS
 from tests.support.scenes import RECIPES, Scene, make_scene
 
 #: Relative L2 error. Single precision and the approximate exponential reach 2e-5; what is left is
-#: for flips at alpha = 1/255 (see test_render_cpu.py), of which a small scene has none or one.
+#: for flips at alpha = 1/255 (see tests/support/render.py), of which a small scene has none or one.
 TOLERANCE = 1e-4
 
 FIELDS = ("means", "quats", "scales", "covars", "opacities", "colors")

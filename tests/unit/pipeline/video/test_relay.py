@@ -25,7 +25,7 @@ from talkcli.pipeline.video.relay import Relay, ring_size
 from talkcli.pipeline.video.shoot import FilmTarget, write_film
 from talkcli.progress import SilentReporter, Stopwatch
 from talkcli.types import MotionFrame
-from tests.unit.compose.test_compose import portrait
+from tests.support.pictures import portrait
 
 
 def relay_threads() -> list[str]:

@@ -40,9 +40,9 @@ from talkcli.train.speech.report import mismatched, score, table
 from talkcli.train.speech.self_training import recorded, softened
 from talkcli.train.speech.speakers import FOLDS, speaker_amplitudes, speaker_folds
 from talkcli.train.speech.teachers import TeacherNet, at_features, heard_lessons
+from tests.support.clips import made_clip, made_weights
+from tests.support.encoder import write_encoder
 from tests.support.motion import sentence
-from tests.unit.face.test_solve import made_clip, made_weights
-from tests.unit.train.speech.test_encoder import write_encoder
 
 SMALL = Layout(width=16, dilations=(1, 2), rights=(2, 1))
 QUICK = FitSettings(steps=6, rows=2, spoken_rows=2, constraint=1.0)
