@@ -13,10 +13,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from talkcli import toml
 from talkcli.errors import UsageError
+
+if TYPE_CHECKING:
+    from importlib.abc import Traversable
 
 #: Beyond this the far side of the face is mostly guessed; see docs/log.md for what it looks like.
 MAX_VIEW_YAW_DEG = 45.0
@@ -185,15 +188,21 @@ def load_recipe(
 
 def shipped_recipes() -> list[str]:
     """Names that ``--recipe`` takes without a path."""
-    folder = resources.files("talkcli") / "recipes"
-    return sorted(Path(item.name).stem for item in folder.iterdir() if item.name.endswith(".toml"))
+    items = _recipe_folder().iterdir()
+    return sorted(Path(item.name).stem for item in items if item.name.endswith(".toml"))
+
+
+def _recipe_folder() -> Traversable:
+    """The shipped recipes: inside an installed package, beside the package in a checkout."""
+    inside = resources.files("talkcli") / "recipes"
+    return inside if inside.is_dir() else Path(__file__).parents[1] / "recipes"
 
 
 def _read_recipe(path: str | Path) -> tuple[str, dict[str, Any]]:
     name = str(path)
     try:
         if name in shipped_recipes():
-            text = (resources.files("talkcli") / "recipes" / f"{name}.toml").read_text("utf-8")
+            text = (_recipe_folder() / f"{name}.toml").read_text("utf-8")
         else:
             text = Path(path).read_text(encoding="utf-8")
         return name, toml.loads(text)

@@ -21,14 +21,14 @@ def test_the_default_recipe_says_what_the_defaults_are() -> None:
 @pytest.mark.parametrize("name", shipped_recipes())
 def test_every_shipped_recipe_loads_and_begins_with_its_command(name: str) -> None:
     load_recipe(name)
-    folder = Path(__file__).parents[2] / "talkcli" / "recipes"
+    folder = Path(__file__).parents[2] / "recipes"
     header = (folder / f"{name}.toml").read_text().split("\n\n")[0]
     assert all(line.startswith("#") for line in header.splitlines())
     assert f"--recipe {name}" in header
 
 
 def test_recipes_in_folders_are_not_forgotten() -> None:
-    folder = Path(__file__).parents[2] / "talkcli" / "recipes"
+    folder = Path(__file__).parents[2] / "recipes"
     assert {path.stem for path in folder.rglob("*.toml")} == set(shipped_recipes())
 
 
