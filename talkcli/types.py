@@ -86,6 +86,26 @@ class MotionCurves:
 
 
 @dataclass
+class SplatArrays:
+    """One frame's N splats as numpy arrays, whose buffers the next frame may reuse.
+
+    Attributes:
+        means: ``[N, 3]`` float32 centres, world units (centimetres of the head frame).
+        covars: ``[N, 6]`` float32 upper triangle xx, xy, xz, yy, yz, zz of the world covariance.
+        opacities: ``[N]`` float32 in 0–1.
+        colors: ``[N, 3]`` float32 sRGB-encoded.
+    """
+
+    means: np.ndarray
+    covars: np.ndarray
+    opacities: np.ndarray
+    colors: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.means)
+
+
+@dataclass
 class Gaussians:
     """A set of N Gaussians, as gsplat takes them. SH degree 0: one colour each.
 

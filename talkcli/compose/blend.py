@@ -14,7 +14,7 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from talkcli.compose.over import lay_over
+from talkcli.compose.over import composite_over
 from talkcli.compose.window import CropWindow, Place
 from talkcli.errors import UsageError
 from talkcli.imaging import EDGE_FADE
@@ -133,7 +133,7 @@ class Compositor:
         result[canvas.drawn] = self._still[canvas.drawn]
         canvas.drawn = _NOWHERE
         x0, y0, x1, y1 = self._window.box
-        rows, columns = lay_over(
+        rows, columns = composite_over(
             self._window.cut(np.ascontiguousarray(rgb, np.float32)),
             self._window.cut(np.ascontiguousarray(alpha, np.float32).reshape(alpha.shape[:2])),
             self._fade,

@@ -18,7 +18,7 @@ _ONE, _ZERO, _HALF, _LEVELS = np.float32(1), np.float32(0), np.float32(0.5), np.
 _FAINT = np.float32(1e-4)
 
 
-def lay_over(
+def composite_over(
     rgb: np.ndarray, alpha: np.ndarray, fade: np.ndarray, base: np.ndarray, out: np.ndarray
 ) -> tuple[slice, slice]:
     """Write the pixels that a head covers.
@@ -40,7 +40,9 @@ def lay_over(
         return np.s_[0:0, 0:0]
     box = np.empty(4, np.int64)
     pitches = (_pitch(rgb), _pitch(alpha), _pitch(out))
-    _lay_over(_flat(rgb), _flat(alpha), fade, base.reshape(-1), _flat(out), pitches, channels, box)
+    _composite_over(
+        _flat(rgb), _flat(alpha), fade, base.reshape(-1), _flat(out), pitches, channels, box
+    )
     top, bottom, left, right = box.tolist()
     return np.s_[top:bottom, left:right]
 
@@ -66,7 +68,7 @@ def _to_byte(value: Any) -> Any:
 
 
 @kernel
-def _lay_over(
+def _composite_over(
     rgb: Any, alpha: Any, fade: Any, base: Any, out: Any, pitches: Any, channels: int, box: Any
 ) -> None:
     height, width = fade.shape

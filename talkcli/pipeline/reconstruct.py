@@ -111,4 +111,4 @@ def _export(avatar: Path, path: Path, overwrite: bool) -> None:
     from talkcli.engines.portrait.avatar import PortraitAvatar
     from talkcli.export.ply import write_ply
 
-    write_ply(path, PortraitAvatar.load(avatar).closed_head(), overwrite=overwrite)
+    write_ply(path, PortraitAvatar.load(avatar).neutral_gaussians(), overwrite=overwrite)

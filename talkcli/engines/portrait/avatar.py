@@ -25,7 +25,7 @@ from talkcli.face.pose import NECK_PIVOT, euler_to_rotation, rotation_to_euler
 from talkcli.face.topology import INNER_LOWER, INNER_UPPER
 from talkcli.imaging import smoothstep
 from talkcli.kernels.simd import LANES
-from talkcli.types import ARKIT_NAMES, MotionFrame
+from talkcli.types import ARKIT_NAMES, MotionFrame, SplatArrays
 
 if TYPE_CHECKING:
     from talkcli.types import Cameras, Gaussians
@@ -60,23 +60,6 @@ class PictureFrame:
     crop_y: float
     crop_side: float
     crop_pixels: int
-
-
-@dataclass
-class SplatArrays:
-    """One frame's splats as arrays; buffers are reused by the next call of ``posed_splats``.
-
-    Attributes:
-        means: ``[N, 3]`` world, centimetres.
-        covars: ``[N, 6]`` upper triangle.
-        opacities: ``[N]``.
-        colors: ``[N, 3]``.
-    """
-
-    means: np.ndarray
-    covars: np.ndarray
-    opacities: np.ndarray
-    colors: np.ndarray
 
 
 @dataclass
@@ -131,7 +114,7 @@ class PortraitAvatar:
         weight = np.round(np.clip(self.splats.head_weight, 0, 1) * steps) / steps
         self._surface = RestSurface(
             normals=self.splats.normals,
-            seen_cosine=self.splats.seen_cosine,
+            source_cosine=self.splats.source_cosine,
             rest_cosine=np.einsum("nd,nd->n", self.splats.normals, toward).astype(np.float32),
             opacities=self.splats.opacities,
             culled=np.isin(layers, _CULLED).astype(np.float32),
@@ -279,7 +262,7 @@ class PortraitAvatar:
             covars=torch.from_numpy(splats.covars),
         )
 
-    def closed_head(self) -> Gaussians:
+    def neutral_gaussians(self) -> Gaussians:
         """The whole neutral head in the head frame, its back too, for viewers from any side."""
         import torch
 

@@ -118,7 +118,8 @@ def _splats(tensors: dict[str, np.ndarray]) -> RestSplats:
 
 
 def _migrate_1(tensors: dict[str, np.ndarray]) -> None:
-    """Schema 1 to 2: find what the lips lack in light from the stored splats."""
+    """Schema 1 to 2: a tensor's new name, and the shade of the lips from the stored splats."""
+    tensors["splats.source_cosine"] = tensors.pop("splats.seen_cosine")
     contact = find_contact_shade(_splats(tensors), tensors["viewmat"], tensors["K"])
     tensors["contact.index"], tensors["contact.shade"] = contact.index, contact.shade
 

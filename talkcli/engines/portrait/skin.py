@@ -18,7 +18,7 @@ from talkcli.kernels.simd import LANES, largest, maximum, minimum, select, splat
 
 #: Growth of the viewing cosine, in units of the source's, at which a splat starts to give way and
 #: is gone: stretched to twice and to four times its width.
-GIVES_WAY, GONE = np.float32(1.0), np.float32(3.5)
+FADE_START, FADE_END = np.float32(1.0), np.float32(3.5)
 #: A grid of splats is closed by the renderer's 0.3 px² only while a step, as the camera sees it,
 #: is about a pixel. By a pixel more, the variance per squared step has grown to what closes a
 #: grid of any size.
@@ -34,7 +34,7 @@ class RestSurface:
 
     Attributes:
         normals: ``[n, 3]`` unit surface normals, pointing outside.
-        seen_cosine: ``[n]`` how well the source saw the splat; 0 for those that never give way.
+        source_cosine: ``[n]`` how well the source saw the splat; 0 for those that never give way.
         rest_cosine: ``[n]`` viewing cosine at rest.
         opacities: ``[n]``.
         culled: ``[n]`` 1 where a splat is hidden when seen from behind, else 0.
@@ -45,7 +45,7 @@ class RestSurface:
     """
 
     normals: np.ndarray
-    seen_cosine: np.ndarray
+    source_cosine: np.ndarray
     rest_cosine: np.ndarray
     opacities: np.ndarray
     culled: np.ndarray
@@ -64,7 +64,7 @@ class RestSurface:
     def arrays(self) -> tuple[np.ndarray, ...]:
         """The fields in order."""
         return (
-            self.normals, self.seen_cosine, self.rest_cosine, self.opacities, self.culled,
+            self.normals, self.source_cosine, self.rest_cosine, self.opacities, self.culled,
             self.slope, self.spread, self.share,
         )  # fmt: skip
 
@@ -110,9 +110,9 @@ def skin_and_shape(
     """Rotate splats about the neck, form covariances, hide what must not be seen from here.
 
     A splat that the source saw at a flat angle is stretched when the head turns it to the camera.
-    Its opacity falls as the viewing cosine grows beyond the source's by ``GIVES_WAY`` to ``GONE``
-    times ``seen_cosine``, so that the completed surface underneath takes over; in the source view
-    nothing changes.
+    Its opacity falls as the viewing cosine grows beyond the source's by ``FADE_START`` to
+    ``FADE_END`` times ``source_cosine``, so that the completed surface underneath takes over; in
+    the source view nothing changes.
 
     Args:
         rest: all splats at rest.
@@ -203,13 +203,13 @@ def _plus(a: Any, b: Any, factor: Any) -> Any:
 @helper
 def _opacity(rest: Any, start: Any, rows: Any, toward: Any) -> Any:
     """Opacities from where the camera is; ``toward`` it point unit vectors."""
-    normals, seen_cosine, rest_cosine, opacities, culled = rest[:5]
+    normals, source_cosine, rest_cosine, opacities, culled = rest[:5]
     cosine = _dot(_turned(rows, load_columns(normals, start * 3, 3)), toward)
     visible = load(opacities, start)
     visible = select((load(culled, start) > 0.0) & (cosine < 0.0), 0.0, visible)
-    seen = load(seen_cosine, start)
+    seen = load(source_cosine, start)
     t = (cosine - load(rest_cosine, start)) / seen
-    t = minimum(maximum((t - GIVES_WAY) / (GONE - GIVES_WAY), 0.0), 1.0)
+    t = minimum(maximum((t - FADE_START) / (FADE_END - FADE_START), 0.0), 1.0)
     left = 1.0 - t * t * (3.0 - 2.0 * t)
     return select(seen > 0.0, visible * left, visible)
 

@@ -43,7 +43,7 @@ class RestSplats:
     jaw_weight: np.ndarray
     neighbours: np.ndarray
     normals: np.ndarray
-    seen_cosine: np.ndarray
+    source_cosine: np.ndarray
     layers: np.ndarray
 
     def __len__(self) -> int:

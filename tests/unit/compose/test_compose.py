@@ -10,7 +10,7 @@ import pytest
 
 from talkcli.compose import Compositor
 from talkcli.compose.blend import output_size
-from talkcli.compose.over import lay_over
+from talkcli.compose.over import composite_over
 from talkcli.compose.window import CropWindow
 from talkcli.errors import InputError, UsageError
 from tests.support.pictures import Picture, Place, portrait
@@ -57,7 +57,7 @@ def test_covering_follows_the_over_operator() -> None:
 def laid_over_slowly(
     rgb: np.ndarray, alpha: np.ndarray, fade: np.ndarray, base: np.ndarray
 ) -> np.ndarray:
-    """What :func:`lay_over` computes, for pixels that are covered."""
+    """What :func:`composite_over` computes, for pixels that are covered."""
     layer = rgb if base.shape[2] == 3 else np.dstack([rgb, alpha])
     fade = fade / np.maximum(alpha, 1)
     through = 1 - alpha * fade
@@ -78,7 +78,7 @@ def test_laying_over_does_what_its_slow_twin_does(channels: int) -> None:
     base = np.float32(rng.random((30, 40, channels)))
     picture = np.full((60, 90, channels), 7, np.uint8)
     out = picture[10:40, 20:60]
-    rows, columns = lay_over(rgb, alpha, fade, base, out)
+    rows, columns = composite_over(rgb, alpha, fade, base, out)
     covered = alpha > 0
     wanted = laid_over_slowly(rgb, alpha, fade, base)
     difference = np.abs(out[covered].astype(int) - wanted[covered])
@@ -106,7 +106,7 @@ def test_nothing_laid_over_is_an_empty_box() -> None:
     out = np.full((5, 6, 3), 7, np.uint8)
     empty = np.zeros((5, 6, 3), np.float32)
     ones = np.ones((5, 6), np.float32)
-    rows, columns = lay_over(empty, empty[..., 0], ones, empty, out)
+    rows, columns = composite_over(empty, empty[..., 0], ones, empty, out)
     assert out[rows, columns].size == 0 and (out == 7).all()
 
 

@@ -120,7 +120,7 @@ def _limits(
     allowed = np.clip(_FLAT_LIMIT + 1.5 * contrast.max(-1), 0, _PIXEL_LIMIT)
     # Nor may what will soon give way carry much.
     allowed = allowed[rows, columns] * np.where(
-        splats.seen_cosine > 0, smoothstep(splats.seen_cosine / _TRUSTED_COSINE), 1
+        splats.source_cosine > 0, smoothstep(splats.source_cosine / _TRUSTED_COSINE), 1
     )
     limit[from_pixel] = np.maximum(allowed, _FLAT_LIMIT)[from_pixel]
     # Lips that part uncover what made up for the dark line between them: it would be bright spots.

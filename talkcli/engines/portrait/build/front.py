@@ -275,7 +275,7 @@ def front_group(
         neighbours=_pixel_neighbours(index, rows, columns, pixels.lip_side),
         pixels=np.stack([rows, columns], 1),
         normals=pixels.normals[rows, columns],
-        seen_cosine=cosine[rows, columns],
+        source_cosine=cosine[rows, columns],
         spread=PIXEL_SPREAD,
     )
 

@@ -39,7 +39,7 @@ class SplatGroup:
         neighbours: ``[n, 4]`` int32 left, right, up, down within the group, itself where none.
         pixels: ``[n, 2]`` row and column in the crop, -1 where not from a pixel.
         normals: ``[n, 3]`` outward surface normal; from the tangents where left out.
-        seen_cosine: ``[n]`` viewing cosine in the source, less near contours; 0: never gives way.
+        source_cosine: ``[n]`` viewing cosine in the source, less near contours; 0: never gives way.
         spread: covariance per squared tangent.
     """
 
@@ -57,7 +57,7 @@ class SplatGroup:
     neighbours: np.ndarray | None = None
     pixels: np.ndarray | None = None
     normals: np.ndarray | None = None
-    seen_cosine: np.ndarray | None = None
+    source_cosine: np.ndarray | None = None
     spread: float = GRID_SPREAD
 
     def __len__(self) -> int:
@@ -99,7 +99,9 @@ class SplatBuilder:
                 "jaw_weight": np.full(n, group.jaw_weight),
                 "neighbours": neighbours + offset,
                 "normals": _outward(group) if group.normals is None else group.normals,
-                "seen_cosine": np.zeros(n) if group.seen_cosine is None else group.seen_cosine,
+                "source_cosine": np.zeros(n)
+                if group.source_cosine is None
+                else group.source_cosine,
                 "layers": np.full(n, int(group.layer)),
             }
             for name, column in row.items():
@@ -133,7 +135,7 @@ def grid_tangents(grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.gradient(grid, axis=1), np.gradient(grid, axis=0)
 
 
-def capped(vectors: np.ndarray, longest: float) -> np.ndarray:
+def clamp_length(vectors: np.ndarray, longest: float) -> np.ndarray:
     """Vectors ``[..., 3]``, shortened to at most ``longest``."""
     length = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return np.asarray(vectors * np.minimum(1, longest / np.maximum(length, 1e-6)))

@@ -11,7 +11,12 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from talkcli.engines.portrait.build.groups import SplatGroup, capped, grid_neighbours, grid_tangents
+from talkcli.engines.portrait.build.groups import (
+    SplatGroup,
+    clamp_length,
+    grid_neighbours,
+    grid_tangents,
+)
 from talkcli.engines.portrait.build.mouth_colors import MouthColors, mouth_colors
 from talkcli.engines.portrait.lips import jaw_shift
 from talkcli.engines.portrait.splats import Layer
@@ -190,7 +195,7 @@ def _bag(mouth: MouthFrame, pose: HeadPose) -> SplatGroup:
     fade = (inward * bow)[:, None]
     color = mouth.colors.cheek * (1 - fade) + mouth.colors.throat * fade
     grid = pose.to_image(points).reshape(len(v), columns, 3)
-    tangent_u, tangent_v = (capped(t.reshape(-1, 3), 1.3) for t in grid_tangents(grid))
+    tangent_u, tangent_v = (clamp_length(t.reshape(-1, 3), 1.3) for t in grid_tangents(grid))
     return SplatGroup(
         layer=Layer.MOUTH_BAG,
         positions=grid.reshape(-1, 3),
@@ -231,7 +236,7 @@ def _lip_shadow(mouth: MouthFrame, pose: HeadPose) -> SplatGroup:
     points[:, 1] -= _SHADOW_CM * along * _bow(u)
     points[:, 2] -= _SHADOW_BACK_CM
     grid = pose.to_image(points).reshape(rows, len(across), 3)
-    tangent_u, tangent_v = (capped(t.reshape(-1, 3), 1.3) for t in grid_tangents(grid))
+    tangent_u, tangent_v = (clamp_length(t.reshape(-1, 3), 1.3) for t in grid_tangents(grid))
     none = np.zeros((len(u), 2), int)
     return SplatGroup(
         layer=Layer.MOUTH_BAG,

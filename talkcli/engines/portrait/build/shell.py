@@ -23,7 +23,12 @@ from talkcli.engines.portrait.build.directions import (
 )
 from talkcli.engines.portrait.build.front import FALLOFF_FH, FrontPixels, weight_slope
 from talkcli.engines.portrait.build.geometry import HeadGeometry
-from talkcli.engines.portrait.build.groups import SplatGroup, capped, grid_neighbours, grid_tangents
+from talkcli.engines.portrait.build.groups import (
+    SplatGroup,
+    clamp_length,
+    grid_neighbours,
+    grid_tangents,
+)
 from talkcli.engines.portrait.build.images import (
     blur,
     inside_distance,
@@ -102,7 +107,7 @@ def shell_group(
     weight = 1 - smoothstep(below / 0.55)
     # Wrapping columns: differences across the seam of the azimuth are taken on a padded grid.
     padded = np.concatenate([points[:, -1:], points, points[:, :1]], 1)
-    tangent_u, tangent_v = (capped(t[:, 1:-1], _LONGEST_PX) for t in grid_tangents(padded))
+    tangent_u, tangent_v = (clamp_length(t[:, 1:-1], _LONGEST_PX) for t in grid_tangents(padded))
     # Seen from outside, azimuth grows to the right in front and v runs down, as pixels do.
     wanted = hidden & (seen < 0.85) & (below < _ENDS_FH) & ~_behind_openings(points, geometry)
     # Lone cells would be specks along the jaw.

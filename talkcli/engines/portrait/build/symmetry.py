@@ -15,7 +15,12 @@ import numpy as np
 from scipy import ndimage
 
 from talkcli.engines.portrait.build.geometry import HeadGeometry
-from talkcli.engines.portrait.build.groups import SplatGroup, capped, grid_neighbours, grid_tangents
+from talkcli.engines.portrait.build.groups import (
+    SplatGroup,
+    clamp_length,
+    grid_neighbours,
+    grid_tangents,
+)
 from talkcli.engines.portrait.build.images import blur, fill_smooth, shrunk_until, smoothstep
 from talkcli.engines.portrait.build.raster import rasterize_triangles
 from talkcli.engines.portrait.lips import lip_side
@@ -151,7 +156,7 @@ def completion_group(texture: FaceTexture) -> SplatGroup:
     size = len(texture.seen)
     grid = texture.positions
     # Texels of the two lips are neighbours, however far apart the source's lips are.
-    tangent_u, tangent_v = (capped(t, _LONGEST_PX) for t in grid_tangents(grid))
+    tangent_u, tangent_v = (clamp_length(t, _LONGEST_PX) for t in grid_tangents(grid))
     # Differences across the border of the mesh reach into nothing; such texels only fringe it.
     inner = blur(texture.valid.astype(np.float32), 1.0) > 0.98
     kept = np.flatnonzero((inner & (texture.seen < 0.96)).ravel())

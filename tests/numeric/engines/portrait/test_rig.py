@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from talkcli.engines.portrait import rig
-from talkcli.engines.portrait.skin import GIVES_WAY, GONE, Pose, RestSurface, skin_and_shape
+from talkcli.engines.portrait.skin import FADE_END, FADE_START, Pose, RestSurface, skin_and_shape
 from talkcli.face.pose import euler_to_rotation
 
 RNG = np.random.default_rng(7)
@@ -66,7 +66,7 @@ def inputs(**changes: np.ndarray) -> dict[str, np.ndarray]:
         "tangent_u": f32(RNG.normal(size=(N, 3)) * 0.05),
         "tangent_v": f32(RNG.normal(size=(N, 3)) * 0.05),
         "normals": np.tile(f32([[0, 0, 1]]), (N, 1)),
-        "seen_cosine": np.zeros(N, np.float32),
+        "source_cosine": np.zeros(N, np.float32),
         "rest_cosine": np.ones(N, np.float32),
         "opacities": np.full(N, 0.9, np.float32),
         "culled": np.ones(N, np.float32),
@@ -108,9 +108,9 @@ def slowly_posed(
             shape += spread * np.outer(t, t)
         cosine = (r @ a["normals"][i]) @ toward
         visible = 0.0 if a["culled"][i] and cosine < 0 else float(a["opacities"][i])
-        if a["seen_cosine"][i] > 0:
-            t = (cosine - a["rest_cosine"][i]) / a["seen_cosine"][i]
-            t = min(max((t - GIVES_WAY) / (GONE - GIVES_WAY), 0), 1)
+        if a["source_cosine"][i] > 0:
+            t = (cosine - a["rest_cosine"][i]) / a["source_cosine"][i]
+            t = min(max((t - FADE_START) / (FADE_END - FADE_START), 0), 1)
             visible *= 1 - t * t * (3 - 2 * t)
         made["means"].append(q + PIVOT)
         made["covars"].append(shape[[0, 0, 0, 1, 1, 2], [0, 1, 2, 1, 2, 2]])
@@ -122,7 +122,7 @@ def random_surface() -> dict[str, np.ndarray]:
     normals = RNG.normal(size=(N, 3))
     return {
         "normals": f32(normals / np.linalg.norm(normals, axis=1, keepdims=True)),
-        "seen_cosine": f32(np.where(RNG.random(N) < 0.5, RNG.random(N), 0)),
+        "source_cosine": f32(np.where(RNG.random(N) < 0.5, RNG.random(N), 0)),
         "rest_cosine": f32(RNG.uniform(-0.3, 1, N)),
         "opacities": f32(RNG.random(N)),
         "culled": f32(RNG.random(N) < 0.5),
@@ -210,9 +210,9 @@ def test_splats_turned_away_are_hidden_and_badly_seen_ones_give_way() -> None:
     assert (kept["visible"] > 0.89).all()
     # Seen at 80° in the source, now from the front: stretched sixfold, so it gives way.
     poor = np.full(N, 0.17, np.float32)
-    assert (posed(np.eye(3), front, seen_cosine=poor, rest_cosine=poor)["visible"] == 0).all()
+    assert (posed(np.eye(3), front, source_cosine=poor, rest_cosine=poor)["visible"] == 0).all()
     # At its own angle it is untouched, however flat that is.
-    seen = posed(np.eye(3), front, seen_cosine=poor)["visible"]
+    seen = posed(np.eye(3), front, source_cosine=poor)["visible"]
     assert (seen > 0.89).all()
 
 

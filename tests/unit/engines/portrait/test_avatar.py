@@ -231,7 +231,7 @@ def test_damaged_or_newer_checkpoints_are_refused(avatar, tmp_path) -> None:
 
 
 def test_ply_holds_visible_splats_upright_with_their_colours(avatar, tmp_path) -> None:
-    gaussians = avatar.closed_head()
+    gaussians = avatar.neutral_gaussians()
     path = tmp_path / "head.ply"
     write_ply(path, gaussians)
     with pytest.raises(InputError, match="exists"):

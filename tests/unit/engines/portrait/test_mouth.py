@@ -154,6 +154,7 @@ def test_avatars_of_schema_1_get_their_shade_back(avatar, tmp_path) -> None:
     avatar.save(tmp_path)
     tensors = load_file(tmp_path / "avatar.safetensors")
     kept = {name: array for name, array in tensors.items() if not name.startswith("contact.")}
+    kept["splats.seen_cosine"] = kept.pop("splats.source_cosine")
     save_file(kept, tmp_path / "avatar.safetensors")
     text = (tmp_path / "avatar.json").read_text().replace('"schema": 2', '"schema": 1')
     (tmp_path / "avatar.json").write_text(text)
