@@ -24,12 +24,12 @@ import cv2  # noqa: E402
 import numpy as np  # noqa: E402
 from PIL import Image, ImageDraw  # noqa: E402
 
-from benchmarks.portrait_quality import Studio  # noqa: E402
 from benchmarks.reenactment import picked_frames  # noqa: E402
-from talkcli.engines.portrait.build.build import PortraitConfig, build_portrait  # noqa: E402
+from benchmarks.studio import Studio, loaded_avatar, opaque  # noqa: E402
+from talkcli.engines.portrait.build.build import PortraitConfig  # noqa: E402
 from talkcli.errors import TalkcliError  # noqa: E402
 from talkcli.face.topology import INNER_CORNERS, INNER_LOWER, INNER_UPPER  # noqa: E402
-from talkcli.motion.retarget import DrivenMotion, DriverOptions, reference_frame  # noqa: E402
+from talkcli.motion.retarget import DrivenMotion, RetargetSettings, reference_frame  # noqa: E402
 from talkcli.tracking.clip import MAX_SIDE, track_clip  # noqa: E402
 from talkcli.tracking.landmarks import detect_faces  # noqa: E402
 from talkcli.types import ARKIT_NAMES, MotionCurves, MotionFrame  # noqa: E402
@@ -81,9 +81,9 @@ def mouth_pairs(path: Path) -> list[tuple[np.ndarray, np.ndarray, Image.Image]]:
     faces = detect_faces(frames[start])
     if not faces or faces[0].size_px < LEAST_FACE_PX:
         return []
-    rgba = np.dstack([frames[start], np.full(frames[start].shape[:2], 255, np.uint8)])
-    studio = Studio(build_portrait(rgba, faces[0], PortraitConfig(fit_iterations=3)))
-    motion = DrivenMotion(curves, DriverOptions())
+    config = PortraitConfig(fit_iterations=3)
+    studio = Studio(loaded_avatar(opaque(frames[start]), faces[0], config))
+    motion = DrivenMotion(curves, RetargetSettings())
     pairs = []
     for index in opened:
         found = detect_faces(frames[index])

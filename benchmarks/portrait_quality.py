@@ -31,9 +31,8 @@ import numpy as np  # noqa: E402
 from scipy import ndimage  # noqa: E402
 from skimage.metrics import structural_similarity  # noqa: E402
 
-from talkcli.compose.solid import solidify  # noqa: E402
-from talkcli.engines.portrait.avatar import PortraitAvatar  # noqa: E402
-from talkcli.engines.portrait.build.build import PortraitConfig, build_portrait  # noqa: E402
+from benchmarks.studio import Studio, loaded_avatar, motion_of  # noqa: E402
+from talkcli.engines.portrait.build.build import PortraitConfig  # noqa: E402
 from talkcli.engines.portrait.build.crop import cut_crop  # noqa: E402
 from talkcli.engines.portrait.splats import Layer  # noqa: E402
 from talkcli.errors import InputError  # noqa: E402
@@ -41,9 +40,8 @@ from talkcli.face.model import FaceModel  # noqa: E402
 from talkcli.face.pose import DEPTH_SCALE, fit_pose, rotation_to_euler  # noqa: E402
 from talkcli.face.topology import EYE_LEFT, EYE_RIGHT, FACE_OVAL, LIPS  # noqa: E402
 from talkcli.media.image import read_image  # noqa: E402
-from talkcli.render.cpu import Workspace, rasterize  # noqa: E402
 from talkcli.tracking.landmarks import detect_faces, landmarks_in_crop  # noqa: E402
-from talkcli.types import ARKIT_NAMES, MotionFrame  # noqa: E402
+from talkcli.types import MotionFrame  # noqa: E402
 
 VIEWS = ((-30, 0), (-15, 0), (0, 0), (15, 0), (30, 0), (0, -15), (0, 15))
 EXPRESSIONS: dict[str, dict[str, float]] = {
@@ -76,61 +74,6 @@ COLUMNS = [
 _NOSE_BASE = (48, 115, 220, 64, 98, 97, 2, 326, 327, 294, 440, 344, 278, 4, 45, 275, 19, 94)
 #: Width of the face's margin that takes no part in the seam figure, face heights.
 _MARGIN_FH = 0.06
-
-
-class Studio:
-    """Draws one avatar again and again."""
-
-    def __init__(self, avatar: PortraitAvatar) -> None:
-        self.avatar = avatar
-        self.side = avatar.frame.crop_pixels
-        self.workspace = Workspace()
-
-    def raster(self, splats: Any, colors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Colour premultiplied by coverage, and coverage."""
-        arrays = (splats.means, splats.covars, splats.opacities, colors)
-        camera = (self.avatar.viewmat, self.avatar.K)
-        rgb, alpha = rasterize(*arrays, *camera, self.side, self.side, self.workspace)
-        return rgb.copy(), alpha.copy()
-
-    def picture(
-        self, motion: MotionFrame | None, yaw: float | None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """The crop as a viewer sees it, and the head's coverage."""
-        splats = self.avatar.posed_splats(motion, yaw)
-        rgb, alpha = self.raster(splats, splats.colors)
-        covered = alpha.copy()
-        solidify(rgb, alpha)
-        return np.clip(rgb + (1 - alpha[..., None]) * self.avatar.plate, 0, 1), covered
-
-    def share(self, values: np.ndarray, motion: MotionFrame | None, yaw: float | None) -> Any:
-        """Alpha-weighted mean of a per-splat value in every pixel."""
-        splats = self.avatar.posed_splats(motion, yaw)
-        colors = np.repeat(values.astype(np.float32)[:, None], 3, 1)
-        rgb, alpha = self.raster(splats, colors)
-        return rgb[..., 0] / np.maximum(alpha, 1e-3), alpha
-
-    def occlusions(self, motion: MotionFrame | None, yaw: float | None) -> np.ndarray:
-        """Pixels at steps in depth, where one part of the face stands before another."""
-        splats = self.avatar.posed_splats(motion, yaw)
-        arrays = (splats.means, splats.covars, splats.opacities, splats.colors)
-        camera = (self.avatar.viewmat, self.avatar.K)
-        _, alpha, depth = rasterize(*arrays, *camera, self.side, self.side, depth=True)
-        depth = depth / np.maximum(alpha, 0.1)
-        step = np.hypot(*np.gradient(depth))
-        pixel_cm = depth[alpha > 0.9].mean() / self.avatar.K[0, 0]
-        return np.asarray(ndimage.binary_dilation(step > 3 * pixel_cm, iterations=3))
-
-
-def motion_of(
-    weights: dict[str, float], pitch: float = 0.0, gaze: tuple[float, float] = (0.0, 0.0)
-) -> MotionFrame:
-    expression = np.zeros(52, np.float32)
-    for name, value in weights.items():
-        for full in [name] if name in ARKIT_NAMES else [f"{name}Left", f"{name}Right"]:
-            expression[ARKIT_NAMES.index(full)] = value
-    rotation = np.array([0, pitch, 0], np.float32)
-    return MotionFrame(expression, rotation, np.zeros(3, np.float32), np.array(gaze, np.float32))
 
 
 def source_fidelity(studio: Studio, wanted: np.ndarray, inside: Any) -> dict[str, float]:
@@ -263,7 +206,7 @@ def judge(path: Path, output: Path, config: PortraitConfig) -> dict[str, Any]:
     if not faces:
         return {"name": path.stem, "error": "no face"}
     started = time.perf_counter()
-    avatar = build_portrait(rgba, faces[0], config)
+    avatar = loaded_avatar(rgba, faces[0], config)
     seconds = time.perf_counter() - started
     crop = cut_crop(rgba, faces[0], config.output_side, config.max_crop)
     studio = Studio(avatar)

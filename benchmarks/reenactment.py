@@ -23,8 +23,8 @@ runtime.configure()
 import cv2  # noqa: E402
 import numpy as np  # noqa: E402
 
-from benchmarks.portrait_quality import Studio  # noqa: E402
-from talkcli.engines.portrait.build.build import PortraitConfig, build_portrait  # noqa: E402
+from benchmarks.studio import Studio, loaded_avatar, opaque  # noqa: E402
+from talkcli.engines.portrait.build.build import PortraitConfig  # noqa: E402
 from talkcli.face.model import FaceModel  # noqa: E402
 from talkcli.face.topology import FACE_OVAL, LIPS, RIGID  # noqa: E402
 from talkcli.media.image import read_image  # noqa: E402
@@ -32,7 +32,7 @@ from talkcli.media.read import read_frames  # noqa: E402
 from talkcli.metrics.expression import average_expression_distance, average_pose_distance  # noqa: E402
 from talkcli.metrics.image import psnr  # noqa: E402
 from talkcli.metrics.landmarks import landmark_error  # noqa: E402
-from talkcli.motion.retarget import DrivenMotion, DriverOptions, reference_frame  # noqa: E402
+from talkcli.motion.retarget import DrivenMotion, RetargetSettings, reference_frame  # noqa: E402
 from talkcli.tracking.clip import TrackedClip, solve_spool, track_clip  # noqa: E402
 from talkcli.tracking.landmarks import detect_faces, landmarks_in_crop  # noqa: E402
 from talkcli.tracking.spool import LandmarkSpool, Measured  # noqa: E402
@@ -133,11 +133,10 @@ def judge(path: Path, output: Path, size: int) -> dict[str, float]:
     indices = np.linspace(0, len(curves) - 1, min(FRAMES, len(curves))).round().astype(int).tolist()
     frames = picked_frames(path, [start, *indices], size)
     source = frames[start]
-    rgba = np.dstack([source, np.full(source.shape[:2], 255, np.uint8)])
-    avatar = build_portrait(rgba, detect_faces(source)[0], PortraitConfig(output_side=size))
-    studio = Studio(avatar)
+    config = PortraitConfig(output_side=size)
+    studio = Studio(loaded_avatar(opaque(source), detect_faces(source)[0], config))
     place = _crop_matrix(studio)
-    motion = DrivenMotion(curves, DriverOptions())
+    motion = DrivenMotion(curves, RetargetSettings())
     portrait = warp(source, place, studio.side)
     rows, shots, reals, kept = [], [], [], []
     for index in indices:
@@ -163,8 +162,8 @@ def cross(path: Path, portrait: Path, output: Path, size: int) -> None:
     track: TrackedClip = track_clip(path)
     rgba = read_image(portrait)
     face = detect_faces(np.ascontiguousarray(rgba[..., :3]))[0]
-    studio = Studio(build_portrait(rgba, face, PortraitConfig(output_side=size)))
-    motion = DrivenMotion(track.curves, DriverOptions())
+    studio = Studio(loaded_avatar(rgba, face, PortraitConfig(output_side=size)))
+    motion = DrivenMotion(track.curves, RetargetSettings())
     indices = expressive(track.curves, list(range(len(track.curves))))
     frames = picked_frames(path, indices, size)
     shots = [drawn(studio, motion, float(track.curves.times[i])) for i in indices]

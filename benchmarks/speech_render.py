@@ -29,7 +29,7 @@ from talkcli.cli.app import run  # noqa: E402
 from talkcli.errors import TalkcliError  # noqa: E402
 from talkcli.face.model import FaceModel  # noqa: E402
 from talkcli.media.read import read_frames  # noqa: E402
-from talkcli.motion import MotionOptions, motion_frames  # noqa: E402
+from talkcli.motion import TalkSettings, motion_frames  # noqa: E402
 from talkcli.motion.retarget import reference_frame  # noqa: E402
 from talkcli.tracking.clip import track_clip  # noqa: E402
 from talkcli.train.clips import Clip, clip_landmarks, load_clips  # noqa: E402
@@ -107,7 +107,7 @@ def measure(clip: Clip, path: Path, output: Path, size: str) -> tuple[float, flo
     moments = track.clip.speech_times
     moments = moments + np.where(moments > begin, SILENCE_S, 0.0)
     weights = np.array(
-        [f.expression for f in motion_frames([pcm], len(times), FPS, MotionOptions(still=True), 0)]
+        [f.expression for f in motion_frames([pcm], len(times), FPS, TalkSettings(still=True), 0)]
     )
     predicted = lip_aperture(np.einsum("tk,kvd->tvd", weights, FaceModel.load().basis))
     real = track.aperture[track.valid]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import logging
 import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,10 +22,14 @@ from talkcli.errors import UsageError
 if TYPE_CHECKING:
     from importlib.abc import Traversable
 
+_log = logging.getLogger(__name__)
+
 #: Beyond this the far side of the face is mostly guessed; see docs/log.md for what it looks like.
 MAX_VIEW_YAW_DEG = 45.0
 #: Longest side of a view unless --size says otherwise.
 DEFAULT_SIZE = 1024
+#: Former names of settings that recipes and --set may still use.
+_RENAMED = {"motion.weights": "motion.speech_model"}
 #: The background that asks for an alpha channel.
 TRANSPARENT = "transparent"
 
@@ -87,7 +92,7 @@ class MotionConfig:
         sync_offset_ms: > 0 lets the mouth move later than the sound.
         expr_scale: factor on the expression of a driver; blinks stay whole.
         pose_scale: factor on the head motion of a driver.
-        weights: ``speech``, or ``speech-clean``, which learnt from freely licensed clips alone.
+        speech_model: ``speech``, or ``speech-clean``, trained on freely licensed clips alone.
     """
 
     head_motion: float = setting(1.0, low=0, high=1)
@@ -97,7 +102,7 @@ class MotionConfig:
     sync_offset_ms: float = setting(0.0, low=-1000, high=1000)
     expr_scale: float = setting(1.0, low=0, high=2)
     pose_scale: float = setting(1.0, low=0, high=2)
-    weights: str = setting("speech", choices=("speech", "speech-clean"))
+    speech_model: str = setting("speech", choices=("speech", "speech-clean"))
 
 
 @dataclass(frozen=True)
@@ -170,13 +175,14 @@ def load_recipe(
     flat: dict[str, tuple[str, Any]] = {}
     if path is not None:
         label, document = _read_recipe(path)
-        flat.update((key, (f"{key} in {label}", value)) for key, value in _flatten(document))
+        for key, value in _flatten(document):
+            flat[_current(key)] = (f"{key} in {label}", value)
     for text in sets:
         key, equals, value = text.partition("=")
         if not equals:
             problems.append(f"--set {text} has no '='")
             continue
-        flat[key.strip()] = (key.strip(), _read_value(value.strip()))
+        flat[_current(key.strip())] = (key.strip(), _read_value(value.strip()))
     for key, value in (options or {}).items():
         if value is not None:
             flat[key] = (f"--{key.rpartition('.')[2].replace('_', '-')}", value)
@@ -213,6 +219,14 @@ def _read_recipe(path: str | Path) -> tuple[str, dict[str, Any]]:
         ) from error
     except ValueError as error:
         raise UsageError(f"the recipe {name} is not TOML ({error})", "mend that line") from error
+
+
+def _current(key: str) -> str:
+    """The present name of a setting; an old one is accepted, and said to be old."""
+    if key not in _RENAMED:
+        return key
+    _log.warning("the setting %s is now called %s", key, _RENAMED[key])
+    return _RENAMED[key]
 
 
 def _flatten(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

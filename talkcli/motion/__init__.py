@@ -1,5 +1,5 @@
 """From sound to motion: speech features, lips, voice activity, idle motion, curve files."""
 
-from talkcli.motion.talk import MotionOptions, motion_frames
+from talkcli.motion.talk import TalkSettings, motion_frames
 
-__all__ = ["MotionOptions", "motion_frames"]
+__all__ = ["TalkSettings", "motion_frames"]

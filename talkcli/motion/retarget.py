@@ -40,7 +40,7 @@ _STEADY, _GAZE_LIMIT_DEG = 0.9, 12.0
 
 
 @dataclass(frozen=True)
-class DriverOptions:
+class RetargetSettings:
     """How a driver is taken over.
 
     Attributes:
@@ -74,7 +74,7 @@ class DrivenMotion:
 
     Args:
         curves: of the face that drives; at least one frame.
-        options: how much of it is taken.
+        settings: how much of it is taken.
         pose: whose head pose is taken instead, or None for the driver's own.
         start_s: instant of the performance that is shown first.
     """
@@ -82,20 +82,20 @@ class DrivenMotion:
     def __init__(
         self,
         curves: MotionCurves,
-        options: DriverOptions,
+        settings: RetargetSettings,
         pose: MotionCurves | None = None,
         *,
         start_s: float = 0.0,
     ) -> None:
         self._curves, self._start_s = curves, start_s
         self._expression = curves.expression.copy()
-        scaled = self._expression[:, ~_UNSCALED] * options.expr_scale
+        scaled = self._expression[:, ~_UNSCALED] * settings.expr_scale
         self._expression[:, ~_UNSCALED] = np.minimum(scaled, 1.0)
         self._poser = curves if pose is None else pose
         self._turned, _ = relative_pose(curves)
         rotation, translation = relative_pose(self._poser)
-        self._rotation = soft_limit(options.pose_scale * rotation, MAX_TURN_DEG)
-        self._translation = soft_limit(options.pose_scale * translation, MAX_SHIFT_CM)
+        self._rotation = soft_limit(settings.pose_scale * rotation, MAX_TURN_DEG)
+        self._translation = soft_limit(settings.pose_scale * translation, MAX_SHIFT_CM)
 
     def at(self, time_s: float) -> MotionFrame:
         """The motion at an instant, linearly between frames."""

@@ -17,7 +17,7 @@ from talkcli.types import MotionFrame
 
 
 @dataclass(frozen=True)
-class MotionOptions:
+class TalkSettings:
     """How lively the head is.
 
     Attributes:
@@ -25,14 +25,14 @@ class MotionOptions:
         still: no head, gaze or brow motion; blinks and lips stay.
         blink_rate: blinks per minute.
         lip_strength: factor on the expression that speech causes.
-        weights: which of the shipped speech models, see ``speech.WEIGHTS``.
+        speech_model: one of ``talkcli.speech.model.WEIGHTS``.
     """
 
     head_motion: float = 1.0
     still: bool = False
     blink_rate: float = 17.0
     lip_strength: float = 1.0
-    weights: str = WEIGHTS[0]
+    speech_model: str = WEIGHTS[0]
 
     def __post_init__(self) -> None:
         for name in ("head_motion", "blink_rate", "lip_strength"):
@@ -45,7 +45,7 @@ def motion_frames(
     audio_blocks: Iterable[np.ndarray],
     n_frames: int,
     fps: Fraction,
-    options: MotionOptions,
+    settings: TalkSettings,
     seed: int,
 ) -> Iterator[MotionFrame]:
     """Motion of a speaking head, frame ``i`` at ``(i + 0.5) / fps`` seconds.
@@ -55,7 +55,7 @@ def motion_frames(
             end is silence.
         n_frames: how many frames to make.
         fps: frames per second.
-        options: how lively.
+        settings: how lively the head is.
         seed: same seed, same idle motion, at any frame rate.
 
     Yields:
@@ -64,13 +64,13 @@ def motion_frames(
     Raises:
         InputError: samples that are not mono or not finite, or damaged model files.
     """
-    speech = SpeechTrack(audio_blocks, options.weights)
-    idle = IdleMotion(seed, options.head_motion, options.blink_rate, options.still)
+    speech = SpeechTrack(audio_blocks, settings.speech_model)
+    idle = IdleMotion(seed, settings.head_motion, settings.blink_rate, settings.still)
     for index in range(n_frames):
         time_s = float((index + Fraction(1, 2)) / fps)
         row = speech.at(time_s)
         pose = idle.at(time_s, row.activity, row.emphasis)
-        lips = np.minimum(options.lip_strength * row.weights, 1.0)
+        lips = np.minimum(settings.lip_strength * row.weights, 1.0)
         yield MotionFrame(
             expression=(lips + pose.expression).astype(np.float32),
             rotation=pose.rotation.astype(np.float32),

@@ -23,7 +23,7 @@ from talkcli.types import ARKIT_NAMES
 from talkcli.weights.registry import shipped
 
 SCHEMA = 3
-#: Weights that ship, by the names that ``motion.weights`` takes; the first is the default.
+#: Weights that ship, by the names that ``motion.speech_model`` takes; the first is the default.
 WEIGHTS = ("speech", "speech-clean")
 
 _MAX_OPENING = 3.0  # how far predicted opening may be stretched to reach the wanted aperture

@@ -1,4 +1,4 @@
-"""The sound on its way from the file to the motion: shifted, and listened to."""
+"""The sound on its way from the file to the motion: shifted in time, its peak measured."""
 
 from __future__ import annotations
 
@@ -12,13 +12,17 @@ RATE_HZ = 16000
 SILENCE = 1e-3
 
 
-class Loudness:
-    """Passes blocks on and remembers the loudest sample."""
+class PeakMeter:
+    """Passes blocks through and remembers the loudest sample.
+
+    Attributes:
+        peak: largest absolute sample so far, full scale 1.0.
+    """
 
     def __init__(self) -> None:
         self.peak = 0.0
 
-    def listen(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    def tap(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """Yield the blocks unchanged."""
         for block in blocks:
             if len(block):
@@ -27,16 +31,16 @@ class Loudness:
 
     @property
     def silent(self) -> bool:
-        """Whether nothing so far can be speech."""
+        """Whether everything so far was too quiet to be speech."""
         return self.peak < SILENCE
 
 
 def shift(blocks: Iterable[np.ndarray], offset_ms: float) -> Iterator[np.ndarray]:
-    """The sound that the mouth follows: delayed by silence, or begun later.
+    """The sound the mouth follows: delayed by silence, or started later.
 
     Args:
         blocks: ``[n]`` float32 each, 16 kHz.
-        offset_ms: > 0 lets the mouth move later than the sound.
+        offset_ms: > 0 moves the mouth later than the sound.
     """
     samples = round(offset_ms * RATE_HZ / 1000)
     if samples > 0:

@@ -105,7 +105,7 @@ def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Engine:
     # Its other modules (curves, driver) are the real ones.
     motion.__path__ = [str(Path(app.__file__).parents[1] / "motion")]
     motion.motion_frames = made.motion_frames  # type: ignore[attr-defined]
-    motion.MotionOptions = types.SimpleNamespace  # type: ignore[attr-defined]
+    motion.TalkSettings = types.SimpleNamespace  # type: ignore[attr-defined]
     build = types.ModuleType("talkcli.engines.portrait.build.build")
     build.build_portrait = made.build_portrait  # type: ignore[attr-defined]
     build.PortraitConfig = types.SimpleNamespace  # type: ignore[attr-defined]

@@ -119,7 +119,7 @@ def test_motion_options_and_seed_arrive(talkcli, engine, portrait, speech) -> No
         "still": True,
         "blink_rate": 9.0,
         "lip_strength": 1.3,
-        "weights": "speech",
+        "speech_model": "speech",
     }
     assert engine.seed == 5
 

@@ -42,6 +42,26 @@ def test_option_wins_over_set_over_recipe(tmp_path: Path) -> None:
     assert recipe.video.fps == "23.976"
 
 
+def test_a_setting_is_found_by_its_former_name(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "old.toml"
+    path.write_text("[motion]\nweights = 'speech-clean'\n")
+    assert load_recipe(path).motion.speech_model == "speech-clean"
+    assert [record.message for record in caplog.records] == [
+        "the setting motion.weights is now called motion.speech_model"
+    ]
+    # --set wins over the recipe, whichever of the two names either of them uses.
+    assert load_recipe(path, sets=["motion.speech_model=speech"]).motion.speech_model == "speech"
+    path.write_text("[motion]\nspeech_model = 'speech'\n")
+    assert (
+        load_recipe(path, sets=["motion.weights=speech-clean"]).motion.speech_model
+        == "speech-clean"
+    )
+    with pytest.raises(UsageError, match="speech, speech-clean"):
+        load_recipe(sets=["motion.weights=best"])
+
+
 @pytest.mark.parametrize("text", ["-30,0,30", " -30, 0,30 ", "[-30, 0, 30.0]"])
 def test_lists_are_written_either_way(text: str) -> None:
     assert load_recipe(sets=[f"video.views={text}"]).video.views == (-30.0, 0.0, 30.0)

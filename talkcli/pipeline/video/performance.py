@@ -14,7 +14,7 @@ from talkcli.motion.curves import is_curves, load_curves
 from talkcli.pipeline.stages.track import ensure_track
 from talkcli.progress import Reporter, Stopwatch
 from talkcli.project import Project
-from talkcli.speech.sound import RATE_HZ, Loudness, shift
+from talkcli.speech.sound import RATE_HZ, PeakMeter, shift
 from talkcli.types import MotionFrame
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Performance:
         self, movers: Movers, project: Project, recipe: Recipe, reporter: Reporter, watch: Stopwatch
     ) -> None:
         self._movers, self._recipe = movers, recipe
-        self._loudness = Loudness()
+        self._peak_meter = PeakMeter()
         self._curves: dict[Path, MotionCurves] = {}
         stages = []
         for path in movers.faces:
@@ -96,7 +96,7 @@ class Performance:
     @property
     def silent(self) -> bool:
         """Whether speech was given and nothing was heard in it; known after the last frame."""
-        return self._movers.speech is not None and self._loudness.silent
+        return self._movers.speech is not None and self._peak_meter.silent
 
     def frames(self, count: int, fps: Fraction) -> Iterator[MotionFrame]:
         """The motion, frame ``i`` at ``(i + 0.5) / fps`` seconds."""
@@ -116,31 +116,31 @@ class Performance:
         return self._spoken(motion, count, fps)
 
     def _driven(self, delay_s: float = 0.0) -> Any:
-        from talkcli.motion.retarget import DrivenMotion, DriverOptions
+        from talkcli.motion.retarget import DrivenMotion, RetargetSettings
 
         movers, motion = self._movers, self._recipe.motion
         return DrivenMotion(
             self._curves[movers.driver or movers.faces[0]],
-            DriverOptions(motion.expr_scale, motion.pose_scale),
+            RetargetSettings(motion.expr_scale, motion.pose_scale),
             None if movers.pose is None else self._curves[movers.pose],
             start_s=self.sound.start_s - delay_s,
         )
 
     def _spoken(self, motion: MotionConfig, count: int, fps: Fraction) -> Iterator[MotionFrame]:
         from talkcli.media.audio import stream_pcm
-        from talkcli.motion import MotionOptions, motion_frames
+        from talkcli.motion import TalkSettings, motion_frames
 
         assert self._movers.speech is not None
-        heard = self._loudness.listen(stream_pcm(self._movers.speech, RATE_HZ))
-        options = MotionOptions(
+        sound = self._peak_meter.tap(stream_pcm(self._movers.speech, RATE_HZ))
+        settings = TalkSettings(
             head_motion=motion.head_motion,
             still=motion.still,
             blink_rate=motion.blink_rate,
             lip_strength=motion.lip_strength,
-            weights=motion.weights,
+            speech_model=motion.speech_model,
         )
         return motion_frames(
-            shift(heard, motion.sync_offset_ms), count, fps, options, self._recipe.seed
+            shift(sound, motion.sync_offset_ms), count, fps, settings, self._recipe.seed
         )
 
     def _choose_sound(self) -> Sound:

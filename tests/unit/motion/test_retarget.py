@@ -13,7 +13,7 @@ from talkcli.metrics.landmarks import landmark_error
 from talkcli.motion.retarget import (
     MAX_TURN_DEG,
     DrivenMotion,
-    DriverOptions,
+    RetargetSettings,
     lips_from,
     pose_from,
     reference_frame,
@@ -42,7 +42,7 @@ def test_motion_is_relative_to_the_first_neutral_frame() -> None:
     curves = curves_of()
     index = reference_frame(curves)
     assert curves.expression[index, INDEX["jawOpen"]] < 0.3, "not one of the open mouth"
-    shown = DrivenMotion(curves, DriverOptions()).at(float(curves.times[index]))
+    shown = DrivenMotion(curves, RetargetSettings()).at(float(curves.times[index]))
     np.testing.assert_allclose(shown.rotation, 0, atol=1e-5)
     np.testing.assert_allclose(shown.translation, 0, atol=1e-5)
     np.testing.assert_allclose(shown.expression, curves.expression[index], atol=1e-6)
@@ -60,7 +60,8 @@ def test_shift_is_in_the_reference_head_frame() -> None:
 def test_scales() -> None:
     curves = curves_of()
     plain, doubled = (
-        DrivenMotion(curves, DriverOptions(expr_scale=e, pose_scale=p)) for e, p in ((1, 1), (2, 0))
+        DrivenMotion(curves, RetargetSettings(expr_scale=e, pose_scale=p))
+        for e, p in ((1, 1), (2, 0))
     )
     time_s = float(curves.times[39])
     jaw, blink = INDEX["jawOpen"], INDEX["eyeBlinkLeft"]
@@ -73,14 +74,14 @@ def test_scales() -> None:
     turned = once.rotation[0] - twice.rotation[0]
     assert twice.gaze[0] - once.gaze[0] == pytest.approx(0.9 * turned, abs=1e-4)
     with pytest.raises(UsageError, match="pose_scale"):
-        DriverOptions(pose_scale=float("nan"))
+        RetargetSettings(pose_scale=float("nan"))
 
 
 @pytest.mark.parametrize("fps", [Fraction(10), Fraction(25), Fraction(30000, 1001), Fraction(60)])
 def test_resampling_follows_time_at_any_rate(fps: Fraction) -> None:
     curves = curves_of()
     count = round(Fraction(2) * fps)
-    shown = list(DrivenMotion(curves, DriverOptions()).frames(count, fps))
+    shown = list(DrivenMotion(curves, RetargetSettings()).frames(count, fps))
     times = (np.arange(count) + 0.5) / float(fps)
     wanted = np.interp(times, curves.times, curves.expression[:, INDEX["jawOpen"]])
     found = [frame.expression[INDEX["jawOpen"]] for frame in shown]
@@ -94,7 +95,7 @@ def test_uneven_frames_are_shown_at_their_times() -> None:
         *(getattr(curves, name)[uneven] for name in
           ("times", "expression", "rotation", "translation", "gaze", "tracked")), 2.0,
     )  # fmt: skip
-    motion = DrivenMotion(part, DriverOptions())
+    motion = DrivenMotion(part, RetargetSettings())
     for k, time_s in enumerate(part.times):
         shown = motion.at(float(time_s)).expression
         np.testing.assert_allclose(shown, part.expression[k], atol=1e-6)
@@ -102,7 +103,7 @@ def test_uneven_frames_are_shown_at_their_times() -> None:
 
 def test_beyond_its_end_a_driver_runs_back() -> None:
     curves = curves_of()
-    motion = DrivenMotion(curves, DriverOptions())
+    motion = DrivenMotion(curves, RetargetSettings())
     for ahead in (0.02, 0.5, 1.9):
         back, there = motion.at(2.0 + ahead), motion.at(2.0 - ahead)
         np.testing.assert_allclose(back.expression, there.expression, atol=1e-5)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from talkcli.errors import InputError, UsageError
-from talkcli.motion import MotionOptions, motion_frames
+from talkcli.motion import TalkSettings, motion_frames
 from talkcli.speech.model import load_speech_model
 from talkcli.speech.track import SpeechTrack
 from talkcli.types import ARKIT_NAMES, MotionFrame
@@ -19,12 +19,12 @@ def frames(
     pcm: np.ndarray,
     count: int | None = None,
     fps: Fraction = FPS,
-    options: MotionOptions | None = None,
+    options: TalkSettings | None = None,
     seed: int = 0,
     size: int = 16000,
 ) -> list[MotionFrame]:
     count = round(len(pcm) / 16000 * fps) if count is None else count
-    return list(motion_frames(blocks(pcm, size), count, fps, options or MotionOptions(), seed))
+    return list(motion_frames(blocks(pcm, size), count, fps, options or TalkSettings(), seed))
 
 
 def expressions(result: list[MotionFrame]) -> np.ndarray:
@@ -140,16 +140,16 @@ def test_a_huge_block_is_cut() -> None:
 
 def test_weights_can_be_chosen() -> None:
     plain = expressions(frames(sentence()))
-    clean = expressions(frames(sentence(), options=MotionOptions(weights="speech-clean")))
+    clean = expressions(frames(sentence(), options=TalkSettings(speech_model="speech-clean")))
     assert np.abs(plain - clean).max() > 0.01
     assert np.corrcoef(plain[:, lips()].sum(1), clean[:, lips()].sum(1))[0, 1] > 0.4
 
 
 def test_lip_strength() -> None:
     plain = expressions(frames(sentence()))[:, lips()]
-    half = expressions(frames(sentence(), options=MotionOptions(lip_strength=0.5)))[:, lips()]
-    none = expressions(frames(sentence(), options=MotionOptions(lip_strength=0.0)))[:, lips()]
-    much = expressions(frames(sentence(), options=MotionOptions(lip_strength=2.0)))
+    half = expressions(frames(sentence(), options=TalkSettings(lip_strength=0.5)))[:, lips()]
+    none = expressions(frames(sentence(), options=TalkSettings(lip_strength=0.0)))[:, lips()]
+    much = expressions(frames(sentence(), options=TalkSettings(lip_strength=2.0)))
     np.testing.assert_allclose(half, plain / 2, atol=1e-6)
     assert not none.any()
     assert much.max() <= 1.0
@@ -159,9 +159,9 @@ def test_seed_and_options_reach_the_head() -> None:
     one, same, other = (frames(sentence(), seed=s) for s in (1, 1, 2))
     np.testing.assert_array_equal([f.rotation for f in one], [f.rotation for f in same])
     assert np.abs(one[40].rotation - other[40].rotation).max() > 0.05
-    still = frames(sentence(), options=MotionOptions(still=True))
+    still = frames(sentence(), options=TalkSettings(still=True))
     assert not np.array([f.rotation for f in still]).any()
-    held = frames(sentence(), options=MotionOptions(head_motion=0.0))
+    held = frames(sentence(), options=TalkSettings(head_motion=0.0))
     assert not np.array([f.rotation for f in held]).any()
 
 
@@ -169,7 +169,7 @@ def test_seed_and_options_reach_the_head() -> None:
 @pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
 def test_options_out_of_range_are_refused(field: str, value: float) -> None:
     with pytest.raises(UsageError, match=field):
-        MotionOptions(**{field: value})
+        TalkSettings(**{field: value})
 
 
 def test_damaged_sound_is_refused() -> None:

@@ -15,7 +15,7 @@ from talkcli.pipeline.stages.faces import FoundFace, FoundFaces, choose_face
 from talkcli.pipeline.stills import parse_expression
 from talkcli.pipeline.video.views import plan_yaws
 from talkcli.progress import SilentReporter, Stopwatch
-from talkcli.speech.sound import Loudness, shift
+from talkcli.speech.sound import PeakMeter, shift
 from talkcli.types import ARKIT_NAMES
 
 
@@ -40,11 +40,11 @@ def test_shift_earlier_skips_across_blocks() -> None:
 
 
 def test_loudness_passes_everything_on() -> None:
-    loudness = Loudness()
-    heard = list(loudness.listen([np.zeros(4, np.float32), np.zeros(0, np.float32)]))
-    assert [len(block) for block in heard] == [4, 0] and loudness.silent
-    list(loudness.listen([np.array([0.1, -0.5], np.float32)]))
-    assert loudness.peak == 0.5 and not loudness.silent
+    meter = PeakMeter()
+    heard = list(meter.tap([np.zeros(4, np.float32), np.zeros(0, np.float32)]))
+    assert [len(block) for block in heard] == [4, 0] and meter.silent
+    list(meter.tap([np.array([0.1, -0.5], np.float32)]))
+    assert meter.peak == 0.5 and not meter.silent
 
 
 def test_views_stay_and_paths_move() -> None:

@@ -44,7 +44,7 @@ def test_shipped_models_move_the_lower_face_alone(name: str) -> None:
 
 
 def test_the_setting_knows_the_weights() -> None:
-    (field,) = [f for f in dataclasses.fields(MotionConfig) if f.name == "weights"]
+    (field,) = [f for f in dataclasses.fields(MotionConfig) if f.name == "speech_model"]
     assert field.metadata["choices"] == WEIGHTS
     assert field.default == WEIGHTS[0]
 
