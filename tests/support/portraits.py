@@ -1,0 +1,30 @@
+"""Heads of the sample portrait: poses by name, and pictures drawn as the product draws them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from talkcli.compose.solid import solidify
+from talkcli.engines.portrait.avatar import PortraitAvatar
+from talkcli.render.cpu import rasterize
+from talkcli.types import ARKIT_NAMES, MotionFrame
+
+
+def motion_of(**weights: float) -> MotionFrame:
+    """A head that keeps still, with the given ARKit weights."""
+    expression = np.zeros(52, np.float32)
+    for name, value in weights.items():
+        expression[ARKIT_NAMES.index(name)] = value
+    zeros = np.zeros(3, np.float32)
+    return MotionFrame(expression, zeros, zeros, np.zeros(2, np.float32))
+
+
+def draw_head(
+    avatar: PortraitAvatar, motion: MotionFrame | None = None, yaw: float | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The head alone in its crop: ``[S, S, 3]`` premultiplied colour, ``[S, S]`` coverage."""
+    splats, side = avatar.posed_splats(motion, yaw), avatar.frame.crop_pixels
+    arrays = (splats.means, splats.covars, splats.opacities, splats.colors)
+    rgb, alpha = rasterize(*arrays, avatar.viewmat, avatar.K, side, side)
+    solidify(rgb, alpha)
+    return rgb, alpha
