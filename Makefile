@@ -4,6 +4,7 @@
 #   make test        the quick tests
 #   make test-all    all tests, also slow ones and those that need a GPU (skipped without one)
 #   make style       ruff check, ruff format --check, mypy
+#   make docs        the documentation site, into out/site; a broken link is an error
 #   make golden      render the golden images anew (look at the difference before committing)
 #   make bench       the benchmarks: the renderer, and avatars of a folder's pictures (PORTRAITS=…)
 #   make setup       only the virtual environment .venv (every other target does it first)
@@ -13,7 +14,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all style golden bench
+.PHONY: help setup demo test test-all style docs golden bench
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -46,6 +47,12 @@ style: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy talkcli scripts $(if $(wildcard benchmarks/*.py),benchmarks)
+
+docs: setup
+	@$(BIN)/python -c 'import material, mkdocstrings_handlers.python' 2>/dev/null || \
+		{ echo 'docs: installing the docs extra'; $(BIN)/python -m pip install --quiet -e '.[docs]'; }
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --clean
+	@echo 'docs: open out/site/index.html'
 
 golden: setup
 	@echo 'golden: rendering the golden images anew; check them with git diff before committing'
