@@ -7,20 +7,31 @@ from ICT-FaceKit's shapes (docs/face_model.md), and shipped as
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
-from talkcli.errors import InputError
+from talkcli.files.tensors import Rule, TensorSchema
 from talkcli.weights.registry import shipped
 
 SCHEMA = 2
 DEFAULT_PATH = shipped("face")
+
+_FILE = TensorSchema(
+    title="face model",
+    version=SCHEMA,
+    mend="reinstall talkcli",
+    rules={
+        "vertices": Rule("478 3"),
+        "triangles": Rule("T 3", "i", low=0, high=477),
+        "triangle_labels": Rule("T", "u", low=0, high=2),
+        "symmetry": Rule("478", "i", low=0, high=477),
+        "basis": Rule("52 478 3"),
+        "identity": Rule("P 478 3"),
+    },
+)
 
 
 @dataclass(frozen=True)
@@ -54,7 +65,7 @@ class FaceModel:
 
     def save(self, path: Path, description: str) -> None:
         """Write the model with its schema version and a line that says where it comes from."""
-        tensors = {
+        tensors: dict[str, np.ndarray] = {
             "vertices": self.vertices.astype(np.float32),
             "triangles": self.triangles.astype(np.int32),
             "triangle_labels": self.triangle_labels.astype(np.uint8),
@@ -62,21 +73,13 @@ class FaceModel:
             "basis": self.basis.astype(np.float32),
             "identity": self.identity.astype(np.float32),
         }
-        metadata = {"talkcli": json.dumps({"schema": SCHEMA, "description": description})}
-        save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, path, metadata)
+        _FILE.write(path, tensors, {"description": description})
 
 
 @lru_cache(maxsize=2)
 def _load(path: Path) -> FaceModel:
-    reinstall = "reinstall talkcli"
-    try:
-        with safe_open(path, framework="np") as file:
-            header = json.loads((file.metadata() or {}).get("talkcli", "{}"))
-            if header.get("schema") != SCHEMA:
-                raise InputError(f"face model {path} has schema {header.get('schema')}", reinstall)
-            return FaceModel(**{key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"face model {path} cannot be read ({error})", reinstall) from error
+    tensors, _ = _FILE.read(path)
+    return FaceModel(**{name: tensors[name] for name in _FILE.rules})
 
 
 def vertex_normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ import re
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -40,17 +40,31 @@ def staged_file(final: Path) -> Iterator[BinaryIO]:
     Yields:
         The file to write into, ``.tmp-<uuid>``, binary.
     """
-    temporary = final.with_name(f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}")
+    with staged_path(final) as temporary, temporary.open("r+b") as stream:
+        yield stream
+
+
+@contextmanager
+def staged_path(final: Path) -> Iterator[Path]:
+    """As :func:`staged_file`, for libraries that want a name and open it themselves.
+
+    Whatever lies at ``final`` is replaced, never written through: a symbolic link is not followed.
+
+    Yields:
+        The path to write to, an empty file ``.tmp-<uuid>``.
+    """
+    temporary = _temporary_beside(final)
     try:
-        with temporary.open("wb") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
+        mode = _create(temporary)
+        yield temporary
+        # A library may have put another file there, with rights of its own liking.
+        temporary.chmod(mode)
+        fsync_path(temporary)
         os.replace(temporary, final)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    fsync_directory(final.parent)
+    fsync_path(final.parent)
 
 
 @contextmanager
@@ -65,22 +79,19 @@ def staged_directory(final: Path) -> Iterator[Path]:
         The directory to write into, ``.tmp-<uuid>``.
     """
     final.parent.mkdir(parents=True, exist_ok=True)
-    temporary = final.parent / f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}"
+    temporary = _temporary_beside(final)
     temporary.mkdir()
     try:
         yield temporary
-        _fsync_tree(temporary)
-        if final.exists():
-            replaced = final.parent / f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}"
-            os.rename(final, replaced)
-            os.rename(temporary, final)
-            _remove(replaced)
-        else:
-            os.rename(temporary, final)
+        for folder, _, names in os.walk(temporary):
+            for name in names:
+                fsync_path(Path(folder, name))
+            fsync_path(Path(folder))
+        replace_directory(temporary, final, _temporary_beside(final))
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
-    fsync_directory(final.parent)
+    fsync_path(final.parent)
 
 
 def sweep_temporaries(root: Path) -> int:
@@ -88,17 +99,32 @@ def sweep_temporaries(root: Path) -> int:
 
     Only for the holder of the project's lock: a temporary of a live run looks the same.
     """
-    found = [*root.glob(f"{TEMPORARY_PREFIX}*"), *root.glob(f"*/{TEMPORARY_PREFIX}*")]
+    # A folder that is a link leads out of the project: what lies there is somebody else's.
+    folders = [root, *(path for path in root.iterdir() if path.is_dir() and not path.is_symlink())]
+    found = (path for folder in folders for path in folder.glob(f"{TEMPORARY_PREFIX}*"))
     leftovers = [path for path in found if _TEMPORARY_NAME.fullmatch(path.name)]
     for leftover in leftovers:
         _remove(leftover)
     return len(leftovers)
 
 
-def fsync_directory(path: Path) -> None:
-    """Make the names in a directory durable (Windows has no such call and needs none)."""
-    if os.name == "nt":
+def replace_directory(new: Path, final: Path, aside: Path) -> None:
+    """Rename ``new`` to ``final``; what lay there goes by way of ``aside`` and is removed.
+
+    A rename onto a directory that is not empty is allowed nowhere.
+    """
+    if not os.path.lexists(final):
+        os.rename(new, final)
         return
+    os.rename(final, aside)
+    os.rename(new, final)
+    _remove(aside)
+
+
+def fsync_path(path: Path) -> None:
+    """Wait until a file's bytes, or the names in a directory, are on the disk."""
+    if os.name == "nt":
+        return  # needs a writable handle there, and directories have none
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -106,16 +132,24 @@ def fsync_directory(path: Path) -> None:
         os.close(handle)
 
 
-def _fsync_tree(root: Path) -> None:
-    for folder, _, names in os.walk(root):
-        for name in names:
-            with open(os.path.join(folder, name), "rb+") as stream:
-                os.fsync(stream.fileno())
-        fsync_directory(Path(folder))
+def _temporary_beside(final: Path) -> Path:
+    return final.with_name(f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}")
+
+
+def _create(path: Path) -> int:
+    """Make an empty file that was not there, and tell the rights that the umask leaves it."""
+    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0)
+    handle = os.open(path, flags, 0o666)
+    try:
+        return os.fstat(handle).st_mode & 0o777
+    finally:
+        os.close(handle)
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
+    """Delete what nobody needs any more; what resists is left for the next sweep."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
     else:
-        path.unlink()
+        with suppress(OSError):
+            path.unlink()

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import errno
+import json
+import math
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from talkcli.errors import InputError
 
 _NO_SPACE = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
-
-
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+#: More than any record, project file or list of faces takes: a face is 30 kB, a picture shows 99.
+DOCUMENT_BYTES = 16 << 20
 
 
 def check_readable(path: str | Path, wanted: str) -> Path:
@@ -42,23 +50,100 @@ def check_readable(path: str | Path, wanted: str) -> Path:
     return path
 
 
-def output_error(error: OSError, path: Path) -> InputError:
-    """Turn the operating system's refusal to write ``path`` into cause and mend."""
-    folder = path.parent
+def read_document(path: Path, limit: int = DOCUMENT_BYTES) -> str:
+    """The text of a small file that a stranger may have written.
+
+    Neither a device nor a pipe can hold the caller up, and no size can fill the memory.
+
+    Args:
+        path: a regular file; a symbolic link to one is followed.
+        limit: bytes that are too many to be meant.
+
+    Raises:
+        OSError: it cannot be opened.
+        ValueError: not a regular file, larger than ``limit``, or not UTF-8.
+    """
+    # Without O_NONBLOCK the open itself would wait for somebody to write into a pipe.
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with os.fdopen(handle, "rb") as stream:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise ValueError("it is not a regular file")
+        content = stream.read(limit + 1)
+    if len(content) > limit:
+        raise ValueError(f"it is larger than {limit} bytes")
+    return content.decode("utf-8")
+
+
+def read_json(path: Path, limit: int = DOCUMENT_BYTES) -> Any:
+    """What a JSON file holds; see :func:`read_document`.
+
+    Raises:
+        OSError: it cannot be opened.
+        ValueError: not JSON, a number that is not finite, or nested too deeply.
+    """
+    return parse_json(read_document(path, limit))
+
+
+def parse_json(text: str) -> Any:
+    """What a JSON text says; unlike ``json.loads`` every refusal is a ValueError.
+
+    Raises:
+        ValueError: not JSON, a number that is not finite, or nested too deeply.
+    """
+    try:
+        # A number such as 1e999 is read as infinity; the words NaN and Infinity are no JSON.
+        return json.loads(text, parse_constant=_finite, parse_float=_finite)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is not a finite number")
+    return number
+
+
+@contextmanager
+def explained_writes(path: Path, option: str = "-o") -> Iterator[None]:
+    """A block that writes ``path``: what the operating system refuses becomes an InputError.
+
+    Only refusals to write are meant (full, forbidden, read-only); other errors pass.
+
+    Args:
+        path: what is being written.
+        option: of the command line, that chooses another place.
+
+    Raises:
+        InputError: the disk is full, a file may not grow further, or rights are missing.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _NO_SPACE | _FORBIDDEN:
+            raise output_error(error, path, option) from error
+        raise
+
+
+def output_error(error: OSError, path: Path, option: str = "-o") -> InputError:
+    """Turn the operating system's refusal to write ``path`` into cause and mend.
+
+    Args:
+        error: the refusal.
+        path: what could not be written.
+        option: of the command line, that chooses another place.
+    """
     if error.errno in _NO_SPACE:
-        return no_space_error(path)
+        return no_space_error(path, option)
+    elsewhere = f"choose another place with {option}"
     if error.errno in _FORBIDDEN:
-        return InputError(
-            f"{folder} may not be written to ({error.strerror})", "choose another place with -o"
-        )
-    return InputError(
-        f"{path} cannot be written: {error.strerror or error}", "choose another place with -o"
-    )
+        return InputError(f"{path.parent} may not be written to ({error.strerror})", elsewhere)
+    return InputError(f"{path} cannot be written: {error.strerror or error}", elsewhere)
 
 
-def no_space_error(path: Path) -> InputError:
-    """The disk or quota behind ``path`` is full."""
+def no_space_error(path: Path, option: str = "-o") -> InputError:
+    """The disk or quota behind ``path`` is full, or a file may not grow as large as that."""
     return InputError(
         f"no space is left to write {path.name} in {path.parent}",
-        "free some space or choose another place with -o",
+        f"free some space or choose another place with {option}",
     )

@@ -6,14 +6,16 @@ import errno
 import json
 import logging
 import os
+import stat
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
-from typing import IO
 
 from talkcli.errors import InputError
+from talkcli.files.check import parse_json
 
 log = logging.getLogger(__name__)
 
@@ -37,48 +39,105 @@ def hold_lock(
         on_wait: told once, when there is somebody to wait for.
 
     Raises:
-        InputError: another process holds it for longer than ``wait_s``.
+        InputError: another process holds it for longer than ``wait_s``, or what lies at ``path``
+            is something else than a lock file: writing to it would destroy it.
+        OSError: it cannot be made.
     """
     deadline = time.monotonic() + wait_s
     told = False
+    while True:
+        with _open(path) as stream:
+            while not _try_lock(stream):
+                holder = _holder(stream)
+                if time.monotonic() >= deadline:
+                    raise InputError(
+                        f"the project {path.parent} is in use by {holder}",
+                        "wait for it or stop that process",
+                    )
+                if not told and on_wait is not None:
+                    on_wait(f"waiting for {holder}, which works in {path.parent}")
+                    told = True
+                time.sleep(_POLL_S)
+            if not _is_at(stream, path):
+                continue  # removed with its project while this process waited
+            text = _text(stream)
+            # A power cut may leave the length of a text without its bytes.
+            if text.strip("\0") and _holder_in(text) is None:
+                raise _foreign(path, "a file with other contents")
+            if text:
+                log.info("%s was left by %s, which is gone; resuming", path, _holder(stream))
+            _write(stream, json.dumps({"pid": os.getpid(), "since": time.strftime("%H:%M:%S")}))
+            try:
+                yield
+            finally:
+                _write(stream, "")
+            return
+
+
+def _open(path: Path) -> FileIO:
+    """Open the lock file, or make it, and make sure that it is a file of its own.
+
+    A project may come from a stranger. A link named ``.lock`` would have its target emptied, and a
+    pipe would block the open.
+    """
     # A lock file that another process creates at the same moment is the same file: no O_EXCL.
-    with open(path, "a+", encoding="utf-8") as stream:
-        while not _try_lock(stream):
-            holder = _holder(path)
-            if time.monotonic() >= deadline:
-                raise InputError(
-                    f"the project {path.parent} is in use by {holder}",
-                    "wait for it or stop that process",
-                )
-            if not told and on_wait is not None:
-                on_wait(f"waiting for {holder}, which works in {path.parent}")
-                told = True
-            time.sleep(_POLL_S)
-        if path.stat().st_size:
-            log.info("%s was left by %s, which is gone; resuming", path, _holder(path))
-        _write(stream, json.dumps({"pid": os.getpid(), "since": time.strftime("%H:%M:%S")}))
-        try:
-            yield
-        finally:
-            _write(stream, "")
-
-
-def _holder(path: Path) -> str:
+    flags = os.O_RDWR | os.O_CREAT
+    flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     try:
-        holder = json.loads(path.read_text(encoding="utf-8"))
+        handle = os.open(path, flags, 0o666)
+    except OSError as error:
+        if error.errno in _NO_LOCK_FILE:
+            raise _foreign(path, "a link, folder or device") from error
+        raise
+    stream = FileIO(handle, "r+")
+    found = os.fstat(handle)
+    if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+        stream.close()
+        raise _foreign(path, "a link or device")
+    return stream
+
+
+#: How the open refuses a symbolic link, a directory, a pipe without a reader, a socket.
+_NO_LOCK_FILE = {errno.ELOOP, errno.EMLINK, errno.EISDIR, errno.ENXIO}
+
+
+def _foreign(path: Path, what: str) -> InputError:
+    return InputError(f"{path} is {what}, not talkcli's lock", "move it away or choose another -p")
+
+
+def _is_at(stream: FileIO, path: Path) -> bool:
+    """Whether the open file is the one that has this name now."""
+    try:
+        return os.path.samestat(os.fstat(stream.fileno()), path.lstat())
+    except FileNotFoundError:
+        return False
+
+
+def _text(stream: FileIO) -> str:
+    """The first bytes of the file; a lock's text is some 40 long."""
+    stream.seek(0)
+    return (stream.read(256) or b"").decode("utf-8", errors="replace")
+
+
+def _holder(stream: FileIO) -> str:
+    return _holder_in(_text(stream)) or "another process"
+
+
+def _holder_in(text: str) -> str | None:
+    try:
+        holder = parse_json(text)
         return f"process {holder['pid']} since {holder['since']}"
-    except (OSError, ValueError, KeyError, TypeError):
-        return "another process"
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
-def _write(stream: IO[str], text: str) -> None:
+def _write(stream: FileIO, text: str) -> None:
     stream.seek(0)
     stream.truncate()
-    stream.write(text)
-    stream.flush()
+    stream.write(text.encode())
 
 
-def _try_lock(stream: IO[str]) -> bool:
+def _try_lock(stream: FileIO) -> bool:
     if sys.platform == "win32":
         import msvcrt
 

@@ -20,6 +20,7 @@ if sys.platform != "win32":  # there an open file cannot be deleted, which prote
     import fcntl
 
 from talkcli.errors import InputError
+from talkcli.files.atomic import fsync_path, replace_directory
 from talkcli.files.check import output_error
 
 _log = logging.getLogger(__name__)
@@ -82,14 +83,14 @@ class PendingOutput:
         _refuse_taken(self.path, self._overwrite, self._directory)
         try:
             for file in self.temp.iterdir() if self._directory else (self.temp,):
-                _sync(file)
+                fsync_path(file)
             if sys.platform == "win32":
                 self._unlock()  # Windows renames no open file
-            if self._directory and self.path.exists():
-                self._swap_directory()
+            if self._directory:
+                replace_directory(self.temp, self.path, self.path.parent / _hidden_name())
             else:
                 os.replace(self.temp, self.path)
-            _sync(self.path.parent)
+            fsync_path(self.path.parent)
         except OSError as error:
             raise output_error(error, self.path) from error
         finally:
@@ -99,13 +100,6 @@ class PendingOutput:
         """Remove the hidden file. Harmless after ``commit`` and when called twice."""
         _remove(self.temp)
         self._unlock()
-
-    def _swap_directory(self) -> None:
-        """Replace a directory. Renaming onto a non-empty one is not allowed anywhere."""
-        old = self.path.parent / _hidden_name()
-        os.rename(self.path, old)
-        os.rename(self.temp, self.path)
-        _remove(old)
 
     def _unlock(self) -> None:
         if self._lock is not None:
@@ -257,13 +251,3 @@ def _remove(path: Path) -> bool:
         except OSError as error:
             _log.warning("%s could not be removed: %s", path, error)
     return not path.exists()
-
-
-def _sync(path: Path) -> None:
-    if sys.platform == "win32":
-        return  # needs a writable handle there, and directories have none
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -8,7 +8,6 @@ trained by ``talkcli train speech``; ``docs/speech_model.md`` says on what and h
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from talkcli.errors import InputError
+from talkcli.files.tensors import Rule, TensorSchema
 from talkcli.speech.features import N_MELS
 from talkcli.speech.network import HEADS, SUBFRAMES, Layout, NetworkStream
 from talkcli.types import ARKIT_NAMES
@@ -26,6 +26,12 @@ SCHEMA = 3
 #: Weights that ship, by the names that ``motion.speech_model`` takes; the first is the default.
 WEIGHTS = ("speech", "speech-clean")
 
+_FILE = TensorSchema(
+    title="speech model",
+    version=SCHEMA,
+    mend="reinstall talkcli",
+    rules={"mean": Rule("52"), "aperture": Rule("52"), "curve": Rule("2 n")},
+)
 _MAX_OPENING = 3.0  # how far predicted opening may be stretched to reach the wanted aperture
 
 
@@ -115,8 +121,6 @@ class SpeechModel:
 
     def save(self, path: Path, description: str) -> None:
         """Write the model with its schema version and a line that says where it comes from."""
-        from safetensors.numpy import save_file
-
         tensors = {
             f"{k}.{key}": value.astype(np.float16)
             for k, network in enumerate(self.networks)
@@ -125,15 +129,13 @@ class SpeechModel:
         for name in ("mean", "aperture", "curve"):
             tensors[name] = getattr(self, name).astype(np.float32)
         header = {
-            "schema": SCHEMA,
             "description": description,
             "layout": self.layout.as_json(),
             "networks": len(self.networks),
             "shapes": list(self.shapes),
             "gain": self.gain,
         }
-        packed = {key: np.ascontiguousarray(value) for key, value in tensors.items()}
-        save_file(packed, path, {"talkcli": json.dumps(header)})
+        _FILE.write(path, tensors, header)
 
 
 def shape_columns(name: str) -> list[int]:
@@ -154,38 +156,28 @@ def load_speech_model(path: Path | None = None) -> SpeechModel:
     Raises:
         InputError: the file is missing, damaged or of another schema.
     """
-    from safetensors import SafetensorError, safe_open
-
     path = weights_path() if path is None else path
-    reinstall = "reinstall talkcli"
+    tensors, header = _FILE.read(path)
     try:
-        with safe_open(path, framework="np") as file:
-            header = json.loads((file.metadata() or {}).get("talkcli", "{}"))
-            if header.get("schema") != SCHEMA:
-                raise InputError(
-                    f"speech model {path} has schema {header.get('schema')}", reinstall
-                )
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"speech model {path} cannot be read ({error})", reinstall) from error
-    networks = tuple(_network(tensors, f"{k}.") for k in range(header["networks"]))
-    return SpeechModel(
-        layout=Layout.from_json(header["layout"]),
-        networks=networks,
-        shapes=tuple(header["shapes"]),
-        mean=tensors["mean"],
-        gain=float(header["gain"]),
-        aperture=tensors["aperture"],
-        curve=tensors["curve"],
-    )
+        model = SpeechModel(
+            layout=Layout.from_json(header["layout"]),
+            networks=tuple(_network(tensors, f"{k}.") for k in range(header["networks"])),
+            shapes=tuple(header["shapes"]),
+            mean=tensors["mean"],
+            gain=float(header["gain"]),
+            aperture=tensors["aperture"],
+            curve=tensors["curve"],
+        )
+        model.stream()  # finds tensors that are missing or do not fit the layout
+        if not len(model.active) or not model.networks:
+            raise ValueError("it has no networks or no shapes")
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"the speech model {path} is damaged ({error})", _FILE.mend) from error
+    return model
 
 
 def _network(tensors: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
-    return {
-        key[len(prefix) :]: value.astype(np.float32)
-        for key, value in tensors.items()
-        if key.startswith(prefix)
-    }
+    return {key[len(prefix) :]: value for key, value in tensors.items() if key.startswith(prefix)}
 
 
 class LipStream:

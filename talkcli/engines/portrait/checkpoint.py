@@ -1,4 +1,4 @@
-"""The portrait avatar on disk: ``avatar.safetensors`` and ``avatar.json`` with a schema version.
+"""The portrait avatar on disk: ``avatar.safetensors``, with a schema version in its header.
 
 Arrays are stored as small as they can be without showing: half floats for everything but
 positions, whose rounding would be seen as noise on smooth skin.
@@ -6,26 +6,26 @@ positions, whose rounding would be seen as noise on smooth skin.
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
 
 from talkcli.engines.portrait.mouth_light import ContactShade, find_contact_shade
-from talkcli.engines.portrait.splats import RestSplats
+from talkcli.engines.portrait.splats import Layer, RestSplats
 from talkcli.errors import InputError
+from talkcli.files.tensors import Header, Rule, Tensors, TensorSchema
 
 if TYPE_CHECKING:
-    from talkcli.engines.portrait.avatar import PortraitAvatar
+    from talkcli.engines.portrait.avatar import PictureFrame, PortraitAvatar
 
 #: 2: the lips' contact shade is stored. In 1 it was lost with the splats' pixels, see `_migrate_1`.
-SCHEMA = 2
+#: 3: the header lies in the file of the arrays, not in ``avatar.json``.
+SCHEMA = 3
 ENGINE = "portrait"
-_TENSORS, _DESCRIPTION = "avatar.safetensors", "avatar.json"
+MEND = "build it again with: talkcli reconstruct PORTRAIT"
+_TENSORS, _OLD_HEADER = "avatar.safetensors", "avatar.json"
 _STORED = {
     "positions": np.float32,
     "vertices": np.int16,
@@ -33,6 +33,10 @@ _STORED = {
     "layers": np.uint8,
 }
 _OWN = ("vertices", "neutral_shift", "basis", "eye_centres", "rotation", "viewmat", "K")
+#: A head is 25 cm high and its camera a metre or two away: nothing lies beyond, in centimetres.
+_FAR = 1e4
+#: Longest side of a picture or crop, and farthest corner, that is believed; pixels.
+_MAX_SIDE = 1 << 15
 
 
 def save_avatar(avatar: PortraitAvatar, directory: Path) -> None:
@@ -40,7 +44,10 @@ def save_avatar(avatar: PortraitAvatar, directory: Path) -> None:
 
     Args:
         avatar: what to write.
-        directory: receives both files; atomicity is the caller's business.
+        directory: receives the file.
+
+    Raises:
+        InputError: the disk is full.
     """
     tensors: dict[str, np.ndarray] = {}
     for item in fields(RestSplats):
@@ -54,75 +61,127 @@ def save_avatar(avatar: PortraitAvatar, directory: Path) -> None:
     if avatar.torso is not None:
         tensors["torso"] = avatar.torso
     tensors["plate"] = np.clip(np.round(avatar.plate * 255), 0, 255).astype(np.uint8)
-    save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, directory / _TENSORS)
-    # safetensors makes private files; a project directory is shared like any other.
-    (directory / _TENSORS).chmod(0o644)
-    description = {
-        "schema": SCHEMA,
-        "engine": ENGINE,
-        "dynamic": avatar.dynamic,
-        "frame": asdict(avatar.frame),
-        "splats": len(avatar.splats),
-    }
-    (directory / _DESCRIPTION).write_text(json.dumps(description, indent=1), encoding="utf-8")
+    header = {"engine": ENGINE, "dynamic": avatar.dynamic, "frame": asdict(avatar.frame)}
+    _FILE.write(directory / _TENSORS, tensors, header)
 
 
 def load_avatar(directory: Path) -> PortraitAvatar:
     """Read an avatar.
 
     Raises:
-        InputError: files are missing, damaged, or of a newer schema or another engine.
+        InputError: files are missing, damaged, of a newer schema or another engine, or hold
+            anything that no avatar holds.
     """
     from talkcli.engines.portrait.avatar import PictureFrame, PortraitAvatar
 
-    mend = "build it again with: talkcli reconstruct PORTRAIT"
-    try:
-        description = json.loads((directory / _DESCRIPTION).read_text(encoding="utf-8"))
-        tensors = load_file(directory / _TENSORS)
-    except (OSError, ValueError, SafetensorError) as error:
-        raise InputError(f"the avatar in {directory} cannot be read ({error})", mend) from error
-    schema = description.get("schema")
-    if description.get("engine") != ENGINE or schema not in (*_MIGRATIONS, SCHEMA):
-        found = f"{description.get('engine')} schema {schema}"
+    tensors, header = _FILE.read(directory / _TENSORS, directory / _OLD_HEADER)
+    if header.get("engine") != ENGINE:
         raise InputError(
-            f"the avatar in {directory} is {found}, this version reads {ENGINE} schema {SCHEMA}",
-            "update talkcli, or " + mend,
+            f"the avatar in {directory} is of the engine {header.get('engine')}, not {ENGINE}", MEND
         )
     try:
-        for migrate in list(_MIGRATIONS.values())[schema - 1 :]:
-            migrate(tensors)
-        own: dict[str, Any] = {name: tensors[name] for name in _OWN}
-        return PortraitAvatar(
-            splats=_splats(tensors),
-            dynamic=description["dynamic"],
-            **own,
-            frame=PictureFrame(**description["frame"]),
-            source=tensors["source"],
-            plate=tensors["plate"].astype(np.float32) / 255,
-            torso=tensors.get("torso"),
-            contact=ContactShade(
-                tensors["contact.index"], tensors["contact.shade"].astype(np.float32)
-            ),
-        )
-    except (KeyError, TypeError) as error:
-        raise InputError(f"the avatar in {directory} lacks {error}", mend) from error
+        frame = PictureFrame(**header["frame"])
+        _check_header(header, tensors, frame)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"the avatar in {directory} is damaged ({error})", MEND) from error
+    own: dict[str, Any] = {name: tensors[name] for name in _OWN}
+    return PortraitAvatar(
+        splats=_splats(tensors),
+        dynamic=header["dynamic"],
+        **own,
+        frame=frame,
+        source=tensors["source"],
+        plate=tensors["plate"].astype(np.float32) / 255,
+        torso=tensors.get("torso"),
+        contact=ContactShade(tensors["contact.index"], tensors["contact.shade"]),
+    )
 
 
-def _splats(tensors: dict[str, np.ndarray]) -> RestSplats:
+def _check_header(header: Header, tensors: Tensors, frame: PictureFrame) -> None:
+    """Refuse numbers that do not fit the arrays.
+
+    Raises:
+        ValueError: what is wrong.
+    """
+    dynamic = header["dynamic"]
+    if type(dynamic) is not int or not 0 <= dynamic <= len(tensors["splats.positions"]):
+        raise ValueError(f"dynamic is {dynamic!r}")
+    for name, number in asdict(frame).items():
+        if type(number) not in (int, float) or not abs(number) <= _MAX_SIDE:
+            raise ValueError(f"{name} is {number!r}")
+    height, width = tensors["source"].shape[:2]
+    side = len(tensors["plate"])
+    if (frame.width, frame.height, frame.crop_pixels) != (width, height, side):
+        raise ValueError(f"the frame is not that of {width}x{height} and {side} pixels")
+    if frame.crop_side <= 0 or tensors["K"][[0, 1], [0, 1]].min() <= 0:
+        raise ValueError("the crop or the camera has no size")
+    for name in ("rotation", "viewmat"):
+        turn = tensors[name][:3, :3]
+        # Rounding to single floats leaves 1e-6.
+        if np.abs(turn @ turn.T - np.eye(3)).max() > 1e-3:
+            raise ValueError(f"{name} is no rotation")
+
+
+def _splats(tensors: Tensors) -> RestSplats:
     arrays: dict[str, Any] = {}
     for item in fields(RestSplats):
-        integer = np.issubdtype(_STORED.get(item.name, np.float16), np.integer)
         array = tensors[f"splats.{item.name}"]
-        arrays[item.name] = array.astype(np.int32 if integer else np.float32)
+        arrays[item.name] = array if array.dtype.kind == "f" else array.astype(np.int32)
     return RestSplats(**arrays)
 
 
-def _migrate_1(tensors: dict[str, np.ndarray]) -> None:
-    """Schema 1 to 2: a tensor's new name, and the shade of the lips from the stored splats."""
-    tensors["splats.source_cosine"] = tensors.pop("splats.seen_cosine")
+def _migrate_1(tensors: Tensors, header: Header) -> None:
+    """Schema 1 to 2: find what the lips lack in light from the stored splats."""
+    _rename(tensors)
     contact = find_contact_shade(_splats(tensors), tensors["viewmat"], tensors["K"])
     tensors["contact.index"], tensors["contact.shade"] = contact.index, contact.shade
 
 
-#: What brings a file of each older schema to the next one.
-_MIGRATIONS = {1: _migrate_1}
+def _migrate_2(tensors: Tensors, header: Header) -> None:
+    """Schema 2 to 3: a tensor's new name; the header no longer counts the splats."""
+    _rename(tensors)
+    header.pop("splats", None)
+
+
+def _rename(tensors: Tensors) -> None:
+    if "splats.seen_cosine" in tensors:
+        tensors["splats.source_cosine"] = tensors.pop("splats.seen_cosine")
+
+
+#: Bounds are what the shapes of faces, colours and cameras cannot leave; see ``RestSplats`` and
+#: ``PortraitAvatar`` for what the arrays are. Indices are followed by compiled code.
+_FILE = TensorSchema(
+    title="avatar",
+    version=SCHEMA,
+    mend=MEND,
+    rules={
+        "splats.positions": Rule("N 3", low=-_FAR, high=_FAR),
+        "splats.tangent_u": Rule("N 3", low=-_FAR, high=_FAR),
+        "splats.tangent_v": Rule("N 3", low=-_FAR, high=_FAR),
+        "splats.colors": Rule("N 3", low=-4, high=5),
+        "splats.opacities": Rule("N", low=0, high=1),
+        "splats.spread": Rule("N", low=0, high=_FAR),
+        "splats.vertices": Rule("N 4", "i", low=0, high=477),
+        "splats.weights": Rule("N 4", low=-100, high=100),
+        "splats.head_weight": Rule("N", low=-1, high=2),
+        "splats.weight_slope": Rule("N 2", low=-_FAR, high=_FAR),
+        "splats.jaw_weight": Rule("N", low=-1, high=2),
+        "splats.neighbours": Rule("N 4", "i", low=0, high="N"),
+        "splats.normals": Rule("N 3", low=-1.01, high=1.01),
+        "splats.source_cosine": Rule("N", low=-1.01, high=1.01),
+        "splats.layers": Rule("N", "u", low=0, high=max(Layer)),
+        "vertices": Rule("478 3", low=-_FAR, high=_FAR),
+        "neutral_shift": Rule("478 3", low=-_FAR, high=_FAR),
+        "basis": Rule("52 478 3", low=-_FAR, high=_FAR),
+        "eye_centres": Rule("2 3", low=-_FAR, high=_FAR),
+        "rotation": Rule("3 3", low=-1.01, high=1.01),
+        "viewmat": Rule("4 4", low=-_FAR, high=_FAR),
+        "K": Rule("3 3", low=-1e6, high=1e6),
+        "source": Rule("H W 4", "u"),
+        "plate": Rule("S S 3", "u"),
+        "torso": Rule("H W", "u", optional=True),
+        "contact.index": Rule("L", "i", low=0, high="N"),
+        "contact.shade": Rule("L 3", low=-4, high=5),
+    },
+    migrations={1: _migrate_1, 2: _migrate_2},
+)

@@ -214,13 +214,9 @@ def test_checkpoint_keeps_the_picture(avatar, tmp_path) -> None:
     np.testing.assert_array_equal(again.source, avatar.source)
 
 
-def test_damaged_or_newer_checkpoints_are_refused(avatar, tmp_path) -> None:
+def test_damaged_checkpoints_are_refused(avatar, tmp_path) -> None:
     avatar.save(tmp_path)
-    text = (tmp_path / "avatar.json").read_text()
-    (tmp_path / "avatar.json").write_text(text.replace('"schema": 2', '"schema": 99'))
-    with pytest.raises(InputError, match="schema 99"):
-        PortraitAvatar.load(tmp_path)
-    (tmp_path / "avatar.json").write_text(text)
+    assert [path.name for path in tmp_path.iterdir()] == ["avatar.safetensors"]
     content = (tmp_path / "avatar.safetensors").read_bytes()
     (tmp_path / "avatar.safetensors").write_bytes(content[: len(content) // 2])
     with pytest.raises(InputError, match="cannot be read"):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -156,8 +157,10 @@ def test_avatars_of_schema_1_get_their_shade_back(avatar, tmp_path) -> None:
     kept = {name: array for name, array in tensors.items() if not name.startswith("contact.")}
     kept["splats.seen_cosine"] = kept.pop("splats.source_cosine")
     save_file(kept, tmp_path / "avatar.safetensors")
-    text = (tmp_path / "avatar.json").read_text().replace('"schema": 2', '"schema": 1')
-    (tmp_path / "avatar.json").write_text(text)
+    # Then the header lay beside the arrays.
+    header = {"schema": 1, "engine": "portrait", "dynamic": avatar.dynamic}
+    header |= {"frame": asdict(avatar.frame), "splats": len(avatar.splats)}
+    (tmp_path / "avatar.json").write_text(json.dumps(header))
     found = PortraitAvatar.load(tmp_path).contact
     shades = (np.zeros_like(avatar.splats.colors) for _ in range(2))
     built, again = shades

@@ -1,0 +1,187 @@
+"""Named arrays in a file: safetensors with a JSON header that says what they are.
+
+Every file of talkcli's own that holds arrays for longer than a run is written and read here. The
+header lies in the metadata of the safetensors file, under the key ``talkcli``, and carries the
+schema version. Files of an older schema are brought to the present one when they are read; what
+does not fit its schema, such as an index beyond the array that it points into, is refused, since
+compiled code would follow it out of its memory.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from talkcli.errors import InputError
+from talkcli.files.atomic import staged_path
+from talkcli.files.check import explained_writes, parse_json, read_document
+
+Tensors = dict[str, np.ndarray]
+Header = dict[str, Any]
+Migration = Callable[[Tensors, Header], None]
+
+_KEY = "talkcli"
+#: How the library for safetensors, written in Rust, tells what the operating system said.
+_OS_ERROR = re.compile(r"\(os error (\d+)\)")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What an array must be.
+
+    Attributes:
+        shape: sizes, one word each: a number, or a name that stands for the same number wherever
+            it occurs in the file: ``"V 3"``.
+        kind: numpy's letter for the kind of number: ``f``, ``i`` or ``u``.
+        low: smallest value that is allowed.
+        high: largest; a name of ``shape`` means one less than its number, for indices.
+        optional: whether the array may be absent.
+    """
+
+    shape: str
+    kind: str = "f"
+    low: float | None = None
+    high: float | str | None = None
+    optional: bool = False
+
+
+@dataclass(frozen=True)
+class TensorSchema:
+    """One kind of file.
+
+    Attributes:
+        title: what the file is, for messages: "face model".
+        version: of the files that :meth:`write` makes.
+        mend: what helps when a file cannot be used.
+        rules: of arrays by name; arrays without a rule must only be finite.
+        migrations: ``{n: function}`` that changes the contents of version n to those of n + 1.
+    """
+
+    title: str
+    version: int
+    mend: str
+    rules: Mapping[str, Rule]
+    migrations: Mapping[int, Migration] = field(default_factory=dict)
+
+    def write(self, path: Path, tensors: Mapping[str, np.ndarray], header: Header) -> None:
+        """Write a file that appears whole or not at all.
+
+        Args:
+            path: the file; its folder exists.
+            tensors: arrays by name.
+            header: JSON values; the version is added.
+
+        Raises:
+            InputError: the disk is full, or the place may not be written to.
+        """
+        from safetensors import SafetensorError
+        from safetensors.numpy import save_file
+
+        packed = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+        metadata = {_KEY: json.dumps({"schema": self.version, **header})}
+        with explained_writes(path), staged_path(path) as temporary:
+            try:
+                save_file(packed, temporary, metadata)
+            except SafetensorError as error:
+                told = _OS_ERROR.search(str(error))
+                if told is None:
+                    raise
+                raise OSError(int(told.group(1)), str(error), str(path)) from error
+
+    def read(self, path: Path, old_header: Path | None = None) -> tuple[Tensors, Header]:
+        """The arrays and the header of a file, checked, at the present version.
+
+        Half floats, which save space on the disk, come back as single ones.
+
+        Args:
+            path: the file.
+            old_header: JSON file in which files without a header of their own have it.
+
+        Raises:
+            InputError: missing, damaged, of a newer schema, or with contents that do not fit it.
+        """
+        from safetensors import SafetensorError
+
+        try:
+            tensors, header = _read(path, old_header)
+            version = header.get("schema")
+            known = [*self.migrations, self.version]
+            if version not in known:
+                raise InputError(
+                    f"the {self.title} {path} has schema {version}, this version reads "
+                    f"{' and '.join(map(str, known))}",
+                    f"update talkcli, or {self.mend}",
+                )
+            for migrate in list(self.migrations.values())[known.index(version) :]:
+                migrate(tensors, header)
+            self.check(tensors)
+        except (OSError, SafetensorError) as error:
+            reason = f"cannot be read ({error})"
+            raise InputError(f"the {self.title} {path} {reason}", self.mend) from error
+        except (ValueError, KeyError, TypeError, IndexError) as error:
+            reason = f"lacks {error}" if isinstance(error, KeyError) else f"is damaged ({error})"
+            raise InputError(f"the {self.title} {path} {reason}", self.mend) from error
+        return tensors, header
+
+    def check(self, tensors: Mapping[str, np.ndarray]) -> None:
+        """Refuse arrays that do not fit the rules.
+
+        Raises:
+            KeyError: an array is missing.
+            ValueError: of another shape or type, out of range, or not finite.
+        """
+        sizes: dict[str, int] = {}
+        for name, rule in self.rules.items():
+            if name in tensors:
+                _check_shape(name, tensors[name], rule, sizes)
+            elif not rule.optional:
+                raise KeyError(name)
+        for name, array in tensors.items():
+            _check_values(name, array, self.rules.get(name), sizes)
+
+
+def _read(path: Path, old_header: Path | None) -> tuple[Tensors, Header]:
+    from safetensors import safe_open
+
+    with safe_open(path, framework="np") as file:
+        text = (file.metadata() or {}).get(_KEY)
+        if text is None and old_header is not None:
+            text = read_document(old_header)
+        header = parse_json(text or "{}")
+        if not isinstance(header, dict):
+            raise ValueError("its header is no table")
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    halves = [name for name, array in tensors.items() if array.dtype == np.float16]
+    return tensors | {name: tensors[name].astype(np.float32) for name in halves}, header
+
+
+def _check_shape(name: str, array: np.ndarray, rule: Rule, sizes: dict[str, int]) -> None:
+    words = rule.shape.split()
+    fits = len(words) == array.ndim and array.dtype.kind == rule.kind
+    for word, size in zip(words, array.shape, strict=False):
+        fits &= size == (int(word) if word.isdecimal() else sizes.setdefault(word, size))
+    if not fits:
+        found = f"{array.dtype} {list(array.shape)}"
+        raise ValueError(f"{name} is {found} where {rule.kind} [{', '.join(words)}] belongs")
+
+
+def _check_values(
+    name: str, array: np.ndarray, rule: Rule | None, sizes: Mapping[str, int]
+) -> None:
+    if not array.size:
+        return
+    low, high = array.min(), array.max()
+    # A sum or extreme of numbers among which one is NaN is NaN.
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise ValueError(f"{name} is not finite")
+    if rule is None:
+        return
+    most = sizes[rule.high] - 1 if isinstance(rule.high, str) else rule.high
+    if (rule.low is not None and low < rule.low) or (most is not None and high > most):
+        raise ValueError(f"{name} reaches from {low} to {high}, out of its range")
