@@ -1,4 +1,4 @@
-"""``talkcli train``: making the weights that ship."""
+"""``talkcli train``: train the models that ship."""
 
 from __future__ import annotations
 
@@ -8,46 +8,52 @@ from typing import Annotated, Optional
 
 import typer
 
-train_app = typer.Typer(help="Train what ships (for developers; needs footage and espeak-ng).")
+train_app = typer.Typer(
+    help="Train the models that ship (for developers; needs footage and espeak-ng)."
+)
 
 
 @train_app.callback()
 def _group() -> None:
-    """Train what ships (for developers; needs footage and espeak-ng)."""
+    """Train the models that ship (for developers; needs footage and espeak-ng)."""
 
 
 @train_app.command("speech")
 def speech_command(  # noqa: PLR0913 - one parameter per option
     data: Annotated[
-        Path, typer.Option("--data", metavar="DIR", help="Folder with speech_clips.json.")
+        Path, typer.Option("--data", metavar="DIR", help="Folder that holds speech_clips.json.")
     ],
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="Where the weights go (.safetensors).")
+        Path, typer.Option("-o", "--output", help="File for the weights (.safetensors).")
     ],
     cache: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option("--cache", metavar="DIR", help="For landmarks and finished networks."),
+        typer.Option(
+            "--cache", metavar="DIR", help="Folder that keeps landmarks and finished networks."
+        ),
     ] = None,
     encoder: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(
-            metavar="FILE", help="model.bin of faster-whisper-tiny.en (default: the train extra's)."
+            metavar="FILE",
+            help="model.bin of faster-whisper-tiny.en (default: from the train extra).",
         ),
     ] = None,
     free_only: Annotated[
-        bool, typer.Option("--free-only", help="Learn from freely licensed clips alone.")
+        bool, typer.Option("--free-only", help="Train on freely licensed clips only.")
     ] = False,
     curve: Annotated[
-        bool, typer.Option("--curve", help="Also measure 10, 25, 50 and 100 % of the clips.")
+        bool,
+        typer.Option("--curve", help="Also measure training on 10, 25, 50 and 100 % of the clips."),
     ] = False,
-    jobs: Annotated[int, typer.Option(min=1, help="Networks trained at once.")] = 2,
+    jobs: Annotated[int, typer.Option(min=1, help="Networks trained at the same time.")] = 2,
     steps: Annotated[
         Optional[int],  # noqa: UP045
-        typer.Option(min=1, help="Steps of each network (default: as shipped)."),
+        typer.Option(min=1, help="Optimiser steps per network (default: as for the shipped ones)."),
     ] = None,
-    utterances: Annotated[int, typer.Option(min=10, help="Synthetic sentences.")] = 700,
+    utterances: Annotated[int, typer.Option(min=10, help="Number of synthetic sentences.")] = 700,
 ) -> None:
-    """Cross-validate the speech network over speakers, print the table, train and write it."""
+    """Cross-validate the speech network over speakers, print the scores, train and save it."""
     from dataclasses import replace
 
     from talkcli import runtime
@@ -63,8 +69,8 @@ def speech_command(  # noqa: PLR0913 - one parameter per option
     if steps is not None:
         settings = replace(
             settings,
-            listening=replace(settings.listening, steps=steps),
-            pupil=replace(settings.pupil, steps=steps),
+            distillation=replace(settings.distillation, steps=steps),
+            student=replace(settings.student, steps=steps),
             teacher=replace(settings.teacher, steps=steps),
         )
 

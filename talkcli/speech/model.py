@@ -36,7 +36,7 @@ _MAX_OPENING = 3.0  # how far predicted opening may be stretched to reach the wa
 
 
 @dataclass(frozen=True)
-class Heard:
+class SpeechPrediction:
     """What the sound asks for, at 100 frames per second.
 
     Attributes:
@@ -189,16 +189,16 @@ class LipStream:
         self._last: np.ndarray | None = None  # output at 50 Hz that the next row starts from
         self._taken = self._given = 0
 
-    def push(self, features: np.ndarray) -> Heard:
+    def push(self, features: np.ndarray) -> SpeechPrediction:
         """Take ``[k, 80]`` normalised features, return the rows that they complete."""
         self._taken += len(features)
         return self._rows(_mean([net.push(features) for net in self._networks]), ended=False)
 
-    def finish(self) -> Heard:
+    def finish(self) -> SpeechPrediction:
         """The last rows: one for each feature frame in total."""
         return self._rows(_mean([net.finish() for net in self._networks]), ended=True)
 
-    def _rows(self, outputs: np.ndarray, ended: bool) -> Heard:
+    def _rows(self, outputs: np.ndarray, ended: bool) -> SpeechPrediction:
         shapes = len(self._model.shapes)
         weights = self._model.restore(self._model.full(outputs[:, :shapes]))
         voice = 1.0 / (1.0 + np.exp(-outputs[:, shapes + HEADS.index("voice")]))
@@ -214,18 +214,18 @@ class LipStream:
             held = np.repeat(rows[-1:], SUBFRAMES, axis=0)
             full = np.concatenate([full, held])[: self._taken - self._given]
         self._given += len(full)
-        return Heard(full[:, :-1].astype(np.float32), full[:, -1])
+        return SpeechPrediction(full[:, :-1].astype(np.float32), full[:, -1])
 
 
 def _mean(outputs: Sequence[np.ndarray]) -> np.ndarray:
     return np.mean(outputs, axis=0)
 
 
-def heard(model: SpeechModel, features: np.ndarray) -> Heard:
+def predict(model: SpeechModel, features: np.ndarray) -> SpeechPrediction:
     """A whole recording at once: ``[F, 80]`` features to ``F`` rows."""
     stream = model.stream()
     parts = [stream.push(np.asarray(features).reshape(-1, N_MELS)), stream.finish()]
-    return Heard(
+    return SpeechPrediction(
         np.concatenate([part.weights for part in parts]),
         np.concatenate([part.voice for part in parts]),
     )

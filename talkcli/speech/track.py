@@ -17,7 +17,7 @@ from talkcli.speech.features import (
     LogMelStream,
     frame_energy,
 )
-from talkcli.speech.model import WEIGHTS, Heard, load_speech_model, weights_path
+from talkcli.speech.model import WEIGHTS, SpeechPrediction, load_speech_model, weights_path
 from talkcli.speech.vad import VoiceGate
 from talkcli.types import ARKIT_NAMES
 
@@ -123,7 +123,7 @@ class SpeechTrack:
         self._gates.extend(self._gate.push(log_mel))
         self._keep(self._lips.push(self._normaliser.push(log_mel)))
 
-    def _keep(self, heard: Heard) -> None:
+    def _keep(self, heard: SpeechPrediction) -> None:
         self._weights.extend(heard.weights)
         self._voices.extend(heard.voice.tolist())
 

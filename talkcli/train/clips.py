@@ -1,7 +1,8 @@
 """Recorded clips of people speaking: landmarks of every frame, sound, speaker and lag.
 
 A data folder holds ``speech_clips.json``: a list of objects with ``file`` (path inside the folder),
-``speaker``, ``lag_s`` (> 0: the mouth moves after the sound), ``usable_speech`` and ``licence``.
+``speaker``, ``lag_s`` (> 0: the mouth moves later than the sound), ``usable_speech`` and
+``licence``.
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ class Clip:
     """One tracked clip.
 
     Attributes:
-        name: file name without folder and ending.
+        name: file name without folder and suffix.
         speaker: clips of one person share it, so that cross-validation can hold people out.
         licence: as the data folder states it.
-        lag_s: > 0 when the mouth moves after the sound.
-        times: ``[T]`` seconds, middle of each frame's showing.
+        lag_s: > 0 when the mouth moves later than the sound.
+        times: ``[T]`` seconds, the middle of each frame.
         points: ``[T, 478, 3]`` FaceMesh landmarks in pixels, z away from the camera; NaN where
             no face was found.
         pcm: ``[n]`` float32 mono, 16 kHz.
@@ -46,7 +47,7 @@ class Clip:
 
     @property
     def speech_times(self) -> np.ndarray:
-        """``[T]`` seconds in the sound that belong to the frames."""
+        """``[T]`` seconds in the sound that correspond to the frames."""
         return self.times - self.lag_s
 
     @property
@@ -58,12 +59,12 @@ class Clip:
 def load_clips(
     data: Path, cache: Path, progress: Callable[[int, int], None] | None = None
 ) -> list[Clip]:
-    """All usable clips of a data folder; landmarks are measured once and kept in ``cache``.
+    """All usable clips of a data folder; landmarks are measured once and cached.
 
     Args:
         data: folder with ``speech_clips.json``.
-        cache: folder for landmarks, made when missing.
-        progress: told (done, total) after each clip.
+        cache: folder for landmarks, created if missing.
+        progress: called with (done, total) after each clip.
 
     Raises:
         InputError: the folder has no list of clips, or a clip cannot be read.
@@ -99,7 +100,7 @@ def clip_landmarks(path: Path) -> tuple[np.ndarray, np.ndarray]:
         ``[T]`` times (middle of the frame, seconds) and ``[T, 478, 3]`` landmarks as in ``Clip``.
 
     Raises:
-        InputError: not a readable film.
+        InputError: the clip cannot be read.
     """
     from talkcli.tracking.clip import measure_clip
     from talkcli.tracking.follow import FaceFollower, open_landmarks
@@ -122,7 +123,7 @@ def _cached(path: Path, cache: Path, key: str) -> tuple[np.ndarray, np.ndarray, 
         with np.load(store) as kept:
             return kept["times"], kept["points"], kept["pcm"]
     except (OSError, KeyError, ValueError, zipfile.BadZipFile):
-        # Not there yet, or a run was stopped while writing it: measured anew.
+        # Missing, or left incomplete by an interrupted run.
         times, points = clip_landmarks(path)
         pcm = np.concatenate([np.zeros(0, np.float32), *stream_pcm(path)])
         with staged_file(store) as stream:

@@ -1,7 +1,7 @@
 """Expression weights of the lower face, solved per frame from tracked landmarks.
 
-Landmarks are freed of pose and scale by the rigid vertices, the neutral face of the person (lips
-closed) is taken off, and the rest is explained by ARKit shapes with weights between 0 and 1.
+The rigid vertices give pose and scale, which are removed; the person's neutral face (lips closed)
+is subtracted; and the rest is fitted with ARKit shapes at weights between 0 and 1.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = [
     "speech_basis",
 ]
 
-#: Shapes that speech drives; names without a side move left and right together.
+#: Shapes driven by speech; names without a side move both sides together.
 SPEECH_SHAPES = (
     "jawOpen", "mouthClose", "mouthFunnel", "mouthPucker", "mouthStretch", "mouthSmile",
     "mouthFrown", "mouthDimple", "mouthUpperUp", "mouthLowerDown", "mouthPress", "mouthRollUpper",
@@ -38,20 +38,20 @@ SPEECH_SHAPES = (
 )  # fmt: skip
 MAX_YAW_DEG = 30.0
 
-_SHORT_FRAMES = 60  # shorter clips share the neutral face of their speaker
-# cm². At 0.36 rolled lips fight against lowered ones (weights of 0.8 each) for 0.5 % of the motion.
+_SHORT_FRAMES = 60  # shorter clips share one neutral face per speaker
+# cm². At 0.36 lips roll and drop at once (weights of 0.8 each) to explain 0.5 % more of the motion.
 _RIDGE = 4.0
 
 
 @dataclass(frozen=True)
 class TrackedSpeech:
-    """What one clip teaches.
+    """The measured lips of one clip.
 
     Attributes:
-        clip: where it comes from.
+        clip: the clip they were measured in.
         weights: ``[T, 15]`` of ``SPEECH_SHAPES``, float32.
         aperture: ``[T]`` inner lip opening above the neutral one, cm of the head frame.
-        width: ``[T]`` distance of the mouth corners less the neutral one, cm.
+        width: ``[T]`` distance of the mouth corners minus the neutral one, cm.
         lips: ``[T, 40, 3]`` displacement of ``LIPS`` from the neutral face, cm, float32.
         valid: ``[T]`` bool, face found and within 30° of frontal.
         explained: share of the lips' motion in x and y that the weights explain, 0–1.
@@ -67,7 +67,7 @@ class TrackedSpeech:
 
     @property
     def seconds(self) -> float:
-        """Length of the valid frames."""
+        """Total length of the valid frames."""
         return float(self.valid.sum() * np.median(np.diff(self.clip.times)))
 
 

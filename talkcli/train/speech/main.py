@@ -1,4 +1,4 @@
-"""What ``talkcli train speech`` does."""
+"""The work behind ``talkcli train speech``."""
 
 from __future__ import annotations
 
@@ -35,22 +35,22 @@ def train_speech(
     report: Report,
     curve: bool = False,
 ) -> str:
-    """Cross-validate, train on everything, write the weights.
+    """Cross-validate over speakers, train on everything and write the weights.
 
     Args:
         data: folder with ``speech_clips.json``.
-        cache: landmarks and finished networks stay here, so that a second run is quick.
-        output: of the weights.
+        cache: keeps landmarks and finished networks, so that a second run is quick.
+        output: file for the weights.
         settings: what to train.
-        report: told of progress.
-        curve: also measure with fewer clips.
+        report: called with lines of progress.
+        curve: also measure training on fewer clips.
 
     Returns:
-        The table of scores, Markdown.
+        The scores as Markdown tables.
 
     Raises:
-        InputError: unusable clips.
-        MissingDependencyError: no espeak-ng or no speech encoder on this machine.
+        InputError: a clip cannot be read, or there are too few speakers.
+        MissingDependencyError: espeak-ng or the speech encoder is not installed.
     """
     corpus = prepare(data, cache, settings, report)
     if len({track.clip.speaker for track in corpus.tracks}) < FOLDS or not corpus.scored:
@@ -59,14 +59,14 @@ def train_speech(
         )
     listed = corpus
     corpus = correct_lags(listed, settings, report)
-    heard = cross_validate(corpus, settings, report)
-    held_out = on_frames(corpus, heard)
+    outputs = cross_validate(corpus, settings, report)
+    held_out = on_frames(corpus, outputs)
     (network,) = train(corpus, [learnable(corpus, settings)], settings, report)
     model = calibrate(corpus, held_out, network, settings)
     output.parent.mkdir(parents=True, exist_ok=True)
     model.save(output, describe(corpus, settings))
     report(f"wrote {output}, {output.stat().st_size / 1e3:.0f} kB")
-    more = [("network, lags as listed", score(listed, on_frames(listed, heard)))]
+    more = [("network, lags as listed", score(listed, on_frames(listed, outputs)))]
     more += minutes_curve(corpus, settings, report) if curve else []
     parts = [
         table(corpus, held_out, model, more),
@@ -81,11 +81,12 @@ def describe(corpus: Corpus, settings: RecipeSettings) -> str:
     members = learnable(corpus, settings)
     frames = sum(int(corpus.tracks[i].valid.sum()) for i in members)
     speakers = len({corpus.tracks[i].clip.speaker for i in members})
-    spoken = np.sum([len(lesson.mels[0]) for lesson in corpus.spoken]) / 6000
-    heard = np.sum([len(x.heard) for x in corpus.sounds[: corpus.recordings]]) / 60 / RATE
+    spoken_min = np.sum([len(example.mels[0]) for example in corpus.spoken]) / 6000
+    recorded = corpus.sounds[: corpus.recordings]
+    recorded_min = np.sum([len(sound.encoded) for sound in recorded]) / 60 / RATE
     kind = "freely licensed clips" if settings.free_only else "all usable clips"
     return (
         f"temporal convolutional network, log-mel to ARKit weights; {kind}: {len(members)} clips "
-        f"of {speakers} speakers, {frames} frames; {heard:.0f} min of recordings, {spoken:.0f} min "
-        "of espeak-ng speech"
+        f"of {speakers} speakers, {frames} frames; {recorded_min:.0f} min of recordings, "
+        f"{spoken_min:.0f} min of espeak-ng speech"
     )

@@ -1,7 +1,7 @@
-"""The network that hears lips, as it is trained.
+"""The lip network in torch, for training.
 
-``talkcli.speech.network`` runs the same layers on a stream without torch; the layout of both is
-in :class:`talkcli.speech.network.Layout`.
+``talkcli.speech.network`` runs the same layers on a stream without torch; both share
+:class:`talkcli.speech.network.Layout`.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from talkcli.speech.network import (
     norm_frames,
 )
 
-#: Half precision in training, where the processor has it: three times faster.
+#: Train in bfloat16 where the processor supports it: three times faster.
 HAS_BFLOAT16 = torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 class Conv(nn.Module):
-    """A convolution that sees ``right`` frames ahead; zeros lie beyond both ends.
+    """A convolution that sees ``right`` frames ahead, padded with zeros.
 
-    Written as products over groups of ``stride`` frames: eight times faster on a CPU than a
-    strided ``Conv1d``.
+    Computed as matrix products over groups of ``stride`` frames: eight times faster on a CPU than
+    a strided ``Conv1d``.
     """
 
     def __init__(self, channels: tuple[int, int], kernel: int, right: int, stride: int) -> None:
@@ -59,7 +59,7 @@ class Conv(nn.Module):
 
 
 class RunningNorm(nn.Module):
-    """Group norm over the frames so far, older ones fading; see the streaming twin."""
+    """Group norm with exponentially fading statistics of the past, as in ``speech.network``."""
 
     def __init__(self, channels: int, frames: float) -> None:
         super().__init__()
@@ -88,7 +88,7 @@ def _zeros(count: int) -> nn.Parameter:
 
 
 class Block(nn.Module):
-    """Depth-wise convolution over time, then a small perceptron over channels, with a shortcut."""
+    """Depth-wise convolution over time, then a perceptron over channels, with a shortcut."""
 
     def __init__(self, width: int, kernel: int, dilation: int, right: int, dropout: float) -> None:
         super().__init__()
@@ -115,12 +115,12 @@ class Block(nn.Module):
 
 
 class LipNet(nn.Module):
-    """Features at 100 Hz to shapes, closure and voice at 50 Hz.
+    """Features at 100 Hz to expression shapes, closure and voice at 50 Hz.
 
     Args:
         layout: sizes.
         shapes: number of expression shapes.
-        dropout: in training.
+        dropout: rate in training.
     """
 
     def __init__(self, layout: Layout, shapes: int, dropout: float = 0.15) -> None:
@@ -156,7 +156,7 @@ class LipNet(nn.Module):
         return y.reshape(len(y), -1, self.shapes + len(HEADS))
 
     def export(self) -> dict[str, np.ndarray]:
-        """Weights in the names and axes of the streaming network."""
+        """Tensors with the names and axes that the streaming network expects."""
         state = {key: value.detach().numpy() for key, value in self.state_dict().items()}
         return {
             key: np.ascontiguousarray(value.T if _is_linear(key) else value, np.float32)

@@ -1,4 +1,4 @@
-"""Spoilt copies of recordings, so that a model also learns from sound as users bring it."""
+"""Data augmentation: copies of recordings with the acoustics that users' files have."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ import numpy as np
 from talkcli.speech.features import SAMPLE_RATE
 
 
-def spoil(pcm: np.ndarray, voices: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
-    """One of: telephone band, its codec, AM-radio band, coloured noise, hum, babble, music, a room.
+def augment(pcm: np.ndarray, voices: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
+    """A copy with one disturbance drawn at random.
+
+    One of: telephone band, telephone codec, AM-radio band, coloured noise, hum, babble, music, a
+    room.
 
     Args:
         pcm: ``[n]`` mono, 16 kHz.
-        voices: recordings that babble is mixed from.
-        rng: source of all choices.
+        voices: recordings from which babble is mixed.
+        rng: source of every choice.
 
     Returns:
         ``[n]`` float32 at the same level.
@@ -39,7 +42,7 @@ def spoil(pcm: np.ndarray, voices: Sequence[np.ndarray], rng: np.random.Generato
 
 
 def telephone(pcm: np.ndarray) -> np.ndarray:
-    """300–3400 Hz through 8-bit µ-law (ITU-T G.711), with the noise that it adds."""
+    """300–3400 Hz through 8-bit µ-law (ITU-T G.711), with its quantisation noise."""
     narrow = band_limit(pcm, 300.0, 3400.0)
     peak = max(float(np.abs(narrow).max()), 1e-6)
     folded = np.sign(narrow) * np.log1p(255.0 * np.abs(narrow) / peak) / np.log(256.0)
@@ -49,7 +52,7 @@ def telephone(pcm: np.ndarray) -> np.ndarray:
 
 
 def music(length: int, rng: np.random.Generator) -> np.ndarray:
-    """A made-up bed: chords of plucked or held tones over a drum, in a random metre."""
+    """Synthetic music: chords of plucked or held tones over a drum, at a random tempo."""
     seconds = np.arange(length) / SAMPLE_RATE
     beat = rng.uniform(0.25, 0.7)
     out = np.zeros(length)
@@ -74,7 +77,7 @@ def music(length: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def mix(pcm: np.ndarray, noise: np.ndarray, snr_db: float) -> np.ndarray:
-    """Add noise at a ratio of mean squares over the whole recording."""
+    """Add noise at a signal-to-noise ratio over the whole recording."""
     signal, other = float(np.mean(pcm**2)), float(np.mean(noise**2))
     scale = np.sqrt(signal / max(other, 1e-12)) * 10.0 ** (-snr_db / 20.0)
     return (pcm + scale * noise).astype(np.float32)
@@ -108,7 +111,7 @@ def hum(length: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def babble(length: int, voices: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
-    """Four other voices at once, each at the same level."""
+    """Four voices at once, all at the same level."""
     total = np.zeros(length)
     for index in rng.integers(len(voices), size=4):
         voice = np.resize(voices[index], length)
@@ -117,7 +120,7 @@ def babble(length: int, voices: Sequence[np.ndarray], rng: np.random.Generator) 
 
 
 def reverberate(pcm: np.ndarray, seconds: float, rng: np.random.Generator) -> np.ndarray:
-    """A room: direct sound and an exponentially dying noise tail, -60 dB after ``seconds``."""
+    """A room: direct sound and an exponentially decaying noise tail, -60 dB after ``seconds``."""
     tail = np.arange(int(seconds * SAMPLE_RATE)) / SAMPLE_RATE
     response = rng.standard_normal(len(tail)) * 10.0 ** (-3.0 * tail / seconds)
     response *= 0.5 / np.sqrt((response**2).sum())

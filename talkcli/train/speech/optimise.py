@@ -1,4 +1,4 @@
-"""Training of lip networks: losses on real lips and on synthetic phonemes, and the loop."""
+"""Training lip networks: losses on real lips and on synthetic phonemes, and the loop."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from talkcli.face.topology import LIPS
 from talkcli.speech.network import HEADS, SUBFRAMES
 from talkcli.train.expression import SPEECH_SHAPES, lip_aperture, lip_width
 from talkcli.train.speech import phonemes
-from talkcli.train.speech.batches import Batch, Batcher, Lesson, Normalise, normalised
+from talkcli.train.speech.batches import Batch, Batcher, Normalise, TrainingExample, normalised
 
-_VOICE = 0.2  # weight of the loss of the voice head
-# Rows with fewer frames say nothing about a correlation; cm² that keep it finite for still lips.
+_VOICE = 0.2  # weight of the voice head's loss
+# Rows with fewer frames give no useful correlation; cm² added so that still lips keep it finite.
 _FEWEST, _STILL = 20.0, 0.01
-_WIDTH_FOLLOWS = 0.5  # weight of the width's correlation against the aperture's
+_WIDTH_FOLLOWS = 0.5  # weight of the correlation of width relative to that of aperture
 
 Report = Callable[[str], None]
 _Net = TypeVar("_Net", bound=nn.Module)
@@ -34,15 +34,14 @@ class FitSettings:
     """How to train one network.
 
     Attributes:
-        steps: of the optimiser on real clips; synthetic speech comes along in each. More of them
-            fit the speakers that are known.
-        rows: of real speech in a batch, 3 s each.
-        spoken_rows: of synthetic speech.
-        rate: highest learning rate.
+        steps: optimiser steps; more of them overfit to the known speakers.
+        rows: rows of real speech in a batch, 3 s each.
+        spoken_rows: rows of synthetic speech in a batch.
+        rate: peak learning rate.
         constraint: weight of the lip constraints on synthetic speech.
-        velocity: weight of differences between frames.
-        follow: weight of one less the correlation of aperture and width within a row.
-        neutral: keeps each clip's own correction of its neutral face small.
+        velocity: weight of the error of differences between frames.
+        follow: weight of one minus the correlation of aperture and width within a row.
+        neutral: penalty on the correction of each clip's neutral face.
     """
 
     steps: int
@@ -57,7 +56,7 @@ class FitSettings:
 
 @dataclass(frozen=True)
 class LipSizes:
-    """What the shapes do to the lips.
+    """How the shapes move the lips.
 
     Attributes:
         lips: ``[15, 40, 3]`` displacement of ``LIPS`` at weight 1, cm.
@@ -71,26 +70,26 @@ class LipSizes:
 
     @staticmethod
     def of(basis: np.ndarray) -> LipSizes:
-        """From ``[15, 478, 3]``, see ``expression.speech_basis``."""
+        """From a basis ``[15, 478, 3]``, see ``expression.speech_basis``."""
         parts = (basis[:, list(LIPS)], lip_aperture(basis), lip_width(basis))
         return LipSizes(*(torch.tensor(part, dtype=torch.float32) for part in parts))
 
 
 class Learner(nn.Module):
-    """The network with what only training needs: every clip's own neutral face."""
+    """The network with a correction of every clip's neutral face, used in training only."""
 
-    def __init__(self, net: nn.Module, lessons: int) -> None:
+    def __init__(self, net: nn.Module, examples: int) -> None:
         super().__init__()
         self.net = net
-        # The tracked neutral face errs by some tenths of a millimetre, differently in each clip.
-        self.offsets = nn.Embedding(lessons, len(SPEECH_SHAPES))
+        # The tracked neutral face is off by some tenths of a millimetre, differently in each clip.
+        self.offsets = nn.Embedding(examples, len(SPEECH_SHAPES))
         nn.init.zeros_(self.offsets.weight)
 
 
 def fit_network(
     net: _Net,
-    lessons: Sequence[Lesson],
-    spoken: Sequence[Lesson],
+    examples: Sequence[TrainingExample],
+    spoken: Sequence[TrainingExample],
     sizes: LipSizes,
     settings: FitSettings,
     seed: int,
@@ -99,25 +98,25 @@ def fit_network(
     """Train one network, ``LipNet`` or ``TeacherNet``.
 
     Args:
-        net: to begin with; its last layer, ``out``, begins anew.
-        lessons: real clips.
+        net: starting point, changed in place; its last layer, ``out``, is initialised anew.
+        examples: real clips.
         spoken: synthetic speech; may be empty.
-        sizes: what the shapes do.
-        settings: how.
-        seed: of batches.
-        normalise: what the lessons hold to what the network hears.
+        sizes: how the shapes move the lips.
+        settings: batches, losses and learning rate.
+        seed: of the batches.
+        normalise: turns what the examples hold into the network's inputs.
 
     Returns:
-        The moving average of the weights, ready for use.
+        The network with the moving average of its weights, ready for use.
     """
     torch.manual_seed(seed)
-    _begin_output(net, lessons)
-    learner = Learner(net, len(lessons))
-    spread = torch.tensor(_spread(lessons))
+    _begin_output(net, examples)
+    learner = Learner(net, len(examples))
+    spread = torch.tensor(_spread(examples))
     rng = np.random.default_rng(seed)
-    real = Batcher(lessons, rng, normalise)
-    heard = settings.spoken_rows and len(spoken)
-    synthetic = Batcher(spoken, rng, normalise) if heard else None
+    real = Batcher(examples, rng, normalise)
+    speaking = settings.spoken_rows and len(spoken)
+    synthetic = Batcher(spoken, rng, normalise) if speaking else None
 
     def loss() -> torch.Tensor:
         batch = real.batch(settings.rows)
@@ -147,13 +146,13 @@ def optimise(
 
     Args:
         learner: changed in place.
-        loss: of the next batch.
-        steps: of the optimiser.
-        rate: highest learning rate.
-        report: told the loss now and then.
+        loss: draws the next batch and returns its loss.
+        steps: optimiser steps.
+        rate: peak learning rate.
+        report: called with the smoothed loss every 500 steps.
 
     Returns:
-        A copy with the moving average of the weights.
+        A copy of the module with the moving average of its weights.
     """
     optimiser = torch.optim.AdamW(
         learner.parameters(), lr=rate, weight_decay=0.02, betas=(0.9, 0.98)
@@ -188,9 +187,9 @@ def _real_loss(
     spread: torch.Tensor,
     settings: FitSettings,
 ) -> torch.Tensor:
-    """Lip vertices, aperture, width, weights and their velocities, at the video's frames."""
+    """Loss on real lips at the video frames: vertices, aperture, width, weights, velocities."""
     found = _at(out, torch.from_numpy(batch.positions))
-    offset = learner.offsets(torch.from_numpy(batch.lesson))
+    offset = learner.offsets(torch.from_numpy(batch.example))
     shapes = found[..., : len(SPEECH_SHAPES)] + offset
     error = shapes - torch.from_numpy(batch.weights)
     trust = torch.from_numpy(batch.trust)
@@ -206,7 +205,7 @@ def _real_loss(
         found[..., -2], torch.from_numpy(batch.closed), reduction="none"
     )
     loss = ((each + 0.1 * closed) * trust).sum() / total
-    same = torch.from_numpy((batch.lesson[:, 1:] == batch.lesson[:, :-1]).astype(np.float32))
+    same = torch.from_numpy((batch.example[:, 1:] == batch.example[:, :-1]).astype(np.float32))
     pairs = same * trust[:, 1:] * trust[:, :-1]
     drift = (moved[:, 1:] - moved[:, :-1]).square().sum(-1).mean(-1)
     size_drift = (size_error[:, 1:] - size_error[:, :-1]).square().sum(-1)
@@ -219,7 +218,7 @@ def _real_loss(
 
 
 def _follow_loss(found: torch.Tensor, batch: Batch, sizes: LipSizes) -> torch.Tensor:
-    """One less the correlation over each row, of aperture and width."""
+    """One minus the correlation within each row, of aperture and of width."""
     trust = torch.from_numpy(batch.trust)
     count = trust.sum(1, keepdim=True)
     counts = (count[:, 0] > _FEWEST).float()
@@ -235,10 +234,11 @@ def _follow_loss(found: torch.Tensor, batch: Batch, sizes: LipSizes) -> torch.Te
 
 
 def _constraint_loss(out: torch.Tensor, batch: Batch, sizes: LipSizes) -> torch.Tensor:
-    """What lips must do in phonemes, in cm: two-sided, or they would be driven through each other.
+    """Loss on synthetic speech: what the lips must do in each phoneme.
 
-    Shut at p, b, m and in silence; at most 0.3 cm apart at f and v; at least 0.9 cm at open
-    vowels; narrow when rounded, wide when spread.
+    Shut at p, b, m and in silence; at most 0.3 cm apart at f and v; at least 0.9 cm apart at open
+    vowels; narrow when rounded, wide when spread. Closure is bounded on both sides, or the lips
+    would be driven through each other.
     """
     shapes = out[..., : len(SPEECH_SHAPES)]
     aperture, width = shapes @ sizes.aperture, shapes @ sizes.width
@@ -274,7 +274,7 @@ def _voice_loss(out: torch.Tensor, batch: Batch) -> torch.Tensor:
 
 
 def _at(out: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
-    """Outputs ``[B, N, C]`` at 50 Hz between their frames: ``[B, M, C]`` at feature frames."""
+    """Outputs ``[B, N, C]`` at 50 Hz interpolated at feature frames: ``[B, M, C]``."""
     where = (positions / 2.0).clamp(0.0, out.shape[1] - 1.001)
     low = where.long()
     part = (where - low)[..., None]
@@ -282,9 +282,9 @@ def _at(out: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
     return out.gather(1, index) * (1.0 - part) + out.gather(1, index + 1) * part
 
 
-def _begin_output(net: nn.Module, lessons: Sequence[Lesson]) -> None:
-    """Nearly still lips at the mean expression."""
-    mean = np.concatenate([x.weights[x.trust > 0] for x in lessons]).mean(0)
+def _begin_output(net: nn.Module, examples: Sequence[TrainingExample]) -> None:
+    """Start from nearly still lips at the mean expression."""
+    mean = np.concatenate([x.weights[x.trust > 0] for x in examples]).mean(0)
     bias = np.concatenate([mean, np.zeros(len(HEADS))]).astype(np.float32)
     out = net.get_submodule("out")
     assert isinstance(out, nn.Linear)
@@ -293,20 +293,20 @@ def _begin_output(net: nn.Module, lessons: Sequence[Lesson]) -> None:
         out.bias.copy_(torch.from_numpy(np.tile(bias, SUBFRAMES)))
 
 
-def _spread(lessons: Sequence[Lesson]) -> np.ndarray:
+def _spread(examples: Sequence[TrainingExample]) -> np.ndarray:
     return (
-        np.concatenate([x.weights[x.trust > 0] for x in lessons]).std(0).astype(np.float32) + 0.03
+        np.concatenate([x.weights[x.trust > 0] for x in examples]).std(0).astype(np.float32) + 0.03
     )
 
 
 @torch.no_grad()
 def outputs(networks: Sequence[nn.Module], features: np.ndarray) -> np.ndarray:
-    """Mean output ``[T, 17]`` at 50 Hz of networks for the features ``[F, C]`` that they hear."""
-    heard = torch.from_numpy(features)[None]
-    return np.asarray(torch.stack([net(heard)[0] for net in networks]).mean(0).numpy())
+    """Mean output ``[T, 17]`` at 50 Hz of some networks for features ``[F, C]``."""
+    batch = torch.from_numpy(features)[None]
+    return np.asarray(torch.stack([net(batch)[0] for net in networks]).mean(0).numpy())
 
 
 def at_frames(out: np.ndarray, positions: np.ndarray) -> np.ndarray:
-    """Outputs ``[T, C]`` at 50 Hz, between their frames: ``[M, C]`` at feature frames."""
+    """Outputs ``[T, C]`` at 50 Hz interpolated at feature frames ``[M]``: ``[M, C]``."""
     rows = torch.from_numpy(out)[None], torch.from_numpy(positions.astype(np.float32))[None]
     return _at(*rows)[0].numpy()

@@ -1,7 +1,7 @@
-"""Synthetic speech with the exact time of every phoneme, through the espeak-ng library.
+"""Synthetic speech with exact phoneme timings, from the espeak-ng library.
 
-Needed for training alone; nothing at run time knows of it. espeak-ng is a separate program under
-the GPL that the user installs; only numbers derived from its sound go into the weights.
+Used in training only. espeak-ng is a separate program under the GPL that the user installs; only
+numbers derived from its sound go into the weights.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from talkcli.train.speech.sentences import (
     invented_words,
 )
 
-#: What the lips do in a phoneme, each 0–1: columns of ``Utterance.targets``.
+#: What the lips do in a phoneme, each 0–1: the columns of ``Utterance.targets``.
 TARGETS = ("closed", "labiodental", "round", "open", "spread", "dental", "vowel", "hiss", "stop",
            "silent")  # fmt: skip
 CLOSED, LABIODENTAL, ROUND, OPEN, SPREAD, SILENT = 0, 1, 2, 3, 4, 9
@@ -35,7 +35,7 @@ _SYNCHRONOUS, _PHONEME_EVENTS, _IPA, _NO_EXIT = 2, 1, 2, 0x8000
 _UTF8, _EVENT_PHONEME, _RATE, _PITCH, _RANGE = 1, 7, 1, 3, 4
 _BEFORE_S, _AFTER_S = 0.4, 0.4  # silence around an utterance
 
-# Openness, rounding and spreading of the lips by IPA symbol: articulatory phonetics, coarse.
+# Openness, rounding and spreading of the lips by IPA symbol, after articulatory phonetics.
 _OPENNESS = {
     "a": 1.0, "ɑ": 1.0, "æ": 0.95, "ɐ": 0.8, "ʌ": 0.75, "ɒ": 0.85, "ɔ": 0.65, "ɛ": 0.65,
     "ɜ": 0.5, "e": 0.5, "ø": 0.4, "œ": 0.55, "o": 0.45, "ə": 0.4, "ɚ": 0.4, "ɪ": 0.35, "i": 0.25,
@@ -57,10 +57,10 @@ class Utterance:
     """Synthetic speech.
 
     Attributes:
-        voice: of espeak-ng: language, ``+`` and variant.
+        voice: espeak-ng voice: language, ``+`` and variant.
         pcm: ``[n]`` float32, 16 kHz.
         targets: ``[F, 10]`` float32 at 100 frames per second, see ``TARGETS``; smoothed over
-            35 ms, as lips are.
+            35 ms, since lips move smoothly.
     """
 
     voice: str
@@ -98,12 +98,10 @@ class _Espeak:
         options = _PHONEME_EVENTS | _IPA | _NO_EXIT
         self.rate = self._library.espeak_Initialize(_SYNCHRONOUS, 0, None, options)
         if self.rate <= 0:
-            raise MissingDependencyError(
-                "espeak-ng finds no voices of its own", "install espeak-ng-data"
-            )
+            raise MissingDependencyError("espeak-ng finds no voices", "install espeak-ng-data")
         self._samples: list[np.ndarray] = []
         self._events: list[tuple[float, str]] = []
-        # The library keeps the bare pointer: the object must live as long.
+        # The library keeps a bare pointer: the object must outlive its use.
         self._callback = _Callback(self._receive)
         self._library.espeak_SetSynthCallback(self._callback)
 
@@ -132,7 +130,7 @@ class _Espeak:
         while events[index].type != 0:
             if events[index].type == _EVENT_PHONEME:
                 name = events[index].id.text.decode("utf-8", "ignore")
-                if not name.startswith("("):  # "(en)": the language changes, no sound
+                if not name.startswith("("):  # "(en)" marks a change of language, not a sound
                     self._events.append((events[index].audio_position / 1000.0, name))
             index += 1
         return 0
@@ -157,10 +155,10 @@ def _espeak() -> _Espeak:
 
 
 def check_espeak() -> None:
-    """Raise early.
+    """Check for espeak-ng before any long work.
 
     Raises:
-        MissingDependencyError: no espeak-ng on this machine.
+        MissingDependencyError: it is not installed.
     """
     _espeak()
 
@@ -169,7 +167,7 @@ def speak(text: str, voice: str, rng: np.random.Generator) -> Utterance:
     """Synthesise one text at a random speed and pitch.
 
     Raises:
-        MissingDependencyError: no espeak-ng on this machine, or not this voice.
+        MissingDependencyError: espeak-ng or this voice is not installed.
     """
     engine = _espeak()
     pcm, events = engine.speak(
@@ -186,12 +184,12 @@ def speak(text: str, voice: str, rng: np.random.Generator) -> Utterance:
 
 
 def utterances(count: int, seed: int, held_out: bool = False) -> list[Utterance]:
-    """Sentences and invented words by many voices.
+    """Sentences and invented words in many voices.
 
     Args:
-        count: how many.
+        count: number of utterances.
         seed: of every choice.
-        held_out: the languages and voices that are never trained on.
+        held_out: use the languages and voices that are kept out of training.
     """
     rng = np.random.default_rng(seed)
     languages = [name for name in SENTENCES if (name in HELD_OUT_LANGUAGES) == held_out]
@@ -220,9 +218,9 @@ def _targets(events: Sequence[tuple[float, str]], frames: int) -> np.ndarray:
 
 
 def phoneme_row(name: str) -> np.ndarray:
-    """What lips do in one phoneme of espeak-ng's IPA: ``[10]``; silence for pauses."""
+    """``[10]`` targets of one phoneme in espeak-ng's IPA, see ``TARGETS``; silent for pauses."""
     row = np.zeros(len(TARGETS))
-    # Decomposed, so that marks over and under a letter do not hide it.
+    # Decomposed, so that diacritics do not hide the letter.
     letters = unicodedata.normalize("NFD", name)
     known = [c for c in letters if c in _OPENNESS or c in _ROUNDING or c in _SPREADING
              or c in _CLOSED + _LABIODENTAL + _DENTAL + _HISS + _STOP + _OTHER]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Recordings of people talking without a picture: what teachers say about them teaches too."""
+"""Recordings of speech without video, which the teachers label."""
 
 from __future__ import annotations
 
@@ -14,23 +14,24 @@ from talkcli.train.speech.batches import log_mel
 FOLDER = "speech"
 _ENDINGS = (".flac", ".mp3", ".wav", ".m4a", ".ogg")
 _PIECE, _PAUSE_S = 26 * SAMPLE_RATE, (0.1, 0.5)
-_SPEED, _LEVELS, _SILENT = 0.25, (0.2, 0.8), 0.02  # of the speed the logarithm
-# A recording that follows 2 s of a clip this closely is that clip's sound. Unrelated speech
-# reaches .60, softer and noisier copies .95.
+_SPEED = 0.25  # largest change of the logarithm of the speed
+_LEVELS, _SILENT = (0.2, 0.8), 0.02  # peaks: of the result, and of what counts as silence
+# A recording that correlates this well with 2 s of a clip holds that clip's sound. Unrelated speech
+# reaches .60; softer and noisier copies reach .95.
 _SAME, _PROBE, _BANDS = 0.8, 200, 20
-_FLOOR = 30.0 * NAT_PER_DB  # below the loudest; what lies deeper differs between copies
+_FLOOR = 30.0 * NAT_PER_DB  # below the peak; anything softer differs between copies
 
 
-def load_recordings(data: Path, heard: Sequence[np.ndarray]) -> list[np.ndarray]:
+def load_recordings(data: Path, known: Sequence[np.ndarray]) -> list[np.ndarray]:
     """The sound files in ``data / "speech"``, mono at 16 kHz, if there is such a folder.
 
     Args:
         data: folder of clips.
-        heard: raw log-mel of clips with lips to be predicted; recordings of the same sound are
-            left out, so that nobody's held-out voice is learnt.
+        known: raw log-mel ``[F, 80]`` of the scored clips; recordings of the same sound are left
+            out, so that no held-out speaker is learnt.
 
     Raises:
-        InputError: a file that cannot be read.
+        InputError: a file cannot be read.
     """
     from talkcli.media.audio import stream_pcm
 
@@ -39,17 +40,17 @@ def load_recordings(data: Path, heard: Sequence[np.ndarray]) -> list[np.ndarray]
         if path.suffix.lower() in _ENDINGS:
             pcm = np.concatenate([np.zeros(0, np.float32), *stream_pcm(path)])
             mel = log_mel(pcm)
-            if not any(same_sound(mel, clip) for clip in heard):
+            if not any(same_sound(mel, clip) for clip in known):
                 found.append(pcm)
     return found
 
 
 def other_voices(sounds: Sequence[np.ndarray], rng: np.random.Generator) -> list[np.ndarray]:
-    """The same speech, each sound faster or slower and so by another voice, in another order.
+    """The same speech, shuffled, each sound played faster or slower and so in another voice.
 
     Args:
-        sounds: mono at 16 kHz.
-        rng: of order, speeds and levels.
+        sounds: ``[n]`` mono at 16 kHz each.
+        rng: source of order, speeds and levels.
 
     Returns:
         Pieces of about half a minute.
@@ -70,7 +71,12 @@ def other_voices(sounds: Sequence[np.ndarray], rng: np.random.Generator) -> list
 
 
 def same_sound(recording: np.ndarray, clip: np.ndarray) -> bool:
-    """Whether the middle 2 s of a clip are heard somewhere in a recording, at any level."""
+    """Whether a recording contains the middle 2 s of a clip, at any level.
+
+    Args:
+        recording: ``[F, 80]`` raw log-mel.
+        clip: likewise.
+    """
     middle = max(len(clip) - _PROBE, 0) // 2
     probe, whole = _bands(clip[middle : middle + _PROBE]), _bands(recording)
     if len(whole) < len(probe):

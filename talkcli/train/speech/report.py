@@ -1,4 +1,4 @@
-"""The table of ``docs/speech_model.md``: held-out speakers, unseen voices, other people's sound."""
+"""The tables of ``docs/speech_model.md``: held-out speakers, unseen voices, degraded sound."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from talkcli.face.topology import LIPS
-from talkcli.speech.model import SpeechModel, heard, shape_columns
+from talkcli.speech.model import SpeechModel, predict, shape_columns
 from talkcli.speech.track import trust_voice
 from talkcli.train.expression import SPEECH_SHAPES, lip_aperture, lip_width
 from talkcli.train.speech import noise, phonemes, ridge
@@ -47,15 +47,15 @@ def table(
     """All scores as Markdown.
 
     Args:
-        corpus: what was measured.
-        held_out: network outputs for speakers that they never heard.
-        model: for natural size.
-        more: further rows, name and scores.
+        corpus: clips with their measured lips.
+        held_out: outputs of networks that never met the speaker, at the video frames.
+        model: restores natural size.
+        more: names and scores of further rows.
     """
     plain = {i: values[:, :_SHAPES] for i, values in held_out.items()}
     natural = {i: _natural(model, values) for i, values in plain.items()}
     gates = {i: _gate(corpus, i, held_out[i]) for i in held_out}
-    by_ridge = ridge.cross_validate(corpus.tracks, corpus.lessons, corpus.folds.tolist())
+    by_ridge = ridge.cross_validate(corpus.tracks, corpus.examples, corpus.folds.tolist())
     rows = {
         "ridge": by_ridge,
         "network": plain,
@@ -76,26 +76,26 @@ def table(
 
 
 def score(corpus: Corpus, predictions: Predictions) -> list[LipScore]:
-    """Every predicted clip against the real lips, at its video frames."""
+    """Scores of predictions against the real lips, at the video frames."""
     lips = corpus.basis[:, list(LIPS)]
     aperture, width = lip_aperture(corpus.basis), lip_width(corpus.basis)
     scores = []
     for i, values in predictions.items():
-        track, lesson, values = corpus.tracks[i], corpus.lessons[i], values[:, :_SHAPES]
+        track, example, values = corpus.tracks[i], corpus.examples[i], values[:, :_SHAPES]
         predicted = LipMotion(
             values @ aperture, values @ width, np.einsum("ts,svk->tvk", values, lips)
         )
         real = LipMotion(track.aperture, track.width, track.lips)
-        loudness = relative_loudness(lesson.mels[0], lesson.positions)
+        loudness = relative_loudness(example.mels[0], example.positions)
         scores.append(score_clip(track.clip.speaker, predicted, real, track.valid, loudness))
     return scores
 
 
 def unseen_voices(model: SpeechModel, seed: int) -> str:
-    """Closure and opening in synthetic languages and voices that were never trained on."""
+    """Closure and opening in synthetic languages and voices kept out of training."""
     closures, opened, silent = [], [], []
     for spoken in phonemes.utterances(_UNSEEN_UTTERANCES, seed + 1, held_out=True):
-        rows = heard(model, normalised(log_mel(spoken.pcm)))
+        rows = predict(model, normalised(log_mel(spoken.pcm)))
         aperture = rows.weights @ model.aperture
         wanted = spoken.targets[: len(aperture)]
         share = aperture / max(float(np.quantile(aperture, 0.9)), 0.05)
@@ -115,10 +115,10 @@ def unseen_voices(model: SpeechModel, seed: int) -> str:
 
 
 def processed_speech(model: SpeechModel, corpus: Corpus, seed: int) -> str:
-    """What the gated lips do when the sound of the scored clips is spoilt, as Markdown.
+    """How the gated lips respond when the sound of the scored clips is degraded, as Markdown.
 
     Columns: p90 of the aperture in cm, its correlation with that of the clean sound, and the share
-    of frames with open lips (> 0.1 cm). The last rows are sounds without speech, and whispering.
+    of frames with open lips (> 0.1 cm). The last rows are sounds without speech and a whisper.
     """
     rng = np.random.default_rng(seed)
     clips = [corpus.tracks[i].clip.pcm for i in corpus.scored][:: max(1, len(corpus.scored) // 40)]
@@ -147,13 +147,13 @@ def processed_speech(model: SpeechModel, corpus: Corpus, seed: int) -> str:
 
 
 def level(sound: np.ndarray, like: np.ndarray) -> np.ndarray:
-    """A sound as loud as another one."""
+    """``[n]`` sound scaled to the level of another one."""
     return sound * (float(np.std(like)) / max(float(np.std(sound)), 1e-9))
 
 
 def _gated_aperture(model: SpeechModel, pcm: np.ndarray) -> np.ndarray:
     raw = log_mel(pcm)
-    rows = heard(model, normalised(raw))
+    rows = predict(model, normalised(raw))
     trust = np.array([trust_voice(float(chance)) for chance in rows.voice])
     return (rows.weights @ model.aperture) * voice_gate(raw) * trust
 
@@ -166,7 +166,7 @@ def _aperture_row(name: str, apertures: Sequence[np.ndarray], follows: str) -> s
 def minutes_curve(
     corpus: Corpus, settings: RecipeSettings, report: Report
 ) -> list[tuple[str, list[LipScore]]]:
-    """Rows of single teachers that learnt from fewer clips."""
+    """Scores of single teachers trained on fewer clips."""
     single = replace(settings, teachers=1)
     rows = []
     for share in CURVE_SHARES:
@@ -176,7 +176,7 @@ def minutes_curve(
 
 
 def mismatched(predictions: Predictions) -> Predictions:
-    """Every clip with the prediction of another one: the score that chance gets."""
+    """Every clip with the prediction of another one, for the score of chance."""
     keys = list(predictions)
     return {
         key: np.resize(predictions[other], predictions[key].shape)
@@ -190,10 +190,10 @@ def _natural(model: SpeechModel, values: np.ndarray) -> np.ndarray:
 
 
 def _gate(corpus: Corpus, index: int, outputs: np.ndarray) -> np.ndarray:
-    """Energy and the network's opinion together, ``[T, 1]``, as playback multiplies them."""
+    """``[T, 1]`` the gate of playback: energy times the network's voice output."""
     chance = 1.0 / (1.0 + np.exp(-outputs[:, -1]))
     trust = np.array([trust_voice(float(c)) for c in chance])
-    return (voice_at(corpus.lessons[index]) * trust)[:, None]
+    return (voice_at(corpus.examples[index]) * trust)[:, None]
 
 
 def _row(name: str, scores: Sequence[LipScore]) -> str:

@@ -1,8 +1,8 @@
-"""A ridge regression from sound to lips: what the network is measured against.
+"""Ridge regression from sound to lips: the baseline for the network.
 
-All sums of squares are gathered once per clip; a fold of the cross-validation subtracts its
-speakers' share. Means are taken off per clip on both sides, since a clip's own mean holds the
-error of its neutral face.
+Sums of products are gathered once per fold; each held-out fold is predicted from the sums of the
+others. Inputs and targets are centred per clip, since a clip's mean holds the error of its neutral
+face.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from scipy.ndimage import gaussian_filter1d
 
 from talkcli.speech.features import FRAME_RATE, N_MELS
 from talkcli.train.expression import SPEECH_SHAPES, TrackedSpeech
-from talkcli.train.speech.batches import Lesson, normalised
+from talkcli.train.speech.batches import TrainingExample, normalised
 from talkcli.train.speech.speakers import FOLDS, is_scored
 
 #: Taps lie 40 ms apart on inputs smoothed over 16 ms, from 0.20 s before to 0.16 s after.
 _OFFSETS = np.arange(-20, 17, 4)
 _SMOOTH, _SMOOTH_REACH = 1.6, 4  # frames
-_TAPER_S = 0.25  # far taps cost more: held-out aperture r +.003
+_TAPER_S = 0.25  # damps distant taps: held-out aperture r +.003
 _RIDGE = 1.0  # times the mean square of an input
 _SHORT_WEIGHT = 0.3  # news clips of 1.2 s outnumber all others three to one; at 1 width r -.03
-_SPOILT_WEIGHT = 0.5
+_AUGMENTED_WEIGHT = 0.5
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class _Sums:
 def frame_inputs(features: np.ndarray, positions: np.ndarray) -> np.ndarray:
     """Regression inputs ``[T, 800]`` float32.
 
-    Forty pooled bands and, again, their part above zero: with separate slopes below and above the
+    Forty pooled bands, and the same bands clipped at zero: with separate slopes below and above the
     mean, held-out aperture r rises from .495 to .507.
 
     Args:
@@ -60,13 +60,13 @@ def frame_inputs(features: np.ndarray, positions: np.ndarray) -> np.ndarray:
 
 
 def cross_validate(
-    tracks: Sequence[TrackedSpeech], lessons: Sequence[Lesson], folds: Sequence[int]
+    tracks: Sequence[TrackedSpeech], examples: Sequence[TrainingExample], folds: Sequence[int]
 ) -> dict[int, np.ndarray]:
-    """Held-out weights less their mean: ``[T, 15]`` by index of each scored clip."""
+    """Held-out weights minus their mean, ``[T, 15]`` by index of the scored clip."""
     members: dict[int, list[int]] = {k: [] for k in range(FOLDS)}
     for index, fold in enumerate(folds):
         members[fold].append(index)
-    sums = {k: _gather([lessons[i] for i in part], [tracks[i] for i in part])
+    sums = {k: _gather([examples[i] for i in part], [tracks[i] for i in part])
             for k, part in members.items()}  # fmt: skip
     predictions = {}
     for fold, indices in members.items():
@@ -74,20 +74,20 @@ def cross_validate(
         coefficients = _solve(sum(others[1:], others[0]))
         for i in indices:
             if is_scored(tracks[i]):
-                inputs = frame_inputs(normalised(lessons[i].mels[0]), lessons[i].positions)
+                inputs = frame_inputs(normalised(examples[i].mels[0]), examples[i].positions)
                 predictions[i] = (inputs - inputs.mean(0)) @ coefficients
     return predictions
 
 
-def _gather(lessons: Sequence[Lesson], tracks: Sequence[TrackedSpeech]) -> _Sums:
+def _gather(examples: Sequence[TrainingExample], tracks: Sequence[TrackedSpeech]) -> _Sums:
     size = len(_OFFSETS) * N_MELS
     xx, xy = np.zeros((size, size)), np.zeros((size, len(SPEECH_SHAPES)))
-    for lesson, track in zip(lessons, tracks, strict=True):
+    for example, track in zip(examples, tracks, strict=True):
         valid = track.valid
-        target = lesson.weights[valid] - lesson.weights[valid].mean(0)
+        target = example.weights[valid] - example.weights[valid].mean(0)
         weight = 1.0 if is_scored(track) else _SHORT_WEIGHT
-        for mel, share in ((lesson.mels[0], 1.0), (lesson.mels[1], _SPOILT_WEIGHT)):
-            inputs = frame_inputs(normalised(mel), lesson.positions)[valid]
+        for mel, share in ((example.mels[0], 1.0), (example.mels[1], _AUGMENTED_WEIGHT)):
+            inputs = frame_inputs(normalised(mel), example.positions)[valid]
             centred = inputs - inputs.mean(0)
             xx += weight * share * (centred.T @ centred)
             xy += weight * share * (centred.T @ target)

@@ -1,4 +1,4 @@
-"""How well predicted lips follow real ones: per clip, then per speaker, then with an interval."""
+"""How well predicted lips follow real ones: per clip, per speaker, with an interval."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from scipy.stats import rankdata
 
 from talkcli.speech.features import NAT_PER_DB, frame_energy
 
-#: A real closure is a local minimum below this share of the clip's wide-open aperture (p90) ...
-_CLOSED, _OPEN = 0.15, 0.30  # ... and a stretch of 5 frames above the second share is none.
+#: A real closure is a local minimum below the first share of the clip's p90 aperture; an opening
+#: is a stretch of 5 frames above the second share.
+_CLOSED, _OPEN = 0.15, 0.30
 _MIN_OPENING_CM = 0.35
 _RESAMPLES = 2000
-# Closures are looked for where somebody speaks: within 20 dB of the loud level. In pauses real
-# mouths hang open or not as they like, and no sound tells. Silence: 25 dB below the loud level for
-# at least 6 frames, less 2 at either end.
+# Closures are counted only where somebody speaks, within 20 dB of the loud level: in pauses the
+# sound does not tell whether a mouth hangs open. Silence is 25 dB below the loud level for at least
+# 6 frames, without 2 at either end.
 _SPEAKING_DB = -20.0
 _SILENT_DB, _SILENT_FRAMES, _SILENT_MARGIN = -25.0, 6, 2
 
@@ -39,17 +40,17 @@ class LipMotion:
 
 @dataclass(frozen=True)
 class LipScore:
-    """One held-out clip.
+    """Scores of one held-out clip.
 
     Attributes:
         speaker: who speaks.
-        frames: how many count.
-        values: ``aperture_r``, ``width_r``, ``lip_error`` (mean distance of lip vertices, each
-            side less its mean over the clip, over that of lips that never move), ``amplitude`` and
-            ``jitter`` (relative to the real ones) and, where the clip has pauses, ``silence``:
-            mean predicted aperture there over the predicted p90.
+        frames: number of valid frames.
+        values: ``aperture_r``, ``width_r``; ``lip_error``: mean distance of lip vertices, both
+            sides centred over the clip, relative to lips that never move; ``amplitude`` and
+            ``jitter`` relative to the real ones; and, where the clip has pauses, ``silence``: mean
+            predicted aperture there over the predicted p90.
         closures: predicted aperture over its own p90 at real closures.
-        openings: the same where the lips are really open.
+        openings: the same where the real lips are open.
     """
 
     speaker: str
@@ -82,8 +83,8 @@ def score_clip(
 
     Args:
         speaker: who speaks.
-        predicted: from sound.
-        real: measured.
+        predicted: lips predicted from sound.
+        real: measured lips.
         valid: ``[T]`` bool.
         loudness: ``[T]`` dB, see :func:`relative_loudness`.
     """
@@ -105,7 +106,7 @@ def score_clip(
 
 
 def relative_loudness(log_mel: np.ndarray, positions: np.ndarray) -> np.ndarray:
-    """``[T]`` dB over the loud level (the 95 % quantile) of the clip.
+    """``[T]`` dB relative to the loud level (95 % quantile) of the clip.
 
     Args:
         log_mel: ``[F, 80]`` raw, natural log.
@@ -134,9 +135,9 @@ def correlation(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def over_speakers(scores: Sequence[LipScore], key: str, seed: int = 0) -> Interval:
-    """Mean over speakers of their frame-weighted clip values, with a bootstrap over speakers.
+    """Mean over speakers of frame-weighted clip values, with an interval from a bootstrap.
 
-    NaN where no clip has the value.
+    NaN if no clip has the value.
     """
     parts: dict[str, list[tuple[float, int]]] = {}
     for score in scores:
@@ -154,7 +155,7 @@ def over_speakers(scores: Sequence[LipScore], key: str, seed: int = 0) -> Interv
 
 
 def closure_auc(scores: Sequence[LipScore]) -> float:
-    """Chance that a random real closure has a smaller predicted aperture than a random opening."""
+    """Chance that a real closure has a smaller predicted aperture than a real opening."""
     closed = np.concatenate([score.closures for score in scores])
     opened = np.concatenate([score.openings for score in scores])
     ranks = rankdata(-np.concatenate([closed, opened]))[: len(closed)].sum()

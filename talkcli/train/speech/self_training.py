@@ -1,8 +1,8 @@
-"""Lessons with what teachers hear: softer than measured lips, and for any recording.
+"""Training targets from the teachers: smoother than measured lips, and available for any sound.
 
-Teachers listen through a speech encoder to the whole of a recording. What they agree on is what
-sound says about lips; the rest of a measured film is one person's manner (noisy student: Xie et al.
-2020; born-again networks: Furlanello et al. 2018).
+Teachers see the whole of a recording through a speech encoder. What they agree on is what sound
+says about lips; the rest of a measured clip is one person's manner (noisy student: Xie et al. 2020;
+born-again networks: Furlanello et al. 2018).
 """
 
 from __future__ import annotations
@@ -15,49 +15,60 @@ from scipy.special import expit
 
 from talkcli.speech.network import HEADS
 from talkcli.train.expression import SPEECH_SHAPES, lip_aperture, lip_width
-from talkcli.train.speech.batches import Lesson
-from talkcli.train.speech.listening import Sound
+from talkcli.train.speech.batches import TrainingExample
+from talkcli.train.speech.distillation import Sound
 from talkcli.train.speech.optimise import at_frames
 from talkcli.train.speech.phonemes import TARGETS
 
-#: Mean output of the teachers, ``[T, 17]`` at 50 Hz, for what was heard ``[T, 192]``.
+#: Encoder features ``[T, 192]`` to the mean output of the teachers ``[T, 17]`` at 50 Hz.
 Teach = Callable[[np.ndarray], np.ndarray]
 
-_TRUST = 0.6  # share of the teachers' weights in the targets of a measured clip
-_STEP = 4  # feature frames between the moments at which a recording teaches
+_TRUST = 0.6  # share of the teachers' output in the targets of a measured clip
+_STEP = 4  # feature frames between the targets taken from a recording
 _RECORDING_SHARE, _NOISY_ODDS = 0.4, 0.4
 _SHAPES = len(SPEECH_SHAPES)
 
 
-def softened(
-    lessons: Sequence[Lesson], heard: Sequence[np.ndarray], teach: Teach, basis: np.ndarray
-) -> list[Lesson]:
-    """Measured clips with targets moved towards what the teachers hear.
+def soften_targets(
+    examples: Sequence[TrainingExample],
+    encoded: Sequence[np.ndarray],
+    teach: Teach,
+    basis: np.ndarray,
+) -> list[TrainingExample]:
+    """Measured clips with their targets moved towards the teachers' output.
 
     Args:
-        lessons: of clips.
-        heard: ``[T, 192]`` of each.
+        examples: measured clips.
+        encoded: ``[T, 192]`` encoder features of each.
         teach: the teachers.
-        basis: ``[15, 478, 3]`` of ``SPEECH_SHAPES``.
+        basis: ``[15, 478, 3]`` displacements of ``SPEECH_SHAPES`` at weight 1, cm.
     """
     made = []
-    for lesson, states in zip(lessons, heard, strict=True):
-        taught = at_frames(teach(states), lesson.positions)[:, :_SHAPES]
+    for example, features in zip(examples, encoded, strict=True):
+        taught = at_frames(teach(features), example.positions)[:, :_SHAPES]
         made.append(
             replace(
-                lesson,
-                weights=_mixed(lesson.weights, taught),
-                sizes=_mixed(lesson.sizes, _sizes(taught, basis)),
+                example,
+                weights=_mixed(example.weights, taught),
+                sizes=_mixed(example.sizes, _sizes(taught, basis)),
             )
         )
     return made
 
 
-def recorded(sounds: Sequence[Sound], teach: Teach, basis: np.ndarray) -> list[Lesson]:
-    """Lessons of recordings without a picture; arguments as in :func:`softened`."""
+def recording_examples(
+    sounds: Sequence[Sound], teach: Teach, basis: np.ndarray
+) -> list[TrainingExample]:
+    """Training examples from recordings without video, with the teachers' output as targets.
+
+    Args:
+        sounds: the recordings.
+        teach: the teachers.
+        basis: as in :func:`soften_targets`.
+    """
     made = []
     for index, sound in enumerate(sounds):
-        out = teach(sound.heard)
+        out = teach(sound.encoded)
         frames = min(len(sound.mels[0]), 2 * len(out))
         positions = np.arange(1.0, frames - 1.0, _STEP)
         taught = at_frames(out, positions)
@@ -65,7 +76,7 @@ def recorded(sounds: Sequence[Sound], teach: Teach, basis: np.ndarray) -> list[L
         weights = taught[:, :_SHAPES].astype(np.float32)
         mels = tuple(mel[:frames] for mel in sound.mels)
         made.append(
-            Lesson(
+            TrainingExample(
                 mels=mels,
                 odds=(1.0, *(_NOISY_ODDS / (len(mels) - 1),) * (len(mels) - 1)),
                 voice=voice[:frames].astype(np.float32),
@@ -87,6 +98,6 @@ def _mixed(measured: np.ndarray, taught: np.ndarray) -> np.ndarray:
 
 
 def _sizes(weights: np.ndarray, basis: np.ndarray) -> np.ndarray:
-    return np.stack([weights @ lip_aperture(basis), weights @ lip_width(basis)], 1).astype(
-        np.float32
-    )
+    """``[T, 2]`` lip aperture and width, cm."""
+    sizes = np.stack([weights @ lip_aperture(basis), weights @ lip_width(basis)], 1)
+    return sizes.astype(np.float32)

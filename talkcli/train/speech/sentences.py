@@ -1,10 +1,10 @@
-"""What the synthetic voices say: short sentences and invented words in many languages."""
+"""Texts for the synthetic voices: short sentences and invented words in many languages."""
 
 from __future__ import annotations
 
 import numpy as np
 
-#: By espeak-ng voice. Every language has p, b, m, f and v as well as open and round vowels.
+#: By espeak-ng voice; chosen for p, b, m, f, v and for open and rounded vowels.
 SENTENCES: dict[str, tuple[str, ...]] = {
     "en-us": (
         "My brother bought a big blue boat before the summer began.",
@@ -94,7 +94,7 @@ SENTENCES: dict[str, tuple[str, ...]] = {
         "Wieczorem pójdziemy nad wodę popatrzeć na łabędzie.",
     ),
 }
-#: Never trained on, so that they can be measured.
+#: Kept out of training, for evaluation.
 HELD_OUT_LANGUAGES = ("es", "it", "ja", "tr", "pl")
 VOICES = (
     "", "m1", "m2", "m3", "m4", "m5", "m8", "f1", "f2", "f3", "Andrea", "Annie", "Antonio",
@@ -112,7 +112,7 @@ _CODAS = ("", "", "", "m", "n", "p", "b", "s", "l", "t", "f", "v", "k")
 
 
 def invented_words(rng: np.random.Generator, count: int = 7) -> str:
-    """A sentence of words that no language knows, rich in lips: ``"bamoop fivair smarp ..."``."""
+    """A sentence of invented words rich in labial sounds: ``"bamoop fivair smarp ..."``."""
     words = []
     for _ in range(count):
         syllables = [

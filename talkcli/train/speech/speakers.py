@@ -1,4 +1,4 @@
-"""Holding people out, and how widely each of them moves the lips."""
+"""Folds that hold speakers out, and how widely each speaker moves the lips."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 from talkcli.train.expression import TrackedSpeech
 
 FOLDS = 5
-MIN_FRAMES = 60  # shorter clips train, but say too little to be scored
+MIN_FRAMES = 60  # shorter clips are trained on but not scored
 
 _TYPICAL_STD = 0.4  # cm; standard deviation of lip aperture that counts as amplitude 1
-_TYPICAL_FRAMES = 60  # a speaker's amplitude is drawn to 1 as if by this many frames
+_TYPICAL_FRAMES = 60  # weight of the prior: amplitudes are drawn to 1 as by this many frames
 
 
 def is_scored(track: TrackedSpeech) -> bool:
-    """Whether the clip is long enough to count in a score."""
+    """Whether the clip is long enough to be scored."""
     return int(track.valid.sum()) >= MIN_FRAMES
 
 
@@ -35,7 +35,7 @@ def speaker_amplitudes(tracks: Sequence[TrackedSpeech]) -> dict[str, float]:
 
 
 def speaker_folds(tracks: Sequence[TrackedSpeech], count: int = FOLDS) -> dict[str, int]:
-    """Speakers dealt to folds of about equal length, the longest first."""
+    """The fold of every speaker: dealt out longest first, so that folds are about equally long."""
     frames: dict[str, int] = {}
     for track in tracks:
         speaker = track.clip.speaker

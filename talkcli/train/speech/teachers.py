@@ -1,4 +1,4 @@
-"""Teachers: small networks from what a speech encoder hears to lips."""
+"""Teachers: small networks from the features of a speech encoder to lips."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from torch.nn import functional
 
 from talkcli.speech.network import HEADS, SUBFRAMES
 from talkcli.train.expression import SPEECH_SHAPES
-from talkcli.train.speech.batches import Lesson
-from talkcli.train.speech.ears import DIRECTIONS
+from talkcli.train.speech.batches import TrainingExample
+from talkcli.train.speech.encoder_features import COMPONENTS
 from talkcli.train.speech.phonemes import TARGETS
 
 _WIDTH, _KERNEL, _DILATIONS = 128, 5, (1, 1, 2)
-_HEARD_DROPOUT, _DROPOUT = 0.3, 0.15
-_FRAMES = 2  # feature frames of 10 ms per hidden state
+_INPUT_DROPOUT, _DROPOUT = 0.3, 0.15
+_FRAMES = 2  # feature frames of 10 ms per encoder frame
 
 
 class _Block(nn.Module):
@@ -40,15 +40,15 @@ class _Block(nn.Module):
 
 
 class TeacherNet(nn.Module):
-    """Hears the past and .6 s ahead, in what already took in 30 s.
+    """Sees the past and 0.6 s ahead of features that themselves cover 30 s of context.
 
-    In and out as :class:`talkcli.train.speech.network.LipNet`, but for features of :class:`Ears`,
-    each of them twice, at 100 Hz.
+    Inputs and outputs are those of :class:`talkcli.train.speech.network.LipNet`, except that the
+    inputs are encoder features at 100 Hz, each one repeated.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.heard = nn.Sequential(nn.Dropout(_HEARD_DROPOUT), nn.Linear(DIRECTIONS, _WIDTH))
+        self.project = nn.Sequential(nn.Dropout(_INPUT_DROPOUT), nn.Linear(COMPONENTS, _WIDTH))
         self.halve = nn.Conv1d(_WIDTH, _WIDTH, 5, stride=2, padding=2)
         self.dropout = nn.Dropout(_DROPOUT)
         self.blocks = nn.Sequential(*map(_Block, _DILATIONS))
@@ -57,34 +57,36 @@ class TeacherNet(nn.Module):
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """``[B, T, 192]`` to ``[B, T / 2, 17]``."""
-        x = functional.silu(self.heard(features[:, ::_FRAMES]))
+        x = functional.silu(self.project(features[:, ::_FRAMES]))
         x = self.dropout(functional.silu(self.halve(x.transpose(1, 2)))).transpose(1, 2)
         y = self.out(self.norm(self.blocks(x)))
         return y.reshape(len(y), -1, y.shape[2] // SUBFRAMES)
 
 
-def at_features(heard: np.ndarray) -> np.ndarray:
-    """Hidden states ``[T, 192]`` as features ``[2 T, 192]`` float32."""
-    return np.repeat(heard.astype(np.float32), _FRAMES, axis=0)
+def at_features(encoded: np.ndarray) -> np.ndarray:
+    """Encoder features ``[T, 192]`` at the rate of log-mel features: ``[2 T, 192]`` float32."""
+    return np.repeat(encoded.astype(np.float32), _FRAMES, axis=0)
 
 
-def heard_lessons(lessons: Sequence[Lesson], heard: Sequence[np.ndarray]) -> list[Lesson]:
-    """Lessons with what :class:`Ears` heard in place of log-mel.
+def encoded_examples(
+    examples: Sequence[TrainingExample], encoded: Sequence[np.ndarray]
+) -> list[TrainingExample]:
+    """Training examples with encoder features in place of log-mel.
 
     Args:
-        lessons: of clips.
-        heard: ``[T, 192]`` of each.
+        examples: clips.
+        encoded: ``[T, 192]`` encoder features of each.
     """
     made = []
-    for lesson, states in zip(lessons, heard, strict=True):
+    for example, states in zip(examples, encoded, strict=True):
         features = at_features(states)
-        count = min(len(features), len(lesson.voice))
+        count = min(len(features), len(example.voice))
         made.append(
             replace(
-                lesson,
+                example,
                 mels=(features[:count],),
                 odds=(1.0,),
-                voice=lesson.voice[:count],
+                voice=example.voice[:count],
                 phonemes=np.zeros((count, len(TARGETS)), np.float32),
             )
         )

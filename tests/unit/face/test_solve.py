@@ -10,7 +10,7 @@ from scipy.optimize import lsq_linear
 from talkcli.errors import InputError
 from talkcli.face.model import FaceModel
 from talkcli.speech.features import speech_features
-from talkcli.speech.model import heard, load_speech_model, shape_columns
+from talkcli.speech.model import load_speech_model, predict, shape_columns
 from talkcli.train.clips import clip_landmarks, load_clips
 from talkcli.train.expression import (
     SPEECH_SHAPES,
@@ -20,7 +20,7 @@ from talkcli.train.expression import (
     solve_clips,
     speech_basis,
 )
-from talkcli.train.speech.noise import spoil
+from talkcli.train.speech.noise import augment
 from talkcli.train.speech.scores import (
     LipMotion,
     closure_auc,
@@ -117,11 +117,11 @@ def test_silent_frames_are_pauses_without_their_edges() -> None:
 @pytest.mark.parametrize("seed", range(8))
 def test_spoilt_sound_stays_sound(seed: int) -> None:
     pcm = sentence()
-    spoilt = spoil(pcm, [pcm, pcm[::-1]], np.random.default_rng(seed))
-    assert spoilt.shape == pcm.shape
-    assert spoilt.dtype == np.float32
-    assert np.isfinite(spoilt).all()
-    assert 0.3 < spoilt.std() / pcm.std() < 3.0
+    augmented = augment(pcm, [pcm, pcm[::-1]], np.random.default_rng(seed))
+    assert augmented.shape == pcm.shape
+    assert augmented.dtype == np.float32
+    assert np.isfinite(augmented).all()
+    assert 0.3 < augmented.std() / pcm.std() < 3.0
 
 
 def test_a_folder_without_a_list_is_refused(tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_clips_are_tracked_once_and_lips_follow_the_voice(
     (again,) = load_clips(tmp_path, tmp_path / "cache")
     np.testing.assert_array_equal(again.points, clip.points)
     (track,) = solve_clips([clip], FaceModel.load())
-    weights = heard(load_speech_model(), speech_features(clip.pcm)).weights
+    weights = predict(load_speech_model(), speech_features(clip.pcm)).weights
     aperture = np.interp(
         clip.speech_times * 100, np.arange(len(weights)), weights @ load_speech_model().aperture
     )

@@ -14,21 +14,21 @@ from talkcli.speech import features
 from talkcli.speech.features import speech_features
 from talkcli.speech.model import (
     WEIGHTS,
-    Heard,
     SpeechModel,
-    heard,
+    SpeechPrediction,
     load_speech_model,
+    predict,
     weights_path,
 )
 from talkcli.types import ARKIT_NAMES
 from tests.support.motion import blocks, sentence
 
 
-def listen(pcm: np.ndarray, size: int) -> Heard:
+def listen(pcm: np.ndarray, size: int) -> SpeechPrediction:
     stream = load_speech_model().stream()
     parts = [stream.push(block) for block in blocks(speech_features(pcm), size)]
     parts.append(stream.finish())
-    return Heard(
+    return SpeechPrediction(
         np.concatenate([part.weights for part in parts]),
         np.concatenate([part.voice for part in parts]),
     )
@@ -52,7 +52,7 @@ def test_the_setting_knows_the_weights() -> None:
 @pytest.mark.parametrize("name", WEIGHTS)
 def test_lips_open_wide_and_close_within_a_sentence(name: str) -> None:
     model = load_speech_model(weights_path(name))
-    rows = heard(model, speech_features(sentence()))
+    rows = predict(model, speech_features(sentence()))
     assert rows.weights.shape == (len(speech_features(sentence())), 52)
     assert rows.weights.dtype == np.float32
     assert rows.weights.min() >= 0.0
@@ -67,7 +67,7 @@ def test_lips_open_wide_and_close_within_a_sentence(name: str) -> None:
 @pytest.mark.parametrize("size", [1, 3, 7, 100])
 def test_streamed_is_the_same_as_at_once(size: int) -> None:
     pcm = sentence()[:32000]
-    whole, parts = heard(load_speech_model(), speech_features(pcm)), listen(pcm, size)
+    whole, parts = predict(load_speech_model(), speech_features(pcm)), listen(pcm, size)
     np.testing.assert_allclose(parts.weights, whole.weights, atol=1e-4)
     np.testing.assert_allclose(parts.voice, whole.voice, atol=1e-4)
 
@@ -75,13 +75,13 @@ def test_streamed_is_the_same_as_at_once(size: int) -> None:
 @pytest.mark.parametrize("frames", [1, 2, 3, 4, 5, 6, 7, 8, 33])
 def test_one_row_for_every_feature_frame(frames: int) -> None:
     values = speech_features(sentence())[100 : 100 + frames]
-    rows = heard(load_speech_model(), values)
+    rows = predict(load_speech_model(), values)
     assert rows.weights.shape == (frames, 52)
     assert rows.voice.shape == (frames,)
 
 
 def test_nothing_in_nothing_out() -> None:
-    assert heard(load_speech_model(), np.zeros((0, 80), np.float32)).weights.shape == (0, 52)
+    assert predict(load_speech_model(), np.zeros((0, 80), np.float32)).weights.shape == (0, 52)
 
 
 def test_look_ahead_is_at_most_three_tenths_of_a_second() -> None:
@@ -99,7 +99,7 @@ def test_rows_wait_exactly_for_the_look_ahead() -> None:
     changed = values.copy()
     ahead = model.layout.look_ahead
     changed[101 + ahead :] = 3.0
-    plain, other = heard(model, values), heard(model, changed)
+    plain, other = predict(model, values), predict(model, changed)
     np.testing.assert_array_equal(plain.weights[:101], other.weights[:101])
     assert len(model.stream().push(values[: 101 + ahead]).weights) >= 101 - 3
 
@@ -144,7 +144,7 @@ def test_networks_are_averaged() -> None:
     values = speech_features(sentence())[:120]
     twice = replace(model, networks=model.networks + model.networks)
     np.testing.assert_allclose(
-        heard(twice, values).weights, heard(model, values).weights, atol=1e-5
+        predict(twice, values).weights, predict(model, values).weights, atol=1e-5
     )
 
 

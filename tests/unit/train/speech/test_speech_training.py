@@ -16,30 +16,30 @@ from talkcli.cli.app import app
 from talkcli.errors import MissingDependencyError
 from talkcli.face.model import FaceModel
 from talkcli.speech.features import loud_levels
-from talkcli.speech.model import heard, load_speech_model
+from talkcli.speech.model import load_speech_model, predict
 from talkcli.speech.network import Layout, NetworkStream
 from talkcli.train.expression import SPEECH_SHAPES, lip_aperture, solve_clips, speech_basis
 from talkcli.train.speech import phonemes, recipe, ridge
 from talkcli.train.speech.batches import (
     Batcher,
-    Lesson,
+    TrainingExample,
     add_noise,
-    background_lesson,
-    clip_lesson,
+    background_example,
+    clip_example,
     log_mel,
     normalised,
 )
 from talkcli.train.speech.corpus import Corpus, RecipeSettings
-from talkcli.train.speech.ears import DIRECTIONS
+from talkcli.train.speech.distillation import DistillationSettings, distil, make_sound
+from talkcli.train.speech.encoder_features import COMPONENTS
 from talkcli.train.speech.lags import with_lags, wrong_lags
-from talkcli.train.speech.listening import ListeningSettings, listen, make_sound
 from talkcli.train.speech.network import LipNet, RunningNorm
 from talkcli.train.speech.optimise import FitSettings, LipSizes, at_frames, fit_network, outputs
 from talkcli.train.speech.recordings import load_recordings, other_voices, same_sound
 from talkcli.train.speech.report import mismatched, score, table
-from talkcli.train.speech.self_training import recorded, softened
+from talkcli.train.speech.self_training import recording_examples, soften_targets
 from talkcli.train.speech.speakers import FOLDS, speaker_amplitudes, speaker_folds
-from talkcli.train.speech.teachers import TeacherNet, at_features, heard_lessons
+from talkcli.train.speech.teachers import TeacherNet, at_features, encoded_examples
 from tests.support.clips import made_clip, made_weights
 from tests.support.encoder import write_encoder
 from tests.support.motion import sentence
@@ -48,17 +48,17 @@ SMALL = Layout(width=16, dilations=(1, 2), rights=(2, 1))
 QUICK = FitSettings(steps=6, rows=2, spoken_rows=2, constraint=1.0)
 RECIPE = RecipeSettings(
     layout=SMALL,
-    listening=ListeningSettings(steps=4, rows=2),
-    pupil=QUICK,
+    distillation=DistillationSettings(steps=4, rows=2),
+    student=QUICK,
     teacher=FitSettings(steps=3, rows=2),
     teachers=1,
     jobs=1,
 )
 
 
-def lesson(speaker: str = "someone", frames: int = 90) -> Lesson:
+def example(speaker: str = "someone", frames: int = 90) -> TrainingExample:
     (track,) = solve_clips([made_clip(made_weights(frames), speaker)], FaceModel.load())
-    return clip_lesson(track, 1.0, 1.0, [sentence()], np.random.default_rng(0))
+    return clip_example(track, 1.0, 1.0, [sentence()], np.random.default_rng(0))
 
 
 @pytest.mark.parametrize("layout", [SMALL, Layout()])
@@ -117,7 +117,7 @@ def test_normaliser_kernel_agrees_with_plain_python() -> None:
 
 def test_a_batch_shows_frames_where_they_are() -> None:
     """Features hold the frame's own index: it must be found at the frame's position."""
-    made = lesson()
+    made = example()
     ramp = np.arange(len(made.mels[0]), dtype=np.float32)
     positions = np.sort(np.random.default_rng(1).uniform(0, len(ramp) - 2, 90))
     weights = np.repeat(positions[:, None], len(SPEECH_SHAPES), 1).astype(np.float32)
@@ -151,7 +151,7 @@ def test_noise_fills_the_pauses() -> None:
 
 
 def test_every_copy_of_a_lesson_is_drawn() -> None:
-    made = lesson()
+    made = example()
     named = {id(mel): float(k) for k, mel in enumerate(made.mels)}
     batcher = Batcher([made], np.random.default_rng(0),
                       lambda mel: np.full(mel.shape, named[id(mel)], np.float32))  # fmt: skip
@@ -160,26 +160,26 @@ def test_every_copy_of_a_lesson_is_drawn() -> None:
 
 
 def test_training_is_repeatable_and_learns() -> None:
-    lessons = [lesson("a"), lesson("b")]
-    spoken = [background_lesson(4.0, 1.0, np.random.default_rng(0))]
+    examples = [example("a"), example("b")]
+    spoken = [background_example(4.0, 1.0, np.random.default_rng(0))]
     sizes = LipSizes.of(speech_basis(FaceModel.load()))
 
     def fitted(steps: int) -> LipNet:
         torch.manual_seed(1)
         settings = replace(QUICK, steps=steps)
-        return fit_network(LipNet(SMALL, 15), lessons, spoken, sizes, settings, 0)
+        return fit_network(LipNet(SMALL, 15), examples, spoken, sizes, settings, 0)
 
     one, two, other = fitted(100), fitted(100), fitted(3)
 
-    def heard_by(net: LipNet) -> np.ndarray:
-        return at_frames(outputs([net], normalised(lessons[0].mels[0])), lessons[0].positions)
+    def output_of(net: LipNet) -> np.ndarray:
+        return at_frames(outputs([net], normalised(examples[0].mels[0])), examples[0].positions)
 
-    assert heard_by(one).shape == (90, len(SPEECH_SHAPES) + 2)
-    np.testing.assert_array_equal(heard_by(one), heard_by(two))
+    assert output_of(one).shape == (90, len(SPEECH_SHAPES) + 2)
+    np.testing.assert_array_equal(output_of(one), output_of(two))
 
     def error(net: LipNet) -> float:
-        weights = heard_by(net)[:, : len(SPEECH_SHAPES)]
-        return float(((weights - lessons[0].weights) ** 2).mean())
+        weights = output_of(net)[:, : len(SPEECH_SHAPES)]
+        return float(((weights - examples[0].weights) ** 2).mean())
 
     assert error(one) < 0.9 * error(other)
 
@@ -226,7 +226,7 @@ def test_missing_espeak_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 
 
 def random_states(pcm: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    return rng.normal(size=(len(pcm) // 320 + 1, DIRECTIONS)).astype(np.float16)
+    return rng.normal(size=(len(pcm) // 320 + 1, COMPONENTS)).astype(np.float16)
 
 
 def corpus(tmp_path: Path, people: int = 6) -> Corpus:
@@ -236,10 +236,10 @@ def corpus(tmp_path: Path, people: int = 6) -> Corpus:
     rng = np.random.default_rng(0)
     return Corpus(
         tracks=tracks,
-        lessons=[clip_lesson(track, 1.0, 1.0, [sentence()], rng) for track in tracks],
-        spoken=[background_lesson(4.0, 1.0, rng)],
-        backgrounds=[background_lesson(4.0, 1.0, rng)],
-        heard=[random_states(track.clip.pcm, rng) for track in tracks],
+        examples=[clip_example(track, 1.0, 1.0, [sentence()], rng) for track in tracks],
+        spoken=[background_example(4.0, 1.0, rng)],
+        backgrounds=[background_example(4.0, 1.0, rng)],
+        encoded=[random_states(track.clip.pcm, rng) for track in tracks],
         sounds=[make_sound(sentence(), random_states(sentence(), rng), [sentence()], rng)],
         recordings=1,
         folds=np.array([folds[track.clip.speaker] for track in tracks]),
@@ -253,12 +253,12 @@ def test_cross_validation_keeps_speakers_apart(tmp_path: Path) -> None:
     made = corpus(tmp_path)
     assert set(made.folds) == set(range(FOLDS))
     messages: list[str] = []
-    heard_out = recipe.cross_validate(made, RECIPE, messages.append)
-    held_out = recipe.on_frames(made, heard_out)
+    outputs_50hz = recipe.cross_validate(made, RECIPE, messages.append)
+    held_out = recipe.on_frames(made, outputs_50hz)
     assert set(held_out) == set(range(6))
-    by_ridge = ridge.cross_validate(made.tracks, made.lessons, made.folds.tolist())
+    by_ridge = ridge.cross_validate(made.tracks, made.examples, made.folds.tolist())
     assert all(values.shape == (70, len(SPEECH_SHAPES)) for values in by_ridge.values())
-    assert all(s.values["aperture_r"] > 0.9 for s in score(made, {0: made.lessons[0].weights}))
+    assert all(s.values["aperture_r"] > 0.9 for s in score(made, {0: made.examples[0].weights}))
     assert mismatched(held_out)[0].shape == held_out[0].shape
     taught = recipe.cross_validate_teachers(made, RECIPE, messages.append, 0.5)
     assert {i: v.shape for i, v in recipe.on_frames(made, taught).items()} == {
@@ -267,8 +267,26 @@ def test_cross_validation_keeps_speakers_apart(tmp_path: Path) -> None:
     # What is finished is not trained again.
     before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
     again = recipe.cross_validate(made, RECIPE, messages.append)
-    np.testing.assert_array_equal(again[0], heard_out[0])
+    np.testing.assert_array_equal(again[0], outputs_50hz[0])
     assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
+
+
+def test_worker_processes_train_the_same_networks(tmp_path: Path) -> None:
+    """Two workers give what one process gives, and every finished network is reported once."""
+    made = corpus(tmp_path)
+    groups = [[0, 1], [1, 2], [2, 3]]
+    for name in ("alone", "together"):
+        (tmp_path / name).mkdir()
+    alone = recipe.train(replace(made, kept=tmp_path / "alone"), groups, RECIPE, lambda text: None)
+    told: list[str] = []
+    together = recipe.train(
+        replace(made, kept=tmp_path / "together"), groups, replace(RECIPE, jobs=2), told.append
+    )
+    for one, other in zip(alone, together, strict=True):
+        assert torch.equal(one.out.weight, other.out.weight)
+    assert [text for text in told if text.startswith("network")] == [
+        f"network {k} of 3 trained" for k in (1, 2, 3)
+    ]
 
 
 @pytest.mark.parametrize("shift", [-0.08, 0.0, 0.12])
@@ -278,7 +296,7 @@ def test_a_wrong_lag_is_found_and_no_right_one(tmp_path: Path, shift: float) -> 
     rng = np.random.default_rng(0)
     moves = gaussian_filter1d(rng.normal(size=400), 2.0)  # every 10 ms
     positions = np.arange(4.0, 284.0, 4.0)
-    tracks, lessons, taught = list(made.tracks), list(made.lessons), {}
+    tracks, examples, taught = list(made.tracks), list(made.examples), {}
     jaw = made.basis[SPEECH_SHAPES.index("jawOpen")]
     times = np.arange(400)
     for i, moved in enumerate((shift, 0.0)):
@@ -288,21 +306,21 @@ def test_a_wrong_lag_is_found_and_no_right_one(tmp_path: Path, shift: float) -> 
         aperture = np.interp(positions[:count] - 100 * moved, times, moves)
         aperture = aperture + 0.3 * aperture.std() * rng.normal(size=count)
         tracks[i] = replace(track, clip=clip, aperture=aperture)
-        lessons[i] = replace(lessons[i], positions=clip.speech_times * 100)
+        examples[i] = replace(examples[i], positions=clip.speech_times * 100)
         out = np.zeros((200, len(SPEECH_SHAPES) + 2), np.float32)
         out[:, SPEECH_SHAPES.index("jawOpen")] = moves[::2]
         taught[i] = out
     assert lip_aperture(jaw) > 0.5
-    made = replace(made, tracks=tracks, lessons=lessons)
+    made = replace(made, tracks=tracks, examples=examples)
     lags = wrong_lags(made, taught)
     assert lags == ({0: pytest.approx(shift, abs=0.021)} if shift else {})
     right = with_lags(made, lags)
     if shift:
         assert right.tracks[0].clip.lag_s == lags[0]
         np.testing.assert_allclose(
-            right.lessons[0].positions, positions[: len(tracks[0].aperture)] - 100 * lags[0]
+            right.examples[0].positions, positions[: len(tracks[0].aperture)] - 100 * lags[0]
         )
-    assert right.tracks[1] is tracks[1] and right.lessons[1] is lessons[1]
+    assert right.tracks[1] is tracks[1] and right.examples[1] is examples[1]
     assert not wrong_lags(right, taught)
 
 
@@ -315,15 +333,15 @@ def test_a_pupil_learns_from_its_teachers_and_from_recordings(tmp_path: Path) ->
 
     first = learnt()
     better = replace(RECIPE, teacher=replace(RECIPE.teacher, steps=6))
-    deafer = replace(RECIPE, listening=replace(RECIPE.listening, steps=1))
-    others = [learnt(better), learnt(deafer), learnt(of=replace(made, recordings=0))]
+    undistilled = replace(RECIPE, distillation=replace(RECIPE.distillation, steps=1))
+    others = [learnt(better), learnt(undistilled), learnt(of=replace(made, recordings=0))]
     assert all(not torch.equal(first, other) for other in others)
-    assert len(list(tmp_path.glob("pupil-*.safetensors"))) == 4
-    assert len(list(tmp_path.glob("listener-*.safetensors"))) == 2
+    assert len(list(tmp_path.glob("student-*.safetensors"))) == 4
+    assert len(list(tmp_path.glob("distilled-*.safetensors"))) == 2
 
 
 def test_teachers_soften_what_was_measured() -> None:
-    made, basis = lesson(), speech_basis(FaceModel.load())
+    made, basis = example(), speech_basis(FaceModel.load())
     shapes = len(SPEECH_SHAPES)
     sound = make_sound(sentence(), random_states(sentence(), np.random.default_rng(0)), [],
                        np.random.default_rng(0))  # fmt: skip
@@ -333,43 +351,43 @@ def test_teachers_soften_what_was_measured() -> None:
         out[:, shapes:] = (-9.0, 9.0)
         return out
 
-    (soft,) = softened([made], [sound.heard], teach, basis)
+    (soft,) = soften_targets([made], [sound.encoded], teach, basis)
     np.testing.assert_allclose(soft.weights, 0.4 * made.weights + 0.12, atol=1e-6)
     assert np.abs(soft.sizes - made.sizes).max() > 0.01
-    (told,) = recorded([sound], teach, basis)
+    (told,) = recording_examples([sound], teach, basis)
     np.testing.assert_allclose(told.weights, 0.2, atol=1e-6)
     assert told.closed.max() < 0.01 < 0.99 < told.voice.min()
     assert len(told.voice) == len(told.phonemes) == len(told.mels[0]) == len(told.mels[1])
 
 
-def test_a_teacher_hears_states_where_they_are() -> None:
+def test_a_teacher_sees_states_where_they_are() -> None:
     """A change in one hidden state moves the lips around it and nowhere else."""
     torch.manual_seed(0)
     net = TeacherNet().eval()
-    states = np.zeros((200, DIRECTIONS), np.float16)
+    states = np.zeros((200, COMPONENTS), np.float16)
     before = outputs([net], at_features(states))
     states[100] = 5.0
     moved = np.abs(outputs([net], at_features(states)) - before).max(1)
     assert before.shape == (200, len(SPEECH_SHAPES) + 2)
     assert 98 <= moved.argmax() <= 102
     assert moved[:60].max() == moved[140:].max() == 0.0
-    made = lesson()
-    (seen,) = heard_lessons(
+    made = example()
+    (seen,) = encoded_examples(
         [made], [random_states(np.zeros(len(made.voice) * 160), np.random.default_rng(0))]
     )
     assert len(seen.mels[0]) == len(seen.voice) == len(seen.phonemes)
 
 
-def test_listening_learns_what_the_encoder_hears() -> None:
+def test_distillation_learns_what_the_encoder_outputs() -> None:
     """Hidden states that depend on the sound are learnt; the loss says so."""
     rng = np.random.default_rng(0)
     pcm = sentence()
     features = normalised(log_mel(pcm))[::2]
-    states = np.tile(features, (1, 3))[:, :DIRECTIONS].astype(np.float16)
+    states = np.tile(features, (1, 3))[:, :COMPONENTS].astype(np.float16)
     losses: list[str] = []
     torch.manual_seed(0)
-    listen(LipNet(SMALL, 15), [make_sound(pcm, states, [], rng)],
-           ListeningSettings(steps=1000, rows=2), 0, losses.append)  # fmt: skip
+    distil(LipNet(SMALL, 15), [make_sound(pcm, states, [], rng)],
+           DistillationSettings(steps=1000, rows=2), 0, losses.append)  # fmt: skip
     first, last = (float(text.rsplit(" ", 1)[1]) for text in losses)
     assert last < 0.9 * first < 0.9
 
@@ -409,12 +427,12 @@ def test_calibrated_model_has_natural_size(tmp_path: Path) -> None:
     made = corpus(tmp_path)
     (net,) = recipe.train(made, [[0, 1, 2]], RECIPE, lambda text: None)
     held_out = {}
-    for i, each in enumerate(made.lessons):
+    for i, each in enumerate(made.examples):
         shrunk = each.weights.mean(0) + 0.5 * (each.weights - each.weights.mean(0))
         held_out[i] = np.concatenate([shrunk, np.full((70, 2), 3.0)], 1)
     model = recipe.calibrate(made, held_out, net, RECIPE)
     restored = model.restore(model.full(held_out[0][:, : len(SPEECH_SHAPES)])) @ model.aperture
-    real = made.lessons[0].sizes[:, 0]
+    real = made.examples[0].sizes[:, 0]
     assert np.quantile(restored, 0.9) == pytest.approx(np.quantile(real, 0.9), rel=0.15)
     assert np.quantile(restored, 0.1) < 0.1
     text = table(made, held_out, model)
@@ -446,5 +464,5 @@ def test_the_whole_recipe(shared_data: Path, tmp_path: Path) -> None:
     assert "natural size, voice gate" in result.output
     assert "unseen voices and languages" in result.output
     model = load_speech_model(target)
-    rows = heard(model, normalised(lesson().mels[0]))
+    rows = predict(model, normalised(example().mels[0]))
     assert np.isfinite(rows.weights).all()
