@@ -1,29 +1,52 @@
-"""Sound: exact durations, and any recording as a stream of mono float blocks."""
+"""Sound: a recording or the track of a film, opened once and decoded once, as streams of blocks.
+
+    with open_sound("speech.mp3") as sound:
+        for block in sound.blocks(16000):      # mono, for the motion
+            ...
+        print(sound.duration_s)                # exact, known at the latest now
+
+``blocks`` and ``track`` (stereo, for the encoder) may be drawn at the same time, from threads of
+their own: both are fed by the same decoder.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+import threading
+import weakref
+from collections import deque
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
-import av
 import numpy as np
 from av.audio.frame import AudioFrame
-from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 
-from talkcli.errors import InputError
-from talkcli.media.identify import describe
-from talkcli.media.read import decode_packets, open_media
+from talkcli.media.mix import Blocks, Cleaner, Mixer, has_downmix
+from talkcli.media.track import (
+    MAX_PADDING,
+    Tally,
+    decode_track,
+    estimated_length,
+    no_sound,
+    open_track,
+    start_of,
+    stated_length,
+)
 
 _log = logging.getLogger(__name__)
 
-#: Longest AAC frame (HE-AAC), in samples: how much padding an MP4 may carry at its end.
-_MAX_PADDING = 2048
+#: Decoded sound that may wait for the slower of two readers, bytes: 3 minutes of stereo at 48 kHz.
+#: A reader that falls further behind gets a decoder of its own.
+_WAITING_BYTES = 64 << 20
+
+#: Seconds in a block of :meth:`Sound.track`: small, so that little of it waits for the encoder.
+_TRACK_BLOCK_S = 0.25
 
 
 @dataclass(frozen=True)
@@ -44,206 +67,260 @@ class AudioInfo:
     start_s: float
 
 
+class Sound:
+    """The sound of a recording or film; made by :func:`open_sound`, closed by ``with``.
+
+    Its readers (:meth:`blocks`, :meth:`track`) share one decoder if they were all made before the
+    first of them was drawn from; a later one decodes anew. Each may be drawn from in a thread of
+    its own. All agree on the length to the sample.
+
+    Attributes:
+        path: the file.
+        sample_rate: Hz, as the header states it.
+        channels: as the header states them.
+        start_s: when the sound begins, seconds from the first moment of the file.
+        exact_duration_s: length in seconds where the container states it exactly and is whole;
+            None where it shows only while decoding (MP3, Ogg, ADTS, Matroska, damaged files).
+        estimated_duration_s: length in seconds for progress bars and plans; 0 when unknown.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._lock = threading.Lock()
+        self._readers: weakref.WeakSet[_Reader] = weakref.WeakSet()
+        self._seconds: Fraction | None = None
+        self._empty = False
+        self._started = False
+        self._files = ExitStack()
+        container, stream = self._files.enter_context(open_track(path))
+        # A damaged header may say 0; the decoder then finds out by itself.
+        self.sample_rate = stream.sample_rate or 48000
+        self.channels = stream.channels or 1
+        self.start_s = start_of(container, stream)
+        self._downmix = has_downmix(stream.layout.name, self.channels)
+        self._stated = stated_length(container, stream, self.path)
+        self.exact_duration_s = None if self._stated is None else float(self._stated)
+        self.estimated_duration_s = self.exact_duration_s or estimated_length(container, stream)
+        self._shared = self._decode(container, stream)
+
+    def __enter__(self) -> Sound:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file. Readers that are still drawn from raise ValueError."""
+        with self._lock:
+            self._shared.close()
+            self._files.close()
+
+    @property
+    def duration_s(self) -> float | None:
+        """Exact length in seconds; None until it is known: at the latest when a reader ends."""
+        seconds = self._stated if self._stated is not None else self._seconds
+        return None if seconds is None else float(seconds)
+
+    @property
+    def track_channels(self) -> int:
+        """Channels that :meth:`track` should be asked for, 1 or 2."""
+        return 2 if self.channels > 1 and self._downmix else 1
+
+    def blocks(self, rate: int = 16000, block_s: float = 1.0) -> Iterator[np.ndarray]:
+        """Mono blocks, in constant memory; :func:`stream_pcm` says how they are mixed.
+
+        Together they hold ``round(duration_s * rate)`` samples.
+
+        Args:
+            rate: samples per second of the output.
+            block_s: length of a block in seconds.
+
+        Yields:
+            ``[round(block_s * rate)]`` float32; the last block may be shorter.
+
+        Raises:
+            InputError: nothing in it can be decoded.
+        """
+        reader = self._reader()
+        return (block[0] for block in self._draw(reader, rate, 1, round(block_s * rate), None))
+
+    def track(
+        self, rate: int, channels: int, duration_s: float | None = None
+    ) -> Iterator[np.ndarray]:
+        """The sound for an encoder, in constant memory.
+
+        Args:
+            rate: samples per second of the output.
+            channels: 1 or 2.
+            duration_s: cut or padded with silence to this many seconds; None for all of it.
+
+        Yields:
+            ``[n, channels]`` float32, a quarter of a second each; the last may be shorter.
+
+        Raises:
+            InputError: nothing in it can be decoded.
+        """
+        reader = self._reader()
+        total = None if duration_s is None else max(1, round(duration_s * rate))
+        size = round(_TRACK_BLOCK_S * rate)
+        return (block.T for block in self._draw(reader, rate, channels, size, total))
+
+    def _reader(self) -> _Reader:
+        reader = _Reader()
+        with self._lock:
+            if self._started:
+                reader.own = self._decode_again(0)
+            else:
+                self._readers.add(reader)
+        return reader
+
+    def _draw(
+        self, reader: _Reader, rate: int, channels: int, size: int, total: int | None
+    ) -> Iterator[np.ndarray]:
+        """``[channels, n]`` blocks out of the frames of one reader."""
+        if total is None and self._stated is not None:
+            total = round(self._stated * rate)
+        blocks = Blocks(max(1, size), -(-MAX_PADDING * rate // 8000), total)
+        mixer = Mixer(rate, channels)
+        while not blocks.full and (frame := self._next(reader)) is not None:
+            for samples in mixer.mix(frame):
+                yield from blocks.add(samples)
+        if self._empty:
+            raise no_sound(self.path)
+        for samples in mixer.flush():
+            yield from blocks.add(samples)
+        if total is None:
+            if self._seconds is None:
+                raise ValueError(f"{self.path} was closed while it was read")
+            total = round(self._seconds * rate)
+        yield from blocks.finish(total, channels)
+
+    def _next(self, reader: _Reader) -> AudioFrame | None:
+        """The next frame for a reader: decoded now, or when another reader needed it."""
+        with self._lock:
+            if reader.waiting:
+                return reader.take()
+            if reader.own is None:
+                self._started = True
+                frame = next(self._shared, None)
+                if frame is not None:
+                    reader.taken += 1
+                    for other in list(self._readers):
+                        if other is not reader and not other.add(frame):
+                            self._readers.discard(other)
+                            other.own = self._decode_again(other.taken)
+                return frame
+        return next(reader.own, None)
+
+    def _decode(
+        self, container: InputContainer, stream: AudioStream
+    ) -> Generator[AudioFrame, None, None]:
+        """Decode to the end, clean, and settle the length."""
+        tally = Tally()
+        cleaner = Cleaner()
+        for frame in decode_track(container, stream):
+            tally.add(frame)
+            yield from cleaner.clean(frame)
+        self._seconds = tally.seconds(container, stream)
+        self._empty = not self._seconds
+        if cleaner.silenced:
+            _log.warning(
+                "%s: %d samples are no numbers or far above full scale; silenced",
+                self.path,
+                cleaner.silenced,
+            )
+
+    def _decode_again(self, skip: int) -> Iterator[AudioFrame]:
+        """Frames of a decoder of its own, without the first ``skip``."""
+        with open_track(self.path) as (container, stream):
+            yield from islice(self._decode(container, stream), skip, None)
+
+
+def open_sound(path: str | Path) -> Sound:
+    """Open the sound of a recording or film.
+
+    Of several tracks the one flagged as default is taken, else the first. Nothing is decoded yet.
+
+    Raises:
+        InputError: no sound in it, or not a media file.
+    """
+    return Sound(path)
+
+
 def probe_audio(path: str | Path) -> AudioInfo:
     """Measure the sound of a recording or film by decoding it (300–1000 times real time).
 
     Raises:
         InputError: no sound in it, or not a media file.
     """
-    with _open_sound(path) as (container, stream):
-        tally = _Tally()
-        for frame in _decode(container, stream):
+    with open_track(path) as (container, stream):
+        tally = Tally()
+        for frame in decode_track(container, stream):
             tally.add(frame)
+        seconds = tally.seconds(container, stream)
+        if not seconds:
+            raise no_sound(path)
         return AudioInfo(
-            duration_s=float(tally.seconds(container, stream, path)),
+            duration_s=float(seconds),
             sample_rate=tally.first_rate,
             channels=tally.first_channels,
-            start_s=_start(container, stream),
+            start_s=start_of(container, stream),
         )
-
-
-def probe_format(path: str | Path) -> tuple[int, int]:
-    """Sample rate in Hz and channels as the header states them, without decoding.
-
-    Raises:
-        InputError: no sound in it, or not a media file.
-    """
-    with _open_sound(path) as (_, stream):
-        # A damaged header may say 0; the decoder then finds out by itself.
-        return stream.sample_rate or 48000, stream.channels or 1
 
 
 def stream_pcm(path: str | Path, rate: int = 16000, block_s: float = 1.0) -> Iterator[np.ndarray]:
     """Decode the sound of a recording or film as mono blocks, in constant memory.
 
     A stereo pair is averaged; of surround sound the centre enters at -3 dB and the pairs at half
-    of their stereo downmix. Together the blocks hold ``round(duration_s * rate)`` samples, with
-    the ``duration_s`` of :func:`probe_audio`. Silence is legal.
+    of their stereo downmix, turned down where the sum exceeds full scale. Other channels are
+    averaged. Where an average cancels, the loudest channel is taken. Silence is legal.
 
     Args:
-        path: anything libav decodes; of several tracks the first.
+        path: anything libav decodes; of several tracks the default one.
         rate: samples per second of the output.
         block_s: length of a block in seconds.
 
     Yields:
         ``[round(block_s * rate)]`` float32 within about -1..1; the last block may be shorter.
+        Together they hold ``round(duration_s * rate)`` samples.
 
     Raises:
         InputError: no sound in it, or not a media file.
     """
-    size = max(1, round(block_s * rate))
-    with _open_sound(path) as (container, stream):
-        tally = _Tally()
-        blocks = _Blocks(size, reserve=-(-_MAX_PADDING * rate // 8000))
-        mixer = _Mixer(rate)
-        for frame in _decode(container, stream):
-            tally.add(frame)
-            for samples in mixer.mix(frame):
-                yield from blocks.add(samples)
-        for samples in mixer.flush():
-            yield from blocks.add(samples)
-        yield from blocks.finish(round(tally.seconds(container, stream, path) * rate))
+    with open_sound(path) as sound:
+        yield from sound.blocks(rate, block_s)
 
 
-@dataclass
-class _Tally:
-    """Counts decoded samples; the rate may change within a file (chained Ogg)."""
+class _Reader:
+    """Frames on their way to one consumer of a :class:`Sound`.
 
-    samples: dict[int, int] = field(default_factory=dict)
-    first_rate: int = 0
-    first_channels: int = 0
-
-    def add(self, frame: AudioFrame) -> None:
-        if not self.samples:
-            self.first_rate = frame.sample_rate
-            self.first_channels = frame.layout.nb_channels
-        self.samples[frame.sample_rate] = self.samples.get(frame.sample_rate, 0) + frame.samples
-
-    def seconds(self, container: InputContainer, stream: AudioStream, path: str | Path) -> Fraction:
-        """Duration without codec padding.
-
-        MP4 states the true end in its edit list, which libav before 9 does not apply to the last
-        packet: 12–13 ms of AAC padding would be left. Elsewhere the decoded count stands.
-        """
-        counted = sum((Fraction(n, rate) for rate, n in self.samples.items()), Fraction(0))
-        if not counted:
-            raise InputError(
-                f"{path} holds no sound that can be decoded", "export it again as .wav or .mp3"
-            )
-        if "mp4" in container.format.name.split(",") and stream.duration:
-            stated = stream.duration * Fraction(stream.time_base or 0)
-            if 0 < counted - stated < Fraction(_MAX_PADDING, self.first_rate):
-                return stated
-        return counted
-
-
-class _Mixer:
-    """Resamples to mono at one rate, whatever the frames' own formats."""
-
-    def __init__(self, rate: int) -> None:
-        self._rate = rate
-        self._format: tuple[int, str, str] | None = None
-        self._resampler: AudioResampler | None = None
-
-    def mix(self, frame: AudioFrame) -> Iterator[np.ndarray]:
-        own = (frame.sample_rate, frame.layout.name, frame.format.name)
-        if own != self._format:
-            yield from self.flush()
-            self._format = own
-            # Mono from stereo is averaged here: libav would sum float channels at -3 dB each,
-            # 3 dB louder than the same speech recorded in mono.
-            layout = "mono" if frame.layout.nb_channels == 1 else "stereo"
-            self._resampler = AudioResampler(format="fltp", layout=layout, rate=self._rate)
-        assert self._resampler is not None
-        # Samples are counted, not timed: gaps between time stamps must not become silence here
-        # while the encoder, which is fed the same count, has none.
-        frame.pts = None
-        yield from map(_samples, self._resampler.resample(frame))
-
-    def flush(self) -> Iterator[np.ndarray]:
-        if self._resampler is not None:
-            yield from map(_samples, self._resampler.resample(None))
-            self._resampler = None
-
-
-class _Blocks:
-    """Cuts a stream into equal blocks, holding back a reserve so that its end can be trimmed."""
-
-    def __init__(self, size: int, reserve: int) -> None:
-        self._size = size
-        self._reserve = reserve
-        self._parts: list[np.ndarray] = []
-        self._held = 0
-        self._given = 0
-
-    def add(self, samples: np.ndarray) -> Iterator[np.ndarray]:
-        self._parts.append(samples)
-        self._held += len(samples)
-        if self._held >= self._size + self._reserve:
-            yield from self._cut(self._held - self._reserve)
-
-    def finish(self, total: int) -> Iterator[np.ndarray]:
-        """Give the rest, trimmed or padded with silence so that ``total`` samples are given."""
-        rest = total - self._given
-        if rest > self._held:
-            self._parts.append(np.zeros(rest - self._held, np.float32))
-            self._held = rest
-        yield from self._cut(rest)
-        if total > self._given:
-            yield np.concatenate(self._parts)[: total - self._given]
-
-    def _cut(self, available: int) -> Iterator[np.ndarray]:
-        """Give whole blocks out of the first ``available`` samples."""
-        n_blocks = available // self._size
-        if n_blocks < 1:
-            return
-        held = np.concatenate(self._parts)
-        for i in range(n_blocks):
-            yield held[i * self._size : (i + 1) * self._size].copy()
-        used = n_blocks * self._size
-        self._parts, self._held = [held[used:]], self._held - used
-        self._given += used
-
-
-@contextmanager
-def _open_sound(path: str | Path) -> Iterator[tuple[InputContainer, AudioStream]]:
-    """Open a file and its first sound track.
-
-    Raises:
-        InputError: there is none.
+    Attributes:
+        waiting: decoded for other readers, not yet taken.
+        taken: frames that were taken so far.
+        own: a decoder of its own, once it is too late or too slow to share.
     """
-    with open_media(path, "a sound recording") as container:
-        if not container.streams.audio:
-            kind = describe(Path(path))
-            fix = {
-                "a video": "give a recording of speech, or a video with sound",
-                "a picture": "the portrait comes first, the speech second",
-            }.get(kind, "give a recording such as .wav or .mp3")
-            raise InputError(f"{path} has no sound in it: it is {kind}", fix)
-        yield container, container.streams.audio[0]
+
+    def __init__(self) -> None:
+        self.waiting: deque[AudioFrame] = deque()
+        self.taken = 0
+        self.own: Iterator[AudioFrame] | None = None
+        self._bytes = 0
+
+    def take(self) -> AudioFrame:
+        frame = self.waiting.popleft()
+        self._bytes -= _size(frame)
+        self.taken += 1
+        return frame
+
+    def add(self, frame: AudioFrame) -> bool:
+        """Keep a frame for later; False, and nothing is kept, when too much waits already."""
+        self._bytes += _size(frame)
+        if self._bytes > _WAITING_BYTES:
+            self.waiting.clear()
+            return False
+        self.waiting.append(frame)
+        return True
 
 
-def _decode(container: InputContainer, stream: AudioStream) -> Iterator[AudioFrame]:
-    """Yield the frames that can be decoded; damaged packets are left out and counted."""
-    skipped = 0
-    for frame in decode_packets(container, stream):
-        if frame is None:
-            skipped += 1
-        else:
-            yield frame
-    if skipped:
-        _log.warning("%s: %d damaged pieces of sound were left out", container.name, skipped)
-
-
-def _start(container: InputContainer, stream: AudioStream) -> float:
-    if stream.start_time is None or container.start_time is None:
-        return 0.0
-    own = float(stream.start_time * Fraction(stream.time_base or 0))
-    return max(0.0, own - container.start_time / av.time_base)
-
-
-def _samples(frame: AudioFrame) -> np.ndarray:
-    # Float recordings may hold NaN or infinities, which would spread through every feature.
-    channels = np.nan_to_num(frame.to_ndarray(), nan=0.0, posinf=0.0, neginf=0.0)  # [C, n]
-    mono: np.ndarray = channels.mean(0, dtype=np.float32)
-    return mono
+def _size(frame: AudioFrame) -> int:
+    return frame.samples * frame.layout.nb_channels * 4

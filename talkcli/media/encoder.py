@@ -14,6 +14,7 @@ from pathlib import Path
 
 from talkcli.errors import InputError, MissingDependencyError, TalkcliError
 from talkcli.files.check import no_space_error
+from talkcli.media.feed import SoundFeed
 
 #: Frames that may wait for the encoder. Two let a slow frame of the renderer and one of the
 #: encoder cancel out; more would only cost memory (a 3 x 1024² frame has 9 MB).
@@ -67,10 +68,12 @@ class Encoder:
     Args:
         command: ffmpeg and its arguments.
         output: what the user asked to be written, for messages.
+        sound: whose pipe the command names, or None.
     """
 
-    def __init__(self, command: list[str], output: Path) -> None:
+    def __init__(self, command: list[str], output: Path, sound: SoundFeed | None = None) -> None:
         self._output = output
+        self._sound = sound
         try:
             # Its own session: Ctrl-C in the terminal reaches talkcli alone, which then decides.
             self._process = subprocess.Popen(
@@ -79,8 +82,11 @@ class Encoder:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
                 start_new_session=True,
+                pass_fds=() if sound is None else (sound.read_end,),
             )
         except OSError as error:
+            if sound is not None:
+                sound.abandon()
             raise MissingDependencyError(
                 f"{command[0]} does not start: {error.strerror}",
                 "set TALKCLI_FFMPEG to an ffmpeg that runs here",
@@ -94,6 +100,8 @@ class Encoder:
         self._listener = threading.Thread(target=self._listen, name="encoder-errors", daemon=True)
         self._feeder.start()
         self._listener.start()
+        if sound is not None:
+            sound.start()
 
     def put(self, frame: bytes | memoryview) -> None:
         """Queue one frame; waits only while the queue is full.
@@ -101,8 +109,10 @@ class Encoder:
         The buffer must not change before ``FRAMES_HELD`` more frames were put.
 
         Raises:
-            TalkcliError: ffmpeg has failed.
+            TalkcliError: ffmpeg has failed, or the sound cannot be read.
         """
+        if self._sound is not None and self._sound.error is not None:
+            raise self._sound.error
         if self._stopped_reading:
             self.finish()
             raise self._failure()
@@ -112,7 +122,7 @@ class Encoder:
         """Send what is queued, let ffmpeg end, and check that it succeeded.
 
         Raises:
-            TalkcliError: ffmpeg has failed.
+            TalkcliError: ffmpeg has failed, or the sound cannot be read.
         """
         self._send_end()
         self._feeder.join()
@@ -123,6 +133,10 @@ class Encoder:
                 self._process.kill()
         status = self._process.wait()
         self._listener.join()
+        if self._sound is not None:
+            self._sound.join()
+            if self._sound.error is not None:
+                raise self._sound.error
         if status or self._stopped_reading:
             raise self._failure()
 
@@ -134,6 +148,8 @@ class Encoder:
         self._feeder.join()
         self._process.wait()
         self._listener.join()
+        if self._sound is not None:
+            self._sound.join()
 
     def _send_end(self) -> None:
         if not self._end_sent:

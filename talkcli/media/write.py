@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -14,8 +16,9 @@ import numpy as np
 
 from talkcli.errors import UsageError
 from talkcli.files.output import PendingOutput, check_output
-from talkcli.media.audio import probe_format
+from talkcli.media.audio import Sound, open_sound
 from talkcli.media.encoder import FRAMES_HELD, Encoder, find_ffmpeg
+from talkcli.media.feed import SoundFeed
 from talkcli.media.identify import file_url
 from talkcli.media.image import write_image
 
@@ -47,14 +50,11 @@ class Encoding:
             1536x512 frame | Mbit/s at 512² | PSNR: veryfast 4.6 | 16 | 0.55 | 42.2, faster
             7.4 | 22 | 0.61 | 42.5, medium 11.7 | 34 | 0.58 | 42.7. The renderer wants the CPU.
         alpha: keep transparency; frames are then RGBA with straight alpha.
-        sync_offset_ms: > 0 delays the sound relative to the picture, < 0 advances it. The
-            length stays: what is moved in is silence, what is moved out is lost.
     """
 
     crf: int = 18
     preset: str = "veryfast"
     alpha: bool = False
-    sync_offset_ms: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -116,11 +116,13 @@ class VideoWriter:
         path: the output.
         width, height: pixels; even ones for H.264.
         fps: exact, see :func:`parse_fps`.
-        duration_s: of picture and sound; :func:`frame_count` frames must be written.
-        audio: recording or film whose first sound track is muxed, from its beginning, cut or
-            padded to ``duration_s``; None for a silent film.
+        duration_s: of picture and sound; :func:`frame_count` frames must be written. None where
+            the sound's length shows only while decoding: then it lasts as long as the sound.
+        audio: what is muxed from its beginning, cut or padded to ``duration_s``: a path, or an
+            open :class:`~talkcli.media.audio.Sound`, which stays open and whose decoder is
+            shared; None for a silent video.
         overwrite: replace an existing output.
-        encoding: quality, transparency, shift of the sound.
+        encoding: quality and transparency.
 
     Raises:
         UsageError: sizes, suffix and transparency that do not fit together.
@@ -135,15 +137,15 @@ class VideoWriter:
         width: int,
         height: int,
         fps: Fraction,
-        duration_s: float,
-        audio: str | Path | None = None,
+        duration_s: float | None,
+        audio: str | Path | Sound | None = None,
         overwrite: bool = False,
         encoding: Encoding | None = None,
     ) -> None:
         self._path = Path(path)
         self._encoding = encoding or Encoding()
         self._format = _choose_format(self._path, self._encoding)
-        if not (math.isfinite(duration_s) and duration_s > 0):
+        if duration_s is not None and not (math.isfinite(duration_s) and duration_s > 0):
             raise UsageError(f"a film of {duration_s} s cannot be written")
         if self._format.even_sizes and (width % 2 or height % 2):
             raise UsageError(
@@ -153,27 +155,33 @@ class VideoWriter:
         self._shape = (height, width, 4 if self._encoding.alpha else 3)
         self._fps = fps
         self._duration = duration_s
-        self._audio = None if audio is None else Path(audio)
-        # Read now, so that an unusable recording is refused before any work is done.
-        self._audio_format = (0, 0) if audio is None else probe_format(audio)
         self._overwrite = overwrite
         self._program = find_ffmpeg()
         self._pending: PendingOutput | None = None
         self._encoder: Encoder | None = None
         # A frame is copied into the one that the encoder has certainly let go of.
         self._copies = np.empty((FRAMES_HELD + 1, *self._shape), np.uint8)
-        self.frames_expected = frame_count(duration_s, fps)
+        self.frames_expected = None if duration_s is None else frame_count(duration_s, fps)
         self.frames_written = 0
         check_output(self._path, overwrite=overwrite, directory=self._format.directory)
+        self._resources = ExitStack()
+        # Opened now, so that an unusable recording is refused before any work is done.
+        if audio is None or isinstance(audio, Sound):
+            self._sound = audio
+        else:
+            self._sound = self._resources.enter_context(open_sound(audio))
+        self._samples = self._track()
 
     def __enter__(self) -> VideoWriter:
         self._pending = PendingOutput(
             self._path, overwrite=self._overwrite, directory=self._format.directory
         )
+        feed = None if self._samples is None else SoundFeed(self._samples)
         try:
-            self._encoder = Encoder(self._command(self._pending.temp), self._path)
+            self._encoder = Encoder(self._command(self._pending.temp, feed), self._path, feed)
         except BaseException:
             self._pending.discard()
+            self._resources.close()
             raise
         return self
 
@@ -205,23 +213,37 @@ class VideoWriter:
         encoder, pending = self._encoder, self._pending
         assert encoder is not None and pending is not None
         self._encoder = None
-        with pending:  # discards unless committed
+        with self._resources, pending:  # pending discards unless committed
             try:
                 if kind is None:
-                    self._check_length()
+                    self._check_length(self._duration)
                     encoder.finish()
+                    if self._duration is None and self._samples is not None:
+                        assert self._sound is not None
+                        self._check_length(self._sound.duration_s)
                     pending.commit()
             finally:
                 encoder.kill()
 
-    def _check_length(self) -> None:
-        if self.frames_written != self.frames_expected:
+    def _check_length(self, duration_s: float | None) -> None:
+        if duration_s is None:
+            return
+        expected = frame_count(duration_s, self._fps)
+        if self.frames_written != expected:
             raise ValueError(
-                f"{self.frames_written} frames were written, {self.frames_expected} make "
-                f"{self._duration:.3f} s"
+                f"{self.frames_written} frames were written, {expected} make {duration_s:.3f} s"
             )
 
-    def _command(self, temp: Path) -> list[str]:
+    def _track(self) -> Iterator[np.ndarray] | None:
+        """The samples for the encoder, or None for a silent output."""
+        sound = self._sound
+        if sound is None or self._format.sound is None:
+            return None
+        own = sound.sample_rate
+        self._rate = next((r for r in _AAC_RATES if r % own == 0 or own % r == 0), 48000)
+        return sound.track(self._rate, sound.track_channels, self._duration)
+
+    def _command(self, temp: Path, feed: SoundFeed | None) -> list[str]:
         height, width, channels = self._shape
         picture = ffmpeg.input(
             "pipe:0",
@@ -232,8 +254,15 @@ class VideoWriter:
         ).video
         streams = [picture if self._format.directory else _to_bt709(picture, self._format.pixels)]
         options = dict(self._format.video)
-        if self._audio is not None and self._format.sound is not None:
-            streams.append(self._sound(self._audio))
+        if feed is not None:
+            assert self._sound is not None
+            sound = ffmpeg.input(
+                f"pipe:{feed.read_end}",
+                format="f32le",
+                ar=self._rate,
+                ac=self._sound.track_channels,
+            )
+            streams.append(sound.audio)
             options |= {"c:a": self._format.sound, "b:a": "192k"}
         url = file_url(temp)
         if self._format.directory:
@@ -242,25 +271,6 @@ class VideoWriter:
             *streams, url, **options, map_metadata=-1, map_chapters=-1
         ).global_args("-nostdin", "-hide_banner", "-loglevel", "error")
         return list(ffmpeg.compile(output, cmd=self._program, overwrite_output=True))
-
-    def _sound(self, path: Path) -> Any:
-        """The first sound track, shifted, and exactly ``duration_s`` long to the sample."""
-        own_rate, channels = self._audio_format
-        rate = next((r for r in _AAC_RATES if r % own_rate == 0 or own_rate % r == 0), 48000)
-        total = max(1, round(self._duration * rate))
-        shift = round(self._encoding.sync_offset_ms / 1000 * rate)
-        # Counting samples instead of trusting time stamps keeps the sound at 0 where a film's
-        # starts later, and aligned with what stream_pcm decodes.
-        source = ffmpeg.input(file_url(path), protocol_whitelist="file")
-        sound = source["a:0"].filter("asetpts", "N/SR/TB")
-        sound = sound.filter("aresample", rate).filter(
-            "aformat", channel_layouts="mono" if channels == 1 else "stereo"
-        )
-        if shift > 0:
-            sound = sound.filter("adelay", delays=f"{shift}S", all=1)
-        elif shift < 0:
-            sound = sound.filter("atrim", start_sample=-shift).filter("asetpts", "N/SR/TB")
-        return sound.filter("apad", whole_len=total).filter("atrim", end_sample=total)
 
 
 #: The name under which callers that do not care for the format open a writer.

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import wave
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
 
 from talkcli.errors import InputError
-from talkcli.media.audio import probe_audio, stream_pcm
+from talkcli.media import audio
+from talkcli.media.audio import open_sound, probe_audio, stream_pcm
 from tests.support.media import make_audio, make_film, quadrants, run_ffmpeg, tone
 
 SECONDS = 1.337
@@ -52,6 +55,68 @@ def test_formats(
         # 8 bits or a few dozen kbit/s stay within 0.03 of a wave of 0.3.
         middle = slice(200, min(len(decoded), len(expected)) - 200)
         assert np.abs(decoded[middle] - expected[middle]).max() < 0.03
+    states_length = suffix in ("wav", "flac", "m4a", "mov")
+    with open_sound(path) as sound:
+        assert sound.exact_duration_s == (info.duration_s if states_length else None)
+        assert sound.estimated_duration_s == pytest.approx(info.duration_s, rel=0.1)
+        np.testing.assert_array_equal(np.concatenate(list(sound.blocks())), decoded)
+        assert sound.duration_s == info.duration_s
+
+
+@pytest.mark.parametrize("suffix", ["wav", "mp3", "m4a", "flac"])
+def test_length_of_half_a_file_is_not_believed(tmp_path: Path, suffix: str) -> None:
+    noise = np.random.default_rng(0).normal(0, 0.2, (88200, 1))
+    options = ("-movflags", "+faststart") if suffix == "m4a" else ()
+    path = make_audio(tmp_path / f"voice.{suffix}", noise, 44100, *options)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    with open_sound(path) as sound:
+        stated = sound.exact_duration_s
+        held = sum(map(len, sound.blocks()))
+        assert stated in (None, sound.duration_s)
+    assert 14000 < held < 18000
+
+
+def test_readers_of_one_sound_agree_at_any_pace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make_audio(tmp_path / "voice.mp3", tone(5.0, 44100, 2), 44100)
+    alone = np.concatenate(list(stream_pcm(path)))
+    opened = 0
+    true_open = audio.open_track
+
+    def counted(path: Path) -> object:
+        nonlocal opened
+        opened += 1
+        return true_open(path)
+
+    monkeypatch.setattr(audio, "open_track", counted)
+    for waiting_bytes, passes in ((64 << 20, 1), (44100 * 4 * 2, 2)):
+        monkeypatch.setattr(audio, "_WAITING_BYTES", waiting_bytes)
+        opened = 0
+        with open_sound(path) as sound:
+            slow, quick = sound.blocks(), sound.blocks()
+            track = sound.track(44100, 2)
+            first = [next(slow), next(slow)]
+            assert sound.duration_s is None
+            np.testing.assert_array_equal(np.concatenate(list(quick)), alone)
+            assert sound.duration_s == len(alone) / 16000
+            np.testing.assert_array_equal(np.concatenate([*first, *slow]), alone)
+            stereo = np.concatenate(list(track))
+            assert stereo.shape == (round(sound.duration_s * 44100), 2)
+        # Within the memory allowed nothing is decoded twice; beyond it the slow ones do so.
+        assert opened == (1 if passes == 1 else 3)
+
+
+def test_a_track_is_cut_or_padded(tmp_path: Path) -> None:
+    for suffix in ("wav", "mp3"):
+        path = make_audio(tmp_path / f"v.{suffix}", tone(2.0, 44100, 2), 44100)
+        for seconds in (0.01, 1.1, 3.3):
+            with open_sound(path) as sound:
+                blocks = list(sound.track(48000, 2, seconds))
+            samples = np.concatenate(blocks)
+            assert samples.shape == (round(seconds * 48000), 2)
+            assert np.abs(samples[96500:]).max(initial=0) < 1e-4
 
 
 def test_blocks_are_equal_and_complete(tmp_path: Path) -> None:
@@ -85,6 +150,110 @@ def test_silence_and_shortest_sound_are_legal(tmp_path: Path) -> None:
     assert not np.concatenate(list(stream_pcm(silent))).any()
     one = make_audio(tmp_path / "one.wav", np.ones((1, 1)), 16000)
     assert [len(block) for block in stream_pcm(one)] == [1]
+
+
+COUNTS = [3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 20, 24, 32, 60]
+
+
+@pytest.mark.parametrize("channels", COUNTS)
+def test_every_number_of_channels_stays_within_full_scale(tmp_path: Path, channels: int) -> None:
+    original = tone(0.5, 16000) * 3  # peaks at 0.9
+    path = tmp_path / "many.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(channels)
+        file.setsampwidth(2)
+        file.setframerate(16000)
+        file.writeframes(np.rint(original.repeat(channels, 1) * 32767).astype("<i2").tobytes())
+    with open_sound(path) as sound:
+        blocks, track = sound.blocks(), sound.track(16000, sound.track_channels)
+        mono, heard = np.concatenate(list(blocks)), np.concatenate(list(track))
+    assert len(mono) == len(heard) == len(original)
+    for samples in (mono[:, None], heard):
+        assert 0.85 < np.abs(samples).max() <= 1
+    if channels not in (6, 8):
+        np.testing.assert_allclose(mono, original[:, 0], atol=1e-4)
+
+
+@pytest.mark.parametrize("layout", ["5.1", "7.1", "quad", "4.0", "hexagonal", "7.1.4"])
+def test_labelled_surround(tmp_path: Path, layout: str) -> None:
+    n_channels = av.AudioLayout(layout).nb_channels
+    silence = np.zeros((8000, n_channels), np.float32)
+    silence[:, 0] = 0.5
+    path = make_audio(
+        tmp_path / "s.wav",
+        silence,
+        16000,
+        "-c:a",
+        "pcm_f32le",
+        "-af",
+        f"aformat=channel_layouts={layout}",
+    )
+    with open_sound(path) as sound:
+        heard = np.concatenate(list(sound.track(16000, sound.track_channels)))
+    # The front left channel alone is heard on the left as it is.
+    assert sound.track_channels == 2
+    np.testing.assert_allclose(heard[100:-100], np.tile([0.5, 0], (7800, 1)), atol=1e-3)
+
+
+@pytest.mark.parametrize("suffix", ["mka", "wav"])
+def test_many_planes(tmp_path: Path, suffix: str) -> None:
+    """Decoders that give each channel apart (AAC) and that interleave (PCM)."""
+    original = tone(0.5, 48000, 8)
+    original[100, 3] = np.nan if suffix == "wav" else original[100, 3]
+    codec = ("-c:a", "pcm_f32le") if suffix == "wav" else ("-c:a", "aac", "-b:a", "700k")
+    path = make_audio(tmp_path / f"many.{suffix}", original, 48000, *codec)
+    mono = np.concatenate(list(stream_pcm(path)))
+    assert 0.3 < np.abs(mono).max() <= 1
+    peaks = np.abs(np.fft.rfft(mono))
+    assert abs(int(peaks.argmax()) * 16000 / len(mono) - 440) < 4
+
+
+def test_a_layout_that_libav_cannot_mix_is_averaged(tmp_path: Path) -> None:
+    path = make_audio(
+        tmp_path / "s.wav", tone(0.5, 16000, 24), 16000, "-af", "aformat=channel_layouts=22.2"
+    )
+    with open_sound(path) as sound:
+        assert sound.track_channels == 1
+    np.testing.assert_allclose(
+        np.concatenate(list(stream_pcm(path))), tone(0.5, 16000)[:, 0], atol=1e-4
+    )
+
+
+@pytest.mark.parametrize("right", [-1.0, -0.9])
+def test_antiphase_stereo_is_heard(tmp_path: Path, right: float) -> None:
+    left = tone(1.0, 44100)
+    path = make_audio(tmp_path / "anti.wav", np.hstack([left, right * left]), 44100)
+    mono = np.concatenate(list(stream_pcm(path)))
+    np.testing.assert_allclose(mono[200:-200], tone(1.0, 16000)[200:-200, 0], atol=2e-3)
+    with open_sound(path) as sound:
+        stereo = np.concatenate(list(sound.track(44100, 2)))
+    np.testing.assert_allclose(stereo, np.hstack([left, right * left]), atol=1e-4)
+
+
+def test_partly_opposed_stereo_is_averaged(tmp_path: Path) -> None:
+    left = tone(1.0, 16000)
+    for right in (-0.5, 0.0, 0.5, 1.0):
+        path = make_audio(tmp_path / "s.wav", np.hstack([left, right * left]), 16000)
+        mono = np.concatenate(list(stream_pcm(path)))
+        np.testing.assert_allclose(mono, left[:, 0] * (1 + right) / 2, atol=1e-4)
+
+
+def test_the_default_track_is_heard(tmp_path: Path) -> None:
+    loud, quiet = tone(1.0, 48000), np.zeros((48000, 1))
+    tracks = [
+        make_audio(tmp_path / f"{i}.wav", samples, 48000) for i, samples in enumerate((quiet, loud))
+    ]
+    for flagged, heard in ((0, False), (1, True)):
+        path = tmp_path / f"two{flagged}.mkv"
+        flags = [f"-disposition:a:{i}" for i in (0, 1)]
+        run_ffmpeg(
+            *("-i", tracks[0], "-i", tracks[1], "-map", "0", "-map", "1", "-c:a", "flac"),
+            *(flags[flagged], "default", flags[1 - flagged], "0", path),
+        )
+        with open_sound(path) as sound:
+            blocks, track = sound.blocks(), sound.track(48000, 1)
+            for samples in (*blocks, *track):
+                assert (np.abs(samples).max() > 0.01) == heard
 
 
 def test_nan_and_infinity_become_silence(tmp_path: Path) -> None:
