@@ -181,11 +181,11 @@ class PerformanceSolver:
             wanted = -np.minimum(closure[:, side], 1.0) * self._usual[side] - others[:, side]
             shut = min(self._openings[blink, side], -1e-3)
             open_up = max(self._openings[wide, side], 1e-3)
-            weights[:, blink] = _shut_lids(np.clip(wanted / shut, 0.0, 1.0), closure[:, side])
+            weights[:, blink] = shut_lids(np.clip(wanted / shut, 0.0, 1.0), closure[:, side])
             weights[:, wide] = np.clip(wanted / open_up, 0.0, 1.0)
 
 
-def _shut_lids(blink: np.ndarray, closure: np.ndarray) -> np.ndarray:
+def shut_lids(blink: np.ndarray, closure: np.ndarray) -> np.ndarray:
     """``[T]`` blink weights that are 1 where lids are shut, whatever squints and looks do to them.
 
     Args:

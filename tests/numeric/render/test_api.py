@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
 from talkcli.errors import MissingDependencyError, UsageError
-from talkcli.render import backend, choose_backend, render
+from talkcli.render import choose_backend, render
 from talkcli.render.api import RASTERIZE_MODES
 from talkcli.render.backend import cuda_obstacle
 from tests.support.render import FAST_BACKENDS, assert_images_agree
@@ -153,16 +156,17 @@ def test_the_missing_piece_is_named(
 
 
 @pytest.mark.parametrize("obstacle", [None, ("no CUDA device", "check nvidia-smi")])
-def test_the_choice_and_its_reason_are_logged_once(
-    obstacle: tuple[str, str] | None,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    monkeypatch.setattr("talkcli.render.backend.cuda_obstacle", lambda: obstacle)
-    backend._announce.cache_clear()
-    with caplog.at_level("INFO", "talkcli"):
-        choices = [choose_backend("auto") for _ in range(3)]
-    backend._announce.cache_clear()
-    assert len(set(choices)) == 1
-    (said,) = (record.getMessage() for record in caplog.records)
-    assert f"back-end {choices[0].name} (--backend auto: {choices[0].reason})" in said
+def test_the_choice_and_its_reason_are_logged_once(obstacle: tuple[str, str] | None) -> None:
+    # A process of its own: what was said once in this one is not said again.
+    code = (
+        "import logging, sys; from talkcli.render import backend\n"
+        "logging.basicConfig(stream=sys.stdout, level='INFO', format='%(message)s')\n"
+        f"backend.cuda_obstacle = lambda: {obstacle!r}\n"
+        "for _ in range(3): choice = backend.choose_backend('auto')\n"
+        "print(choice.name, choice.reason, sep='\\n')"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert run.returncode == 0, run.stderr
+    said, name, reason = run.stdout.splitlines()
+    assert name == ("cpu" if obstacle else "cuda")
+    assert f"back-end {name} (--backend auto: {reason})" in said

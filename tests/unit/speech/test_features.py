@@ -13,6 +13,7 @@ from talkcli.speech.features import (
     mel_centres,
     speech_features,
 )
+from tests.support.memory import held_bytes
 from tests.support.motion import RATE, blocks, sentence, silence, white_noise
 
 
@@ -77,10 +78,13 @@ def test_level_hardly_matters_after_the_first_seconds(gain_db: float) -> None:
 
 def test_memory_is_bounded() -> None:
     mel, normaliser = LogMelStream(), LevelNormaliser()
+    held = []
     for block in blocks(np.tile(sentence(), 10), 4000):
         normaliser.push(mel.push(block))
-        assert len(mel._tail) < 400 + HOP
-        assert len(normaliser._pending) <= 8
+        held.append(held_bytes((mel, normaliser)))
+    # Less than a window and a hop of samples, eight frames, and tables of one frame each.
+    assert max(held) <= 8 * ((400 + HOP) + 8 * 80 + 2 * 80 + 16)
+    assert max(held[5:]) == max(held[-5:])
 
 
 def test_silence_stays_finite() -> None:

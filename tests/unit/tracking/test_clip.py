@@ -23,7 +23,7 @@ from talkcli.tracking.solver import (
     MARGIN,
     PerformanceSolver,
     PoseScale,
-    _shut_lids,
+    shut_lids,
 )
 from talkcli.tracking.spool import LandmarkSpool, Measured
 from talkcli.types import ARKIT_NAMES, MotionCurves
@@ -109,7 +109,7 @@ def test_blinks_shut_the_lids(opening: float) -> None:
 def test_narrowed_eyes_stay_as_they_are() -> None:
     closure = np.linspace(-0.3, 1.0, 131)
     blink = np.clip(0.9 * closure, 0.0, 1.0)
-    found = _shut_lids(blink, closure)
+    found = shut_lids(blink, closure)
     np.testing.assert_array_equal(found[closure < 0.6], blink[closure < 0.6])
     assert found[closure > 0.92].min() == 1.0
     steps = np.diff(found)
