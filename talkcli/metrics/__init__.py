@@ -1,1 +1,1 @@
-"""How near a film comes to the one that it should look like."""
+"""How close a video comes to its reference."""

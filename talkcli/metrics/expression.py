@@ -1,10 +1,10 @@
-"""Does a driven face do what its driver does? Distances of expression, pose and landmarks.
+"""How closely a driven face follows its driver: distances of expression and pose.
 
-AED and APD are the tables' "average expression distance" and "average pose distance" (Ren et al.,
-PIRenderer, ICCV 2021, section 4; used alike by MGGTalk and Splat-Portrait): the mean absolute
-difference of the expression and pose coefficients that one estimator reads off the generated and
-the driving video. Papers take a 3DMM's coefficients; here they are the 52 ARKit weights and the
-head's angles, so figures compare among runs of this tool, not with the papers' own.
+AED and APD are the "average expression distance" and "average pose distance" (Ren et al.,
+PIRenderer, ICCV 2021, section 4; also used by MGGTalk and Splat-Portrait): the mean absolute
+difference of expression and pose coefficients that one estimator finds in the generated and the
+driving video. Papers use the coefficients of a 3DMM; here they are the 52 ARKit weights and the
+head's angles, so figures can be compared between runs of this tool, not with those of papers.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def average_expression_distance(generated: MotionCurves, driving: MotionCurves) 
 
     Args:
         generated: tracked in the generated video.
-        driving: tracked in the driving video; is read at the times of the generated one.
+        driving: tracked in the driving video; interpolated at the times of the generated one.
     """
     return _mean_distance(generated, driving, "expression")
 
@@ -29,7 +29,7 @@ def average_pose_distance(generated: MotionCurves, driving: MotionCurves) -> flo
 
     Args:
         generated: tracked in the generated video.
-        driving: tracked in the driving video; is read at the times of the generated one.
+        driving: tracked in the driving video; interpolated at the times of the generated one.
     """
     return float(np.radians(_mean_distance(generated, driving, "rotation")))
 

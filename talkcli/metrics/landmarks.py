@@ -1,19 +1,20 @@
-"""How near the landmarks of two faces are."""
+"""Distances between the landmarks of two faces."""
 
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float
 
 from talkcli.face.pose import fit_similarity
 from talkcli.face.topology import CHIN_TIP, FOREHEAD_TOP, RIGID
 
 
-def landmark_error(found: np.ndarray, wanted: np.ndarray) -> float:
-    """Mean distance of landmarks after a similarity of the rigid ones, % of the face height.
+def landmark_error(found: Float[np.ndarray, "478 3"], wanted: Float[np.ndarray, "478 3"]) -> float:
+    """Mean landmark distance after aligning the rigid ones by a similarity, % of the face height.
 
     Args:
-        found: ``[478, 3]`` pixels, in the generated picture.
-        wanted: ``[478, 3]`` pixels, in the driving one.
+        found: landmarks in the generated picture, pixels.
+        wanted: landmarks in the driving picture, pixels.
     """
     rigid = list(RIGID)
     plane = np.array([1.0, 1.0, 0.0])

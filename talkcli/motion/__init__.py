@@ -1,4 +1,4 @@
-"""From sound to motion: speech features, lips, voice activity, idle motion, curve files."""
+"""Motion of the head: from speech, idle motion, from a driver, and curve files."""
 
 from talkcli.motion.talk import TalkSettings, motion_frames
 

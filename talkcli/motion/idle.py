@@ -1,10 +1,10 @@
-"""What a head does besides speaking: sway, blinks, gaze, brows.
+"""Idle motion: what a head does besides speaking. Sway, blinks, gaze, brows.
 
-Everything is a function of continuous time drawn from one seed, so a film at 24 and one at 60
-frames per second show the same performance, and any length is seamless. Figures come from 32
-clips of speaking people (447 s): yaw, pitch and roll with standard deviations of 4.1, 4.1, 3.3°,
-a spectrum that falls with the power 3.3 of frequency, blinks that close in .06 s and reopen in
-.14 s with a slow tail at log-normal intervals (σ .7).
+Everything is a function of continuous time drawn from one seed, so videos at 24 and 60 frames per
+second show the same performance, of any length and without a seam. Figures come from 32 clips of
+speaking people (447 s): yaw, pitch and roll have standard deviations of 4.1, 4.1 and 3.3°, their
+spectrum falls with the power 3.3 of frequency, and blinks close in .06 s and reopen in .14 s with a
+slow tail, at log-normal intervals (σ .7).
 """
 
 from __future__ import annotations
@@ -13,19 +13,20 @@ from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float, Float32
 
 from talkcli.types import ARKIT_NAMES
 
-#: Standard deviations of yaw, pitch, roll in degrees while somebody speaks: the measured ones.
+#: Measured standard deviations of yaw, pitch and roll during speech, degrees.
 SWAY_DEG = (4.0, 4.0, 3.0)
 SWAY_CM = (0.15, 0.10, 0.15)
 
 _SINES = 24
 _CORNER_HZ, _TOP_HZ, _SLOPE = 0.6, 3.0, 3.3
 _SWAY_LIMIT = 2.5  # standard deviations; a portrait tears when turned too far
-_LIMITED_DEVIATION = 0.88  # what that soft limit leaves of the deviation, made up for
-_EASE_IN_S = 1.0  # the first frame shows the source pose
-_QUIET_SHARE = 0.45  # of the sway while nobody speaks
+_LIMITED_DEVIATION = 0.88  # share of the deviation that remains under that soft limit
+_EASE_IN_S = 1.0  # motion fades in: the first frame shows the source pose
+_QUIET_SHARE = 0.45  # share of the sway that remains while nobody speaks
 
 _CLOSE_S, _SHUT_S, _REOPEN_S, _REOPEN_END_S = 0.06, 0.015, 0.14, 0.40
 _BLINK_SIGMA = 0.7
@@ -33,39 +34,39 @@ _DOUBLE_SHARE, _DOUBLE_AFTER_S = 0.08, 0.32
 _SHORTEST_BLINK_GAP_S = 0.45
 
 _SACCADE_S, _SACCADE_S_PER_DEG = 0.025, 0.0025
-_AWAY_SHARE = 0.22  # of the fixations
-_STEADY = 0.9  # share of a head turn that the eyes make up for to stay on the camera
+_AWAY_SHARE = 0.22  # share of fixations away from the camera
+_STEADY = 0.9  # share of a head turn that the eyes compensate to stay on the camera
 _GAZE_LIMIT_DEG = 12.0
-_LID_DEG = 30.0  # gaze pitch at which the lids follow fully
+_LID_DEG = 30.0  # gaze pitch at which the lids are fully lowered or raised
 
 _INDEX = {name: i for i, name in enumerate(ARKIT_NAMES)}
 
 
 @dataclass(frozen=True)
 class IdlePose:
-    """Idle motion at one instant, in the terms of ``MotionFrame``.
+    """Idle motion at one instant, with the conventions of ``MotionFrame``.
 
     Attributes:
-        expression: ``[52]``, only eyes and brows.
-        rotation: ``[3]`` degrees.
-        translation: ``[3]`` cm.
-        gaze: ``[2]`` degrees.
+        expression: weights of eyes and brows; the rest is 0.
+        rotation: yaw, pitch, roll in degrees.
+        translation: cm.
+        gaze: yaw and pitch in degrees.
     """
 
-    expression: np.ndarray
-    rotation: np.ndarray
-    translation: np.ndarray
-    gaze: np.ndarray
+    expression: Float32[np.ndarray, 52]
+    rotation: Float[np.ndarray, 3]
+    translation: Float[np.ndarray, 3]
+    gaze: Float[np.ndarray, 2]
 
 
 class IdleMotion:
-    """One head's idle motion. Ask for instants in rising order: the past is forgotten.
+    """Idle motion of one head. Times must be requested in increasing order.
 
     Args:
-        seed: same seed, same motion.
-        head_motion: factor on the head's sway; 0 holds it still.
+        seed: the same seed gives the same motion.
+        head_motion: factor on the sway; 0 holds the head still.
         blink_rate: mean blinks per minute; 0 for none.
-        still: nothing but blinks.
+        still: blinks only.
     """
 
     def __init__(self, seed: int, head_motion: float, blink_rate: float, still: bool) -> None:
@@ -79,12 +80,12 @@ class IdleMotion:
         self._brows = SmoothNoise(np.random.default_rng(brows), 2)
 
     def at(self, time_s: float, activity: float, emphasis: float) -> IdlePose:
-        """The pose at an instant.
+        """The pose at a time.
 
         Args:
-            time_s: seconds, not before the last instant asked for.
-            activity: slow measure of speaking, 0–1; more of it, more motion.
-            emphasis: quick measure of stress in the voice, 0–1; brows follow loosely.
+            time_s: seconds, not before the last time requested.
+            activity: slow measure of speaking, 0–1; scales the sway.
+            emphasis: quick measure of stress in the voice, 0–1; brows follow it loosely.
         """
         expression = np.zeros(len(ARKIT_NAMES), np.float32)
         closure = self._blinks.at(time_s)
@@ -107,7 +108,7 @@ class IdleMotion:
     def _move_brows(
         self, expression: np.ndarray, time_s: float, ease: float, emphasis: float
     ) -> None:
-        """A little drift, and a lift at about every other emphasis: the link is loose in life."""
+        """A little drift, and a lift at about half of the emphases: real brows follow loosely."""
         drift, willing = self._brows.at(time_s)
         lift = max(0.0, 0.05 * drift) + 0.4 * emphasis * float(np.clip(0.5 + willing, 0.0, 1.0))
         for name, share in (
@@ -122,7 +123,7 @@ class SmoothNoise:
     """Independent random curves of unit deviation with the spectrum of head motion.
 
     Each is a sum of sines of equal power whose frequencies divide the spectrum evenly, with random
-    phases: stationary, never repeating, and computed for any instant without a past.
+    phases: stationary, non-repeating, and computable for any time without a past.
     """
 
     def __init__(self, rng: np.random.Generator, channels: int) -> None:
@@ -133,8 +134,8 @@ class SmoothNoise:
         self._omega = 2.0 * np.pi * np.interp(strata, share, hertz)
         self._phase = 2.0 * np.pi * rng.random((channels, _SINES))
 
-    def at(self, time_s: float) -> np.ndarray:
-        """``[channels]`` values of unit deviation, limited to ±2.85."""
+    def at(self, time_s: float) -> Float[np.ndarray, " channels"]:
+        """Values of unit deviation, limited to ±2.85."""
         waves = np.sin(self._omega * time_s + self._phase)
         value = waves.sum(1) * np.sqrt(2.0 / _SINES)
         return _SWAY_LIMIT / _LIMITED_DEVIATION * np.tanh(value / _SWAY_LIMIT)
@@ -147,7 +148,7 @@ class Blinks:
         self._rng = rng
         self._starts: deque[float] = deque()
         if per_minute > 0:
-            # A double blink counts as two; the shortest gap comes on top of the random part.
+            # A double blink counts as two; the shortest gap is added to the random part.
             pause = 60.0 / per_minute * (1.0 + _DOUBLE_SHARE) - _DOUBLE_SHARE * _DOUBLE_AFTER_S
             self._pause = max(0.1, pause - _SHORTEST_BLINK_GAP_S)
             self._next = float(rng.uniform(0.3, self._pause + 0.3))
@@ -155,7 +156,7 @@ class Blinks:
             self._next = np.inf
 
     def at(self, time_s: float) -> float:
-        """Closure of the lids, 0 open to 1 shut."""
+        """Closure of the lids, from 0 (open) to 1 (shut)."""
         while self._next <= time_s:
             self._starts.append(self._next)
             last = self._next
@@ -170,7 +171,7 @@ class Blinks:
 
 
 def blink_closure(elapsed_s: float) -> float:
-    """Lid closure ``elapsed_s`` after a blink began: quick shut, slow tail, 0 after 0.4 s."""
+    """Lid closure ``elapsed_s`` after the start of a blink; 0 from 0.4 s on."""
     if elapsed_s <= 0.0 or elapsed_s >= _REOPEN_END_S:
         return 0.0
     if elapsed_s < _CLOSE_S:
@@ -182,7 +183,7 @@ def blink_closure(elapsed_s: float) -> float:
 
 
 class Gaze:
-    """Eyes that rest on the camera, wander by tiny steps, and now and then look away."""
+    """Eyes that rest on the camera, make small saccades and now and then look away."""
 
     def __init__(self, rng: np.random.Generator) -> None:
         self._rng = rng
@@ -191,8 +192,8 @@ class Gaze:
         self._began = 0.0
         self._next = float(rng.uniform(0.8, 2.5))
 
-    def at(self, time_s: float) -> np.ndarray:
-        """``[2]`` yaw and pitch in degrees."""
+    def at(self, time_s: float) -> Float[np.ndarray, 2]:
+        """Yaw and pitch in degrees."""
         while self._next <= time_s:
             self._from, self._began = self._to, self._next
             self._to, rest = self._choose()
@@ -203,7 +204,7 @@ class Gaze:
         return self._from + moved * (self._to - self._from)
 
     def _choose(self) -> tuple[np.ndarray, float]:
-        """The next fixation and how long it lasts; it always outlasts its saccade."""
+        """The next fixation and its duration, which is always longer than its saccade."""
         away = np.linalg.norm(self._to) > 1.5
         if not away and self._rng.random() < _AWAY_SHARE:
             target = self._rng.normal((0.0, -1.0), (4.0, 2.2))

@@ -1,9 +1,9 @@
-"""Another face's performance on the avatar: relative motion, resampled in time, looped, mixed.
+"""Another face's performance on the avatar: made relative, resampled in time, looped, mixed.
 
-What drives is a deviation: expression from the driver's own neutral face (trackers and ARKit
-recorders give it so), pose from the driver's pose in its first neutral frame. Expressions are
-weights of shapes that every avatar has in its own size, and positions are centimetres of a head of
-standard size, so that neither the width nor the resting face of the driver gets across.
+Only deviations are transferred: expression from the driver's own neutral face (as trackers and
+ARKit recorders give it), pose from the driver's pose in its first neutral frame. Expressions are
+weights of shapes that every avatar has in its own proportions, and positions are centimetres of a
+head of standard size, so neither the proportions nor the resting face of the driver are copied.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
+from jaxtyping import Float, Float32
 
 from talkcli.errors import UsageError
 from talkcli.face.pose import euler_to_rotation
 from talkcli.types import ARKIT_NAMES, MotionCurves, MotionFrame
 
-#: Shapes that speech decides about when both speech and a driver are given.
+#: Shapes taken from speech when both speech and a driver are given.
 SPOKEN = np.array(
     [name.startswith(("jaw", "mouth", "tongue")) or name == "cheekPuff" for name in ARKIT_NAMES]
 )
@@ -28,23 +29,23 @@ _UNSCALED = np.array([name.startswith(("eyeBlink", "eyeLook")) for name in ARKIT
 _RESTING = np.array(
     [name.startswith(("jaw", "mouth", "brow", "eyeBlink", "eyeWide")) for name in ARKIT_NAMES]
 )
-_UNREST_DEG = 30.0  # so far from the usual pose counts as much as one full weight
-#: A frame this near to the most restful one (sum of weights) is as good; the first is taken.
+_UNREST_DEG = 30.0  # a turn this far from the usual pose counts like one full weight
+#: Frames within this sum of weights of the most neutral one are as good; the first is taken.
 _REST_SLACK = 0.3
-#: Beyond these a portrait tears; motion runs softly into them. Degrees, and centimetres.
+#: Beyond these a portrait tears; motion is limited softly. Degrees and centimetres.
 MAX_TURN_DEG = np.array([40.0, 28.0, 35.0])
 MAX_SHIFT_CM = np.array([4.0, 2.5, 6.0])
-_SOFT_FROM = 0.7  # share of the limit up to which motion is left as it is
-#: Share of a head turn that the eyes make up for where the gaze is not the driver's own.
+_SOFT_FROM = 0.7  # share of the limit up to which motion is unchanged
+#: Share of a head turn that the eyes compensate where the pose is not the driver's own.
 _STEADY, _GAZE_LIMIT_DEG = 0.9, 12.0
 
 
 @dataclass(frozen=True)
 class RetargetSettings:
-    """How a driver is taken over.
+    """How much of a driver's performance is used.
 
     Attributes:
-        expr_scale: factor on the expression, blinks excepted.
+        expr_scale: factor on the expression, except blinks.
         pose_scale: factor on head rotation and shift.
     """
 
@@ -55,11 +56,11 @@ class RetargetSettings:
         for name in ("expr_scale", "pose_scale"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0):
-                raise UsageError(f"{name} is {value}", "give a number from 0 upwards")
+                raise UsageError(f"{name} is {value}", "give a number of at least 0")
 
 
 def reference_frame(curves: MotionCurves) -> int:
-    """Index of the first neutral frame: mouth, brows and lids at rest, head and eyes as usual."""
+    """Index of the first neutral frame: mouth, brows and lids at rest, usual pose and gaze."""
     turned = np.abs(curves.rotation - np.median(curves.rotation, axis=0)).sum(1)
     aside = np.abs(curves.gaze - np.median(curves.gaze, axis=0)).sum(1)
     unrest = curves.expression[:, _RESTING].sum(1) + (turned + aside) / _UNREST_DEG
@@ -70,13 +71,13 @@ def reference_frame(curves: MotionCurves) -> int:
 class DrivenMotion:
     """A performance as a function of time.
 
-    Beyond its end it runs backwards, then forwards again, and so on: no seam in either.
+    Beyond its end it plays backwards, then forwards again, and so on, without a seam.
 
     Args:
-        curves: of the face that drives; at least one frame.
-        settings: how much of it is taken.
-        pose: whose head pose is taken instead, or None for the driver's own.
-        start_s: instant of the performance that is shown first.
+        curves: the driving face; at least one frame.
+        settings: how much of it is used.
+        pose: performance that the head pose is taken from; None for the driver's own.
+        start_s: time in the performance at which the motion starts, seconds.
     """
 
     def __init__(
@@ -98,11 +99,11 @@ class DrivenMotion:
         self._translation = soft_limit(settings.pose_scale * translation, MAX_SHIFT_CM)
 
     def at(self, time_s: float) -> MotionFrame:
-        """The motion at an instant, linearly between frames."""
+        """The motion at a time in seconds, interpolated linearly between frames."""
         place = _Place.of(self._curves, time_s)
         posed = _Place.of(self._poser, time_s)
         rotation = posed.pick(self._rotation)
-        # Where the head turns otherwise than the driver's, the eyes still aim as the driver's do.
+        # Where the head turns differently from the driver's, the eyes still aim where those do.
         unturned = (place.pick(self._turned) - rotation)[:2]
         return MotionFrame(
             expression=place.pick(self._expression),
@@ -120,33 +121,37 @@ class DrivenMotion:
 def lips_from(
     speech: Iterator[MotionFrame], driven: Iterator[MotionFrame]
 ) -> Iterator[MotionFrame]:
-    """Lips and jaw of the first, everything else of the second; ends with the shorter one."""
+    """Lips and jaw of ``speech``, everything else of ``driven``; ends with the shorter one."""
     for spoken, seen in zip(speech, driven, strict=False):
         expression = np.where(SPOKEN, spoken.expression, seen.expression).astype(np.float32)
         yield MotionFrame(expression, seen.rotation, seen.translation, seen.gaze)
 
 
 def pose_from(motion: Iterator[MotionFrame], posed: Iterator[MotionFrame]) -> Iterator[MotionFrame]:
-    """Head pose of the second, the rest of the first, whose own head holds still.
+    """Head pose of ``posed``, the rest of ``motion``, whose own head is still.
 
-    The eyes make up for most of the head's turning, as they do in life.
+    The eyes compensate most of the head's turning, as real ones do.
     """
     for frame, pose in zip(motion, posed, strict=False):
         gaze = steady_gaze(frame.gaze, pose.rotation)
         yield MotionFrame(frame.expression, pose.rotation, pose.translation, gaze)
 
 
-def steady_gaze(gaze: np.ndarray, rotation: np.ndarray) -> np.ndarray:
-    """``[2]`` eye angles in the head for a gaze ``[2]`` in the room and a head turn ``[3]``."""
+def steady_gaze(
+    gaze: Float[np.ndarray, 2], rotation: Float[np.ndarray, 3]
+) -> Float32[np.ndarray, 2]:
+    """Eye angles in the head for a gaze in the room and a head turn, all in degrees."""
     turned = gaze - _STEADY * rotation[:2]
     return np.clip(turned, -_GAZE_LIMIT_DEG, _GAZE_LIMIT_DEG).astype(np.float32)
 
 
-def relative_pose(curves: MotionCurves) -> tuple[np.ndarray, np.ndarray]:
-    """Rotation ``[n, 3]`` (degrees) and shift ``[n, 3]`` (cm) from the first neutral frame.
+def relative_pose(
+    curves: MotionCurves,
+) -> tuple[Float[np.ndarray, "frames 3"], Float[np.ndarray, "frames 3"]]:
+    """Rotation (degrees) and shift (cm) relative to the first neutral frame.
 
-    Angles are differences of yaw, pitch and roll: a nod of a turned head stays a nod. The shift is
-    in the head frame of that neutral frame.
+    Angles are differences of yaw, pitch and roll, so that a nod of a turned head remains a nod. The
+    shift is in the head frame of that neutral frame.
     """
     index = reference_frame(curves)
     rotation = (curves.rotation - curves.rotation[index] + 180.0) % 360.0 - 180.0
@@ -154,8 +159,10 @@ def relative_pose(curves: MotionCurves) -> tuple[np.ndarray, np.ndarray]:
     return rotation, seen @ euler_to_rotation(*curves.rotation[index])
 
 
-def soft_limit(values: np.ndarray, limit: np.ndarray) -> np.ndarray:
-    """Values whose size runs softly into a limit, unchanged below 0.7 of it."""
+def soft_limit(
+    values: Float[np.ndarray, "*frames axes"], limit: Float[np.ndarray, " axes"]
+) -> Float32[np.ndarray, "*frames axes"]:
+    """Values limited softly in size; below 0.7 of the limit they are unchanged."""
     knee = _SOFT_FROM * limit
     room = limit - knee
     beyond = np.maximum(np.abs(values) - knee, 0.0)
@@ -165,7 +172,7 @@ def soft_limit(values: np.ndarray, limit: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _Place:
-    """Between which frames an instant lies."""
+    """The frames around a time, and how far it is between them."""
 
     before: int
     after: int
@@ -185,6 +192,6 @@ class _Place:
         return _Place(after - 1, after, float(share))
 
     def pick(self, values: np.ndarray) -> np.ndarray:
-        """The row at that instant."""
+        """The interpolated row of ``values [frames, ...]``."""
         row = values[self.before] + self.share * (values[self.after] - values[self.before])
         return row.astype(np.float32)

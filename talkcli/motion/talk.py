@@ -1,4 +1,4 @@
-"""From blocks of sound to motion frames, in memory that does not grow with the film's length."""
+"""From blocks of sound to motion frames, in memory independent of the length."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
+from jaxtyping import Float32
 
 from talkcli.errors import UsageError
 from talkcli.motion.idle import IdleMotion
@@ -18,13 +19,13 @@ from talkcli.types import MotionFrame
 
 @dataclass(frozen=True)
 class TalkSettings:
-    """How lively the head is.
+    """How a speaking head moves.
 
     Attributes:
-        head_motion: factor on idle head motion, 0 (none) to 1.
-        still: no head, gaze or brow motion; blinks and lips stay.
-        blink_rate: blinks per minute.
-        lip_strength: factor on the expression that speech causes.
+        head_motion: factor on idle head motion, from 0 (none) to 1.
+        still: no motion of head, gaze and brows; blinks and lips remain.
+        blink_rate: mean blinks per minute.
+        lip_strength: factor on the expression predicted from speech.
         speech_model: one of ``talkcli.speech.model.WEIGHTS``.
     """
 
@@ -38,11 +39,11 @@ class TalkSettings:
         for name in ("head_motion", "blink_rate", "lip_strength"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0):
-                raise UsageError(f"{name} is {value}", "give a number from 0 upwards")
+                raise UsageError(f"{name} is {value}", "give a number of at least 0")
 
 
 def motion_frames(
-    audio_blocks: Iterable[np.ndarray],
+    audio_blocks: Iterable[Float32[np.ndarray, " _"]],
     n_frames: int,
     fps: Fraction,
     settings: TalkSettings,
@@ -51,18 +52,17 @@ def motion_frames(
     """Motion of a speaking head, frame ``i`` at ``(i + 0.5) / fps`` seconds.
 
     Args:
-        audio_blocks: ``[n]`` float32 each, 16 kHz mono, blocks of any size; what lies beyond their
-            end is silence.
-        n_frames: how many frames to make.
+        audio_blocks: mono sound at 16 kHz, in blocks of any size; silence follows.
+        n_frames: number of frames.
         fps: frames per second.
-        settings: how lively the head is.
-        seed: same seed, same idle motion, at any frame rate.
+        settings: how the head moves.
+        seed: the same seed gives the same idle motion, at any frame rate.
 
     Yields:
         Exactly ``n_frames`` frames.
 
     Raises:
-        InputError: samples that are not mono or not finite, or damaged model files.
+        InputError: the samples are not mono or not finite, or the speech model is damaged.
     """
     speech = SpeechTrack(audio_blocks, settings.speech_model)
     idle = IdleMotion(seed, settings.head_motion, settings.blink_rate, settings.still)

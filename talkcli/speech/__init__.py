@@ -1,1 +1,1 @@
-"""What is heard in a recording: features, voice activity, the expression it asks for."""
+"""Speech analysis: features, voice activity, and the expression of the lower face."""

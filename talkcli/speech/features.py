@@ -1,16 +1,18 @@
-"""Log-mel speech features that come out the same streamed or offline, loud or soft.
+"""Log-mel speech features, identical whether streamed or offline, and independent of level.
 
-Two small machines follow each other: :class:`LogMelStream` turns 16 kHz samples into log-mel
-frames (80 bands, 25 ms window, 10 ms hop), :class:`LevelNormaliser` takes out the recording's level
-and colour with running statistics, because a stream has no "whole utterance" to average over.
-Frame ``j`` is centred on sample ``160 j``, that is on ``j / 100`` seconds.
+:class:`LogMelStream` turns 16 kHz samples into log-mel frames (80 bands, 25 ms window, 10 ms hop).
+:class:`LevelNormaliser` removes the level and long-term spectrum of the recording with running
+statistics, since a stream has no whole utterance to average over. Frame ``j`` is centred on sample
+``160 j``, that is on ``j / 100`` seconds.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import no_type_check
 
 import numpy as np
+from jaxtyping import Float, Float32, Float64
 from numba import njit
 
 from talkcli.errors import InputError
@@ -18,36 +20,37 @@ from talkcli.errors import InputError
 SAMPLE_RATE = 16_000
 HOP = 160  # 10 ms
 WINDOW = 400  # 25 ms
-N_FFT = 1024  # zero-padded: at 512 the lowest of 80 bands would hold no bin at all
+N_FFT = 1024  # zero-padded: at 512 the lowest of the 80 bands would contain no bin
 N_MELS = 80
 FRAME_RATE = SAMPLE_RATE // HOP  # 100 frames per second
 F_MIN, F_MAX = 50.0, 7600.0
 
 NAT_PER_DB = np.log(10.0) / 10.0  # power decibels to natural log
-# Mean square of the 16-bit rounding error is -108 dB; anything lower is digital silence.
+# The mean square of the 16-bit rounding error is -108 dB; anything lower is digital silence.
 LOG_EPS = -120.0 * NAT_PER_DB
-FLOOR_DB = 78.0  # below the running peak; deeper dips carry no speech, only the recorder's noise
+FLOOR_DB = 78.0  # below the running level; anything deeper is noise of the recorder, not speech
 
-NORMALISER_DELAY = 8  # frames: a frame is normalised with what was known 80 ms later
-# The loud level: rises at once, falls slowly, so that it stays put within a sentence. Running means
-# of level and colour wander in the first seconds; with them held-out aperture r is .03 lower.
-_START_LEVEL = -2.5  # nat; recordings reach -1.1 in the median, and -4 where they are soft
+NORMALISER_DELAY = 8  # frames: a frame is normalised with the level known 80 ms later
+# The loud level rises at once and falls slowly, so that it is steady within a sentence. Running
+# means of level and spectrum wander in the first seconds; with them held-out aperture r is .03
+# lower.
+_START_LEVEL = -2.5  # nat; recordings reach -1.1 in the median, soft ones -4
 _ATTACK = 0.5  # share of the distance per frame
 _DECAY = 0.3 * NAT_PER_DB / FRAME_RATE  # 0.3 dB per second ...
-# ... and 9 dB per second once 2.5 s of sound have stayed 9 dB below it: a softer recording.
+# ... and 9 dB per second once 2.5 s of sound have stayed 9 dB below it: the recording is softer.
 _NEAR, _PATIENCE, _FALL = 2.0, 250.0, 0.02
 _LOWEST_LEVEL = -16.0
-_HEARD = -20.0  # nat; anything softer is digital silence
-_ENERGY_SHARE, _ENERGY_FALL = 0.5, 3.0  # energy is averaged over two frames, against clicks
-_LOUD = 2.0  # nat by which the mean of speech lies above loud level and colour
-_SCALE = 2.2  # nat; standard deviation of the normalised bands over the training speech
-# Long-term average spectrum of speech relative to its level, nat, at these frequencies.
+_AUDIBLE = -20.0  # nat; anything softer is digital silence
+_ENERGY_SHARE, _ENERGY_FALL = 0.5, 3.0  # energy is averaged over two frames against clicks
+_LOUD = 2.0  # nat; offset that centres normalised speech
+_SCALE = 2.2  # nat; standard deviation of the bands over the training speech
+# Long-term average spectrum of speech relative to its level, in nat, at these frequencies.
 _SHAPE_HZ = (50.0, 120.0, 250.0, 500.0, 1000.0, 2000.0, 3500.0, 5500.0, 7600.0)
 _SHAPE_NAT = (-0.3, 0.8, 0.4, -1.2, -4.6, -5.2, -6.3, -8.3, -9.5)
 
 
-def mel_centres() -> np.ndarray:
-    """Centre frequencies of the bands: ``[80]`` float64, Hz."""
+def mel_centres() -> Float64[np.ndarray, 80]:
+    """Centre frequencies of the bands, Hz."""
     return _mel_edges()[1:-1]
 
 
@@ -59,7 +62,7 @@ def _mel_edges() -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def _filterbank() -> np.ndarray:
-    """Triangular filters of unit sum: ``[80, 513]`` float64; the mean power of each band."""
+    """Triangular filters of unit sum ``[80, 513]``: they give the mean power of each band."""
     edges = _mel_edges()
     hertz = np.arange(N_FFT // 2 + 1) * (SAMPLE_RATE / N_FFT)
     rise = (hertz[None] - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
@@ -70,43 +73,43 @@ def _filterbank() -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def _window() -> np.ndarray:
-    """Hann window ``[400]`` scaled so that white noise keeps its mean square per band."""
+    """Hann window ``[400]``, scaled so that white noise keeps its mean square in each band."""
     window = 0.5 - 0.5 * np.cos(2.0 * np.pi * (np.arange(WINDOW) + 0.5) / WINDOW)
     return window / np.sqrt((window**2).sum())
 
 
 class LogMelStream:
-    """Samples in, log-mel frames out, in pieces of any size, in bounded memory."""
+    """Turns samples into log-mel frames, in blocks of any size and in bounded memory."""
 
     def __init__(self) -> None:
         # Half a window of silence in front centres frame 0 on sample 0.
         self._tail = np.zeros(WINDOW // 2, np.float64)
         self._finished = False
 
-    def push(self, pcm: np.ndarray) -> np.ndarray:
-        """Take the next samples, return the frames that they complete.
+    def push(self, pcm: Float[np.ndarray, ...]) -> Float64[np.ndarray, "frames 80"]:
+        """Take the next samples and return the frames they complete.
 
         Args:
-            pcm: ``[n]`` mono samples at 16 kHz, full scale 1.0.
+            pcm: ``[samples]`` mono at 16 kHz, full scale 1.0.
 
         Returns:
-            ``[k, 80]`` float64, natural log of band power; 0 is a full-scale mean square.
+            Natural log of the band power; 0 is a full-scale mean square.
 
         Raises:
-            InputError: samples that are not one channel or not finite.
+            InputError: the samples are not one channel or not finite.
         """
         if pcm.ndim != 1:
             raise InputError(f"speech features need one channel of samples, got {pcm.shape}")
         if not np.isfinite(pcm).all():
-            raise InputError("the audio holds samples that are not numbers")
+            raise InputError("the audio contains samples that are not finite numbers")
         out = []
-        # A block may be a whole hour: slices of 10 s keep the memory of the frames small.
+        # A block may hold an hour; slices of 10 s bound the memory for windows and spectra.
         for start in range(0, len(pcm), 10 * SAMPLE_RATE):
             out.append(self._frames(pcm[start : start + 10 * SAMPLE_RATE]))
         return np.concatenate(out) if out else np.zeros((0, N_MELS))
 
-    def finish(self) -> np.ndarray:
-        """Frames whose window reaches past the last sample (silence follows): ``[k, 80]``."""
+    def finish(self) -> Float64[np.ndarray, "frames 80"]:
+        """The frames whose window reaches past the last sample, padded with silence."""
         return self._frames(np.zeros(WINDOW // 2))
 
     def _frames(self, pcm: np.ndarray) -> np.ndarray:
@@ -121,10 +124,10 @@ class LogMelStream:
 
 
 class LevelNormaliser:
-    """Takes the level of the recording out of log-mel frames, causally but for 80 ms.
+    """Removes the level of the recording from log-mel frames, with 80 ms of look-ahead.
 
-    What is subtracted is the loud level of the last seconds and the long-term average spectrum of
-    speech. After the first seconds, scaling the audio changes nothing.
+    It subtracts the loud level of the last seconds and the long-term average spectrum of speech.
+    After the first seconds, scaling the audio changes nothing.
     """
 
     def __init__(self) -> None:
@@ -133,11 +136,11 @@ class LevelNormaliser:
         self._state = np.array([_START_LEVEL, LOG_EPS, 0.0])
         self._colour = np.interp(mel_centres(), _SHAPE_HZ, _SHAPE_NAT)
 
-    def push(self, log_mel: np.ndarray) -> np.ndarray:
-        """Take the next raw frames ``[k, 80]``, return normalised ones, 8 frames behind.
+    def push(self, log_mel: Float[np.ndarray, "new 80"]) -> Float32[np.ndarray, "frames 80"]:
+        """Take the next raw frames and return normalised ones, 8 frames behind.
 
         Returns:
-            ``[m, 80]`` float32, about zero mean and unit deviation while somebody speaks.
+            Features of about zero mean and unit deviation while somebody speaks.
         """
         frames = np.concatenate([self._pending, np.asarray(log_mel, np.float64)])
         levels = loud_levels(frames[len(self._pending) :], self._state)
@@ -146,8 +149,8 @@ class LevelNormaliser:
         self._pending = frames[count:]
         return out
 
-    def finish(self) -> np.ndarray:
-        """The last frames, with the level as it stands: ``[m, 80]`` float32."""
+    def finish(self) -> Float32[np.ndarray, "frames 80"]:
+        """The last frames, normalised with the current level."""
         out = self._normalise(self._pending, np.full(len(self._pending), self._state[0]))
         self._pending = self._pending[len(self._pending) :]
         return out
@@ -159,8 +162,9 @@ class LevelNormaliser:
 
 
 @njit(cache=True)
+@no_type_check  # numba cannot compile the wrapper that checks shapes in tests
 def loud_levels(frames: np.ndarray, state: np.ndarray) -> np.ndarray:
-    """Loud level after each of the raw frames ``[k, 80]``: ``[k]`` nat; ``state`` goes along."""
+    """Loud level after each raw frame: ``[k, 80]`` to ``[k]`` nat; updates ``state [3]``."""
     levels = np.zeros(len(frames))
     for index in range(len(frames)):
         highest = frames[index].max()
@@ -170,25 +174,27 @@ def loud_levels(frames: np.ndarray, state: np.ndarray) -> np.ndarray:
         level = state[0]
         if state[1] > level:
             level += _ATTACK * (state[1] - level)
-        elif state[1] > _HEARD:
+        elif state[1] > _AUDIBLE:
             level -= _DECAY if state[2] < _PATIENCE else _FALL
         if state[1] > level - _NEAR:
             state[2] = 0.0
-        elif state[1] > _HEARD:
+        elif state[1] > _AUDIBLE:
             state[2] += 1.0
         state[0] = max(level, _LOWEST_LEVEL)
         levels[index] = state[0]
     return levels
 
 
-def frame_energy(log_mel: np.ndarray) -> np.ndarray:
-    """Log of the mean band power: ``[..., 80]`` to ``[...]``, natural log."""
+def frame_energy(log_mel: Float[np.ndarray, "*frames 80"]) -> Float[np.ndarray, "*frames"]:
+    """Natural log of the mean band power."""
     peak = log_mel.max(-1)
     return peak + np.log(np.exp(log_mel - peak[..., None]).mean(-1))
 
 
-def speech_features(pcm: np.ndarray) -> np.ndarray:
-    """Normalised features of a whole recording: ``[n]`` samples to ``[1 + n // 160, 80]``."""
+def speech_features(
+    pcm: Float[np.ndarray, " samples"],
+) -> Float32[np.ndarray, "1+samples//160 80"]:
+    """Normalised features of a whole recording of mono samples at 16 kHz."""
     mel, norm = LogMelStream(), LevelNormaliser()
     raw = np.concatenate([mel.push(pcm), mel.finish()])
     return np.concatenate([norm.push(raw), norm.finish()])

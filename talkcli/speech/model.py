@@ -1,9 +1,9 @@
 """From speech features to the expression of the lower face.
 
-:func:`load_speech_model` is the one door: a :class:`LipStream` takes features of
-:mod:`talkcli.speech.features` frame by frame and gives ARKit weights at the same 100 frames per
-second. Behind it are small temporal convolutional networks (:mod:`talkcli.speech.network`),
-trained by ``talkcli train speech``; ``docs/speech_model.md`` says on what and how well.
+:func:`load_speech_model` is the entry point; a :class:`LipStream` turns the features of
+:mod:`talkcli.speech.features` into ARKit weights, both at 100 frames per second. It runs small
+temporal convolutional networks (:mod:`talkcli.speech.network`) trained by ``talkcli train speech``;
+``docs/speech_model.md`` describes their training data and accuracy.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float, Float32, Int
 
 from talkcli.errors import InputError
 from talkcli.files.tensors import Rule, TensorSchema
@@ -23,7 +24,7 @@ from talkcli.types import ARKIT_NAMES
 from talkcli.weights.registry import shipped
 
 SCHEMA = 3
-#: Weights that ship, by the names that ``motion.speech_model`` takes; the first is the default.
+#: Names of the shipped models, as ``motion.speech_model`` takes them; the first is the default.
 WEIGHTS = ("speech", "speech-clean")
 
 _FILE = TensorSchema(
@@ -32,70 +33,72 @@ _FILE = TensorSchema(
     mend="reinstall talkcli",
     rules={"mean": Rule("52"), "aperture": Rule("52"), "curve": Rule("2 n")},
 )
-_MAX_OPENING = 3.0  # how far predicted opening may be stretched to reach the wanted aperture
+_MAX_OPENING = 3.0  # largest factor by which the opening is stretched to the wanted aperture
 
 
 @dataclass(frozen=True)
 class SpeechPrediction:
-    """What the sound asks for, at 100 frames per second.
+    """Expression predicted from sound, at 100 frames per second.
 
     Attributes:
-        weights: ``[k, 52]`` float32, 0–1.
-        voice: ``[k]`` chance that somebody speaks, 0–1; lips may move a little before and after.
+        weights: of ``ARKIT_NAMES``, 0–1.
+        voice: probability that somebody speaks, 0–1; lips may move shortly before and after.
     """
 
-    weights: np.ndarray
-    voice: np.ndarray
+    weights: Float32[np.ndarray, "frames 52"]
+    voice: Float[np.ndarray, " frames"]
 
 
 @dataclass(frozen=True)
 class SpeechModel:
-    """Networks from features to expression weights, and the way back to natural size.
+    """Networks from features to expression weights, and a mapping to natural size.
 
-    A network that knows half of the truth predicts half of the motion. So deviations from the
-    mean expression are multiplied by ``gain``, and the lip aperture that results is mapped through
-    ``curve``, which gives held-out predictions the distribution of real speech: closed as often,
+    A network that can explain half of the motion predicts only that half. So deviations from the
+    mean expression are multiplied by ``gain``, and the resulting lip aperture is mapped through
+    ``curve``, which gives held-out predictions the distribution of real speech: closed as often
     and open as wide.
 
     Attributes:
         layout: sizes of the networks.
-        networks: tensors of each; their outputs are averaged.
-        shapes: names of the outputs; those without a side move left and right alike.
-        mean: ``[52]`` mean weights of real speech.
-        gain: factor on deviations.
-        aperture: ``[52]`` lip aperture of every shape at weight 1, cm of the head frame.
-        curve: ``[2, n]`` aperture before and after, cm, increasing.
+        networks: tensors of each network; their outputs are averaged.
+        shapes: names of the outputs; those without a side move both sides.
+        mean: mean weights of real speech.
+        gain: factor on deviations from the mean.
+        aperture: lip aperture of every shape at weight 1, cm in the head frame.
+        curve: aperture before and after the mapping, cm, increasing.
     """
 
     layout: Layout
     networks: tuple[Mapping[str, np.ndarray], ...]
     shapes: tuple[str, ...]
-    mean: np.ndarray
+    mean: Float[np.ndarray, 52]
     gain: float
-    aperture: np.ndarray
-    curve: np.ndarray
+    aperture: Float[np.ndarray, 52]
+    curve: Float[np.ndarray, "2 knots"]
 
     def stream(self) -> LipStream:
         """A fresh stream at time zero."""
         return LipStream(self)
 
     @property
-    def active(self) -> np.ndarray:
+    def active(self) -> Int[np.ndarray, " active"]:
         """Indices of the shapes that speech drives."""
         return np.array(sorted(i for name in self.shapes for i in shape_columns(name)))
 
-    def full(self, values: np.ndarray) -> np.ndarray:
-        """``[..., shapes]`` to ``[..., 52]`` of ``ARKIT_NAMES``, both sides alike."""
+    def full(self, values: Float[np.ndarray, "*frames shapes"]) -> Float[np.ndarray, "*frames 52"]:
+        """Values of ``shapes`` as values of ``ARKIT_NAMES``, with both sides alike."""
         full = np.zeros((*values.shape[:-1], len(ARKIT_NAMES)))
         for k, name in enumerate(self.shapes):
             full[..., shape_columns(name)] = values[..., k : k + 1]
         return full
 
-    def restore(self, predicted: np.ndarray) -> np.ndarray:
-        """Predicted weights ``[k, 52]`` to weights of natural size, 0–1, lips not crossed.
+    def restore(
+        self, predicted: Float[np.ndarray, "frames 52"]
+    ) -> Float32[np.ndarray, "frames 52"]:
+        """Predicted weights scaled to natural size, 0–1, without crossed lips.
 
-        Shapes that part the lips share the scaling to the wanted aperture; shapes that press them
-        together keep their weights unless they would win.
+        Shapes that part the lips are scaled together to the wanted aperture; shapes that press
+        them together keep their weights unless they would outweigh the others.
         """
         weights, parting, pressing = self._stretched(predicted)
         wanted = np.interp(parting - pressing, self.curve[0], self.curve[1])
@@ -103,13 +106,15 @@ class SpeechModel:
         opened = (wanted + held * pressing) / np.maximum(parting, 1e-3)
         weights[:, self.aperture > 0] *= np.clip(opened, 0.0, _MAX_OPENING)[:, None]
         weights = np.clip(weights, 0.0, 1.0)
-        # Full weights may part the lips less than wanted; those that press must not win then.
+        # Even full weights may part the lips less than wanted: pressing must not outweigh parting.
         limit = (weights @ np.maximum(self.aperture, 0.0)) / np.maximum(pressing, 1e-6)
         weights[:, self.aperture < 0] *= np.minimum(held, limit)[:, None]
         return weights.astype(np.float32)
 
-    def plain_aperture(self, predicted: np.ndarray) -> np.ndarray:
-        """``[k]`` lip aperture in cm after the gain but before the curve."""
+    def plain_aperture(
+        self, predicted: Float[np.ndarray, "frames 52"]
+    ) -> Float[np.ndarray, " frames"]:
+        """Lip aperture after the gain and before the curve, cm."""
         _, parting, pressing = self._stretched(predicted)
         return parting - pressing
 
@@ -145,13 +150,13 @@ def shape_columns(name: str) -> list[int]:
 
 
 def weights_path(name: str = WEIGHTS[0]) -> Path:
-    """Where shipped weights lie: ``speech`` or ``speech-clean``."""
+    """Path of a shipped model: ``speech`` or ``speech-clean``."""
     return shipped(name)
 
 
 @lru_cache(maxsize=2)
 def load_speech_model(path: Path | None = None) -> SpeechModel:
-    """Read a speech model; the default one without a path.
+    """Read a speech model, by default the first of :data:`WEIGHTS`.
 
     Raises:
         InputError: the file is missing, damaged or of another schema.
@@ -181,7 +186,7 @@ def _network(tensors: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.nda
 
 
 class LipStream:
-    """Features in, weights out, 20 frames behind; any block size gives the same weights."""
+    """Turns features into weights, 20 frames behind; block sizes do not affect the result."""
 
     def __init__(self, model: SpeechModel) -> None:
         self._model = model
@@ -189,13 +194,13 @@ class LipStream:
         self._last: np.ndarray | None = None  # output at 50 Hz that the next row starts from
         self._taken = self._given = 0
 
-    def push(self, features: np.ndarray) -> SpeechPrediction:
-        """Take ``[k, 80]`` normalised features, return the rows that they complete."""
+    def push(self, features: Float[np.ndarray, "frames 80"]) -> SpeechPrediction:
+        """Take normalised features and return the rows they complete."""
         self._taken += len(features)
         return self._rows(_mean([net.push(features) for net in self._networks]), ended=False)
 
     def finish(self) -> SpeechPrediction:
-        """The last rows: one for each feature frame in total."""
+        """The last rows; in total there is one per feature frame."""
         return self._rows(_mean([net.finish() for net in self._networks]), ended=True)
 
     def _rows(self, outputs: np.ndarray, ended: bool) -> SpeechPrediction:
@@ -221,8 +226,8 @@ def _mean(outputs: Sequence[np.ndarray]) -> np.ndarray:
     return np.mean(outputs, axis=0)
 
 
-def predict(model: SpeechModel, features: np.ndarray) -> SpeechPrediction:
-    """A whole recording at once: ``[F, 80]`` features to ``F`` rows."""
+def predict(model: SpeechModel, features: Float[np.ndarray, "frames 80"]) -> SpeechPrediction:
+    """Expression over a whole recording, one row per feature frame."""
     stream = model.stream()
     parts = [stream.push(np.asarray(features).reshape(-1, N_MELS)), stream.finish()]
     return SpeechPrediction(

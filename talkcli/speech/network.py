@@ -1,8 +1,8 @@
 """The lip network on a stream: small convolutions over time, in numpy.
 
-Every layer keeps the last inputs that its next output still needs, so pieces of any size give the
-same output as the whole at once, and the state is a few kilobytes. Beyond both ends of the stream
-every layer sees zeros, as ``talkcli.train.speech.network`` does in training.
+Every layer keeps the inputs that its next output still needs, so block sizes do not affect the
+result and the state is a few kilobytes. Beyond both ends of the stream every layer sees zeros, as
+in ``talkcli.train.speech.network``.
 """
 
 from __future__ import annotations
@@ -12,20 +12,21 @@ from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 import numpy as np
+from jaxtyping import Float, Float32
 
 from talkcli.speech.features import FRAME_RATE
 
-#: Outputs beside the shapes, as logits: the lips touch; somebody speaks.
+#: Outputs besides the shapes, as logits: whether the lips touch, whether somebody speaks.
 HEADS = ("closed", "voice")
-#: The network runs at 25 Hz and gives two outputs 20 ms apart per step.
+#: The network runs at 25 Hz and gives two outputs, 20 ms apart, per step.
 SUBFRAMES, STRIDE = 2, 4
 _LAYER_NORM_EPS = 1e-5
 
-#: Level and spread of groups of channels are averaged over this long, and begin with a learnt
-#: guess that counts like so many frames. With the layer norm of single frames the held-out lip
+#: Mean and variance of groups of channels are averaged over this many seconds and start from a
+#: learnt guess that weighs this many frames. With a layer norm of single frames the held-out lip
 #: error is .02 higher.
 NORM_GROUPS, NORM_S, NORM_GUESS = 8, 2.4, 8.0
-NORM_LEAST = 1e-4  # of the variance
+NORM_LEAST = 1e-4  # smallest variance
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Layout:
     Attributes:
         width: channels.
         stem_kernel: taps of the first convolution and of the two that halve the rate.
-        stem_rights: how many of these lie ahead.
+        stem_rights: how many taps of each of these lie ahead.
         kernel: taps of each block.
         dilations: distance of a block's taps, in steps of 40 ms.
         rights: steps ahead that each block sees.
@@ -50,7 +51,7 @@ class Layout:
 
     @property
     def look_ahead(self) -> int:
-        """Feature frames of 10 ms after the moment that its row needs.
+        """Feature frames of 10 ms that a row needs beyond its own time.
 
         A row between two steps waits for the later one, which is at most 1 frame ahead of the
         last sub-frame's successor.
@@ -60,7 +61,7 @@ class Layout:
         return stem + STRIDE * sum(self.rights) + STRIDE // SUBFRAMES - 1
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Plain values for a file header."""
         return asdict(self)
 
     @staticmethod
@@ -79,7 +80,7 @@ class _Layer(Protocol):
 
 
 class _Taps:
-    """Windows of ``kernel`` inputs, ``dilation`` apart, the last one ``right`` after the middle."""
+    """Windows over ``span`` inputs, of which ``right`` lie ahead, every ``stride`` inputs."""
 
     def __init__(self, channels: int, span: int, right: int, stride: int) -> None:
         self._kept = np.zeros((span - 1 - right, channels), np.float32)
@@ -96,7 +97,7 @@ class _Taps:
         return windows[:: self._stride][:count]
 
     def finish(self) -> np.ndarray:
-        """Windows that reach beyond the end."""
+        """The windows that reach beyond the end."""
         return self.push(np.zeros((self._right, self._kept.shape[1]), np.float32))
 
 
@@ -146,9 +147,9 @@ class _Conv:
 
 
 class _RunningNorm:
-    """Group norm (Wu and He 2018) with the mean and variance of the last seconds alone.
+    """Group norm (Wu and He 2018) with the mean and variance of the last seconds.
 
-    Both are kept as sums that fade: ``s[t] = keep * s[t - 1] + x[t]``.
+    Both are kept as decaying sums: ``s[t] = keep * s[t - 1] + x[t]``.
     """
 
     def __init__(self, tensors: Mapping[str, np.ndarray], name: str, frames: float) -> None:
@@ -166,8 +167,8 @@ class _RunningNorm:
         moments = np.concatenate(
             [grouped.mean(2), (grouped**2).mean(2), np.ones((len(x), 1))], axis=1
         )
-        # A loop of 75 turns a second: importing scipy.signal for its filter takes half of the time
-        # to a film's first frame.
+        # 75 iterations per second of sound. Importing scipy.signal for its filter would take half
+        # of the time to the first frame of a video.
         for row in moments:
             row += self._keep * self._sums
             self._sums = row.copy()
@@ -214,11 +215,11 @@ class _Block:
 
 
 class NetworkStream:
-    """One network at one place of a stream: features in, shapes and logits out at 50 Hz.
+    """One network on one stream, from features at 100 Hz to shapes and logits at 50 Hz.
 
     Args:
-        tensors: as exported by ``talkcli.train.speech.network.LipNet``.
-        layout: sizes of that network.
+        tensors: its weights, as exported by ``talkcli.train.speech.network.LipNet``.
+        layout: its sizes.
     """
 
     def __init__(self, tensors: Mapping[str, np.ndarray], layout: Layout) -> None:
@@ -226,15 +227,15 @@ class NetworkStream:
         self._layers: list[_Layer] = [_Stem(tensors, k, layout) for k in range(3)]
         self._layers += [_Block(tensors, k, layout) for k in range(len(layout.dilations))]
 
-    def push(self, features: np.ndarray) -> np.ndarray:
-        """Take ``[k, 80]`` features, return ``[2 m, shapes + 2]`` for the ``m`` finished steps."""
+    def push(self, features: Float[np.ndarray, "new 80"]) -> Float32[np.ndarray, "frames outputs"]:
+        """Take features and return the rows they complete: shapes, then the logits of ``HEADS``."""
         x = np.asarray(features, np.float32)
         for layer in self._layers:
             x = layer.push(x)
         return self._outputs(x)
 
-    def finish(self) -> np.ndarray:
-        """The last steps: each layer in turn sees zeros after its last input."""
+    def finish(self) -> Float32[np.ndarray, "frames outputs"]:
+        """The last rows: each layer in turn sees zeros after its last input."""
         rest = np.zeros((0, self._tensors["fine.weight"].shape[1]), np.float32)
         for layer in self._layers:
             rest = np.concatenate([layer.push(rest), layer.finish()])

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 import numpy as np
+from jaxtyping import Float32
 
-#: Sample rate of everything that speech features are made from.
+#: Sample rate of the sound that speech features are computed from, Hz.
 RATE_HZ = 16000
 #: Peak amplitude below which a recording counts as silent: -60 dB of full scale.
 SILENCE = 1e-3
@@ -22,8 +23,10 @@ class PeakMeter:
     def __init__(self) -> None:
         self.peak = 0.0
 
-    def tap(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        """Yield the blocks unchanged."""
+    def tap(
+        self, blocks: Iterable[Float32[np.ndarray, " _"]]
+    ) -> Iterator[Float32[np.ndarray, " _"]]:
+        """Yield blocks ``[samples]`` unchanged."""
         for block in blocks:
             if len(block):
                 self.peak = max(self.peak, float(np.abs(block).max()))
@@ -35,7 +38,9 @@ class PeakMeter:
         return self.peak < SILENCE
 
 
-def shift(blocks: Iterable[np.ndarray], offset_ms: float) -> Iterator[np.ndarray]:
+def shift(
+    blocks: Iterable[Float32[np.ndarray, " _"]], offset_ms: float
+) -> Iterator[Float32[np.ndarray, " _"]]:
     """The sound the mouth follows: delayed by silence, or started later.
 
     Args:

@@ -1,4 +1,4 @@
-"""What the sound asks of the face at rising instants, in memory that does not grow."""
+"""Expression, activity and emphasis of a recording over time, in bounded memory."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float, Float32
 
 from talkcli.speech.features import (
     FRAME_RATE,
@@ -21,34 +22,27 @@ from talkcli.speech.model import WEIGHTS, SpeechPrediction, load_speech_model, w
 from talkcli.speech.vad import VoiceGate
 from talkcli.types import ARKIT_NAMES
 
-_ACTIVITY_S = 0.6  # how slowly the head's liveliness follows speech
-
-
-_STRESS_S, _STRESS_MEAN_S = 0.12, 3.0  # emphasis: loudness over 0.12 s against that over 3 s
-
-
+_ACTIVITY_S = 0.6  # time constant with which activity follows speech
+# Emphasis: loudness over 0.12 s relative to that over 3 s, from 0 at 2 dB to 1 at 8 dB.
+_STRESS_S, _STRESS_MEAN_S = 0.12, 3.0
 _STRESS_FROM_DB, _STRESS_FULL_DB = 2.0, 8.0
-
-
-# Chance of a voice below which lips are shut, and above which they are free. At .1 and .35 single
-# frames of speech are lost: held-out aperture r .02 lower.
+_STRESS_SOFT_S = 0.2  # brows take about this long to rise and fall
+# Probability of a voice below which lips are shut and above which they are free. At .1 and .35
+# single frames of speech are lost: held-out aperture r .02 lower.
 _NO_VOICE, _SURE_VOICE = 0.03, 0.12
-
-
-_STRESS_SOFT_S = 0.2  # brows take about as long to rise and fall
 
 
 @dataclass(frozen=True)
 class SpeechRow:
-    """What the sound asks for at one instant.
+    """What the sound asks of the face at one instant.
 
     Attributes:
-        weights: ``[52]`` lower-face expression, zero in silence.
+        weights: lower-face expression, 0–1; zero in silence.
         activity: slow measure of speaking, 0–1.
         emphasis: stress in the voice, 0–1.
     """
 
-    weights: np.ndarray
+    weights: Float[np.ndarray, 52]
     activity: float
     emphasis: float
 
@@ -57,13 +51,21 @@ _SILENT = SpeechRow(np.zeros(len(ARKIT_NAMES), np.float32), 0.0, 0.0)
 
 
 class SpeechTrack:
-    """Expression, activity and emphasis of a recording at rising instants.
+    """Expression, activity and emphasis of a recording at increasing times.
 
-    Sound is pulled as far as the asked instant needs (0.3 s beyond it) and rows of the past are
-    dropped, so the memory is that of one block.
+    Sound is read as far as the requested time needs (0.3 s beyond it) and past rows are dropped,
+    so memory is bounded by one block.
+
+    Args:
+        audio_blocks: mono sound at 16 kHz, in blocks of any size.
+        weights: name of a shipped speech model.
     """
 
-    def __init__(self, audio_blocks: Iterable[np.ndarray], weights: str = WEIGHTS[0]) -> None:
+    def __init__(
+        self,
+        audio_blocks: Iterable[Float32[np.ndarray, " _"]],
+        weights: str = WEIGHTS[0],
+    ) -> None:
         self._blocks = iter(_short_blocks(audio_blocks))
         self._mel, self._normaliser = LogMelStream(), LevelNormaliser()
         self._gate, self._lips = VoiceGate(), load_speech_model(weights_path(weights)).stream()
@@ -73,15 +75,15 @@ class SpeechTrack:
         self._weights: deque[np.ndarray] = deque()
         self._voices: deque[float] = deque()
         self._rows: deque[SpeechRow] = deque()
-        self._first = 0  # index of the oldest row kept
+        self._first = 0  # index of the oldest row that is kept
         self._activity = 0.0
         self._ended = False
 
     def at(self, time_s: float) -> SpeechRow:
-        """The row at an instant, interpolated between frames of 10 ms; silence beyond the end.
+        """The row at a time, interpolated between frames of 10 ms; silence beyond the end.
 
         Args:
-            time_s: seconds from the start, not before the last instant asked for.
+            time_s: seconds from the start, not before the last time requested.
         """
         position = time_s * FRAME_RATE
         wanted = int(position)
@@ -90,7 +92,7 @@ class SpeechTrack:
         while self._rows and self._first < wanted:
             self._rows.popleft()
             self._first += 1
-        # Past the end, activity dies away as it does in a pause; its slow fall hides the seam.
+        # Past the end, activity decays as in a pause, slowly enough to hide the seam.
         before = self._rows[0] if self._rows else self._fading(wanted)
         after = self._rows[1] if len(self._rows) > 1 else self._fading(wanted + 1)
         share = position - wanted
@@ -123,12 +125,12 @@ class SpeechTrack:
         self._gates.extend(self._gate.push(log_mel))
         self._keep(self._lips.push(self._normaliser.push(log_mel)))
 
-    def _keep(self, heard: SpeechPrediction) -> None:
-        self._weights.extend(heard.weights)
-        self._voices.extend(heard.voice.tolist())
+    def _keep(self, predicted: SpeechPrediction) -> None:
+        self._weights.extend(predicted.weights)
+        self._voices.extend(predicted.voice.tolist())
 
     def _join(self) -> None:
-        """Rows for which sound, gate and lips are all there."""
+        """Make the rows for which energy, gate and lips are all known."""
         for _ in range(min(len(self._gates), len(self._weights))):
             gate = float(self._gates.popleft()) * trust_voice(self._voices.popleft())
             self._activity += (gate - self._activity) / (_ACTIVITY_S * FRAME_RATE)
@@ -142,12 +144,12 @@ class SpeechTrack:
 
 
 def trust_voice(chance: float) -> float:
-    """How far the network's own opinion lets the lips move: 0 for noise, 1 for speech or music."""
+    """Factor on the lips for the network's voice output: 0 for noise, 1 for speech or music."""
     return min(max((chance - _NO_VOICE) / (_SURE_VOICE - _NO_VOICE), 0.0), 1.0)
 
 
 class _Stress:
-    """Loudness of the moment against that of the last seconds, 0–1, rising and falling softly."""
+    """Smoothed loudness relative to that of the last seconds, 0–1."""
 
     def __init__(self) -> None:
         self._quick = self._mean = math.nan
@@ -167,7 +169,7 @@ class _Stress:
 
 
 def _short_blocks(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    """Blocks of at most a second: rows are made, and held, block by block."""
+    """Blocks of at most a second, since rows are made, and held, block by block."""
     for block in blocks:
         for start in range(0, len(block), SAMPLE_RATE):
             yield block[start : start + SAMPLE_RATE]

@@ -1,47 +1,51 @@
-"""When somebody speaks: a gate between 0 (mouth shut) and 1 that lips are multiplied with.
+"""Voice activity: a gate from 0 (mouth shut) to 1 by which the lips are multiplied.
 
-Per mel band a noise floor follows the quietest moments of the last three seconds, so a steady
-background of any level or colour, hum included, does not count. What rises above it counts as
-speech unless it lies far below the loudest recent speech (breath, rooms that ring on) or lasts a
-few hundredths of a second (clicks). The gate opens before the first sound, since lips do too.
+In each mel band a noise floor follows the quietest moments of the last three seconds, so a steady
+background of any level or spectrum, including hum, is ignored. Whatever rises above it counts as
+speech unless it is far below the loudest recent speech (breath, reverberation) or lasts only a few
+hundredths of a second (clicks). The gate opens before the first sound, as lips do.
 """
 
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float
 
 from talkcli.speech.features import FRAME_RATE, NAT_PER_DB, mel_centres
 
-# Bands that decide, averaged by fours: single ones fluctuate by 5 dB in steady noise. Below 150 Hz
-# lies hum, above 5.5 kHz narrow-band recordings hold nothing.
+# The bands used, averaged in fours: single ones fluctuate by 5 dB in steady noise. Below 150 Hz
+# there is hum; above 5.5 kHz narrow-band recordings contain nothing.
 _LOW_HZ, _HIGH_HZ, _POOL = 150.0, 5500.0, 4
-_SMOOTH = 5  # frames that the spectrum is averaged over
-_SETTLE = 7  # frames after digital silence, until window and average have left it behind
-_LONG_SILENCE = 15  # frames of digital silence that are more than a decoder's padding
+_SMOOTH = 5  # frames over which the spectrum is averaged
+_SETTLE = 7  # frames after digital silence until window and average no longer touch it
+_LONG_SILENCE = 15  # frames of digital silence; fewer may be a decoder's padding
 _UNKNOWN, _SILENCE, _SOUND = 0, 1, 2
 _BLOCK, _BLOCKS = 50, 6  # the floor is the minimum over 6 blocks of half a second
-_MARGIN = 4.0 * NAT_PER_DB  # above the floor, before a band counts at all
-_FULL = 12.0 * NAT_PER_DB  # above the margin, at which a band counts fully
-# Mean count of the bands that begins and ends speech. With these a tenth of the speech is lost in
-# pink noise at 5 dB, 2 % at 10 dB, and minutes of steady noise of any colour open nothing.
+_MARGIN = 4.0 * NAT_PER_DB  # above the floor, where a band begins to count
+_FULL = 12.0 * NAT_PER_DB  # above the margin, where a band counts fully
+# Mean over the bands at which speech begins and ends. With these a tenth of the speech is lost in
+# pink noise at 5 dB, 2 % at 10 dB, and minutes of steady noise of any spectrum open nothing.
 _ON, _OFF = 0.20, 0.10
 _BELOW_PEAK = 27.0 * NAT_PER_DB
 _PEAK_DECAY = 1.5 * NAT_PER_DB / FRAME_RATE  # 1.5 dB per second
-_ABSOLUTE = -88.0 * NAT_PER_DB  # rounding noise of 16-bit files lies at -98 dB
-# At the very start the floor is unknown. What moves by more than 3 dB and is as loud as speech
-# usually is gets a floor below all that was heard; anything else is taken for noise.
+_ABSOLUTE = -88.0 * NAT_PER_DB  # the rounding noise of 16-bit files is at -98 dB
+# At the very start the floor is unknown. If the level varies by more than 3 dB and is as high as
+# speech usually is, the floor is put below everything so far; otherwise it is taken for noise.
 _START_FRAMES, _STEADY, _START_DROP = 100, 3.0 * NAT_PER_DB, 10.0 * NAT_PER_DB
 _SOFT, _LOUD = -55.0 * NAT_PER_DB, -40.0 * NAT_PER_DB
 
-_SHORTEST = 9  # frames; a click of 10 ms fills 8 after window and average
-_BEFORE, _AFTER = 12, 12  # frames that the mouth is free before and after sound
-_RAMP = 5  # frames on either side over which the gate moves
+_SHORTEST = 9  # frames; window and average spread a click of 10 ms over 8
+_BEFORE, _AFTER = 12, 12  # frames by which the gate is open before and after sound
+_RAMP = 5  # frames on either side over which the gate opens or closes
 #: Frames of 10 ms by which the gate lags its input.
 DELAY = _SMOOTH // 2 + (_SHORTEST - 1) + _BEFORE + _RAMP
 
 
 class VoiceGate:
-    """Raw log-mel frames in, gate values out, 27 frames behind; any block size gives the same."""
+    """Turns raw log-mel frames into gate values, 27 frames behind.
+
+    Block sizes do not affect the result.
+    """
 
     def __init__(self) -> None:
         hertz = mel_centres()
@@ -52,17 +56,17 @@ class VoiceGate:
         self._recent: np.ndarray | None = None
         self._minima = np.full((_BLOCKS, count), np.inf)
         self._lowest = np.full(count, np.inf)
-        self._seen = self._heard = 0
+        self._seen = self._settled = 0
         self._states = np.full(_LONG_SILENCE, _UNKNOWN)
         self._speaking = False
         self._peak = _ABSOLUTE
         self._quietest, self._loudest = np.inf, -np.inf
-        # Silence before the start lets the first decision come out at the right time.
+        # Silence before the start aligns the first decision.
         self._decisions = np.zeros((_SHORTEST - 1) + _AFTER + _RAMP, bool)
         self._skip = _SMOOTH // 2
 
-    def push(self, log_mel: np.ndarray) -> np.ndarray:
-        """Take ``[k, 80]`` raw log-mel frames, return ``[m]`` gate values, 0–1."""
+    def push(self, log_mel: Float[np.ndarray, "new 80"]) -> Float[np.ndarray, " frames"]:
+        """Take raw log-mel frames and return the gate values they complete, 0–1."""
         if not len(log_mel):
             return np.zeros(0)
         decided = self._decide(self._smoothed(log_mel))
@@ -70,8 +74,8 @@ class VoiceGate:
         self._skip -= skipped
         return self._shape(decided[skipped:])
 
-    def finish(self) -> np.ndarray:
-        """Gate values of the last frames: silence follows."""
+    def finish(self) -> Float[np.ndarray, " frames"]:
+        """Gate values of the last frames, followed by silence."""
         return self._shape(np.zeros(DELAY, bool))
 
     def _smoothed(self, log_mel: np.ndarray) -> np.ndarray:
@@ -84,12 +88,12 @@ class VoiceGate:
         return np.lib.stride_tricks.sliding_window_view(power, _SMOOTH, axis=0).mean(-1)
 
     def _decide(self, power: np.ndarray) -> np.ndarray:
-        """Whether the frame two back of each holds speech: ``[k]`` bool."""
+        """``[k]`` bool: whether the frame two before each one contains speech."""
         level = np.log(power)
         floor = np.minimum(self._floor(level), level)
         excess = np.clip((level - floor - _MARGIN) / _FULL, 0.0, 1.0).mean(1)
-        # Only what stands 3 dB above the floor is compared with the peak, or the small changes of
-        # a loud hum would drown the pauses.
+        # Only power 3 dB above the floor is compared with the peak; otherwise small changes of a
+        # loud hum would fill the pauses.
         energy = np.log(np.maximum(power - 2.0 * np.exp(floor), 0.0).mean(1) + 1e-30)
         decided = np.zeros(len(power), bool)
         for k, (count, loudness) in enumerate(zip(excess.tolist(), energy.tolist(), strict=True)):
@@ -105,18 +109,18 @@ class VoiceGate:
     def _floor(self, level: np.ndarray) -> np.ndarray:
         """Noise floor under each frame: ``[k, bands]`` log power.
 
-        Digital silence is no noise: a file that begins with some, as decoders make it, must not
-        have its room noise taken for speech. Nor are the frames that reach into it. Only where
-        silence lasts does it count, so that synthetic speech is heard at once.
+        Digital silence, and frames that overlap it, are not used: after the padding of a decoder,
+        room noise would be taken for speech. Only lasting silence counts, so that synthetic speech
+        opens the gate at once.
         """
         states = np.where(level.mean(1) > _ABSOLUTE, _SOUND, _SILENCE)
         states = np.concatenate([self._states, states])
         self._states = states[-_LONG_SILENCE:]
         last = np.lib.stride_tricks.sliding_window_view(states, _LONG_SILENCE + 1)
-        heard = (last[:, -_SETTLE - 1 :] == _SOUND).all(1)
+        settled = (last[:, -_SETTLE - 1 :] == _SOUND).all(1)
         silent = (last[:, 1:] == _SILENCE).all(1)
         candidates = np.where(silent[:, None], np.maximum(level, _ABSOLUTE), np.inf)
-        candidates[heard] = level[heard]
+        candidates[settled] = level[settled]
         floors = []
         start = 0
         while start < len(level):
@@ -129,22 +133,24 @@ class VoiceGate:
                 self._minima = np.concatenate([self._minima[1:], self._lowest[None]])
                 self._lowest = np.full_like(self._lowest, np.inf)
             start += len(part)
-        return np.concatenate(floors) - self._start_drop(level.mean(1), heard)[:, None]
+        return np.concatenate(floors) - self._start_drop(level.mean(1), settled)[:, None]
 
-    def _start_drop(self, level: np.ndarray, heard: np.ndarray) -> np.ndarray:
-        """How far below all that was heard the floor may lie, in the first second: ``[k]``."""
-        if self._heard >= _START_FRAMES:
+    def _start_drop(self, level: np.ndarray, settled: np.ndarray) -> np.ndarray:
+        """``[k]`` how far below everything so far the floor is put, in the first second."""
+        if self._settled >= _START_FRAMES:
             return np.zeros(len(level))
-        count = self._heard + np.cumsum(heard)
-        low = np.minimum.accumulate(np.append(self._quietest, np.where(heard, level, np.inf)))[1:]
-        high = np.maximum.accumulate(np.append(self._loudest, np.where(heard, level, -np.inf)))[1:]
-        self._heard, self._quietest, self._loudest = int(count[-1]), low[-1], high[-1]
+        count = self._settled + np.cumsum(settled)
+        low = np.minimum.accumulate(np.append(self._quietest, np.where(settled, level, np.inf)))[1:]
+        high = np.maximum.accumulate(np.append(self._loudest, np.where(settled, level, -np.inf)))[
+            1:
+        ]
+        self._settled, self._quietest, self._loudest = int(count[-1]), low[-1], high[-1]
         loud = np.clip((high - _SOFT) / (_LOUD - _SOFT), 0.0, 1.0)
         drop = loud * np.clip(high - low - _STEADY, 0.0, _START_DROP)
         return np.where((count > 0) & (count < _START_FRAMES), drop, 0.0)
 
     def _shape(self, decided: np.ndarray) -> np.ndarray:
-        """Drop bursts, lead and hold, ramp: a fixed window over the decisions."""
+        """Gate from decisions: drop bursts, extend to both sides, add ramps."""
         raw = np.concatenate([self._decisions, decided])
         lasting = _spread(_shrink(raw, _SHORTEST), _SHORTEST)
         free = _spread(lasting, _BEFORE + 1 + _AFTER)
@@ -159,14 +165,14 @@ class VoiceGate:
 
 
 def _shrink(values: np.ndarray, width: int) -> np.ndarray:
-    """Where ``width`` values in a row are all true; ``width - 1`` shorter than the input."""
+    """Where ``width`` consecutive values are all true; ``width - 1`` shorter than the input."""
     if len(values) < width:
         return np.zeros(0, bool)
     return np.lib.stride_tricks.sliding_window_view(values, width).all(1)
 
 
 def _spread(values: np.ndarray, width: int) -> np.ndarray:
-    """Where any of ``width`` values in a row is true; ``width - 1`` shorter than the input."""
+    """Where any of ``width`` consecutive values is true; ``width - 1`` shorter than the input."""
     if len(values) < width:
         return np.zeros(0, bool)
     return np.lib.stride_tricks.sliding_window_view(values, width).any(1)

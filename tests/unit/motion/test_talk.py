@@ -178,5 +178,5 @@ def test_options_out_of_range_are_refused(field: str, value: float) -> None:
 
 
 def test_damaged_sound_is_refused() -> None:
-    with pytest.raises(InputError, match="not numbers"):
+    with pytest.raises(InputError, match="not finite numbers"):
         frames(np.full(16000, np.nan, np.float32))

@@ -94,5 +94,5 @@ def test_silence_stays_finite() -> None:
 def test_refuses_what_is_not_one_channel_of_numbers() -> None:
     with pytest.raises(InputError, match="one channel"):
         LogMelStream().push(np.zeros((2, 100), np.float32))
-    with pytest.raises(InputError, match="not numbers"):
+    with pytest.raises(InputError, match="not finite numbers"):
         LogMelStream().push(np.array([0.0, np.nan], np.float32))
