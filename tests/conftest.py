@@ -12,6 +12,7 @@ from talkcli import runtime
 if TYPE_CHECKING:
     import numpy as np
 
+    from talkcli.engines.portrait.avatar import PortraitAvatar
     from talkcli.tracking.landmarks import Face
 
 runtime.configure()
@@ -26,15 +27,17 @@ def shared_data() -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def picture() -> np.ndarray:
-    """The sample portrait, ``[H, W, 4]`` uint8."""
+    """The sample portrait, ``[H, W, 4]`` uint8, read-only: tests share it."""
     from talkcli.media.image import read_image
 
-    return read_image(Path(__file__).parents[1] / "assets" / "portrait.png")
+    pixels = read_image(Path(__file__).parents[1] / "assets" / "portrait.png")
+    pixels.flags.writeable = False
+    return pixels
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def face(picture: np.ndarray) -> Face:
     """The face in the sample portrait."""
     import numpy as np
@@ -42,3 +45,12 @@ def face(picture: np.ndarray) -> Face:
     from talkcli.tracking.landmarks import detect_faces
 
     return detect_faces(np.ascontiguousarray(picture[..., :3]))[0]
+
+
+@pytest.fixture(scope="session")
+def avatar(picture: np.ndarray, face: Face) -> PortraitAvatar:
+    """The sample portrait's avatar for videos of 320 pixels; tests share it and change nothing."""
+    from talkcli.engines.portrait.build.build import build_portrait
+    from tests.support.portraits import SMALL
+
+    return build_portrait(picture, face, SMALL)

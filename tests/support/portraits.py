@@ -6,8 +6,12 @@ import numpy as np
 
 from talkcli.compose.solid import solidify
 from talkcli.engines.portrait.avatar import PortraitAvatar
+from talkcli.engines.portrait.build.build import PortraitConfig
 from talkcli.render.cpu import rasterize
 from talkcli.types import ARKIT_NAMES, MotionFrame
+
+#: What the fixture ``avatar`` is built with.
+SMALL = PortraitConfig(output_side=320, fit_iterations=8)
 
 
 def motion_of(**weights: float) -> MotionFrame:
@@ -28,3 +32,17 @@ def draw_head(
     rgb, alpha = rasterize(*arrays, avatar.viewmat, avatar.K, side, side)
     solidify(rgb, alpha)
     return rgb, alpha
+
+
+def shown(
+    avatar: PortraitAvatar, motion: MotionFrame | None = None, yaw: float | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The crop with the head before its plate, ``[S, S, 3]`` in 0–1, and the head's coverage."""
+    rgb, alpha = draw_head(avatar, motion, yaw)
+    return np.clip(rgb + (1 - alpha[..., None]) * avatar.plate, 0, 1), alpha
+
+
+def as_picture(colors: np.ndarray) -> np.ndarray:
+    """``[S, S, 3]`` in 0–1 as an opaque ``[S, S, 4]`` uint8 picture."""
+    opaque = np.full(colors.shape[:2], 255)
+    return np.dstack([colors * 255 + 0.5, opaque]).astype(np.uint8)

@@ -21,32 +21,18 @@ from talkcli.engines.portrait.mouth_light import (
 )
 from talkcli.engines.portrait.splats import Layer, RestSplats
 from talkcli.face.topology import LIP_LOWER, LIP_UPPER
-from talkcli.render.cpu import rasterize
 from talkcli.tracking.landmarks import detect_faces
-from talkcli.types import ARKIT_NAMES, MotionFrame
+from talkcli.types import MotionFrame
+from tests.support.portraits import as_picture, motion_of, shown
 
 LIGHT_SKIN, DARK_SKIN = np.array([0.88, 0.66, 0.56]), np.array([0.36, 0.25, 0.18])
 PIXEL_CM = 0.05
 
 
 @pytest.fixture(scope="module")
-def avatar(picture, face) -> PortraitAvatar:
-    return build_portrait(picture, face, PortraitConfig(output_side=320, fit_iterations=2))
-
-
-@pytest.fixture(scope="module")
 def closed(avatar) -> PortraitAvatar:
     """The same face, photographed with its mouth closed."""
-    return rebuilt(drawn(avatar, MotionFrame.neutral()))
-
-
-def drawn(avatar: PortraitAvatar, motion: MotionFrame) -> np.ndarray:
-    """``[S, S, 4]`` uint8 picture of the avatar, a portrait again."""
-    side, splats = avatar.frame.crop_pixels, avatar.posed_splats(motion)
-    arrays = (splats.means, splats.covars, splats.opacities, splats.colors)
-    rgb, alpha = rasterize(*arrays, avatar.viewmat, avatar.K, side, side)
-    shown = np.clip(rgb + (1 - alpha[..., None]) * avatar.plate, 0, 1)
-    return np.dstack([shown * 255 + 0.5, np.full((side, side), 255)]).astype(np.uint8)
+    return rebuilt(as_picture(shown(avatar, MotionFrame.neutral())[0]))
 
 
 def rebuilt(portrait: np.ndarray) -> PortraitAvatar:
@@ -55,9 +41,7 @@ def rebuilt(portrait: np.ndarray) -> PortraitAvatar:
 
 
 def opened(jaw: float) -> MotionFrame:
-    expression = np.zeros(52, np.float32)
-    expression[ARKIT_NAMES.index("jawOpen")] = jaw
-    return replace(MotionFrame.neutral(), expression=expression)
+    return motion_of(jawOpen=jaw)
 
 
 def spread(color: np.ndarray) -> np.ndarray:
@@ -182,7 +166,7 @@ def test_even_lips_have_no_shade_and_the_source_keeps_its_colours(avatar) -> Non
 
 def test_what_shows_between_parted_lips_is_not_the_lips(avatar, closed) -> None:
     assert not np.any(closed.splats.layers == Layer.PICTURE_MOUTH)
-    ajar = rebuilt(drawn(avatar, opened(0.25)))
+    ajar = rebuilt(as_picture(shown(avatar, opened(0.25))[0]))
     inside = np.isin(ajar.splats.layers, (Layer.PICTURE_MOUTH, Layer.PICTURE_TEETH))
     assert inside.sum() > 50
     assert np.all(ajar.splats.weights[inside] == 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from talkcli.engines.portrait.avatar import PortraitAvatar
 from talkcli.engines.portrait.build.build import PortraitConfig, build_portrait
 from talkcli.engines.portrait.build.crop import cut_crop
 from talkcli.engines.portrait.build.geometry import HeadGeometry, head_geometry
@@ -14,7 +15,7 @@ from talkcli.face.model import FaceModel
 from talkcli.face.pose import DEPTH_SCALE
 from talkcli.face.topology import EYE_LEFT, EYE_RIGHT
 from talkcli.tracking.landmarks import Face
-from talkcli.types import ARKIT_NAMES, MotionFrame
+from tests.support.portraits import motion_of
 
 
 def dressed(picture: np.ndarray, face: Face, bridge: bool = True) -> tuple[np.ndarray, np.ndarray]:
@@ -69,20 +70,18 @@ def test_skin_goes_on_behind_the_frame(picture: np.ndarray, face: Face) -> None:
 
 def test_a_frame_stays_when_the_eyes_close(picture: np.ndarray, face: Face) -> None:
     worn, _ = dressed(picture, face)
-    avatar = build_portrait(worn, face, PortraitConfig(output_side=320, fit_iterations=1))
-    frame = avatar.splats.layers == Layer.GLASSES
+    wearer = build_portrait(worn, face, PortraitConfig(output_side=320, fit_iterations=0))
+    frame = wearer.splats.layers == Layer.GLASSES
     assert frame.sum() > 100
 
     def posed(blink: float) -> np.ndarray:
-        expression = np.zeros(len(ARKIT_NAMES), np.float32)
-        for name in ("eyeBlinkLeft", "eyeBlinkRight", "browInnerUp", "cheekSquintLeft"):
-            expression[ARKIT_NAMES.index(name)] = blink
-        zeros = np.zeros(3, np.float32)
-        motion = MotionFrame(expression, zeros, zeros, np.zeros(2, np.float32))
-        return avatar.posed_splats(motion).means.copy()
+        names = ("eyeBlinkLeft", "eyeBlinkRight", "browInnerUp", "cheekSquintLeft")
+        return wearer.posed_splats(motion_of(**dict.fromkeys(names, blink))).means.copy()
 
     moved = np.linalg.norm(posed(1.0) - posed(0.0), axis=1)
     assert moved[frame].max() == 0.0
-    assert moved[avatar.splats.layers == Layer.SKIN].max() > 0.3
-    bare = build_portrait(picture, face, PortraitConfig(output_side=320, fit_iterations=1))
-    assert not (bare.splats.layers == Layer.GLASSES).any()
+    assert moved[wearer.splats.layers == Layer.SKIN].max() > 0.3
+
+
+def test_a_bare_face_wears_no_frame(avatar: PortraitAvatar) -> None:
+    assert not (avatar.splats.layers == Layer.GLASSES).any()
