@@ -12,8 +12,11 @@ import re
 import subprocess
 import sys
 import typing
+from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from talkcli import errors, toml
@@ -147,6 +150,68 @@ def test_schemas_of_files() -> None:
     actual = docs.integer_constants(r"(\w+_)?SCHEMA")
     assert set(actual) == set(SCHEMAS)
     assert written == {SCHEMAS[name]: value for name, value in actual.items()}
+
+
+def test_keys_of_stage_json(tmp_path: Path) -> None:
+    from talkcli.project.stage import Stage, make_record
+
+    text = docs.section(docs.page("project_format.md"), "### stage.json")
+    written = {name for row in docs.table(text, "key") for name in docs.quoted(row[0])}
+    record = json.loads(make_record(Stage("portrait", 1), tmp_path, 0.0, {}))
+    assert written == set(record)
+
+
+def test_keys_of_project_toml(tmp_path: Path) -> None:
+    from talkcli.project import Project, ProjectInput
+
+    text = docs.section(docs.page("project_format.md"), "## project.toml")
+    example = "\n".join(line[4:] for line in text.splitlines() if line.startswith("    "))
+    picture = tmp_path / "portrait.png"
+    picture.write_bytes(b"picture")
+    Project.create(tmp_path / "me").set_input("portrait", ProjectInput.of(picture))
+    actual = (tmp_path / "me" / "project.toml").read_text(encoding="utf-8")
+    assert shape(toml.loads(example)) == shape(toml.loads(actual))
+
+
+def shape(value: object) -> object:
+    """Keys and types of a document."""
+    if isinstance(value, dict):
+        return {key: shape(item) for key, item in value.items()}
+    return type(value)
+
+
+def test_arrays_and_columns_of_curves(tmp_path: Path) -> None:
+    from talkcli.motion.curves import write_csv, write_npz
+    from talkcli.types import MotionCurves, MotionFrame
+
+    rows = docs.table(docs.section(docs.page("project_format.md"), "### File formats"), "file")
+    (sentence,) = (row[2] for row in rows if row[0] == "`curves.npz`")
+    zeros = (np.zeros((1, n), np.float32) for n in (52, 3, 3, 2))
+    curves = MotionCurves(np.full(1, 0.02), *zeros, np.ones(1, bool), 0.04)
+    write_npz(tmp_path / "curves.npz", curves)
+    with np.load(tmp_path / "curves.npz") as file:
+        assert {name for name in file.files if name != "header"} == set(docs.quoted(sentence))
+    write_csv(tmp_path / "curves.csv", [MotionFrame.neutral()], Fraction(25))
+    columns = (tmp_path / "curves.csv").read_text(encoding="utf-8").splitlines()[0].split(",")
+    assert f"timecode, count\nand {len(columns) - 2} columns" in docs.page("tracking.md")
+
+
+def test_endings_of_outputs(tmp_path: Path) -> None:
+    from talkcli.media.image import write_image
+    from talkcli.media.write import check_target
+
+    text = docs.page("cli.md")
+    paragraph = text[text.index("The ending of the output") :].split("\n\n")[0]
+    videos, pictures = paragraph.split("`render` also writes")
+    names = {name for name in docs.quoted(videos) if re.fullmatch(r"\.\w+", name)}
+    for name in names | {""}:
+        check_target(tmp_path / f"talk{name}", overwrite=False, alpha=False)
+    for name in docs.quoted(pictures):
+        write_image(tmp_path / f"view{name}", np.zeros((4, 4, 3), np.uint8), overwrite=False)
+    assert len(names) == 3 and len(docs.quoted(pictures)) == 3
+    for unknown in (".avi", ".webm", ".mkv", ".gif"):
+        with pytest.raises(errors.UsageError):
+            check_target(tmp_path / f"talk{unknown}", overwrite=False, alpha=False)
 
 
 def test_environment_variables() -> None:
