@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
 
+from talkcli.cli.options import expand_options
+
 train_app = typer.Typer(
     help="Train the models that ship (for developers; needs footage and espeak-ng)."
 )
+
+_File = Optional[Path]  # noqa: UP045 - Typer resolves it on Python 3.10 too
+_Data = Annotated[
+    Path, typer.Option("--data", metavar="DIR", help="Folder that holds speech_clips.json.")
+]
+_Cache = Annotated[
+    _File,
+    typer.Option(
+        "--cache", metavar="DIR", help="Folder that keeps landmarks and finished networks."
+    ),
+]
 
 
 @train_app.callback()
@@ -18,64 +32,89 @@ def _group() -> None:
     """Train the models that ship (for developers; needs footage and espeak-ng)."""
 
 
-@train_app.command("speech")
-def speech_command(  # noqa: PLR0913 - one parameter per option
-    data: Annotated[
-        Path, typer.Option("--data", metavar="DIR", help="Folder that holds speech_clips.json.")
-    ],
-    output: Annotated[
-        Path, typer.Option("-o", "--output", help="File for the weights (.safetensors).")
-    ],
-    cache: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(
-            "--cache", metavar="DIR", help="Folder that keeps landmarks and finished networks."
-        ),
-    ] = None,
+@dataclass(frozen=True)
+class TrainingOptions:
+    """Training."""
+
     encoder: Annotated[
-        Optional[Path],  # noqa: UP045
+        _File,
         typer.Option(
             metavar="FILE",
             help="model.bin of faster-whisper-tiny.en (default: from the train extra).",
         ),
-    ] = None,
+    ] = None
     free_only: Annotated[
         bool, typer.Option("--free-only", help="Train on freely licensed clips only.")
-    ] = False,
+    ] = False
     curve: Annotated[
         bool,
         typer.Option("--curve", help="Also measure training on 10, 25, 50 and 100 % of the clips."),
-    ] = False,
-    jobs: Annotated[int, typer.Option(min=1, help="Networks trained at the same time.")] = 2,
+    ] = False
+    jobs: Annotated[int, typer.Option(min=1, help="Networks trained at the same time.")] = 2
     steps: Annotated[
         Optional[int],  # noqa: UP045
         typer.Option(min=1, help="Optimiser steps per network (default: as for the shipped ones)."),
-    ] = None,
-    utterances: Annotated[int, typer.Option(min=10, help="Number of synthetic sentences.")] = 700,
+    ] = None
+    utterances: Annotated[int, typer.Option(min=10, help="Number of synthetic sentences.")] = 700
+
+
+@train_app.command("speech")
+@expand_options
+def speech_command(
+    data: _Data,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="File for the weights (.safetensors).")
+    ],
+    training: TrainingOptions,
+    cache: _Cache = None,
 ) -> None:
     """Cross-validate the speech network over speakers, print the scores, train and save it."""
     from dataclasses import replace
 
-    from talkcli import runtime
     from talkcli.train.speech.corpus import RecipeSettings
     from talkcli.train.speech.main import train_speech
 
     settings = RecipeSettings(
-        jobs=jobs,
-        free_only=free_only,
-        utterances=utterances,
-        encoder=encoder,
+        jobs=training.jobs,
+        free_only=training.free_only,
+        utterances=training.utterances,
+        encoder=training.encoder,
     )
-    if steps is not None:
+    if training.steps is not None:
         settings = replace(
             settings,
-            distillation=replace(settings.distillation, steps=steps),
-            student=replace(settings.student, steps=steps),
-            teacher=replace(settings.teacher, steps=steps),
+            distillation=replace(settings.distillation, steps=training.steps),
+            student=replace(settings.student, steps=training.steps),
+            teacher=replace(settings.teacher, steps=training.steps),
         )
+    place = _cache_folder(cache, "speech")
+    typer.echo(train_speech(data, place, output, settings, _report, curve=training.curve))
 
-    def report(text: str) -> None:
-        sys.stderr.write(f"{text}\n")
 
-    place = runtime.cache_root() / "speech" if cache is None else cache
-    typer.echo(train_speech(data, place, output, settings, report, curve=curve))
+@train_app.command("face")
+def face_command(
+    data: _Data,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="File for the face model (.safetensors).")
+    ],
+    cache: _Cache = None,
+    keep_mean: Annotated[
+        bool,
+        typer.Option("--keep-mean", help="Take the shipped mean face instead of measuring it."),
+    ] = False,
+) -> None:
+    """Build the face model from measured faces and ICT-FaceKit's shapes."""
+    from talkcli.train.face.build import build_face_model
+
+    place = _cache_folder(cache, "face")
+    build_face_model(data, place, output, _report, keep_mean=keep_mean)
+
+
+def _cache_folder(given: Path | None, name: str) -> Path:
+    from talkcli import runtime
+
+    return runtime.cache_root() / name if given is None else given
+
+
+def _report(text: str) -> None:
+    sys.stderr.write(f"{text}\n")

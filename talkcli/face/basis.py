@@ -1,7 +1,7 @@
 """The ARKit shapes of one person's face: the model's shapes retargeted, lids and lips made to meet.
 
 Lengths are centimetres in the head frame (x to the subject's left, y up, z out). The shapes of the
-mean face come from ``scripts/build_face_model.py`` (docs/face_model.md). A person's own shapes
+mean face come from ``talkcli train face`` (docs/face_model.md). A person's own shapes
 follow from how the mean face, bent into the person's, stretches around each vertex; after that
 what has to touch is made to touch: the lids in ``eyeBlink``, the lips in ``jawOpen`` +
 ``mouthClose``.

@@ -1,6 +1,6 @@
 """The face template: 478 vertices in the head frame, triangles, symmetry, ARKit shapes.
 
-Built by ``scripts/build_face_model.py`` from landmarks measured on real portraits and clips and
+Built by ``talkcli train face`` from landmarks measured on real portraits and clips and
 from ICT-FaceKit's shapes (docs/face_model.md), and shipped as
 ``talkcli/data/face_model.safetensors``.
 """

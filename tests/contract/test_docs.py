@@ -24,7 +24,7 @@ from talkcli.config import Recipe, shipped_recipes
 from tests.support import docs
 
 #: Commands with a table of their own; the other options stand in the common one.
-OWN_TABLES = ("bench", "train speech")
+OWN_TABLES = ("bench", "train speech", "train face")
 #: On their way from one spelling to the other.
 RENAMED = {"--expr", "--expression"}
 #: On their way.
@@ -51,7 +51,7 @@ def documented_options() -> dict[str, set[str]]:
     for cell, commands, *_ in docs.table(docs.section(text, "## Options"), "option", "commands"):
         names = commands.split(", ")
         if names == ["all"]:
-            names = [name for name in known if name != "train speech"]
+            names = [name for name in known if not name.startswith("train ")]
         for name in names:
             assert name in found, f"docs/cli.md names a command {name!r}"
             found[name] |= set(docs.quoted(cell))

@@ -1,1 +1,1 @@
-"""Building the face model from measured landmarks and open shapes."""
+"""Building the face model from measured landmarks and openly licensed shapes."""

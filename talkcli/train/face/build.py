@@ -1,39 +1,37 @@
-"""Build the face model that ships in talkcli/data: mean face, identity and ARKit shapes.
+"""Building the face model that ships in ``talkcli/data``: mean face, identity and ARKit shapes.
 
-    python scripts/build_face_model.py --data ../shared/data --cache out/landmarks
-
-1. The mean: every face of portraits and clips is scaled, turned and shifted onto the running mean
-   by its 52 rigid vertices, closed mouths and open eyes only, then the mean is made symmetric.
+1. The mean: every face of portraits and clips with a closed mouth and open eyes is aligned to the
+   running mean by its 52 rigid vertices and a similarity transform; the mean is made symmetric.
    Orientation, origin and scale of the head frame come from aligning it with the canonical
-   468-vertex mesh of MediaPipe (Apache-2.0) by one similarity transform. ``--keep-mean`` takes the
-   shipped one (it takes ten minutes to measure anew).
-2. ICT-FaceKit's shapes (MIT) sampled at the vertices (``train.ict``).
-3. Expression: ICT's shapes refined on how the faces of the clips move (``train.shapes``).
-4. Identity: principal shapes of the measured people and of ICT's (``train.people``).
+   468-vertex mesh of MediaPipe (Apache-2.0). Measuring takes ten minutes.
+2. ICT-FaceKit's shapes (MIT) sampled at the vertices (``train.face.ict``).
+3. Expression: ICT's shapes refined on how the faces in the clips move (``train.face.shapes``).
+4. Identity: principal components of the measured people and of ICT's (``train.face.people``).
 
-Only numbers leave the data folder. docs/face_model.md says what came out.
+Only numbers leave the data folder. docs/face_model.md describes the result.
 """
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 from mediapipe.python.solutions.face_mesh_connections import FACEMESH_TESSELATION
-from safetensors.numpy import load_file
 from scipy.spatial import cKDTree
 
+from talkcli.errors import InputError
 from talkcli.face.basis import touching
 from talkcli.face.harmonic import HarmonicExtension
-from talkcli.face.model import DEFAULT_PATH, FaceModel
+from talkcli.face.model import FaceModel
 from talkcli.face.pose import DEPTH_SCALE, fit_similarity
 from talkcli.face.topology import (
+    CHIN_TIP,
     EYE_LEFT,
     EYE_RIGHT,
+    FOREHEAD_TOP,
     RIGID,
     SKIN,
     opening_triangles,
@@ -46,22 +44,126 @@ from talkcli.train.face.shapes import Motion, prior_basis, read_motions, refine
 
 FRAMES_PER_CLIP = 6
 MAX_YAW_DEG = 20.0
+_ROUNDS = 8  # of the Procrustes mean
+#: A face is neutral with the mouth closed and the eyes open this far, shares of the face height,
+#: and is measured well enough from this height on, pixels.
+_CLOSED, _AWAKE, _LEAST_PX = 0.015, 0.035, 90
+#: Inside the head, behind the mouth (cm): triangles face away from it.
+_CENTRE = (0.0, -2.0, -6.0)
+#: Mirror twins of the iris vertices 468 to 477, which the canonical mesh lacks.
+_IRIS_TWINS = (473, 476, 475, 474, 477, 468, 471, 470, 469, 472)
+_DESCRIPTION = "measured mean; ICT-FaceKit shapes (MIT) refined on measured faces"
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Template:
+    """The mean face and its mesh.
+
+    Attributes:
+        mean: ``[478, 3]`` neutral face, mouth closed, head frame, cm.
+        triangles: ``[T, 3]`` counter-clockwise from outside.
+        labels: ``[T]`` uint8: skin, eye or mouth opening.
+        symmetry: ``[478]`` mirror twin of every vertex.
+    """
+
+    mean: np.ndarray
+    triangles: np.ndarray
+    labels: np.ndarray
+    symmetry: np.ndarray
+
+
+def build_face_model(
+    data: Path, cache: Path, output: Path, report: Report, keep_mean: bool = False
+) -> FaceModel:
+    """Build the face model and write it.
+
+    Args:
+        data: folder with ``face_model/ict_facekit_light.npz``, ``speech_clips.json`` and, unless
+            the mean is kept, ``face_model/canonical_face_model.obj``; and with ``portraits``.
+        cache: folder that keeps the landmarks of the clips.
+        output: file for the model.
+        report: called with lines of progress.
+        keep_mean: take mean face and mesh from the shipped model instead of measuring them.
+
+    Raises:
+        InputError: a file of the data folder is missing or cannot be read.
+    """
+    for name in ("face_model/ict_facekit_light.npz", "speech_clips.json", "portraits"):
+        if not (data / name).exists():
+            raise InputError(f"{data} holds no {name}", "docs/face_model.md lists what is needed")
+    template = shipped_template() if keep_mean else measured_template(data, report)
+    mean, symmetry = template.mean, template.symmetry
+    skin = template.triangles[template.labels == SKIN]
+    ict = sample_ict(data / "face_model" / "ict_facekit_light.npz", mean, skin)
+    motions = read_motions(data, cache, mean, progress=report)
+    report(f"{len(motions)} clips, {len({m.speaker for m in motions})} people")
+    basis = refine(prior_basis(ict.expression, mean, symmetry), motions, mean, symmetry)
+    basis = touching(basis, mean, HarmonicExtension(mean, template.triangles, template.labels))
+    people = measured_people(motions, neutral_faces(still_pictures(data)))
+    identity = identity_shapes(ict, people, mean, symmetry)
+    model = FaceModel(mean, template.triangles, template.labels, symmetry, basis, identity)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    model.save(output, _DESCRIPTION)
+    height = np.linalg.norm(mean[FOREHEAD_TOP] - mean[CHIN_TIP])
+    report(f"wrote {output}: {len(template.triangles)} triangles, face height {height:.2f} cm")
+    return model
+
+
+def shipped_template() -> Template:
+    """Mean face and mesh of the shipped model."""
+    model = FaceModel.load()
+    return Template(
+        model.vertices.astype(float), model.triangles, model.triangle_labels, model.symmetry
+    )
+
+
+def measured_template(data: Path, report: Report) -> Template:
+    """Mean face and mesh measured from the portraits and clips of a data folder."""
+    frame = head_frame(data / "face_model" / "canonical_face_model.obj")
+    twins = cKDTree(frame).query(frame * (-1, 1, 1))[1]
+    symmetry = np.concatenate([twins, _IRIS_TWINS]).astype(np.int32)
+    mean = mean_face(neutral_faces(pictures(data)), frame, symmetry, report)
+    skin = triangles_from_edges({tuple(sorted(edge)) for edge in FACEMESH_TESSELATION})
+    filled, filled_labels = opening_triangles()
+    triangles = outward(np.vstack([skin, filled]), mean)
+    labels = np.concatenate([np.full(len(skin), SKIN, np.uint8), filled_labels])
+    return Template(mean, triangles, labels, symmetry)
+
+
+def head_frame(path: Path) -> np.ndarray:
+    """``[468, 3]`` vertices of an OBJ file.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    try:
+        rows = [line.split() for line in path.read_text(encoding="utf-8").splitlines()]
+        return np.array([row[1:4] for row in rows if row[:1] == ["v"]], float)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} is no readable mesh ({error})") from error
+
+
+def pictures(data: Path) -> Iterator[np.ndarray]:
+    """``[H, W, 3]`` uint8 portraits and frames of the clips in a data folder."""
+    yield from still_pictures(data)
+    for path in sorted((data / "clips").glob("*.mp4")):
+        yield from clip_frames(path)
 
 
 def still_pictures(data: Path) -> Iterator[np.ndarray]:
+    """``[H, W, 3]`` uint8 portraits of a data folder."""
     for path in sorted((data / "portraits").iterdir()):
         image = cv2.imread(str(path))
         if image is not None:
             yield np.ascontiguousarray(image[..., ::-1])
 
 
-def pictures(data: Path) -> Iterator[np.ndarray]:
-    yield from still_pictures(data)
-    for path in sorted((data / "clips").glob("*.mp4")):
-        yield from clip_frames(path)
-
-
 def clip_frames(path: Path) -> Iterator[np.ndarray]:
+    """``[H, W, 3]`` uint8 frames, evenly spread over a clip."""
+    import av
+
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         total = stream.frames or 100
@@ -72,28 +174,38 @@ def clip_frames(path: Path) -> Iterator[np.ndarray]:
 
 
 def neutral_faces(pictures: Iterator[np.ndarray]) -> np.ndarray:
-    """``[n, 478, 3]`` landmarks with y up and z out, closed mouth, open eyes."""
+    """``[n, 478, 3]`` landmarks of neutral faces in pixels, y up and z towards the viewer."""
     found = []
     for rgb in pictures:
         faces = detect_faces(rgb)
         if not faces:
             continue
         points = faces[0].points * (1, -1, -DEPTH_SCALE)
-        height = np.linalg.norm(points[10] - points[152])
+        height = np.linalg.norm(points[FOREHEAD_TOP] - points[CHIN_TIP])
         mouth = np.linalg.norm(points[13] - points[14]) / height
         lids = min(
-            np.linalg.norm(points[e.upper[3]] - points[e.lower[3]]) for e in (EYE_LEFT, EYE_RIGHT)
+            np.linalg.norm(points[eye.upper[3]] - points[eye.lower[3]])
+            for eye in (EYE_LEFT, EYE_RIGHT)
         )
-        if mouth < 0.015 and lids / height > 0.035 and height > 90:
+        if mouth < _CLOSED and lids / height > _AWAKE and height > _LEAST_PX:
             found.append(points)
     return np.array(found)
 
 
-def mean_face(faces: np.ndarray, frame: np.ndarray, symmetry: np.ndarray) -> np.ndarray:
-    """Generalised Procrustes mean of ``faces`` in the head frame given by ``frame [468, 3]``."""
+def mean_face(
+    faces: np.ndarray, frame: np.ndarray, symmetry: np.ndarray, report: Report
+) -> np.ndarray:
+    """``[478, 3]`` symmetric generalised Procrustes mean in the head frame, cm.
+
+    Args:
+        faces: ``[n, 478, 3]`` neutral faces; those turned by more than 20° are left out.
+        frame: ``[468, 3]`` mesh that defines the head frame.
+        symmetry: ``[478]`` mirror twins.
+        report: called with the number of faces used.
+    """
     rigid = list(RIGID)
     mean = np.vstack([frame, np.zeros((10, 3))])
-    for _ in range(8):
+    for _ in range(_ROUNDS):
         aligned = []
         for face in faces:
             scale, rotation, shift = fit_similarity(face[rigid], mean[rigid])
@@ -104,71 +216,20 @@ def mean_face(faces: np.ndarray, frame: np.ndarray, symmetry: np.ndarray) -> np.
         mean = (mean + mean[symmetry] * (-1, 1, 1)) / 2
         scale, rotation, shift = fit_similarity(mean[rigid], frame[rigid])
         mean = scale * mean @ rotation.T + shift
-    print(f"{len(aligned)} of {len(faces)} neutral faces within {MAX_YAW_DEG:.0f} degrees of yaw")
-    return mean
-
-
-def head_frame(path: Path) -> np.ndarray:
-    rows = [line.split() for line in path.read_text().splitlines()]
-    return np.array([row[1:4] for row in rows if row[:1] == ["v"]], float)
+    report(f"{len(aligned)} of {len(faces)} neutral faces within {MAX_YAW_DEG:.0f}° of yaw")
+    return np.asarray(mean)
 
 
 def outward(triangles: np.ndarray, vertices: np.ndarray) -> np.ndarray:
+    """``[T, 3]`` triangles, flipped where they face into the head."""
     a, b, c = (vertices[triangles[:, k]] for k in range(3))
-    normals = np.cross(b - a, c - a)
-    centre = np.array([0.0, -2.0, -6.0])
-    flip = ((a - centre) * normals).sum(1) < 0
+    flip = ((a - np.array(_CENTRE)) * np.cross(b - a, c - a)).sum(1) < 0
     triangles = triangles.copy()
     triangles[flip] = triangles[flip][:, [0, 2, 1]]
     return triangles
 
 
 def measured_people(motions: list[Motion], portraits: np.ndarray) -> np.ndarray:
-    """One neutral face of every speaker, and the faces of portraits."""
+    """``[n, 478, 3]`` one neutral face of every speaker, then the faces of the portraits."""
     speakers = {motion.speaker: motion.neutral for motion in motions}
     return np.concatenate([np.array(list(speakers.values())), portraits])
-
-
-def template(data: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Mean face, triangles, labels, symmetry."""
-    frame = head_frame(data / "face_model" / "canonical_face_model.obj")
-    twins = cKDTree(frame).query(frame * (-1, 1, 1))[1]
-    irises = [473, 476, 475, 474, 477, 468, 471, 470, 469, 472]
-    symmetry = np.concatenate([twins, irises]).astype(np.int32)
-    mean = mean_face(neutral_faces(pictures(data)), frame, symmetry)
-    skin = triangles_from_edges({tuple(sorted(edge)) for edge in FACEMESH_TESSELATION})
-    filled, filled_labels = opening_triangles()
-    triangles = outward(np.vstack([skin, filled]), mean)
-    labels = np.concatenate([np.full(len(skin), SKIN, np.uint8), filled_labels])
-    return mean, triangles, labels, symmetry
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--cache", type=Path, required=True, help="keeps landmarks of the clips")
-    parser.add_argument("--output", type=Path, default=DEFAULT_PATH)
-    parser.add_argument("--keep-mean", action="store_true", help="do not measure the mean again")
-    args = parser.parse_args()
-    if args.keep_mean:
-        kept = load_file(DEFAULT_PATH)
-        names = ("vertices", "triangles", "triangle_labels", "symmetry")
-        mean, triangles, labels, symmetry = (kept[name] for name in names)
-    else:
-        mean, triangles, labels, symmetry = template(args.data)
-    mean = mean.astype(float)
-    ict_path = args.data / "face_model" / "ict_facekit_light.npz"
-    ict = sample_ict(ict_path, mean, triangles[labels == SKIN])
-    motions = read_motions(args.data, args.cache, mean, progress=print)
-    print(f"{len(motions)} clips, {len({m.speaker for m in motions})} people")
-    basis = refine(prior_basis(ict.expression, mean, symmetry), motions, mean, symmetry)
-    basis = touching(basis, mean, HarmonicExtension(mean, triangles, labels))
-    portraits = neutral_faces(still_pictures(args.data))
-    identity = identity_shapes(ict, measured_people(motions, portraits), mean, symmetry)
-    model = FaceModel(mean, triangles, labels, symmetry, basis, identity)
-    model.save(args.output, "measured mean; ICT-FaceKit shapes (MIT) refined on measured faces")
-    print(f"{len(triangles)} triangles, face height {np.linalg.norm(mean[10] - mean[152]):.2f} cm")
-
-
-if __name__ == "__main__":
-    main()

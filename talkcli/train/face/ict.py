@@ -5,11 +5,11 @@ The source is the light model of ICT-FaceKit (MIT licence, see NOTICE) as one ``
 ``expression [57, 26719, 3]`` and ``expression_names``, centimetres. It is read when the face model
 is built and never shipped.
 
-Every landmark vertex gets one point on the surface of the ICT face. What has a meaning is placed by
-it: lip lines and lid rims are walked along the surface between the 68 known landmark pairs, each
-vertex where its share of the arc says. A thin-plate spline through those and the remaining pairs
-carries the other vertices over; they are dropped onto the nearest surface that faces the same way,
-upper lip on upper lip and lower on lower.
+Every landmark vertex gets one point on the surface of the ICT face. Vertices with a meaning come
+first: lip lines and lid rims are traced along the surface between the 68 known landmark pairs, each
+vertex at its share of the arc. A thin-plate spline through those and the remaining pairs carries
+the other vertices over; they are projected onto the nearest surface that faces the same way, upper
+lip on upper lip and lower on lower.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ from talkcli.face.topology import (
 )
 
 _SURFACE = 468
-#: The first faces and vertices of the model are the face itself, without neck, sockets and teeth.
+#: The first quads and vertices of the model are the face without neck, eye sockets and teeth.
 _FACE_QUADS, _FACE_VERTICES = 9230, 9409
 _EYEBALLS = {"Left": slice(21451, 23021), "Right": slice(23021, 24591)}
 # fmt: off
-#: The 68 landmarks of both topologies (17 of the jaw's outline, brows, nose, eyes, outer and inner
-#: lips): vertex here and vertex there.
+#: The 68 landmarks in both topologies (17 of the outline of the jaw, brows, nose, eyes, outer and
+#: inner lips): our vertex and ICT's.
 PAIRS = np.array([
     (162, 1225), (234, 1888), (93, 1052), (58, 367), (172, 1719), (136, 1722), (149, 2199),
     (148, 1447), (152, 966), (377, 3661), (378, 4390), (365, 3927), (397, 3924), (288, 2608),
@@ -61,23 +61,23 @@ PAIRS = np.array([
 ])
 # fmt: on
 _JAW_PAIRS = 17
-#: The outline of a jaw is where it happens to turn away: its pairs only pull.
+#: The outline of the jaw is not a fixed line on the surface: its pairs only attract.
 _JAW_SMOOTHING = 0.3
-#: A surface point must face the same way within 60°.
+#: Cosine of 60°: a surface point must face the same way within that.
 _LEAST_COSINE = 0.5
-#: Normals and nearest points are sought among so many triangles.
+#: Number of nearest triangles among which the surface point is chosen.
 _CANDIDATES = 60
 
 
 @dataclass(frozen=True)
 class IctShapes:
-    """The ICT model on this topology, head frame, centimetres.
+    """The ICT model on our 478-vertex topology, in the head frame, cm.
 
     Attributes:
         neutral: ``[468, 3]``.
-        identity: ``[100, 468, 3]`` shapes at one standard deviation.
-        expression: displacement ``[468, 3]`` at weight 1 by ICT's names (``mouthSmile_L``).
-        eye_centres: ``[2, 3]`` of the right and left eyeball.
+        identity: ``[100, 468, 3]`` displacements at one standard deviation.
+        expression: ``[468, 3]`` displacements at weight 1, by ICT's names (``mouthSmile_L``).
+        eye_centres: ``[2, 3]`` centres of the right and left eyeball.
     """
 
     neutral: np.ndarray
@@ -104,14 +104,16 @@ def sample_ict(path: Path, mean: np.ndarray, triangles: np.ndarray) -> IctShapes
         triangles: ``[T, 3]`` of its skin, counter-clockwise from outside.
 
     Raises:
-        InputError: not a readable ICT model.
+        InputError: the file is not a readable ICT model.
     """
     try:
         with np.load(path) as raw:
             arrays = {key: raw[key] for key in ("neutral", "quads", "identity", "expression")}
             names = [str(name) for name in raw["expression_names"]]
     except (OSError, KeyError, ValueError) as error:
-        raise InputError(f"{path} is no ICT face model ({error})", "name the .npz file") from error
+        raise InputError(
+            f"{path} is not an ICT face model ({error})", "give the .npz file"
+        ) from error
     surface = _surface(arrays["neutral"].astype(float), arrays["quads"])
     binding, weights = correspondence(mean, triangles, surface)
 
@@ -134,7 +136,7 @@ def sample_ict(path: Path, mean: np.ndarray, triangles: np.ndarray) -> IctShapes
 def correspondence(
     mean: np.ndarray, triangles: np.ndarray, surface: _Surface
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Surface point of every vertex: ``[468, 3]`` ICT vertices and their weights."""
+    """Surface point of every vertex: ``[468, 3]`` ICT vertices and ``[468, 3]`` their weights."""
     ours, theirs = PAIRS.T
     pairs = slice(_JAW_PAIRS, None)
     scale, turn, shift = fit_similarity(mean[ours[pairs]], surface.vertices[theirs[pairs]])
@@ -166,7 +168,7 @@ def _surface(vertices: np.ndarray, quads: np.ndarray) -> _Surface:
     a, b, c = (vertices[triangles[:, k]] for k in range(3))
     normals = np.cross(b - a, c - a)
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
-    # The corner after a triangle's last one is its first.
+    # A triangle has its first corner again in place of a fourth.
     closed = np.where(faces < 0, faces[:, :1], faces)
     ends = np.concatenate([closed[:, [k, (k + 1) % 4]] for k in range(4)])
     ends = np.unique(np.sort(ends[(ends >= 0).all(1)], axis=1), axis=0)
@@ -179,7 +181,7 @@ def _surface(vertices: np.ndarray, quads: np.ndarray) -> _Surface:
 
 
 def _lip_side(edges: sparse.csr_matrix) -> np.ndarray:
-    """``[n]`` bool: nearer, along the surface, to the middle of the upper than the lower lip."""
+    """``[n]`` bool: closer along the surface to the middle of the upper than of the lower lip."""
     there = dict(PAIRS)
     upper, lower = (dijkstra(edges, indices=there[v]) for v in (13, 14))
     return np.asarray(upper < lower)
@@ -231,7 +233,7 @@ def _along(path: np.ndarray, shares: np.ndarray) -> np.ndarray:
 def _nearest_on_surface(
     points: np.ndarray, normals: np.ndarray, side: np.ndarray, surface: _Surface
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Nearest surface points that face the same way (zero normals: any) on the right lip."""
+    """Nearest surface points facing the same way (any way for zero normals), on the same lip."""
     corners = surface.vertices[surface.triangles]
     _, near = cKDTree(corners.mean(1)).query(points, k=_CANDIDATES)
     binding, weights = np.zeros((len(points), 3), int), np.zeros((len(points), 3))
@@ -254,7 +256,7 @@ def _nearest_on_surface(
 def _closest_barycentric(point: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     """``[t, 3]`` weights of the nearest point of each triangle ``[t, 3, 3]``.
 
-    The foot on the plane, or where that lies outside, the best of the feet on the three edges.
+    The projection onto the plane or, if that lies outside, the best projection onto an edge.
     """
     a, b, c = triangles[:, 0], triangles[:, 1], triangles[:, 2]
     ab, ac, ap = b - a, c - a, point - a

@@ -1,4 +1,4 @@
-"""How people's neutral faces differ: principal shapes of measured faces and of ICT's identities."""
+"""How neutral faces differ: principal components of measured faces and of ICT's identities."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from talkcli.train.face.shapes import mirrored
 
 SHAPES = 40
 _DRAWN = 600
-#: Share of the variance that comes from ICT's faces; the rest is that of measured faces, which
-#: show what the landmark network makes of people, but only of few.
+#: Share of the variance from ICT's faces. The rest comes from measured faces, which show what the
+#: landmark network makes of people, but of few of them.
 ICT_SHARE = 0.3
 
 
@@ -22,7 +22,7 @@ def identity_shapes(
     """``[40, 478, 3]`` displacements in cm at one standard deviation, largest first.
 
     Args:
-        ict: the ICT model on this topology.
+        ict: the ICT model on our topology.
         measured: ``[n, 478, 3]`` neutral faces of n people, head frame.
         mean: ``[478, 3]`` mean face.
         symmetry: ``[478]`` mirror twins of the vertices.
@@ -42,7 +42,7 @@ def identity_shapes(
 
 
 def drawn_faces(ict: IctShapes, mean: np.ndarray) -> np.ndarray:
-    """``[600, 478, 3]`` random people of the ICT model; irises move with their lids."""
+    """``[600, 478, 3]`` random people from the ICT model; irises move with their lids."""
     rng = np.random.default_rng(0)
     coefficients = rng.normal(size=(_DRAWN, len(ict.identity)))
     shift = np.tensordot(coefficients, ict.identity, 1)

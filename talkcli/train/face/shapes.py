@@ -1,9 +1,9 @@
 """The expression shapes of the mean face: ICT's, refined on how real faces move.
 
-A shape's meaning, support and depth come from ICT-FaceKit (``train.ict``). How exactly skin and
-landmarks move with it is measured: on tracked clips, weights are solved with the present shapes,
-then the shapes are solved with those weights, drawn to ICT's by a ridge, a few times over. Rarely
-used shapes hardly change, and no shape learns to move what ICT's leaves at rest.
+A shape's meaning, support and depth come from ICT-FaceKit (``train.face.ict``). How exactly skin
+and landmarks move with it is measured: on tracked clips, weights are solved with the current
+shapes, then shapes with those weights, with a ridge towards ICT's, in a few rounds. Rarely used
+shapes hardly change, and no shape learns to move what ICT's leaves at rest.
 """
 
 from __future__ import annotations
@@ -32,50 +32,50 @@ from talkcli.train.clips import clip_landmarks
 from talkcli.train.expression import to_head_frame
 from talkcli.types import ARKIT_NAMES
 
-#: Degrees by which eyeLookUp, -Down, -In and -Out turn the eye at weight 1.
+#: Degrees by which eyeLookUp, -Down, -In and -Out rotate the eye at weight 1.
 LOOK_DEG = 30.0
-#: Frames of one speaker that are enough; more would only repeat the same mouth.
+#: Frames used per speaker; more would only repeat the same mouth.
 FRAMES_PER_SPEAKER = 300
 _EYEBALL_CM = 1.2
 _NEUTRAL_SHARE = 0.2
 
 _RIDGE = 1.0  # cm², on the weights of a frame
-_HOLD = 30.0  # on the shapes: this much squared weight in the data moves a shape half way
+_HOLD = 30.0  # on the shapes: with this much squared weight in the data a shape moves half way
 _HOLD_DEPTH = 30.0
-#: ICT's jaw carries chin and lips back further than landmarks show: by 0.25 and 0.34 cm for each
-#: cm of lip opening (lower lip, chin), where ICT says 0.6 and 0.9. Its lips roll in behind where
-#: the avatar has teeth, and its mouth corners slide back around a jaw that a landmark mesh hardly
-#: has: there they would sink into the cheeks.
-#: Moved aside, it wraps around the teeth and needs its depth, or they poke through.
+#: Factors on the depth of ICT's shapes. Its jaw carries lower lip and chin back by 0.6 and 0.9 cm
+#: per cm of lip opening; landmarks show 0.25 and 0.34. Its lips roll in to where the avatar has
+#: teeth, and its mouth corners slide back around a jaw that a landmark mesh hardly has: they would
+#: sink into the cheeks. A mouth moved sideways wraps around the teeth and needs its full depth, or
+#: they poke through.
 _DEPTH = {
     "mouthPucker": 1.0, "mouthFunnel": 1.0, "mouthShrug": 0.8, "mouthLeft": 1.0, "mouthRight": 1.0,
     "mouthClose": 0.45, "mouth": 0.35, "jawForward": 1.0, "jaw": 0.45, "brow": 0.6,
 }  # fmt: skip
-#: ICT pushes the whole mouth 2 cm to the side; grimaces of the clips end at 1.4 cm.
+#: ICT moves the whole mouth 2 cm sideways; grimaces in the clips reach 1.4 cm.
 _SIDEWAYS = 0.7
 JAW_SHAPES = ("jawOpen", "mouthClose", "jawForward", "jawLeft", "jawRight")
 _CORNER_CM = 1.2
 _RIM_CM, _RIM_SHARE = 2.5, 0.25
-#: Shapes that part the lips, or close them again.
+#: Shapes that part the lips or close them again.
 _PARTING = ("jaw", "mouthClose", "mouthFunnel", "mouthUpperUp", "mouthLowerDown", "mouthShrug")
-_SEAL_SHARES = (0.1, 0.35, 0.7, 1.0)  # outermost row of the lips to the innermost
-_SPEAKER_MASS = 100.0  # frames that one speaker counts for
+_SEAL_SHARES = (0.1, 0.35, 0.7, 1.0)  # from the outermost row of the lips to the innermost
+_SPEAKER_MASS = 100.0  # largest weight of one speaker, frames
 _ROUNDS = 4
-#: A vertex takes part where ICT moves it, or a neighbour, by a quarter of the shape's largest move.
+#: A vertex takes full part if ICT moves it, or a neighbour, by a quarter of the largest motion.
 _SUPPORT_CM, _SUPPORT_SHARE = 1.0, 0.25
 _LEAST_SUPPORT = 0.02
 
 
 @dataclass(frozen=True)
 class Motion:
-    """How one face moved.
+    """How the face moved in one clip.
 
     Attributes:
-        name: the clip.
-        speaker: clips of one person share it.
+        name: file name of the clip without suffix.
+        speaker: shared by all clips of one person.
         speech: whether the person speaks.
         neutral: ``[478, 3]`` the person's neutral face, head frame, cm.
-        shift: ``[T, 478, 3]`` float32 from the neutral face.
+        shift: ``[T, 478, 3]`` float32 displacement from the neutral face, cm.
     """
 
     name: str
@@ -95,9 +95,9 @@ def read_motions(
 
     Args:
         data: folder with ``speech_clips.json``; clips without speech count as well.
-        cache: folder for landmarks, made when missing.
+        cache: folder for landmarks, created if missing.
         template: ``[478, 3]`` mean face.
-        progress: told the name of each clip that has to be measured.
+        progress: called with the name of each clip that has to be measured.
     """
     cache.mkdir(parents=True, exist_ok=True)
     kept: dict[str, list[tuple[dict[str, str], np.ndarray]]] = {}
@@ -121,7 +121,7 @@ def read_motions(
 
 
 def _person(entry: dict[str, str]) -> str:
-    """Speaker, with the emotional clips of one MEAD actor (…_M030_…) put together."""
+    """The speaker; the emotional clips of one MEAD actor (…_M030_…) count as one."""
     for part in entry["speaker"].split("_"):
         if len(part) == 4 and part[0] in "MW" and part[1:].isdigit():
             return f"MEAD_{part}"
@@ -140,7 +140,7 @@ def _landmarks(data: Path, cache: Path, file: str, progress: Callable[[str], Non
 
 
 def neutral_of(points: np.ndarray) -> np.ndarray:
-    """``[478, 3]`` mean of the frames with lips most closed and, among those, eyes open."""
+    """``[478, 3]`` mean of the frames with the most closed lips and, among those, open eyes."""
     lips = lip_aperture(points) / lip_width(points)
     lids = lid_opening(points).min(-1)
     closed = lips <= np.quantile(lips, _NEUTRAL_SHARE)
@@ -150,10 +150,10 @@ def neutral_of(points: np.ndarray) -> np.ndarray:
 def prior_basis(
     expression: dict[str, np.ndarray], mean: np.ndarray, symmetry: np.ndarray
 ) -> np.ndarray:
-    """``[52, 478, 3]`` ARKit shapes from ICT's, which bear the same names but for the sides.
+    """``[52, 478, 3]`` ARKit shapes from ICT's, which have the same names except for the sides.
 
     Args:
-        expression: ``[468, 3]`` by ICT's names, see ``train.ict``.
+        expression: ``[468, 3]`` displacements by ICT's names, see ``train.face.ict``.
         mean: ``[478, 3]`` mean face.
         symmetry: ``[478]`` mirror twins of its vertices.
     """
@@ -179,8 +179,8 @@ def prior_basis(
 def _inside(mean: np.ndarray) -> np.ndarray:
     """``[478, 3]`` how far a vertex follows shapes other than the jaw's: less at the face's rim.
 
-    There landmarks slide along whatever contour the picture has, and depth cannot be seen: it
-    would only push cheeks through hair and collar. The chin moves freely up and down.
+    There landmarks slide along any contour in the picture, and depth is not visible: it would only
+    push cheeks through hair and collar. The chin moves freely up and down.
     """
     rim = np.linalg.norm(mean[:, None] - mean[list(FACE_OVAL)], axis=-1).min(1)
     inside = np.clip(rim / _RIM_CM, 0, 1)
@@ -190,10 +190,10 @@ def _inside(mean: np.ndarray) -> np.ndarray:
 
 
 def seal(basis: np.ndarray) -> np.ndarray:
-    """The basis with lips that keep together where the shape does not part them.
+    """The basis with lips that stay together where a shape does not part them.
 
-    Upper and lower inner lip move along each other by the same way; in shapes that leave the mouth
-    closed they move as one. Otherwise the seam would fray where the lips are drawn as pixels.
+    Upper and lower inner lip move sideways by the same distance; in shapes that leave the mouth
+    closed they move as one. Otherwise the seam would fray where lips are drawn as pixels.
     """
     basis = basis.copy()
     for name in ARKIT_NAMES:
@@ -210,14 +210,14 @@ def seal(basis: np.ndarray) -> np.ndarray:
 
 
 def _away_from_eye_corners(mean: np.ndarray) -> np.ndarray:
-    """``[478, 1]`` 0 at the corners of the eyes, which are tied to the skull, 1 a lid's way off."""
+    """``[478, 1]`` from 0 at the corners of the eyes, which are fixed, to 1 at 1.2 cm from them."""
     corners = mean[[*EYE_LEFT.corners, *EYE_RIGHT.corners]]
     near = np.linalg.norm(mean[:, None] - corners, axis=-1).min(1)
     return np.asarray(np.clip(near / _CORNER_CM, 0, 1)[:, None])
 
 
 def _turned_iris(name: str, mean: np.ndarray) -> np.ndarray:
-    """``[478, 3]`` shift of an iris, which turns rigidly about its eyeball's centre."""
+    """``[478, 3]`` displacement of an iris that rotates rigidly about its eyeball's centre."""
     left = name.endswith("Left")
     eye = EYE_LEFT if left else EYE_RIGHT
     outward = LOOK_DEG * (("Out" in name) - ("In" in name))
@@ -231,13 +231,13 @@ def _turned_iris(name: str, mean: np.ndarray) -> np.ndarray:
 
 
 def symmetric(basis: np.ndarray, symmetry: np.ndarray) -> np.ndarray:
-    """The basis averaged with its mirror image, left shapes with right ones."""
+    """The basis averaged with its mirror image, left shapes with right ones: ``[52, 478, 3]``."""
     twins = [ARKIT_NAMES.index(_other_side(name)) for name in ARKIT_NAMES]
     return np.asarray((basis + mirrored(basis, symmetry)[twins]) / 2)
 
 
 def mirrored(shift: np.ndarray, symmetry: np.ndarray) -> np.ndarray:
-    """Displacements ``[..., 478, 3]`` as a mirror shows them."""
+    """Mirror image of displacements ``[..., 478, 3]``."""
     return np.asarray(shift[..., symmetry, :] * np.array([-1, 1, 1], shift.dtype))
 
 
@@ -251,24 +251,24 @@ def _other_side(name: str) -> str:
 def refine(
     prior: np.ndarray, motions: Sequence[Motion], mean: np.ndarray, symmetry: np.ndarray
 ) -> np.ndarray:
-    """Shapes drawn from ``prior`` to what explains the motions.
+    """Shapes fitted to the motions, with a ridge towards ``prior``: ``[52, 478, 3]``.
 
-    Alternates between the frames' weights (bounded ridge) and the shapes: for each vertex
-    ``min Σ |shift − w · B|² + Σ_k h_k |B_k − prior_k|²`` over its K shapes, offsets per clip taken
-    off. Every clip counts with its mirror image.
+    Alternates between the weights of the frames (bounded ridge) and the shapes: for each vertex
+    ``min Σ |shift − w · B|² + Σ_k h_k |B_k − prior_k|²`` over its K shapes, centred per clip.
+    Every clip is used with its mirror image.
 
     Args:
-        prior: ``[52, 478, 3]``.
-        motions: what to explain.
+        prior: ``[52, 478, 3]`` shapes to start from.
+        motions: measured motion.
         mean: ``[478, 3]`` mean face.
         symmetry: ``[478]`` mirror twins.
     """
     support = _support(prior, mean)
     hold = _HOLD / np.maximum(support, _LEAST_SUPPORT) ** 2
     hold = np.repeat(hold[..., None], 3, axis=2)
-    # Depth, which the landmark network guesses, and which is taken off the rim, hardly changes.
+    # Depth is only guessed by the landmark network and is removed at the rim: it hardly changes.
     hold[..., 2] *= _HOLD_DEPTH
-    hold[:, 468:] = 1e9  # eyes are balls: how irises turn is known
+    hold[:, 468:] = 1e9  # irises rotate in a known way
     frames: dict[str, int] = {}
     for motion in motions:
         frames[motion.speaker] = frames.get(motion.speaker, 0) + len(motion.shift)
@@ -282,14 +282,14 @@ def refine(
         for mirror in (False, True):
             seen = [mirrored(m.shift, symmetry) if mirror else m.shift for m in motions]
             targets = np.concatenate([face_rows(shift) @ rows.T for shift in seen])
-            # All frames at once: the solver's loops cost the same for one frame and for a million.
+            # All frames at once: the solver's loops cost the same for one frame or a million.
             solved = np.split(bounded_ridge(rows @ rows.T, targets, _RIDGE), ends)
             for weights, shift, mass in zip(solved, seen, masses, strict=True):
                 centred = weights - weights.mean(0)
                 inner += mass * centred.T @ centred
                 outer += mass * np.tensordot(centred.T, shift - shift.mean(0), 1)
         basis = symmetric(_solve_shapes(inner, outer, prior, hold), symmetry)
-        # The ridge makes weights small and so, round by round, would make shapes large.
+        # The ridge shrinks the weights and so would enlarge the shapes, round by round.
         size = (prior**2).sum((1, 2)) / np.maximum((basis * prior).sum((1, 2)), 1e-9)
         reach = _reach(prior) / np.maximum(_reach(basis), 1e-9)
         basis *= np.minimum(size, reach)[:, None, None]
@@ -303,7 +303,7 @@ def refine(
 
 
 def _reach(basis: np.ndarray) -> np.ndarray:
-    """``[52]`` largest way of a surface vertex, cm."""
+    """``[52]`` largest displacement of a surface vertex, cm."""
     return np.asarray(np.linalg.norm(basis[:, :468], axis=-1).max(1))
 
 
@@ -320,7 +320,7 @@ def _solve_shapes(
 
 
 def _support(prior: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    """``[52, 478]`` 0–1: how far each shape may move each vertex."""
+    """``[52, 478]`` how freely each shape may move each vertex, 0–1."""
     size = np.linalg.norm(prior, axis=-1)
     largest = size.max(1, keepdims=True)
     near = np.exp(-(np.linalg.norm(mean[:, None] - mean, axis=-1) ** 2) / _SUPPORT_CM**2)

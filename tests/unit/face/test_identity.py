@@ -81,5 +81,5 @@ def test_pairs_name_every_vertex_once() -> None:
 
 def test_foreign_file_is_no_ict_model(tmp_path) -> None:
     np.savez(tmp_path / "other.npz", vertices=np.zeros(3))
-    with pytest.raises(InputError, match="no ICT face model"):
+    with pytest.raises(InputError, match="not an ICT face model"):
         sample_ict(tmp_path / "other.npz", MODEL.vertices, MODEL.triangles)
