@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import logging
-import types
+import reprlib
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from talkcli import toml
 from talkcli.errors import UsageError
+from talkcli.files.check import read_document
 
 if TYPE_CHECKING:
     from importlib.abc import Traversable
@@ -30,6 +31,10 @@ MAX_VIEW_YAW_DEG = 45.0
 DEFAULT_SIZE = 1024
 #: Former names of settings that recipes and --set may still use.
 _RENAMED = {"motion.weights": "motion.speech_model"}
+#: A recipe of every setting with comments is 3 kB.
+_RECIPE_BYTES = 1 << 16
+#: More mistakes than these at once are no recipe.
+_MOST_PROBLEMS = 8
 #: The background that asks for an alpha channel.
 TRANSPARENT = "transparent"
 
@@ -188,7 +193,10 @@ def load_recipe(
             flat[key] = (f"--{key.rpartition('.')[2].replace('_', '-')}", value)
     recipe = _build(flat, problems)
     if problems:
-        raise UsageError("; ".join(problems), "docs/cli.md lists the settings")
+        told = problems[:_MOST_PROBLEMS]
+        if len(problems) > len(told):
+            told.append(f"and {len(problems) - len(told)} more")
+        raise UsageError("; ".join(told), "docs/cli.md lists the settings")
     return recipe
 
 
@@ -210,15 +218,19 @@ def _read_recipe(path: str | Path) -> tuple[str, dict[str, Any]]:
         if name in shipped_recipes():
             text = (_recipe_folder() / f"{name}.toml").read_text("utf-8")
         else:
-            text = Path(path).read_text(encoding="utf-8")
+            text = read_document(Path(path), _RECIPE_BYTES)
         return name, toml.loads(text)
     except OSError as error:
         raise UsageError(
             f"the recipe {name} cannot be read ({error.strerror})",
             f"give a TOML file or one of: {', '.join(shipped_recipes())}",
         ) from error
-    except ValueError as error:
+    except toml.TOMLDecodeError as error:
         raise UsageError(f"the recipe {name} is not TOML ({error})", "mend that line") from error
+    except ValueError as error:
+        raise UsageError(
+            f"{name} cannot be a recipe: {error}", "give a TOML file or a shipped recipe's name"
+        ) from error
 
 
 def _current(key: str) -> str:
@@ -230,8 +242,9 @@ def _current(key: str) -> str:
 
 
 def _flatten(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """``section.key`` and value of every setting; no deeper, for nothing is known down there."""
     for key, value in table.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and not prefix:
             yield from _flatten(value, f"{prefix}{key}.")
         else:
             yield prefix + key, value
@@ -268,9 +281,9 @@ def _build(flat: Mapping[str, tuple[str, Any]], problems: list[str]) -> Recipe:
         item, hint = known[key]
         try:
             values[key] = _convert(value, hint)
-            _check_limits(values[key], item.metadata)
+            check_limits(values[key], item.metadata)
         except ValueError as error:
-            problems.append(f"{label} {error}, not {value!r}")
+            problems.append(f"{label} {error}, not {reprlib.repr(value)}")
     if problems:
         return Recipe()
     return _assemble(Recipe, values)
@@ -298,7 +311,7 @@ def _convert(value: Any, hint: Any) -> Any:
         if isinstance(value, bool):
             return value
         raise ValueError("must be true or false")
-    if isinstance(value, bool | types.NoneType | dict | list | tuple):
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise ValueError(f"must be {_TYPE_NAMES[hint]}")
     try:
         if hint is int and float(value) != int(float(value)):
@@ -311,15 +324,30 @@ def _convert(value: Any, hint: Any) -> Any:
 _TYPE_NAMES = {int: "a whole number", float: "a number", str: "a text"}
 
 
-def _check_limits(value: Any, limits: Mapping[str, Any]) -> None:
+def check_limits(value: Any, limits: Mapping[str, Any]) -> None:
+    """Refuse a value outside the limits of its :func:`setting`.
+
+    Args:
+        value: of the setting's type; each number of a list is checked.
+        limits: the metadata of the dataclass field.
+
+    Raises:
+        ValueError: what the value must be.
+    """
     if not limits:
         return
     low, high = limits["low"], limits["high"]
     for number in value if isinstance(value, tuple) else (value,):
         # Written so that NaN fails too.
-        if low is not None and not low <= number <= high:
-            raise ValueError(f"must be between {low:g} and {high:g}")
+        if (low is not None and not number >= low) or (high is not None and not number <= high):
+            raise ValueError(f"must be {_range(low, high)}")
     if limits["choices"] and value not in limits["choices"]:
         raise ValueError(f"must be one of {', '.join(limits['choices'])}")
     if limits["even"] and value % 2:
         raise ValueError("must be even")
+
+
+def _range(low: float | None, high: float | None) -> str:
+    if low is None:
+        return f"at most {high:g}"
+    return f"at least {low:g}" if high is None else f"between {low:g} and {high:g}"

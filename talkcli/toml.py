@@ -4,13 +4,29 @@ from __future__ import annotations
 
 import json
 import sys
+from typing import Any
 
 if sys.version_info >= (3, 11):
-    from tomllib import TOMLDecodeError, loads
+    import tomllib
 else:
-    from tomli import TOMLDecodeError, loads  # type: ignore[import-not-found, unused-ignore]
+    import tomli as tomllib  # type: ignore[import-not-found, unused-ignore]
 
-__all__ = ["TOMLDecodeError", "loads", "quote"]
+TOMLDecodeError = tomllib.TOMLDecodeError
+
+
+def loads(text: str) -> dict[str, Any]:
+    """What a TOML document says.
+
+    Raises:
+        TOMLDecodeError: not TOML, nested too deeply, or with a number of thousands of digits.
+    """
+    try:
+        return tomllib.loads(text)
+    except RecursionError as error:
+        raise TOMLDecodeError("it is nested too deeply") from error
+    except ValueError as error:
+        # Python converts no integer of more than 4300 digits.
+        raise TOMLDecodeError(str(error)) from error
 
 
 def quote(text: str) -> str:

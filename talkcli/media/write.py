@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ __all__ = [
 _NTSC_RATES = tuple(Fraction(n * 1000, 1001) for n in (24, 30, 48, 60, 120))
 _NTSC_TOLERANCE = Fraction(1, 200)  # "23.98" is 0.004 off
 _FPS_RANGE = (1, 120)
+_FPS_TEXT = re.compile(r"[+-]?\d{1,12}(\.\d{0,12})?(/\d{1,12})?|[+-]?\.\d{1,12}")
 
 #: AAC below 44.1 kHz is cut off by some players and capped to a few dozen kbit/s by the encoder,
 #: so speech at 8 or 16 kHz is upsampled. The 44.1 kHz family stays in its family.
@@ -75,9 +77,15 @@ def parse_fps(text: str | float | Fraction) -> Fraction:
         UsageError: not a number, or outside 1–120.
     """
     try:
-        fps = Fraction(text) if not isinstance(text, float) else Fraction(repr(text))
+        written = repr(text) if isinstance(text, float) else str(text).strip()
+        # Fraction would work out 1e999999999 digit by digit.
+        if not _FPS_TEXT.fullmatch(written):
+            raise ValueError
+        fps = Fraction(written)
     except (ValueError, ZeroDivisionError) as error:
-        raise UsageError(f"'{text}' is no frame rate", "give --fps as 25 or 30000/1001") from error
+        raise UsageError(
+            f"{str(text)[:40]!r} is no frame rate", "give --fps as 25 or 30000/1001"
+        ) from error
     low, high = _FPS_RANGE
     if not low <= fps <= high:
         raise UsageError(f"{text} frames per second is outside {low}-{high}", "change --fps")

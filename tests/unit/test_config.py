@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
 from pathlib import Path
 
 import pytest
 
-from talkcli.config import Recipe, load_recipe, shipped_recipes
+from talkcli.config import Recipe, check_limits, load_recipe, setting, shipped_recipes
 from talkcli.errors import UsageError
 
 
@@ -106,3 +108,71 @@ def test_recipe_that_is_no_toml(tmp_path: Path) -> None:
         load_recipe(path)
     with pytest.raises(UsageError, match="portrait, preview"):
         load_recipe(tmp_path / "absent.toml")
+
+
+@pytest.mark.parametrize(
+    ("limits", "good", "bad", "words"),
+    [
+        ({"low": 2}, (2, 1e9), (1, float("nan")), "at least 2"),
+        ({"high": 5}, (5, -1e9), (6, float("nan")), "at most 5"),
+        ({"low": 2, "high": 5}, (2, 5), (1, 6, float("nan")), "between 2 and 5"),
+        ({}, (0, float("inf")), (), ""),
+    ],
+)
+def test_limits_may_be_open_on_either_side(limits, good, bad, words: str) -> None:
+    @dataclasses.dataclass
+    class Settings:
+        number: float = setting(3.0, **limits)
+
+    metadata = dataclasses.fields(Settings)[0].metadata
+    for value in good:
+        check_limits(value, metadata)
+        check_limits((value, value), metadata)
+    for value in bad:
+        with pytest.raises(ValueError, match=words):
+            check_limits(value, metadata)
+        with pytest.raises(ValueError, match=words):
+            check_limits((good[0], value), metadata)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a = " + "[" * 20_000, "nested too deeply"),
+        ("a = " + "{b = " * 10_000, "nested too deeply"),
+        (".".join("a" * 20_000) + " = 1", "unknown setting"),
+        ("[" + ".".join(["video"] * 2000) + "]\nx = 1", "unknown setting"),
+        ("seed = " + "9" * 5000, "is not TOML"),
+        ("seed = 1e999", "a whole number"),
+        ("seed = 1979-05-27", "a whole number"),
+        ("[video]\nfps = 07:32:00", "must be a text"),
+        ("[video]\nviews = [1979-05-27T07:32:00Z]", "must be a number"),
+        ("[video]\nviews = [[[[1]]]]", "must be a number"),
+        ("[video.size]\nx = 1", "a whole number"),
+        ("video = 3", "unknown setting video"),
+        ("\n".join(f"k{n} = 1" for n in range(3000)), "and 2992 more"),
+        ("x" * 70_000, "larger than 65536 bytes"),
+    ],
+)
+def test_senseless_recipes_are_one_clear_line(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "odd.toml"
+    path.write_text(text)
+    with pytest.raises(UsageError) as caught:
+        load_recipe(path)
+    assert words in str(caught.value)
+    assert len(str(caught.value)) < 1500 and "\n" not in str(caught.value)
+
+
+def test_only_regular_files_are_recipes(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
+    for path in ("/dev/zero", tmp_path / "pipe", tmp_path / "binary", tmp_path):
+        with pytest.raises(UsageError, match="cannot be"):
+            load_recipe(path)
+
+
+@pytest.mark.parametrize("value", ["9" * 5000, "[" * 20_000, "1979-05-27"])
+def test_senseless_values_are_refused_in_one_line(value: str) -> None:
+    with pytest.raises(UsageError, match="whole number") as caught:
+        load_recipe(sets=[f"seed={value}"])
+    assert len(str(caught.value)) < 300

@@ -51,7 +51,11 @@ def test_parse_fps(text: str | float, expected: Fraction) -> None:
     assert parse_fps(text) == expected
 
 
-@pytest.mark.parametrize("text", ["fast", "", "0", "-25", "1/0", "1000", float("nan"), "inf"])
+@pytest.mark.parametrize(
+    "text",
+    ["fast", "", "0", "-25", "1/0", "1000", float("nan"), "inf", "1e999999999",
+     "1e-999999999", 1e300, "9" * 100_000, "25/" + "9" * 100_000, "2_5", "25,0", "25/1/1"],
+)  # fmt: skip
 def test_parse_fps_refuses(text: str | float) -> None:
     with pytest.raises(UsageError, match="--fps"):
         parse_fps(text)
