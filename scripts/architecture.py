@@ -32,7 +32,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("toml", "progress", "runtime", "types", "errors", "imaging"),
 )
 #: Imports between neighbours of one floor that are meant, as (importer, imported).
-NEIGHBOURS: frozenset[tuple[str, str]] = frozenset()
+NEIGHBOURS: frozenset[tuple[str, str]] = frozenset({("config", "files"), ("kernels", "files")})
 
 Graph = Mapping[str, set[str]]
 

@@ -10,9 +10,12 @@ from __future__ import annotations
 import csv
 import io
 import json
+import logging
+import math
 import os
-import uuid
+import re
 import zipfile
+from array import array
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -20,10 +23,15 @@ from pathlib import Path
 import numpy as np
 
 from talkcli.errors import InputError
-from talkcli.files.atomic import TEMPORARY_PREFIX, write_text_atomic
+from talkcli.files.atomic import staged_file, write_text_atomic
+from talkcli.files.check import check_readable, parse_json
 from talkcli.types import ARKIT_NAMES, MotionCurves, MotionFrame
 
+_log = logging.getLogger(__name__)
+
 SCHEMA = 2
+#: Endings of files that hold curves rather than a clip.
+CURVE_SUFFIXES = (".csv", ".npz")
 
 _ROTATIONS = tuple(
     f"{part}{angle}"
@@ -32,6 +40,18 @@ _ROTATIONS = tuple(
 )
 _DAY_S = 86400.0
 _LEAST_RISING = 0.9  # share of the rows of a recording
+#: Ten hours at 60 frames per second, and the bytes that they take as text or unpacked.
+_MOST_FRAMES, _MOST_BYTES = 2_200_000, 1 << 29
+#: Numbers per frame, and how far they may lie from zero: weights reach from 0 to 1, a head turns
+#: by half a circle at most, eyes by a quarter, and a face is found within ten metres. Degrees, cm.
+_PARTS = {
+    "expression": (len(ARKIT_NAMES), 1.0),
+    "rotation": (3, 180.0),
+    "translation": (3, 1000.0),
+    "gaze": (2, 90.0),
+}
+#: Recorders exceed the range by a little now and then; that is clamped without a word.
+_TOLERATED = 0.05
 _ARRAYS = ("times", "expression", "rotation", "translation", "gaze", "tracked")
 _COLUMNS = tuple(name[0].upper() + name[1:] for name in ARKIT_NAMES) + _ROTATIONS
 #: Frame counts per second that recorders and films use; a timecode does not name its own.
@@ -68,69 +88,110 @@ def read_csv(path: Path) -> MotionCurves:
         InputError: no such file, or not such a table.
     """
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.reader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} cannot be read as expression curves ({error})") from error
-    header = [name.strip().lower() for name in rows[0]] if rows else []
-    wanted = {column.lower() for column in _COLUMNS}
-    if "timecode" not in header or not wanted.intersection(header):
-        raise InputError(
-            f"{path} is not a Live Link Face table", "it needs a Timecode and ARKit columns"
-        )
-    body = [row for row in rows[1:] if row]
-    try:
-        table = {
-            name: np.array([float(row[k]) for row in body])
-            for k, name in enumerate(header)
-            if name in wanted
-        }
-        if not all(np.isfinite(values).all() for values in table.values()):
-            raise ValueError("not a finite number")
-        times = _times([row[header.index("timecode")] for row in body])
-    except (ValueError, IndexError) as error:
+        table, times = _read_table(path)
+    except (ValueError, IndexError, OverflowError) as error:
         raise InputError(f"{path} has a row that cannot be read ({error})") from error
-    return _curves(path, table, times)
+    return _checked(path, _curves(path, table, times))
 
 
 def write_npz(path: Path, curves: MotionCurves) -> None:
     """Write curves losslessly, uneven times too. Readers see the whole file or none."""
     header = {"schema": SCHEMA, "duration_s": curves.duration_s, "names": ARKIT_NAMES}
     arrays = {name: getattr(curves, name) for name in _ARRAYS}
-    temporary = path.with_name(f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}")
-    try:
-        with temporary.open("wb") as file:
-            np.savez_compressed(file, header=np.array(json.dumps(header)), **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with staged_file(path) as file:
+        np.savez_compressed(file, header=np.array(json.dumps(header)), **arrays)
 
 
 def read_npz(path: Path) -> MotionCurves:
     """Read what ``write_npz`` wrote, of schema 1 too, which knew a frame rate instead of times.
 
     Raises:
-        InputError: no such file, damaged, or of a newer schema.
+        InputError: no such file, damaged, of a newer schema, or with values that no motion has.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            header = json.loads(str(file["header"]))
-            if header["schema"] > SCHEMA or tuple(header["names"]) != ARKIT_NAMES:
-                raise InputError(f"{path} has motion of schema {header['schema']}")
-            arrays = {name: file[name] for name in _ARRAYS if name in file}
-            count = len(arrays["expression"])
-            if header["schema"] == 1:
-                fps = float(Fraction(header["fps"]))
-                arrays |= {"times": (np.arange(count) + 0.5) / fps, "tracked": np.ones(count, bool)}
-                header["duration_s"] = count / fps
-            curves = MotionCurves(**arrays, duration_s=float(header["duration_s"]))
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} cannot be read as motion ({error})") from error
-    if not all(np.isfinite(array).all() for array in arrays.values()):
-        raise InputError(f"{path} holds motion that is not finite", "make it again")
-    return curves
+        arrays = _read_archive(path)
+        header = parse_json(str(arrays.pop("header")))
+        if header["schema"] > SCHEMA or tuple(header["names"]) != ARKIT_NAMES:
+            raise InputError(f"{path} has motion of schema {header['schema']}", "update talkcli")
+        if any(array.dtype.kind not in "biuf" for array in arrays.values()):
+            raise ValueError("an array holds no numbers")
+        count = len(arrays["expression"])
+        if header["schema"] == 1:
+            # Fraction would work out 1e999999999 digit by digit.
+            if not re.fullmatch(r"[1-9]\d{0,8}(/[1-9]\d{0,8})?", header["fps"]):
+                raise ValueError("no frame rate")
+            fps = float(Fraction(header["fps"]))
+            arrays |= {"times": (np.arange(count) + 0.5) / fps, "tracked": np.ones(count, bool)}
+            header["duration_s"] = count / fps
+        curves = MotionCurves(**arrays, duration_s=float(header["duration_s"]))
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(f"{path} cannot be read as motion ({error})", "make it again") from error
+    return _checked(path, curves)
+
+
+def _read_archive(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of an NPZ file by name; nothing is unpacked that its directory does not admit."""
+    with zipfile.ZipFile(path) as archive:
+        members = {item.filename.removesuffix(".npy"): item for item in archive.infolist()}
+        wanted = {name: members[name] for name in ("header", *_ARRAYS) if name in members}
+        if sum(item.file_size for item in wanted.values()) > _MOST_BYTES:
+            raise ValueError(f"it unpacks to more than {_MOST_BYTES >> 20} MB")
+        return {name: _unpack(archive.read(item)) for name, item in wanted.items()}
+
+
+def _unpack(content: bytes) -> np.ndarray:
+    """An array out of an NPY file; ``np.load`` would reserve whatever its header asks for."""
+    stream = io.BytesIO(content)
+    version = np.lib.format.read_magic(stream)
+    read_header = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }[version]
+    shape, column_major, dtype = read_header(stream)
+    if dtype.hasobject or math.prod(shape) * dtype.itemsize != len(content) - stream.tell():
+        raise ValueError("an array is not as long as its header says")
+    array = np.frombuffer(content, dtype, math.prod(shape), stream.tell())
+    return array.reshape(shape, order="F" if column_major else "C").copy()
+
+
+def _checked(path: Path, curves: MotionCurves) -> MotionCurves:
+    """The curves in single precision and within what a head can do.
+
+    Raises:
+        InputError: shapes, times or numbers that no motion has.
+    """
+    times, again = np.atleast_1d(curves.times).astype(np.float64), "record or export it again"
+    count = len(times)
+    if count > _MOST_FRAMES:
+        raise InputError(f"{path} holds {count} frames, more than {_MOST_FRAMES}", "cut it")
+    parts: dict[str, np.ndarray] = {}
+    outside: dict[str, int] = {}
+    for name, (width, limit) in _PARTS.items():
+        # Numbers beyond single precision become infinite and are found below.
+        with np.errstate(over="ignore"):
+            values = np.asarray(getattr(curves, name)).astype(np.float32, copy=False)
+        if values.shape != (count, width):
+            raise InputError(f"{path} has {name} of shape {list(values.shape)}", again)
+        if not np.isfinite(values).all():
+            raise InputError(f"{path} holds a number in {name} that is not finite", again)
+        low, high = (0.0, 1.0) if name == "expression" else (-limit, limit)
+        wrong = (values < low - _TOLERATED) | (values > high + _TOLERATED)
+        if wrong.any():
+            outside[name] = int(wrong.any(1).sum())
+        if values.size and (values.min() < low or values.max() > high):
+            values = np.clip(values, low, high)
+        parts[name] = values
+    tracked = np.asarray(curves.tracked)
+    rising = times.shape == (count,) and bool((np.diff(times, prepend=0.0) >= 0).all())
+    fits = rising and tracked.shape == (count,) and tracked.dtype == bool
+    if not (fits and np.append(0.0, times)[-1] <= curves.duration_s + 1e-6 <= _DAY_S + 1):
+        raise InputError(f"{path} has frames at times that do not rise within a day", again)
+    if outside:
+        worst = ", ".join(f"{name} in {rows} frames" for name, rows in outside.items())
+        _log.warning("%s leaves the range of what a head can do (%s): clamped to it", path, worst)
+    return MotionCurves(times=times, tracked=tracked, duration_s=curves.duration_s, **parts)
 
 
 def resample(curves: MotionCurves, fps: Fraction) -> MotionCurves:
@@ -147,6 +208,38 @@ def resample(curves: MotionCurves, fps: Fraction) -> MotionCurves:
     return MotionCurves(
         times=times, tracked=curves.tracked[nearest], duration_s=count / float(fps), **parts
     )
+
+
+def _read_table(path: Path) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Columns by name in lower case, and the times of the rows.
+
+    Raises:
+        InputError: no file, or not a table of curves.
+        ValueError: a row that cannot be read; IndexError: one that is too short.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            if os.fstat(file.fileno()).st_size > _MOST_BYTES:
+                raise InputError(f"{path} is larger than {_MOST_BYTES >> 20} MB", "cut it")
+            rows = csv.reader(file)
+            header = [name.strip().lower() for name in next(rows, [])]
+            wanted = {column.lower() for column in _COLUMNS}
+            columns = [k for k, name in enumerate(header) if name in wanted]
+            if "timecode" not in header or not columns:
+                raise InputError(
+                    f"{path} is not a Live Link Face table", "it needs a Timecode and ARKit columns"
+                )
+            place, codes, numbers = header.index("timecode"), [], array("d")
+            for row in rows:
+                if row:
+                    codes.append(row[place])
+                    numbers.extend(float(row[k]) for k in columns)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} cannot be read as expression curves ({error})") from error
+    table = np.array(numbers).reshape(-1, len(columns)).T
+    if not np.isfinite(table).all():
+        raise ValueError("not a finite number")
+    return {header[k]: column for k, column in zip(columns, table, strict=True)}, _times(codes)
 
 
 def _timecode(index: int, nominal: int) -> str:
@@ -170,6 +263,8 @@ def _times(codes: Sequence[str]) -> np.ndarray:
     fits = [rate for rate in _NOMINAL_RATES if rate > highest]
     rate = (fits[0] if full_second else 60) if fits else highest + 1
     seconds = parts[:, :3] @ (3600.0, 60.0, 1.0) + parts[:, 3] / rate
+    if not np.isfinite(seconds).all():
+        raise ValueError("a timecode is not finite")
     return (seconds - seconds[0]) % _DAY_S
 
 
@@ -193,10 +288,10 @@ def _curves(path: Path, table: dict[str, np.ndarray], starts: np.ndarray) -> Mot
     ends = np.append(starts[1:], duration_s)[:count]
     return MotionCurves(
         times=(starts + ends) / 2,
-        expression=weights.astype(np.float32),
-        rotation=head.astype(np.float32),
+        expression=weights,
+        rotation=head,
         translation=np.zeros((count, 3), np.float32),
-        gaze=np.degrees(np.stack(eyes, 1)).astype(np.float32),
+        gaze=np.degrees(np.stack(eyes, 1)),
         tracked=np.ones(count, bool),
         duration_s=duration_s,
     )
@@ -213,14 +308,8 @@ def load_curves(path: Path) -> MotionCurves:
     Raises:
         InputError: it cannot be read or holds no frame.
     """
-    from talkcli.files.check import check_readable
-    from talkcli.motion.curves import read_csv, read_npz
-
     check_readable(path, "expression curves")
     curves = read_npz(path) if path.suffix.lower() == ".npz" else read_csv(path)
     if not len(curves):
         raise InputError(f"{path} holds no frame", "record or export it again")
     return curves
-
-
-CURVE_SUFFIXES = (".csv", ".npz")

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
+import tracemalloc
+import zipfile
 from fractions import Fraction
 from pathlib import Path
 
@@ -168,3 +171,168 @@ def test_damaged_npz_is_refused(tmp_path: Path) -> None:
     np.savez(path, header=np.array({"schema": 1}, dtype=object))
     with pytest.raises(InputError, match="cannot be read"):
         read_npz(path)
+
+
+def npz_of(path: Path, change: dict, header: dict | None = None, **options) -> Path:
+    """A motion file of three frames with some arrays replaced; None leaves one out."""
+    curves = some_curves(np.array([0.1, 0.2, 0.3]), 0.4)
+    arrays = {name: getattr(curves, name) for name in ARRAYS} | change
+    about = {"schema": 2, "duration_s": 0.4, "names": ARKIT_NAMES} | (header or {})
+    kept = {name: array for name, array in arrays.items() if array is not None}
+    np.savez_compressed(path, header=np.array(json.dumps(about)), **kept)
+    return path
+
+
+ARRAYS = ("times", "expression", "rotation", "translation", "gaze", "tracked")
+
+
+@pytest.mark.parametrize(
+    ("change", "header"),
+    [
+        ({"expression": np.zeros((3, 51), np.float32)}, {}),
+        ({"expression": np.zeros((2, 52), np.float32)}, {}),
+        ({"expression": np.full((3, 52), 1e39)}, {}),
+        ({"expression": None}, {}),
+        ({"expression": np.full((3, 52), "x")}, {}),
+        ({"rotation": np.zeros(3, np.float32)}, {}),
+        ({"gaze": np.full((3, 2), 1e300)}, {}),
+        ({"tracked": np.zeros(3)}, {}),
+        ({"tracked": np.zeros(2, bool)}, {}),
+        ({"times": np.array([0.3, 0.2, 0.1])}, {}),
+        ({"times": np.array([0.1, np.nan, 0.3])}, {}),
+        ({"times": np.array([-0.1, 0.2, 0.3])}, {}),
+        ({"times": np.array(0.1)}, {}),
+        ({"times": np.array([0.1, 0.2, 9.0])}, {}),
+        ({}, {"duration_s": 1e9}),
+        ({}, {"duration_s": float("nan")}),
+        ({}, {"duration_s": "long"}),
+        ({}, {"names": ["jawOpen"]}),
+        ({}, {"names": 3}),
+        ({}, {"schema": 99}),
+        ({}, {"schema": "two"}),
+        ({}, {"schema": 1, "fps": "0"}),
+        ({}, {"schema": 1, "fps": "1e999999999"}),
+    ],
+)
+def test_archives_of_anything_but_motion_are_refused(tmp_path: Path, change, header) -> None:
+    with pytest.raises(InputError, match=r"motion\.npz"):
+        read_npz(npz_of(tmp_path / "motion.npz", change, header))
+
+
+@pytest.mark.parametrize(("name", "value", "limit"), [
+    ("expression", -3.0, 0.0), ("expression", 7.0, 1.0), ("rotation", 1e4, 180.0),
+    ("translation", -1e6, -1000.0), ("gaze", 400.0, 90.0),
+])  # fmt: skip
+def test_what_no_head_can_do_is_clamped_with_one_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, value: float, limit: float
+) -> None:
+    array = np.array(getattr(some_curves(np.zeros(3), 1.0), name))
+    array[1] = value
+    path = npz_of(tmp_path / "motion.npz", {name: array})
+    curves = read_npz(path)
+    np.testing.assert_array_equal(getattr(curves, name)[1], np.float32(limit))
+    np.testing.assert_array_equal(getattr(curves, name)[[0, 2]], array[[0, 2]])
+    assert len(caplog.records) == 1 and f"{name} in 1 frames" in caplog.text
+
+
+def test_recorders_exceed_the_range_a_little_without_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("Timecode,JawOpen,JawLeft\n00:00:00:00.000,1.02,-0.01\n")
+    curves = read_csv(path)
+    assert curves.expression[0, ARKIT_NAMES.index("jawOpen")] == 1
+    assert curves.expression[0, ARKIT_NAMES.index("jawLeft")] == 0
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ("00:00:00:00.0,1e39,0\n", "finite"),
+        ("00:00:00:00.0,0,1e300\n", "finite"),
+        ("00:00:00:00.0,0\n", "cannot be read"),
+        ("00:00:nan:00.0,0,0\n", "cannot be read"),
+        ("1e999:00:00:00.0,0,0\n", "cannot be read"),
+        ("00:00:00,0,0\n", "timecode 00:00:00"),
+        (f"00:00:00:00.0,{'1' * 200_000},0\n", "cannot be read"),
+    ],
+)
+def test_rows_that_make_no_motion_are_refused(tmp_path: Path, rows: str, words: str) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("Timecode,JawOpen,HeadYaw\n" + rows)
+    with pytest.raises(InputError, match=words):
+        read_csv(path)
+
+
+def test_a_weight_far_below_zero_does_not_fold_the_chin(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("Timecode,JawOpen\n00:00:00:00.0,-3\n00:00:00:01.0,0.5\n")
+    curves = read_csv(path)
+    assert curves.expression[:, ARKIT_NAMES.index("jawOpen")].tolist() == [0, 0.5]
+    assert len(caplog.records) == 1 and "clamped" in caplog.text
+
+
+def test_a_zip_bomb_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
+    path = tmp_path / "motion.npz"
+    npz_of(path, {"times": None})
+    with (
+        zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+        archive.open("times.npy", "w", force_zip64=True) as member,
+    ):
+        for _ in range(513):
+            member.write(bytes(1 << 20))
+    tracemalloc.start()
+    with pytest.raises(InputError, match="unpacks to more than 512 MB"):
+        read_npz(path)
+    assert tracemalloc.get_traced_memory()[1] < 20 << 20  # the file itself has 2 MB
+    tracemalloc.stop()
+
+
+def test_an_array_that_claims_more_than_it_holds_reserves_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "motion.npz"
+    npz_of(path, {"times": None})
+    head = io.BytesIO()
+    shape = {"descr": "<f8", "fortran_order": False, "shape": (1 << 40,)}
+    np.lib.format.write_array_header_1_0(head, shape)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("times.npy", head.getvalue())
+    with pytest.raises(InputError, match="not as long as its header says"):
+        read_npz(path)
+
+
+def test_mutated_archives_are_read_or_refused(tmp_path: Path) -> None:
+    """300 files of one to sixteen changed bytes; seeded, some two seconds."""
+    path = npz_of(tmp_path / "motion.npz", {})
+    original, rng = path.read_bytes(), np.random.default_rng(7)
+    read = 0
+    for _ in range(300):
+        content = bytearray(original)
+        for place in rng.integers(0, len(content), rng.integers(1, 17)):
+            content[place] = rng.integers(0, 256)
+        path.write_bytes(bytes(content))
+        try:
+            assert len(read_npz(path)) == 3
+            read += 1
+        except InputError as error:
+            assert error.fix
+    # Names and attributes in the zip's directory may change without harm, little else.
+    assert read < 100
+
+
+def test_mutated_tables_are_read_or_refused(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    write_csv(path, some_frames(4), Fraction(25))
+    original, rng = path.read_bytes(), np.random.default_rng(8)
+    for _ in range(300):
+        content = bytearray(original)
+        for place in rng.integers(0, len(content), rng.integers(1, 17)):
+            content[place] = rng.integers(0, 256)
+        path.write_bytes(bytes(content))
+        try:
+            curves = read_csv(path)
+            assert np.isfinite(curves.rotation).all() and curves.expression.max(initial=0) <= 1
+        except InputError as error:
+            assert "table.csv" in str(error)
