@@ -20,3 +20,20 @@ def disc(radius: float) -> np.ndarray:
 
 #: Sides of the crop over which hair that leaves it goes over into the still picture.
 EDGE_FADE = 0.05
+
+
+def over_white(rgba: np.ndarray) -> np.ndarray:
+    """A picture with its transparent parts white, as on paper: the one ground of every output.
+
+    Args:
+        rgba: ``[H, W, 4]`` uint8, straight alpha.
+
+    Returns:
+        ``[H, W, 3]`` uint8; of an opaque picture exactly its own colours.
+    """
+    alpha = rgba[..., 3:]
+    if int(alpha.min(initial=255)) == 255:
+        return rgba[..., :3]
+    rgb, coverage = rgba[..., :3].astype(np.uint32), alpha.astype(np.uint32)
+    mixed: np.ndarray = ((rgb * coverage + 255 * (255 - coverage) + 127) // 255).astype(np.uint8)
+    return mixed

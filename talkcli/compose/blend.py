@@ -17,7 +17,7 @@ import numpy as np
 from talkcli.compose.over import composite_over
 from talkcli.compose.window import CropWindow, Place
 from talkcli.errors import UsageError
-from talkcli.imaging import EDGE_FADE
+from talkcli.imaging import EDGE_FADE, over_white
 from talkcli.layers.closed_form import split_layers
 
 _LONGEST_PX = 1024  # default for the output's longest side
@@ -152,7 +152,7 @@ class Compositor:
 
     def _still_picture(self, portrait: Portrait) -> np.ndarray:
         """The picture with the plate in it, ``[height, width, 3]`` float32 0–1."""
-        picture = _fit(_on_white(portrait.source), self.width, self.height)
+        picture = _fit(_on_ground(portrait.source), self.width, self.height)
         plate = portrait.plate.astype(np.float32)
         if portrait.plate.dtype == np.uint8:
             plate /= 255
@@ -187,7 +187,7 @@ def _backdrop(bg: str, width: int, height: int) -> np.ndarray:
         return np.full((height, width, 3), [b / 255 for b in bytes.fromhex(text)], np.float32)
     from talkcli.media.read import read_image
 
-    picture = _on_white(read_image(bg))
+    picture = _on_ground(read_image(bg))
     scale = max(width / picture.shape[1], height / picture.shape[0])
     wide, high = (
         max(n, round(p * scale))
@@ -198,10 +198,9 @@ def _backdrop(bg: str, width: int, height: int) -> np.ndarray:
     return np.clip(picture[top : top + height, left : left + width], 0, 1)
 
 
-def _on_white(picture: np.ndarray) -> np.ndarray:
-    """RGBA bytes to ``[H, W, 3]`` float32; transparent parts become white, as paper would."""
-    values = picture.astype(np.float32) / 255
-    return values[..., :3] * values[..., 3:] + (1 - values[..., 3:])
+def _on_ground(picture: np.ndarray) -> np.ndarray:
+    """RGBA bytes to ``[H, W, 3]`` float32 0–1, white where it is transparent."""
+    return over_white(picture).astype(np.float32) / 255
 
 
 def _fit(image: np.ndarray, width: int, height: int) -> np.ndarray:

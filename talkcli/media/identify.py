@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import warnings
 from functools import lru_cache
@@ -18,6 +19,33 @@ PICTURE_FORMATS = (
     *("PCX", "PNG", "PPM", "PSD", "QOI", "SGI", "TGA", "TIFF", "WEBP"),
 )
 
+#: Demuxers that may open a file: containers of video and sound, and raw streams. A list, not "all
+#: of them": playlists (hls, concat, dash, imf), descriptions of streams (sdp) and scripts
+#: (vapoursynth, lavfi) would make libav read files that the user never named.
+_CONTAINERS = (
+    "3dostr,aac,ac3,ac4,aiff,amr,amrnb,amrwb,ape,apng,asf,asf_o,au,av1,avi,caf,dsf,dts,dtshd,"
+    "dv,eac3,flac,flv,gif,gsm,gxf,h261,h263,h264,hevc,iff,iv8,ivf,kux,live_flv,loas,m4v,"
+    "matroska,webm,mjpeg,mjpeg_2000,mlp,mmf,mov,mp4,m4a,3gp,3g2,mj2,mp3,mpc,mpc8,mpeg,mpegts,"
+    "mpegvideo,mxf,nistsphere,nsv,nut,nuv,obu,ogg,oma,osq,pmp,pva,qcp,qoa,rm,roq,rso,shn,"
+    "smjpeg,sox,swf,tak,truehd,tta,vc1,vivo,voc,vvc,w64,wav,webp_anim,wtv,wv,xa,xwma,"
+    "yuv4mpegpipe"
+)
+
+#: Options that keep libav from opening any file but the one it is given, and the network.
+LOCAL_MEDIA = {"protocol_whitelist": "file", "format_whitelist": _CONTAINERS}
+
+#: How playlists begin that libav would follow.
+_PLAYLISTS = (b"#EXTM3U", b"ffconcat", b"[playlist]", b"file ", b"file:")
+
+#: How pictures begin that no decoder could read after all.
+_PICTURE_STARTS = (
+    *((0, b"II*\0", "TIFF"), (0, b"MM\0*", "TIFF"), (0, b"II+\0", "BigTIFF")),
+    *((0, b"\x89PNG", "PNG"), (0, b"\xff\xd8\xff", "JPEG"), (0, b"GIF8", "GIF")),
+    *((4, b"ftypavi", "AVIF"), (4, b"ftyphe", "HEIC"), (4, b"ftypmif1", "HEIF")),
+    *((8, b"WEBP", "WebP"), (0, b"DDS ", "DDS"), (0, b"8BPS", "PSD"), (0, b"v/1\x01", "OpenEXR")),
+    *((0, b"\xff\x0a", "JPEG XL"), (4, b"JXL ", "JPEG XL")),
+)
+
 
 def describe(path: Path) -> str:
     """Name what a readable, non-empty file holds, article included.
@@ -27,10 +55,18 @@ def describe(path: Path) -> str:
     with path.open("rb") as file:
         head = file.read(4096)
     if _looks_like_text(head):
+        if head.removeprefix(codecs.BOM_UTF8).lstrip().startswith(_PLAYLISTS) or b"<MPD" in head:
+            return "a playlist, which only names other files"
         return "a text file"
     if _is_picture(path):
         return "a picture"
-    return _film_or_sound(path) or "in no format that is known, or damaged"
+    found = _film_or_sound(path)
+    if found is not None:
+        return found
+    for offset, start, name in _PICTURE_STARTS:
+        if head.startswith(start, offset):
+            return f"a {name} picture that is damaged or of a kind not supported"
+    return "in no format that is known, or damaged"
 
 
 def file_url(path: Path) -> str:
@@ -62,7 +98,7 @@ def _film_or_sound(path: Path) -> str | None:
     import av
 
     try:
-        with av.open(file_url(path)) as container:
+        with av.open(file_url(path), options=LOCAL_MEDIA) as container:
             films = [stream for stream in container.streams.video if not is_cover_art(stream)]
             # One frame must decode: libav takes any bytes with a chance likeness for MPEG.
             next(container.decode((films or container.streams.audio)[0]))
@@ -96,7 +132,7 @@ def identify(path: Path) -> Image.Image | None:
             f"{path} has too many pixels ({error})",
             f"resize it to at most {MAX_PIXELS // 10**6} megapixels",
         ) from error
-    except (OSError, SyntaxError, ValueError, EOFError):
+    except Exception:  # noqa: BLE001 (decoders raise whatever damaged bytes provoke)
         return None
 
 

@@ -6,22 +6,36 @@ import io
 import logging
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps
+from PIL import ExifTags, Image, ImageCms, ImageOps
 
-from talkcli.errors import InputError, UsageError
+from talkcli.errors import InputError, TalkcliError, UsageError
 from talkcli.files.check import check_readable, output_error
 from talkcli.files.output import PendingOutput
+from talkcli.media.colour import (
+    ADOBE_RGB_GAMMA,
+    ADOBE_RGB_PRIMARIES,
+    PROFILE_SPACE,
+    Space,
+    apply_profile,
+    convert,
+    lab_to_srgb,
+    power,
+    space_of_codes,
+    space_of_gamma,
+    space_of_profile,
+)
 from talkcli.media.identify import MAX_PIXELS, describe, identify
+from talkcli.media.tags import colour_codes
+from talkcli.media.tiff import FloatTiff, float_tiff
 
 _log = logging.getLogger(__name__)
 
 
-_SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
-
-#: Colour spaces (the tag in an ICC header) by the Pillow mode whose pixels they describe.
-_PROFILE_SPACE = {"RGB": "RGB", "L": "GRAY", "CMYK": "CMYK", "LAB": "Lab"}
+#: Longest side of a picture. MediaPipe, which finds the face, ends the process above 32,766.
+MAX_SIDE = 32_000
 
 _SAVE_OPTIONS: dict[str, dict[str, object]] = {
     ".png": {"format": "PNG", "compress_level": 4},
@@ -34,8 +48,9 @@ _SAVE_OPTIONS: dict[str, dict[str, object]] = {
 def read_image(path: str | Path) -> np.ndarray:
     """Decode a picture of any common kind, upright and in sRGB.
 
-    EXIF orientation is applied, an embedded ICC profile converted, 16-bit and float samples are
-    scaled to 8 bits, CMYK, palette and grey become RGB. Of an animation the first frame is taken.
+    EXIF orientation is applied. Colours are converted by ICC profile, cICP, nclx, gAMA and cHRM or
+    EXIF, HDR (PQ, HLG) is tone-mapped. 16-bit and float samples are scaled to 8 bits; CMYK, palette
+    and grey become RGB. Of an animation the first frame is taken.
 
     Args:
         path: PNG, JPEG, WebP, HEIC, AVIF, TIFF, BMP, GIF, JPEG 2000, PSD, ...
@@ -45,24 +60,39 @@ def read_image(path: str | Path) -> np.ndarray:
         file has none. The array is the caller's own.
 
     Raises:
-        InputError: missing, empty, truncated, not a picture, or more than ``MAX_PIXELS``.
+        InputError: missing, empty, truncated, not a picture, more than ``MAX_PIXELS``, or a side
+            beyond ``MAX_SIDE``.
     """
     path = check_readable(path, "a picture")
+    try:
+        return _read(path)
+    except TalkcliError:
+        raise
+    except MemoryError as error:
+        raise InputError(
+            f"{path} takes more memory than there is", "resize it to a few megapixels"
+        ) from error
+    except Exception as error:
+        raise InputError(
+            f"{path} is truncated or damaged ({error})", "copy or export it again"
+        ) from error
+
+
+def _read(path: Path) -> np.ndarray:
     image = identify(path)
     if image is None:
-        raise _not_a_picture(path)
+        tiff = float_tiff(path)
+        if tiff is None:
+            raise _not_a_picture(path)
+        _check_size(tiff.size, path, MAX_PIXELS // 4)
+        return _float_to_srgb(tiff)
     with image:
-        _check_size(image, path)
-        try:
-            image.load()
-            return np.array(_to_srgb(_to_8_bit(_upright(image, path)), path))
-        except MemoryError as error:
-            raise _too_large(image.size, path) from error
-        except (OSError, SyntaxError, ValueError, IndexError, EOFError) as error:
-            # Pillow's decoders report damage with any of these.
-            raise InputError(
-                f"{path} is truncated or damaged ({error})", "copy or export it again"
-            ) from error
+        _check_size(image.size, path, MAX_PIXELS)
+        image.load()
+        upright = _upright(image, path)
+        # Read before: the conversion to 8 bits keeps none of it.
+        tags: dict[Any, Any] = {**image.info, "adobe_rgb": _names_adobe_rgb(image)}
+        return _to_srgb(_to_8_bit(upright), tags, path)
 
 
 def write_image(path: str | Path, pixels: np.ndarray, *, overwrite: bool = True) -> None:
@@ -99,17 +129,17 @@ def write_image(path: str | Path, pixels: np.ndarray, *, overwrite: bool = True)
         pending.commit()
 
 
-def _check_size(image: Image.Image, path: Path) -> None:
-    if image.width * image.height > MAX_PIXELS:
-        raise _too_large(image.size, path)
-
-
-def _too_large(size: tuple[int, int], path: Path) -> InputError:
+def _check_size(size: tuple[int, int], path: Path, most: int) -> None:
     width, height = size
-    return InputError(
-        f"{path} is {width} x {height}, {width * height / 1e6:.0f} megapixels",
-        f"resize it to at most {MAX_PIXELS // 10**6} megapixels",
-    )
+    if max(size) > MAX_SIDE:
+        raise InputError(
+            f"{path} is {width} x {height}", f"cut or resize it to sides of at most {MAX_SIDE:,}"
+        )
+    if width * height > most:
+        raise InputError(
+            f"{path} is {width} x {height}, {width * height / 1e6:.0f} megapixels",
+            f"resize it to at most {most // 10**6} megapixels",
+        )
 
 
 def _not_a_picture(path: Path) -> InputError:
@@ -130,15 +160,19 @@ def _to_8_bit(image: Image.Image) -> Image.Image:
     if not (image.mode.startswith("I") or image.mode == "F"):
         return image
     samples = np.nan_to_num(np.asarray(image).astype(np.float64), posinf=np.inf, neginf=0.0)
-    if image.mode == "F":
-        # Float files carry no range: take the smallest usual one that holds the brightest pixel.
-        top = float(np.nanmax(samples, initial=0.0))
-        white = next((limit for limit in (1.0, 255.0, 65535.0) if top <= limit), top)
-    else:
-        white = 65535.0
-    grey = Image.fromarray(np.rint(np.clip(samples / white, 0, 1) * 255).astype(np.uint8))
-    grey.info = {key: image.info[key] for key in ("icc_profile",) if key in image.info}
-    return grey
+    white = _white_of(samples) if image.mode == "F" else 65535.0
+    return Image.fromarray(np.rint(np.clip(samples / white, 0, 1) * 255).astype(np.uint8))
+
+
+def _white_of(samples: np.ndarray) -> float:
+    """White in float samples: the smallest usual value that nearly all of them stay below.
+
+    Float files state no range, and sharpening or highlights may leave any.
+    """
+    finite = samples[np.isfinite(samples)]
+    most = float(np.quantile(finite, 0.98)) if finite.size else 0.0
+    # Half of them may be lit beyond white; but 1.5 of 255 would be black throughout.
+    return next((white for white in (1.0, 255.0, 65535.0) if most <= 1.5 * white), most)
 
 
 def _upright(image: Image.Image, path: Path) -> Image.Image:
@@ -153,37 +187,83 @@ def _upright(image: Image.Image, path: Path) -> Image.Image:
         return image
 
 
-def _to_srgb(image: Image.Image, path: Path) -> Image.Image:
-    """Convert any mode to RGBA in sRGB."""
-    profile_bytes = image.info.get("icc_profile")
+def _to_srgb(image: Image.Image, tags: dict[Any, Any], path: Path) -> np.ndarray:
+    """Convert any 8-bit mode to ``[H, W, 4]`` uint8 RGBA in sRGB."""
     has_alpha = image.has_transparency_data
     alpha = image.convert("RGBA").getchannel("A") if has_alpha else None
     if image.mode in ("1", "LA", "La"):
         image = image.convert("LA").getchannel("L") if has_alpha else image.convert("L")
-    elif image.mode not in _PROFILE_SPACE:
+    elif image.mode not in PROFILE_SPACE:
         image = (image.convert("RGBA") if has_alpha else image).convert("RGB")
-    rgb = _apply_profile(image, profile_bytes, path) if profile_bytes else None
+    rgb = _by_profile(image, tags.get("icc_profile"), path)
     if rgb is None and image.mode == "LAB":
-        lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
-        rgb = ImageCms.profileToProfile(image, lab, _SRGB, outputMode="RGB")
+        rgb = lab_to_srgb(image)
+    if rgb is None and image.mode in ("RGB", "L") and not tags.get("icc_profile"):
+        space = _tagged_space(tags, path)
+        if space is not None:
+            pixels = convert(np.asarray(image.convert("RGB")), space)
+            rgb = Image.fromarray(pixels)
     rgba = (rgb or image.convert("RGB")).convert("RGBA")
     if alpha is not None:
         rgba.putalpha(alpha)
-    return rgba
+    return np.array(rgba)
 
 
-def _apply_profile(image: Image.Image, profile_bytes: bytes, path: Path) -> Image.Image | None:
-    """Convert to sRGB, or None when the profile is sRGB already, foreign to the mode, or broken."""
-    try:
-        profile = ImageCms.ImageCmsProfile(io.BytesIO(profile_bytes))
-        space = profile.profile.xcolor_space.strip()
-        if space != _PROFILE_SPACE[image.mode]:
-            _log.warning("%s: its colour profile is for %s, ignored", path, space)
-            return None
-        if (profile.profile.profile_description or "").startswith("sRGB"):
-            # Through the transform sRGB would come back one level off here and there.
-            return None
-        return ImageCms.profileToProfile(image, profile, _SRGB, outputMode="RGB")
-    except (ImageCms.PyCMSError, OSError, ValueError, TypeError) as error:
-        _log.warning("%s: its colour profile is damaged (%s), sRGB assumed", path, error)
+def _by_profile(image: Image.Image, profile: bytes | None, path: Path) -> Image.Image | None:
+    """Convert by the ICC profile; None without one, or when it changes nothing or is useless."""
+    if not profile:
         return None
+    try:
+        return apply_profile(image, profile)
+    except ValueError as error:
+        _log.warning("%s: its colour profile is ignored: %s", path, error)
+    except (ImageCms.PyCMSError, OSError, TypeError) as error:
+        _log.warning("%s: its colour profile is damaged (%s), sRGB assumed", path, error)
+    return None
+
+
+def _tagged_space(tags: dict[Any, Any], path: Path) -> Space | None:
+    """What the file says about its colours without an ICC profile; None for sRGB."""
+    try:
+        codes = colour_codes(path)
+        if codes is not None:
+            return space_of_codes(*codes)
+        if "srgb" not in tags and ("gamma" in tags or "chromaticity" in tags):
+            return space_of_gamma(tags.get("gamma"), tags.get("chromaticity"))
+    except ValueError as error:
+        _log.warning("%s: its colour tags are ignored, sRGB assumed: %s", path, error)
+        return None
+    if tags["adobe_rgb"]:
+        return Space(power(ADOBE_RGB_GAMMA), ADOBE_RGB_PRIMARIES)
+    return None
+
+
+def _names_adobe_rgb(image: Image.Image) -> bool:
+    """Whether a camera says in EXIF alone that it was set to Adobe RGB (DCF 2.0: "R03")."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            names = image.getexif().get_ifd(ExifTags.IFD.Interop)
+    except Exception:  # noqa: BLE001 (of damaged EXIF data :func:`_upright` warns)
+        return False
+    return names.get(ExifTags.Interop.InteropIndex) == "R03"
+
+
+def _float_to_srgb(tiff: FloatTiff) -> np.ndarray:
+    """A TIFF of floating-point colours as ``[H, W, 4]`` uint8 RGBA in sRGB."""
+    samples = np.nan_to_num(tiff.read(), nan=0.0, posinf=np.inf, neginf=0.0)
+    colours = np.clip(samples[..., :3] / _white_of(samples[..., :3]), 0, None)
+    space = None
+    if tiff.profile is not None:
+        try:
+            space = space_of_profile(tiff.profile)
+        except ValueError as error:
+            _log.warning("%s: its colour profile is ignored: %s", tiff.path, error)
+    result = np.full((*samples.shape[:2], 4), 255, np.uint8)
+    if space is None:
+        result[..., :3] = np.rint(np.clip(colours, 0, 1) * 255)
+    else:
+        result[..., :3] = convert(colours, space)
+    if samples.shape[2] == 4:
+        result[..., 3] = np.rint(np.clip(samples[..., 3], 0, 1) * 255)
+    return result

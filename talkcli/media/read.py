@@ -19,7 +19,7 @@ from av.video.stream import VideoStream
 
 from talkcli.errors import InputError
 from talkcli.files.check import check_readable
-from talkcli.media.identify import describe, file_url, is_cover_art
+from talkcli.media.identify import LOCAL_MEDIA, describe, file_url, is_cover_art
 from talkcli.media.image import read_image
 
 __all__ = ["MediaInfo", "VideoFrame", "open_media", "probe", "read_frames", "read_image"]
@@ -82,14 +82,14 @@ class VideoFrame:
 
 @contextmanager
 def open_media(path: str | Path, wanted: str) -> Iterator[InputContainer]:
-    """Open a local film or recording; only local: a playlist inside cannot reach the network.
+    """Open a local video or recording, and no other file: playlists are refused unread.
 
     Raises:
         InputError: not a readable media file.
     """
     path = check_readable(path, wanted)
     try:
-        container = av.open(file_url(path), options={"protocol_whitelist": "file"})
+        container = av.open(file_url(path), options=LOCAL_MEDIA)
     except (av.FFmpegError, OSError, ValueError) as error:
         raise _unreadable(path, wanted) from error
     with container:
@@ -286,10 +286,12 @@ def _upright_rgb(frame: AvFrame, size: tuple[int, int]) -> np.ndarray:
 
 
 def _unreadable(path: Path, wanted: str) -> InputError:
-    return InputError(
-        f"{path} is not {wanted} that can be read: it is {describe(path)}",
-        "play it in a media player, and export it as .mp4 or .wav",
-    )
+    kind = describe(path)
+    if kind.startswith("a playlist"):
+        fix = "give the file that it names"
+    else:
+        fix = "play it in a media player, and export it as .mp4 or .wav"
+    return InputError(f"{path} is not {wanted} that can be read: it is {kind}", fix)
 
 
 def _no_frame(path: str | Path) -> InputError:

@@ -156,9 +156,10 @@ class _Picture:
     def find_faces(self, directory: Path) -> None:
         rgba = self.rgba()
         with self._watch.measure("track"):
+            from talkcli.imaging import over_white
             from talkcli.tracking.landmarks import detect_faces
 
-            faces = tuple(describe_face(face) for face in detect_faces(rgba[..., :3]))
+            faces = tuple(describe_face(face) for face in detect_faces(over_white(rgba)))
         FoundFaces(rgba.shape[1], rgba.shape[0], faces).save(directory)
 
     def build(self, found: FoundFace, recipe: Mapping[str, Any], directory: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
+from PIL.PngImagePlugin import PngImageFile
 
 from talkcli.errors import InputError, UsageError
 from talkcli.media.identify import MAX_PIXELS
@@ -149,9 +150,6 @@ def test_icc_profile_is_converted(tmp_path: Path) -> None:
     for a, b in ((b"rXYZ", b"bXYZ"),):
         i, j = tags[a] + 4, tags[b] + 4
         profile[i : i + 8], profile[j : j + 8] = profile[j : j + 8], profile[i : i + 8]
-    # Not called sRGB any more, or it would be taken at its word.
-    name = "sRGB".encode("utf-16-be")
-    profile = bytearray(bytes(profile).replace(name, "BGRs".encode("utf-16-be")))
     path = tmp_path / "swapped.png"
     rgba = np.dstack([RGB[..., ::-1], RAMP])
     Image.fromarray(rgba).save(path, icc_profile=bytes(profile))
@@ -159,6 +157,35 @@ def test_icc_profile_is_converted(tmp_path: Path) -> None:
     # lcms rounds once per table look-up: one level measured.
     assert np.abs(pixels[..., :3].astype(int) - RGB).max() <= 2
     np.testing.assert_array_equal(pixels[..., 3], RAMP)
+
+
+def test_sides_are_limited_before_a_decoder_meets_them(tmp_path: Path) -> None:
+    """MediaPipe ends the process at sides above 32,766 pixels."""
+    path = tmp_path / "long.png"
+    for size in ((32_001, 1), (1, 40_000)):
+        Image.new("L", size).save(path)
+        with pytest.raises(InputError, match="at most 32,000"):
+            read_image(path)
+    Image.new("L", (32_000, 2)).save(path)
+    assert read_image(path).shape == (2, 32_000, 4)
+
+
+def test_whatever_a_decoder_raises_is_told_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "p.png"
+    Image.new("RGB", (8, 8)).save(path)
+    for error in (RuntimeError("inside"), KeyError(3), NotImplementedError(), RecursionError()):
+
+        def fail(*_: object, error: Exception = error) -> None:
+            raise error
+
+        for method in ("load", "convert"):
+            with monkeypatch.context() as patch:
+                patch.setattr(Image.Image, method, fail)
+                patch.setattr(PngImageFile, method, fail)
+                with pytest.raises(InputError, match="truncated or damaged"):
+                    read_image(path)
 
 
 @pytest.mark.parametrize("profile", [b"rubbish", b"\0" * 200])
@@ -208,7 +235,7 @@ def bad_inputs(folder: Path) -> dict[str, tuple[Path, str]]:
         "text": ("Grüße, this is no picture\n".encode() * 9, "a text file"),
         "binary": (noise, "in no format that is known"),
         "truncated": (png.getvalue()[:2000], "truncated or damaged"),
-        "header": (png.getvalue()[:20], "in no format that is known"),
+        "header": (png.getvalue()[:20], "a PNG picture that is damaged"),
         "bitrot": (png.getvalue()[:3000] + noise[:999] + png.getvalue()[3999:], "damaged"),
     }
     made: dict[str, tuple[Path, str]] = {}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from PIL import Image
 
 from talkcli.errors import InputError
+from talkcli.media.audio import open_sound
 from talkcli.media.read import probe, read_frames
 from tests.support.media import corners, make_audio, make_film, quadrants, run_ffmpeg, tone
 
@@ -173,13 +175,55 @@ def test_bad_inputs_are_explained(tmp_path: Path) -> None:
     for path, message in [
         (picture, "a picture"), (text, "a text file"), (empty, "is empty"),
         (headless, "damaged"), (tmp_path, "is a directory"), (tmp_path / "no.mp4", "not exist"),
-        (playlist, "a text file"),
+        (playlist, "a playlist"),
     ]:  # fmt: skip
         for read in (probe, lambda path: next(read_frames(path))):
             with pytest.raises(InputError) as caught:
                 read(path)
             assert message in str(caught.value)
             assert caught.value.fix
+
+
+@pytest.mark.parametrize("name", ["list.m3u8", "list.mp4", "list.wav", "list.ts"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:2,\n{path}\n#EXT-X-ENDLIST\n",
+        "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:2,\n{name}\n#EXT-X-ENDLIST\n",
+        "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:2,\nfile://{path}\n#EXT-X-ENDLIST\n",
+        "\ufeff#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:2,\n../{folder}/{name}\n",
+        "ffconcat version 1.0\nfile {name}\n",
+        "ffconcat version 1.0\nfile '{path}'\n",
+        "[playlist]\nFile1={path}\n",
+    ],
+)
+def test_playlists_open_no_other_file(tmp_path: Path, name: str, content: str) -> None:
+    voice = make_audio(tmp_path / "voice.wav", tone(2, 8000), 8000)
+    playlist = tmp_path / name
+    playlist.write_text(content.format(path=voice, name=voice.name, folder=tmp_path.name))
+    for read in (probe, open_sound, lambda path: next(read_frames(path))):
+        with pytest.raises(InputError, match="it is a playlist"):
+            read(playlist)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_behind_a_playlist_blocks_nothing(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.wav")
+    playlist = tmp_path / "list.wav"
+    playlist.write_text("ffconcat version 1.0\nfile pipe.wav\n")
+    for path, message in ((playlist, "a playlist"), (tmp_path / "pipe.wav", "not a regular file")):
+        with pytest.raises(InputError, match=message):
+            open_sound(path)
+
+
+def test_a_list_that_hides_behind_zeros_is_no_playlist_either(tmp_path: Path) -> None:
+    """Whatever a file is called and however it begins: only containers are opened."""
+    voice = make_audio(tmp_path / "voice.wav", tone(2, 8000), 8000)
+    playlist = tmp_path / "list.m3u8"
+    playlist.write_bytes(f"#EXTM3U\n#EXTINF:2,\n{voice}\n#EXT-X-ENDLIST\n".encode() + bytes(99))
+    for read in (probe, open_sound, lambda path: next(read_frames(path))):
+        with pytest.raises(InputError):
+            read(playlist)
 
 
 def test_odd_names(tmp_path: Path) -> None:

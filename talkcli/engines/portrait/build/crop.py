@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from talkcli.engines.portrait.avatar import PictureFrame
+from talkcli.imaging import over_white
 from talkcli.tracking.landmarks import Face, crop_rectangle
 
 #: Smaller crops are enlarged to this: below it eyes and teeth have no pixels to live in.
@@ -23,7 +24,7 @@ class Crop:
     """The head's square cut from the picture, padded by replication.
 
     Attributes:
-        rgb: ``[S, S, 3]`` float32 0–1.
+        rgb: ``[S, S, 3]`` float32 0–1, white where the picture is transparent.
         alpha: ``[S, S]`` the picture's own transparency, or None.
         points: ``[478, 3]`` landmarks in crop pixels, FaceMesh depth.
         inside: x0, y0, x1, y1 of real pixels within the crop.
@@ -60,6 +61,8 @@ def cut_crop(picture: np.ndarray, face: Face, output_side: int, max_crop: int) -
     right, bottom = max(0, x + side - width), max(0, y + side - height)
     padded = cv2.copyMakeBorder(picture, top, bottom, left, right, cv2.BORDER_REPLICATE)
     cut = padded[y + top : y + top + side, x + left : x + left + side]
+    # On white before scaling: colours hidden under full transparency must not bleed into the rim.
+    cut = np.dstack([over_white(cut), cut[..., 3]])
     shrink = cv2.INTER_AREA if pixels < side else cv2.INTER_CUBIC
     cut = cv2.resize(np.ascontiguousarray(cut), (pixels, pixels), interpolation=shrink)
     ratio = pixels / side
