@@ -310,6 +310,26 @@ def test_files_that_pages_mention_exist() -> None:
     assert wrong == []
 
 
+_MAKE = re.compile(r"(?:^ *|`|run: |^#   )make ([a-z-]+)", re.MULTILINE)
+
+
+def test_make_targets_that_pages_and_workflows_name_exist() -> None:
+    makefile = (docs.ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    (phony,) = re.findall(r"^\.PHONY: (.*)", makefile, re.MULTILINE)
+    assert set(phony.split()) == targets
+    named = {
+        (path.name, name)
+        for path in [*docs.PAGES, *(docs.ROOT / ".github").rglob("*.*"), docs.ROOT / "Makefile"]
+        if path.is_file()
+        for name in _MAKE.findall(path.read_text("utf-8"))
+    }
+    assert {(where, name) for where, name in named if name not in targets} == set()
+    assert {name for where, name in named if where == "ci.yml"} == {"style", "test", "docs"}
+    help_text = {name for where, name in named if where == "Makefile"}
+    assert help_text == targets - {"help"}
+
+
 def test_names_that_pages_mention_exist() -> None:
     """``face.pose.euler_to_rotation`` and its like."""
     wrong = []
