@@ -1,10 +1,10 @@
-"""Contact sheet of every ARKit shape at weight 1 on portrait avatars, to look at.
+"""Contact sheets of every ARKit shape at weight 1 on portrait avatars.
 
     python benchmarks/expression_sheet.py assets/portrait.png -o /tmp/sheets --size 512
 
-One sheet per picture: the face's part of the frame for each shape, the lower half enlarged with
-``--lower``. ``mouthClose`` is shown at jawOpen 1, as it is meant; pairs that a driver combines
-(jaw and lips, a look down with a blink) follow at the end.
+One sheet per picture with the face for each shape, or its enlarged lower half with ``--lower``.
+``mouthClose`` is shown at jawOpen 1, as ARKit defines it. Combinations
+follow at the end.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from talkcli.media.image import read_image  # noqa: E402
 from talkcli.tracking.landmarks import detect_faces  # noqa: E402
 from talkcli.types import ARKIT_NAMES, MotionFrame  # noqa: E402
 
-#: Shapes that need another one to be seen, and mixtures.
+#: Shapes that show only together with another one; and combinations of shapes.
 COMPANIONS: dict[str, dict[str, float]] = {"mouthClose": {"jawOpen": 1.0}}
 MIXTURES: dict[str, dict[str, float]] = {
     "jawOpen .25": {"jawOpen": 0.25},
@@ -43,7 +43,7 @@ _LABEL_PX = 18
 
 
 def cells() -> dict[str, dict[str, float]]:
-    """Label and weights of every picture of a sheet, the neutral face first."""
+    """Label and weights of every cell of a sheet, the neutral face first."""
     sheet: dict[str, dict[str, float]] = {"neutral": {}}
     for name in ARKIT_NAMES:
         if name != "tongueOut":  # no tongue leaves this mouth
@@ -87,7 +87,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("pictures", type=Path, nargs="+")
     parser.add_argument("-o", "--output", type=Path, required=True)
-    parser.add_argument("--size", type=int, default=512, help="crop of the avatar, pixels")
+    parser.add_argument("--size", type=int, default=512, help="longest side of the picture, pixels")
     parser.add_argument("--cell", type=int, default=256, help="width of a cell, pixels")
     parser.add_argument("--lower", action="store_true", help="the lower half of the face only")
     parser.add_argument("--yaw", type=float, help="head yaw, degrees")

@@ -1,13 +1,13 @@
-"""The same measurements on a CUDA device, through gsplat.
+"""The measurements of ``talkcli bench`` on a CUDA device, through gsplat.
 
-    pip install 'talkcli[cuda]'                     for the torch and CUDA of the machine
-    python -m pytest -m gpu                         wrong pictures drawn fast are worth nothing
+    pip install 'talkcli[cuda]'                     with the torch and CUDA of the machine
+    python -m pytest -m gpu                         first make sure that pictures are right
     python -m benchmarks.gpu -o benchmarks/gpu.md
 
-Writes a Markdown page: forward frames, backward passes and fit iterations per second over heads of
-60k, 120k and 300k splats at 512 and 1024 px, and whole films of the sample with one and three
-views. gsplat compiles its kernels in the warm-up round, which counts nowhere. Without gsplat or a
-CUDA device nothing is measured and the exit code is 4; figures from elsewhere have no place there.
+Writes a Markdown page: forward frames, backward passes and fit iterations per second for heads of
+60k, 120k and 300k splats at 512 and 1024 px, and whole videos of the sample with one and three
+views. gsplat compiles its kernels in the warm-up round, which is not counted. Without gsplat or a
+CUDA device nothing is measured and the exit code is 4.
 """
 
 # ruff: noqa: E402  (libraries read their settings once, at import)
@@ -59,7 +59,7 @@ def page(result: BenchResult) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Measure and write the page; the exit code."""
+    """Measure, write the page and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("-o", "--output", type=Path, help="the page (default: standard output)")
     output: Path | None = parser.parse_args(arguments).output

@@ -1,13 +1,13 @@
-"""Do open mouths look like the ones their owners have? Maps of the inside, real beside rendered.
+"""Do rendered open mouths look like the real ones? Maps of the inside, compared.
 
     python benchmarks/mouths.py ../shared/data/clips/*.mp4 -o /tmp/mouths
 
-Per clip: the first neutral frame becomes the portrait, the frames in which the mouth is widest open
-drive it, and what lies between the lips is unrolled in both (across from corner to corner, down
-from lip line to lip line) in units of the skin's colour. Printed: mean difference of the maps, and
-medians over the clips of the colour's quantiles, from the darkest to the brightest pixels: what
-``portrait/mouth_colors.py`` is set by. ``pairs.png`` shows one frame of each clip beside its
-rendering. Clips whose faces are lower than 130 px are left out.
+Per clip: the first neutral frame becomes the portrait, the frames with the widest open mouths drive
+it, and the region between the lips is unrolled in both (across from corner to corner, down from lip
+line to lip line) in units of the skin's colour. Printed: the mean difference of the maps, and the
+median over the clips of the colour quantiles from the darkest to the brightest pixels, which
+the constants of ``engines/portrait/build/mouth_colors.py`` come from. ``pairs.png`` shows one frame
+of each clip next to its rendering. Clips whose faces are less than 130 px high are left out.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def main() -> None:
               f"{np.abs(real - ours).mean():.3f}  of mean maps "
               f"{np.abs(real.mean(0) - ours.mean(0)).mean():.3f}", flush=True)  # fmt: skip
     if not rows:
-        print("no clip shows an open mouth of a face that is high enough")
+        print("no clip shows an open mouth in a face that is large enough")
         return
     medians = np.median(rows, 0)
     for k, (low, high) in enumerate(QUANTILES):
@@ -99,7 +99,7 @@ def mouth_pairs(path: Path) -> list[tuple[np.ndarray, np.ndarray, Image.Image]]:
 
 
 def open_frames(curves: MotionCurves) -> list[int]:
-    """The widest open mouths of heads turned little, some frames apart."""
+    """Frames with the widest open mouths and little head turn, some frames apart."""
     weights = curves.expression
     opened = weights[:, ARKIT_NAMES.index("jawOpen")] - weights[:, ARKIT_NAMES.index("mouthClose")]
     turned = np.abs(curves.rotation[:, 0] - np.median(curves.rotation[:, 0]))
@@ -125,7 +125,7 @@ def projected(studio: Studio, motion: MotionFrame) -> np.ndarray:
 
 
 def mouth_map(picture: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """``[DOWN, ACROSS, 3]`` what lies between the lips, in units of the skin's median colour."""
+    """``[DOWN, ACROSS, 3]`` the region between the lips, in units of the skin's median colour."""
     right, left = points[list(INNER_CORNERS), :2]
     width = np.linalg.norm(left - right)
     axis = (left - right) / width
@@ -153,7 +153,7 @@ def skin_color(picture: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 
 def quantile_colors(maps: np.ndarray) -> np.ndarray:
-    """``[6, 3]`` mean colours of the pixels between two quantiles of brightness."""
+    """``[6, 3]`` mean colours of the pixels between quantiles of brightness."""
     pixels = maps.reshape(-1, 3)
     pixels = pixels[np.argsort(pixels.mean(1))]
     n = len(pixels)

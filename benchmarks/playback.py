@@ -1,13 +1,13 @@
-"""From speech to film, end to end: where the time goes, how soon it begins, how much it holds.
+"""From speech to video, end to end: time per stage, time to the first frame, memory.
 
     python -m benchmarks.playback                       a minute at 512 px, one view and three
     python -m benchmarks.playback --seconds 1800 --fps 10 --size 256 --views none
     python -m benchmarks.playback --against ../before   the same with another checkout, in turns
 
-Every run is a process of its own, the real command with a stored avatar; the speech is the
-sample's, repeated. The best of ``--runs`` runs counts, and with ``--against`` checkouts take turns,
-so that whatever else the machine does falls on both alike. Seconds of stages overlap and hold what
-stages waited for a core; CPU seconds, ffmpeg's included, are the steadier figure on a busy machine.
+Every run is a separate process: the real command with a stored avatar and the sample's speech,
+repeated. The best of ``--runs`` runs counts; with ``--against`` the checkouts take turns, so that
+other load affects both alike. Seconds of stages overlap and include waiting for a core; CPU
+seconds, including ffmpeg's, are steadier on a busy machine.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ STAGES = ("load", "motion", "render", "compose", "encode")
 
 
 def make_speech(path: Path, seconds: float) -> None:
-    """The sample's sound, repeated."""
+    """Write the sample's sound, repeated to a length."""
     with wave.open(str(ASSETS / "speech.wav")) as source:
         settings, sound = source.getparams(), source.readframes(source.getnframes())
     wanted = round(seconds * settings.framerate) * settings.sampwidth * settings.nchannels
@@ -42,7 +42,7 @@ def make_speech(path: Path, seconds: float) -> None:
 
 
 def talkcli(checkout: Path, *arguments: str) -> tuple[dict[str, Any], float, float]:
-    """Run a checkout's command line; its answer, wall seconds and CPU seconds."""
+    """Run the command line of a checkout: its JSON answer, wall seconds and CPU seconds."""
     before, start = os.times(), time.perf_counter()
     run = subprocess.run(
         [sys.executable, "-m", "talkcli", *arguments, "-y", "-q", "--json"],
@@ -68,7 +68,7 @@ def measure(checkout: Path, arguments: list[str], duration_s: float) -> dict[str
 
 
 def show(title: str, columns: dict[str, dict[str, float]]) -> None:
-    """A column per variant; all rows in seconds but for the last and the real-time factor."""
+    """Print a column per checkout; rows are seconds except where named otherwise."""
     width = max(14, *(len(name) + 2 for name in columns))
     print(title)
     print(" " * 14 + "".join(name.rjust(width) for name in columns))
@@ -97,7 +97,7 @@ def main() -> None:
         common = ["--size", str(settings.size), "--fps", settings.fps, "-o", str(place / "a.mp4")]
         portrait = str(ASSETS / "portrait.png")
         for name, checkout in checkouts.items():
-            # Builds the avatar and compiles the kernels.
+            # Build the avatar and compile the kernels.
             project = str(place / name)
             talkcli(checkout, "animate", portrait, str(place / "short.wav"), "-p", project, *common)
         print(

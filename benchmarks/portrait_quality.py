@@ -1,4 +1,4 @@
-"""How good are portrait avatars? A table over a folder of pictures, and contact sheets to look at.
+"""How good are portrait avatars? A table over a folder of pictures, and contact sheets.
 
     python benchmarks/portrait_quality.py ../shared/data/portraits -o /tmp/quality --size 512
 
@@ -6,12 +6,12 @@ Per picture: PSNR and SSIM of the head in the source view with the source's expr
 face re-detection and pose over seven views; the seam figure; build time. Two sheets per picture:
 views, and expressions from the front and at 25°. The last lines sum up sources by their yaw.
 
-*holes*: share of the head's closed silhouette (3 px in) with less than 70 % coverage, worst of
-±30°, beyond what is open between curls in the source itself. Gaps between head and shoulders are
-no holes.
-*seam*: image gradient across the border between seen and completed surface, over the gradient
-inside the face; lips, lids, nostrils and occlusions are no seams; worst of ±30°. Poses are
-measured by FaceMesh again, which built the head too: look at the sheets before believing them.
+*holes*: share of the head's closed silhouette (3 px inside) with less than 70 % coverage, worst of
+±30°, beyond the gaps between curls in the source itself. Gaps between head and shoulders do not
+count.
+*seam*: image gradient across the border between seen and completed surface, relative to the
+gradient inside the face, without lips, lids, nostrils and occlusions; worst of ±30°. Poses are
+measured by FaceMesh, which also built the head, so look at the sheets before trusting them.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ COLUMNS = [
 
 #: Wings, nostrils and tip of the nose.
 _NOSE_BASE = (48, 115, 220, 64, 98, 97, 2, 326, 327, 294, 440, 344, 278, 4, 45, 275, 19, 94)
-#: Width of the face's margin that takes no part in the seam figure, face heights.
+#: Width of the margin of the face that the seam figure leaves out, face heights.
 _MARGIN_FH = 0.06
 
 
@@ -95,7 +95,7 @@ def source_fidelity(studio: Studio, wanted: np.ndarray, inside: Any) -> dict[str
 
 
 def hole_share(studio: Studio, motion: MotionFrame | None, yaw: float | None) -> float:
-    """Percent of the closed head's silhouette that shows what is behind it."""
+    """Percentage of the head's closed silhouette through which the background shows."""
     weight, alpha = studio.share(studio.avatar.splats.head_weight, motion, yaw)
     pad = np.pad((alpha > 0.5) & (weight > 0.5), 20)
     closed = ndimage.binary_fill_holes(ndimage.binary_closing(pad, iterations=8))[20:-20, 20:-20]
@@ -104,7 +104,7 @@ def hole_share(studio: Studio, motion: MotionFrame | None, yaw: float | None) ->
 
 
 def seam_figure(studio: Studio, yaw: float) -> float:
-    """Gradient across the completion border over the gradient inside the face."""
+    """Image gradient across the border of the completion, relative to that inside the face."""
     motion = MotionFrame.neutral()
     picture, _ = studio.picture(motion, yaw)
     completed = np.isin(studio.avatar.splats.layers, (Layer.COMPLETION, Layer.SHELL))
@@ -116,10 +116,10 @@ def seam_figure(studio: Studio, yaw: float) -> float:
     cv2.fillPoly(face, [np.round(points[list(FACE_OVAL), :2]).astype(np.int32)], 1)
     whole = ndimage.binary_erosion(face > 0, iterations=4)
     for group in (LIPS, EYE_LEFT.rim, EYE_RIGHT.rim, _NOSE_BASE):
-        # Between lips and lids and around the nostrils there are edges by nature.
+        # Lips, lids and nostrils have edges of their own.
         hull = cv2.convexHull(np.round(points[list(group), :2]).astype(np.int32))
         cv2.fillPoly(face, [hull], 0)
-    # At the face's margin hair and ears end by nature: only the face itself can show a seam.
+    # At the margin of the face, hair and ears end anyway: only the face itself can show a seam.
     margin = int(_MARGIN_FH * np.ptp(points[:, 1]))
     inside = ndimage.binary_erosion(face > 0, iterations=margin)
     inside &= ~studio.occlusions(motion, yaw)

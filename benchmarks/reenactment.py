@@ -1,14 +1,14 @@
-"""How well does a portrait follow its own film? A table over clips, and contact sheets.
+"""How well does a portrait follow its own clip? A table over clips, and contact sheets.
 
     python benchmarks/reenactment.py CLIP.mp4 … -o /tmp/reenactment
     python benchmarks/reenactment.py CLIP.mp4 … --portrait OTHER.png -o /tmp/cross
 
 Self-reenactment: the portrait is the clip's first neutral frame, and the tracked clip drives it.
-Per clip, over 60 frames: PSNR inside the face against the real frame, beside that of the portrait
-laid over the face (2D-aligned); mean landmark distance in % of the face height (FaceMesh measures
-output and frame alike), for all and for the lips; AED and APD. Real frames are aligned to the
-output by a similarity of rigid landmarks; ``place`` is how far that has to move the face, in % of
-its height. With ``--portrait`` only sheets are made: driver above, output below.
+Per clip, over 60 frames: PSNR inside the face against the real frame, next to that of the portrait
+itself aligned to the face in 2D; mean landmark distance in % of the face height (measured by
+FaceMesh in output and frame), for all landmarks and for the lips; AED and APD. Real frames are
+aligned to the output by a similarity of rigid landmarks; ``place`` is how far that moves the face,
+in % of its height. With ``--portrait`` only sheets are made: driver above, output below.
 """
 
 from __future__ import annotations
@@ -72,11 +72,11 @@ def face_region(points: np.ndarray, side: int) -> np.ndarray:
 def compare(
     shown: np.ndarray, frame: np.ndarray, portrait: np.ndarray, place: np.ndarray
 ) -> tuple[dict[str, float], np.ndarray] | None:
-    """Figures of one frame, and the real frame laid over the output.
+    """Figures of one frame, and the real frame aligned to the output.
 
     Args:
         shown: ``[S, S, 3]`` output.
-        frame: the real frame.
+        frame: ``[H, W, 3]`` the real frame.
         portrait: ``[S, S, 3]`` the portrait in the output's crop.
         place: ``[2, 3]`` from the frame to the crop.
     """
@@ -111,7 +111,7 @@ def _after(second: np.ndarray, first: np.ndarray) -> np.ndarray:
 
 
 def retrack(shots: list[np.ndarray], times: np.ndarray) -> MotionCurves:
-    """The performance in rendered frames, without following: they may lie far apart in time."""
+    """Curves tracked in rendered frames, each detected anew, since they may be far apart."""
     with LandmarkSpool() as spool:
         for shot, time_s in zip(shots, times, strict=True):
             spool.append(Measured(float(time_s), landmarks_in_crop(shot), 1.0))
@@ -177,7 +177,7 @@ def drawn(studio: Studio, motion: DrivenMotion, time_s: float) -> np.ndarray:
 
 
 def expressive(curves: MotionCurves, kept: list[int]) -> list[int]:
-    """Indices into ``kept``: rest, then the frames furthest from each other in expression."""
+    """Indices into ``kept``: a neutral frame, then those that differ most from each other."""
     weights = curves.expression[kept]
     posed = np.concatenate([weights, curves.rotation[kept] / 20, curves.gaze[kept] / 15], 1)
     chosen = [int(weights.sum(1).argmin())]
@@ -208,7 +208,7 @@ def sheet(path: Path, reals: list[np.ndarray], shots: list[np.ndarray], chosen: 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("clips", type=Path, nargs="+")
-    parser.add_argument("--portrait", type=Path, help="another face: sheets only")
+    parser.add_argument("--portrait", type=Path, help="another face; makes sheets only")
     parser.add_argument("-o", "--output", type=Path, default=Path("out/reenactment"))
     parser.add_argument("--size", type=int, default=512, help="longest side of the pictures")
     args = parser.parse_args()

@@ -1,12 +1,11 @@
-"""The CPU renderer's speed, and the comparisons that its design rests on.
+"""The speed of the CPU renderer, and the comparisons behind its design.
 
     python -m benchmarks.render                 everything, about three minutes
     python -m benchmarks.render --only forward  one section: forward, backward, fit, antialiased,
                                                 cameras, loss, scalar, neighbour
 
-Times are milliseconds (of the clock, unless it says CPU), the median and the best of interleaved
-runs: variants take turns, so that whatever else the machine does falls on all of them alike.
-``talkcli bench`` measures whole films.
+Times are milliseconds of wall time unless marked CPU, the median and the best of interleaved runs:
+variants take turns, so that other load affects all alike. ``talkcli bench`` measures whole videos.
 """
 
 # ruff: noqa: E402  (libraries read their settings once, at import)
@@ -52,7 +51,7 @@ from talkcli.types import Gaussians
 
 
 def portrait(size: int) -> Scene:
-    """One splat of 0.7 px per pixel of a relief, in the order of its rows: 300k at 618 px."""
+    """A relief with one splat of 0.7 px per pixel, in row order: about 300k at 618 px."""
     grid = np.linspace(-1, 1, int(size * 1.207))
     x, y = (axis.reshape(-1) * 10 for axis in np.meshgrid(grid, grid))
     inside = x * x + y * y < 100
@@ -75,7 +74,7 @@ def portrait(size: int) -> Scene:
 
 
 def report(times: dict[str, Timing]) -> list[float]:
-    """Print a line per job; returns the medians in ms."""
+    """Print a line per job and return the medians in ms."""
     for name, timing in times.items():
         median, best = timing.median_ms, timing.best_ms
         rate = f"{1e3 / median:7.1f}/s (best {1e3 / best:.1f})"
@@ -138,7 +137,7 @@ def bench_antialiased() -> None:
 
 
 def bench_cameras() -> None:
-    print("eight cameras: one call, a call each; and threads on one frame or a frame each, ms")
+    print("eight cameras: one call or a call each; threads on one frame or a frame each, ms")
     for count, size in SCENES[:2]:
         scene = head(count, size)
         one = scene.cameras
@@ -164,7 +163,7 @@ def eight_times(job: Job) -> Job:
 
 
 def at_once(jobs: list[Job]) -> Job:
-    """Two threads that each take whole jobs."""
+    """Jobs distributed over two threads."""
 
     def part(number: int) -> None:
         jobs[number]()
@@ -190,13 +189,13 @@ def bench_loss() -> None:
 
 
 _EIGHT = np.float32(8)
-#: Alpha is 1/255 here; most pixels are past it, and spare themselves the exponential.
+#: Alpha falls below 1/255 here; most pixels are past it and need no exponential.
 _EIGHTH_MAX = np.float32(math.log(255) / 8)
 
 
 @numba.njit(fastmath=FASTMATH, error_model="numpy")
 def blend_scalar(lists, records, background, outputs, size):  # type: ignore[no-untyped-def]
-    """The textbook rasteriser: one pixel after another walks its tile's list."""
+    """The textbook rasteriser: every pixel walks the list of its tile."""
     (_, offsets, entries), (image, alpha), (width, height, tiles_x) = lists, outputs, size
     for y in range(height):
         for x in range(width):

@@ -1,13 +1,13 @@
-"""Do rendered mouths do what real ones did? Clips against films that their own sound drives.
+"""Do rendered mouths move like the real ones? Clips against videos driven by their own sound.
 
     python benchmarks/speech_render.py ../shared/data -o /tmp/lips --clips 10
 
-Per clip: the first neutral frame becomes the portrait; the clip's sound, with a
-second of silence put into its middle, drives it; the film is tracked like any clip. Printed:
-correlation of the lip aperture with the real one, as the weights predict it and as it is seen again
-in the picture, and the share of the frames in the added silence whose aperture is below 2 % of the
-face height. Speakers may be known to the shipped model: the two correlations are compared with each
-other, never with held-out ones.
+Per clip: the first neutral frame becomes the portrait; the clip's sound, with a second of silence
+inserted in the middle, drives it; the video is tracked like any clip. Printed: the correlation of
+the lip aperture with the real one, as predicted by the weights and as measured in the video, and
+the share of the frames in the inserted silence whose aperture is below 2 % of the face height. The
+shipped model may know the speakers: compare the two correlations with each other, never with
+held-out ones.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from talkcli.train.speech.scores import correlation  # noqa: E402
 FPS = Fraction(25)
 RATE = 16000
 SHUT_CM = 0.02 * 17.7  # 2 % of the face height
-SILENCE_S, SETTLE_S = 1.0, 0.12  # the mouth may close and open within the second at either end
+SILENCE_S, SETTLE_S = 1.0, 0.12  # at either end of the silence the mouth may still be moving
 
 
 def main() -> None:
@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--cache", type=Path, default=None)
     parser.add_argument("--clips", type=int, default=10)
-    parser.add_argument("--size", default="0", help="longest side, 0: the portrait's")
+    parser.add_argument("--size", default="0", help="longest side; 0 is the portrait's own")
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
     cache = options.cache or runtime.cache_root() / "speech"
@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def chosen_clips(data: Path, cache: Path, count: int) -> list[tuple[Clip, Path]]:
-    """One clip of each speaker: the largest speakers' longest clips, at most 10 s of each."""
+    """The longest clip of each of the speakers with the longest ones, cut to 10 s."""
     entries = json.loads((data / "speech_clips.json").read_text())
     usable = [e for e in entries if e["usable_speech"] and e["frontal_share"] > 0.9]
     usable.sort(key=lambda e: -e["frames_25fps"])
@@ -87,21 +87,21 @@ def shorten(clip: Clip, seconds: float = 10.0) -> Clip:
 
 
 def measure(clip: Clip, path: Path, output: Path, size: str) -> tuple[float, float, float]:
-    """Predicted r, r seen again, share of shut frames in the added silence."""
+    """Predicted r, r measured in the video, share of shut frames in the inserted silence."""
     (track,) = solve_clips([clip], FaceModel.load())
-    portrait, sound, film = (output / f"{clip.name}.{end}" for end in ("png", "wav", "mp4"))
+    portrait, sound, video = (output / f"{clip.name}.{end}" for end in ("png", "wav", "mp4"))
     save_portrait(path, portrait)
     half = len(clip.pcm) // 2
     pause = np.zeros(int(SILENCE_S * RATE), np.float32)
     pcm = np.concatenate([clip.pcm[:half], pause, clip.pcm[half:]])
     wavfile.write(sound, RATE, (np.clip(pcm, -1, 1) * 32767).astype(np.int16))
-    code = run(["animate", str(portrait), str(sound), "-o", str(film), "--still", "--size", size,
+    code = run(["animate", str(portrait), str(sound), "-o", str(video), "--still", "--size", size,
                 "--blink-rate", "0", "-y", "-q"])  # fmt: skip
     if code:
-        raise TalkcliError(f"{film} was not made (exit code {code})")
-    times, points = clip_landmarks(film)
+        raise TalkcliError(f"{video} was not made (exit code {code})")
+    times, points = clip_landmarks(video)
     (seen,) = solve_clips(
-        [Clip("film", clip.speaker, clip.licence, 0.0, times, points, pcm)], FaceModel.load()
+        [Clip("video", clip.speaker, clip.licence, 0.0, times, points, pcm)], FaceModel.load()
     )
     begin = half / RATE
     moments = track.clip.speech_times
@@ -116,12 +116,12 @@ def measure(clip: Clip, path: Path, output: Path, size: str) -> tuple[float, flo
         for found in (predicted, seen.aperture)
     ]
     silent = (times > begin + SETTLE_S) & (times < begin + SILENCE_S - SETTLE_S)
-    # Apertures are relative to the most closed fifth of the frames: in the film, the silence.
+    # Apertures are relative to the most closed fifth of the frames: in the video, the silence.
     return values[0], values[1], float((seen.aperture[silent] < SHUT_CM).mean())
 
 
 def save_portrait(path: Path, target: Path) -> None:
-    """The film's first neutral frame."""
+    """Save the first neutral frame of a clip."""
     wanted = reference_frame(track_clip(path).curves)
     for index, frame in enumerate(read_frames(path, max_side=1280)):
         if index == wanted:

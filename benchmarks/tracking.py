@@ -1,14 +1,14 @@
-"""How well, and how fast, are faces followed? A table over a folder of clips.
+"""How well and how fast are faces tracked? A table over a folder of clips.
 
     python -m benchmarks.tracking ../shared/data/clips
     python -m benchmarks.tracking DIR --model face_landmarker.task --every 4
 
-Per clip: share of the lips' motion in x and y that the weights explain, correlation of lip
-aperture and width between the solved face and the landmarks, share of frames that were filled in,
-jitter of the weights (root mean square of second differences), frames per second with decoding,
-landmarks and solving; and milliseconds of processor time a frame, over all threads, which a busy
-machine does not distort. The last lines are medians, the worst tenth and, for flagged frames, the
-mean. Fit is measured against the landmarks themselves: what they misread counts as right.
+Per clip: the share of the lips' motion in x and y that the weights explain; the correlation of lip
+aperture and width between the solved face and the landmarks; the share of frames that were filled
+in; the jitter of the weights (root mean square of second differences); frames per second including
+decoding, landmarks and solving; and processor time per frame over all threads, which other load
+does not distort. The last lines are medians, the worst tenth and the mean share of flagged frames.
+The fit is measured against the landmarks themselves, including their errors.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def judge(path: Path, source: LandmarkSource) -> dict[str, float]:
         for measured in measure_clip(path, FaceFollower(source)):
             spool.append(measured)
         if spool.found < FEWEST:
-            raise InputError(f"{path.name}: a face in {spool.found} frames only")
+            raise InputError(f"{path.name}: a face in only {spool.found} frames")
         person, curves = solve_spool(spool, FaceModel.load())
         seconds, busy = time.perf_counter() - started, time.process_time() - busy
         filled = [frame.points for frame in fill_gaps(iter(spool), person)]
@@ -69,7 +69,7 @@ def judge(path: Path, source: LandmarkSource) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--model", default="auto", help="face_landmarker.task, or bundled")
+    parser.add_argument("--model", default="auto", help="a face_landmarker.task, or bundled")
     parser.add_argument("--every", type=int, default=1, help="only every n-th clip")
     args = parser.parse_args()
     paths = sorted(p for p in args.folder.iterdir() if p.suffix.lower() in SUFFIXES)

@@ -1,8 +1,8 @@
-"""Makes ``assets/portrait.png`` and ``assets/speech.wav`` anew: ``python scripts/make_sample.py``.
+"""Recreate ``assets/portrait.png`` and ``assets/speech.wav``: ``python scripts/make_sample.py``.
 
-The picture is NASA's portrait of Eileen Collins (public domain), which scikit-image brings, cropped
-to head and shoulders and enlarged, because its face is only 109 pixels high. The sentence is spoken
-by espeak-ng, which must be on the PATH (Debian: ``apt-get install espeak-ng``).
+The picture is NASA's portrait of Eileen Collins (public domain), which comes with scikit-image,
+cropped to head and shoulders and enlarged because its face is only 109 pixels high. The sentence is
+spoken by espeak-ng, which must be on the PATH (Debian: ``apt-get install espeak-ng``).
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ ASSETS = Path(__file__).resolve().parents[1] / "assets"
 
 #: Left, top, right, bottom in the 512×512 picture: hair, both shoulders and some background.
 CROP = (64, 0, 384, 320)
-#: Side of the result; the face becomes 175 pixels high, above the 128 from which talkcli warns.
+#: Side of the result. The face becomes 175 pixels high; below 128, talkcli warns.
 SIDE_PX = 512
 
-#: Lips close often (p, b, m), vowels open wide, and the commas and the full stop are pauses.
+#: The lips close often (p, b, m), vowels open wide, and punctuation makes pauses.
 SENTENCE = (
     "Hello! My name is Pebble, and I am a picture. "
     "Maybe a photo cannot move. But please, watch my lips!"

@@ -1,1 +1,1 @@
-"""How fast is talkcli here? What ``talkcli bench`` measures, and what ``benchmarks/`` builds on."""
+"""How fast talkcli is on this machine: the measurements of ``talkcli bench``."""

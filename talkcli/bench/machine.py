@@ -1,4 +1,4 @@
-"""What a figure was measured on."""
+"""A description of the machine that figures were measured on."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LIBRARIES = ("numba", "torch", "numpy", "gsplat")
 
 
 def describe_machine() -> dict[str, Any]:
-    """Processor, GPU, threads, load and versions, as plain values; what is not there is None."""
+    """Processor, GPU, threads, load and versions as plain values; None for what is missing."""
     from talkcli.runtime import thread_count
 
     return {
@@ -35,7 +35,7 @@ def describe_machine() -> dict[str, Any]:
 
 
 def cpu_model() -> str:
-    """The processor as its maker calls it, as far as the system tells."""
+    """The processor's name, as far as the system tells."""
     linux = Path("/proc/cpuinfo")
     for line in linux.read_text(encoding="utf-8").splitlines() if linux.is_file() else ():
         name, _, value = line.partition(":")
@@ -54,7 +54,7 @@ def cpu_model() -> str:
 
 
 def gpu_model() -> str | None:
-    """The CUDA device that torch would use, or None."""
+    """Name and memory of the CUDA device that torch would use, or None."""
     import torch
 
     if not torch.cuda.is_available():

@@ -1,4 +1,4 @@
-"""Jobs that exercise a renderer: a frame, its gradients, an iteration of a fit."""
+"""Jobs that exercise a renderer: a frame, its gradients, one iteration of a fit."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from talkcli.render.cpu import Workspace, rasterize
 from talkcli.render.cpu.loss import l1_ssim
 from talkcli.types import Gaussians
 
-#: Splats and side of the picture of what is measured.
+#: Number of splats and side of the picture (px) of each scene.
 SCENES = ((20_000, 256), (60_000, 512), (120_000, 512))
 _FIELDS = ("means", "quats", "scales", "opacities", "colors")
 
 
 @dataclass(frozen=True)
 class SceneTimings:
-    """How long a renderer takes over one head.
+    """How long a renderer takes for one head.
 
     Attributes:
-        splats: number of them.
+        splats: number of splats.
         size: side of the picture, px.
-        forward: one frame as a film is drawn.
-        backward: gradients of every parameter of a drawn frame, without drawing it.
-        fit: render, L1 + SSIM, backward, Adam over every parameter.
+        forward: one frame, drawn as for a video.
+        backward: gradients of every parameter of a frame, without drawing it.
+        fit: rendering, L1 + SSIM, backward pass, Adam over every parameter.
     """
 
     splats: int
@@ -50,12 +50,12 @@ class SceneTimings:
 def time_renderer(
     backend: str, scenes: Sequence[tuple[int, int]] = SCENES, repeats: int = 40
 ) -> list[SceneTimings]:
-    """Time the renderer over heads of given numbers of splats and sizes, all taking turns.
+    """Time the renderer on heads of several sizes, interleaved.
 
     Args:
         backend: ``cpu`` or ``cuda``.
-        scenes: splats and side in px of each.
-        repeats: rounds that count.
+        scenes: number of splats and side of the picture (px) of each.
+        repeats: number of timed rounds.
     """
     jobs: dict[str, Job] = {}
     for number, (splats, size) in enumerate(scenes):
@@ -73,19 +73,19 @@ def time_renderer(
 
 
 def settle_job(backend: str) -> Job | None:
-    """What waits for a back-end's work, where calls return before it is done."""
+    """Waits for the back-end, if its calls return before the work is done."""
     return torch.cuda.synchronize if backend == "cuda" else None
 
 
 def frame_job(scene: Scene, backend: str = "cpu", threads: int | None = None) -> Job:
-    """Draws one frame the way films are: on the CPU from numpy, into memory that is reused."""
+    """Draws one frame as for a video: on the CPU from numpy arrays, with reused memory."""
     if backend == "cpu":
         means, covars, opacities, colors, view, K = scene.arrays()
         side, workspace = scene.cameras.width, Workspace()
         return lambda: rasterize(
             means, covars, opacities, colors, view, K, side, side, workspace, threads=threads
         )
-    gaussians, cameras = at_home(scene, backend)
+    gaussians, cameras = on_device(scene, backend)
 
     def draw() -> Tensor:
         with torch.no_grad():
@@ -95,15 +95,15 @@ def frame_job(scene: Scene, backend: str = "cpu", threads: int | None = None) ->
 
 
 def differentiable_frame_job(scene: Scene, backend: str = "cpu") -> Job:
-    """Draws one frame with torch and keeps what its gradients need."""
-    gaussians, cameras = at_home(scene, backend)
+    """Draws one frame with torch and keeps what the gradients need."""
+    gaussians, cameras = on_device(scene, backend)
     leaves = _leaves(gaussians)
     return lambda: render(replace(gaussians, **leaves), cameras, backend=backend).rgb
 
 
 def backward_job(scene: Scene, backend: str = "cpu") -> Job:
-    """Finds the gradients of every parameter of a frame that is drawn once, in advance."""
-    gaussians, cameras = at_home(scene, backend)
+    """Computes the gradients of every parameter of a frame drawn once in advance."""
+    gaussians, cameras = on_device(scene, backend)
     leaves = _leaves(gaussians)
     image = render(replace(gaussians, **leaves), cameras, backend=backend).rgb
     generator = torch.Generator().manual_seed(0)
@@ -112,8 +112,8 @@ def backward_job(scene: Scene, backend: str = "cpu") -> Job:
 
 
 def fitting_job(scene: Scene, backend: str = "cpu") -> Job:
-    """One iteration of an optimisation that starts from grey, faint, enlarged splats."""
-    gaussians, cameras = at_home(scene, backend)
+    """One iteration of a fit that starts from grey, faint, enlarged splats."""
+    gaussians, cameras = on_device(scene, backend)
     assert gaussians.scales is not None
     with torch.no_grad():
         target = render(gaussians, cameras, backend=backend).rgb[0]
@@ -146,8 +146,8 @@ def fitting_job(scene: Scene, backend: str = "cpu") -> Job:
     return step
 
 
-def at_home(scene: Scene, backend: str) -> tuple[Gaussians, Any]:
-    """A scene's splats and cameras on the device where the back-end works."""
+def on_device(scene: Scene, backend: str) -> tuple[Gaussians, Any]:
+    """A scene's splats and cameras on the back-end's device."""
     device = "cuda" if backend == "cuda" else "cpu"
     fields = {name: getattr(scene.gaussians, name).to(device) for name in _FIELDS}
     cameras = scene.cameras
@@ -160,9 +160,9 @@ def _leaves(gaussians: Gaussians) -> dict[str, Tensor]:
 
 
 def torch_l1_ssim(image: Tensor, target: Tensor, ssim_weight: float) -> Tensor:
-    """:func:`talkcli.render.cpu.loss.l1_ssim` in the fastest of torch's ways.
+    """:func:`talkcli.render.cpu.loss.l1_ssim` in the fastest way that torch offers.
 
-    Channels are groups, the window is separable.
+    Channels are groups of a convolution with a separable window.
     """
     offsets = torch.arange(11, device=image.device) - 5.0
     taps = torch.exp(-(offsets**2) / (2 * 1.5**2))

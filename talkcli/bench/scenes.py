@@ -1,4 +1,4 @@
-"""A head made of splats, for measuring renderers: as many and as dense as an avatar's."""
+"""Synthetic heads for timing renderers, with splats as many and as dense as an avatar's."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class Scene:
 
 
 def head(count: int, size: int) -> Scene:
-    """An ellipsoid that fills half of the picture, splats of 0.7 to 1.5 px lying on its surface.
+    """An ellipsoid that fills half of the picture, covered with flat splats of 0.7 to 1.5 px.
 
     Args:
-        count: splats.
+        count: number of splats.
         size: side of the picture, px.
     """
     rng = np.random.default_rng(0)
@@ -44,7 +44,7 @@ def head(count: int, size: int) -> Scene:
     means = normals * half_axes
     outward = normals / half_axes
     outward /= np.linalg.norm(outward, axis=1, keepdims=True)
-    # The half-way quaternion from z to the normal.
+    # The quaternion half-way from z to the normal.
     quats = np.concatenate([1 + outward[:, 2:], np.stack([-outward[:, 1], outward[:, 0]], 1)], 1)
     quats = np.concatenate([quats, np.zeros((count, 1))], 1)
     sigmas = rng.uniform(0.7, 1.5, (count, 3))
@@ -62,7 +62,13 @@ def head(count: int, size: int) -> Scene:
 
 
 def camera(size: int, focal: float, distance: float) -> Cameras:
-    """A square camera that looks at the origin from so far away."""
+    """A square camera that looks at the origin along z.
+
+    Args:
+        size: side of the picture, px.
+        focal: focal length, px.
+        distance: of the camera from the origin.
+    """
     view = torch.eye(4)
     view[2, 3] = distance
     K = torch.tensor([[focal, 0, size / 2], [0, focal, size / 2], [0, 0, 1]])
@@ -70,5 +76,5 @@ def camera(size: int, focal: float, distance: float) -> Cameras:
 
 
 def tensor(array: np.ndarray) -> torch.Tensor:
-    """The same numbers in single precision."""
+    """The array as a float32 tensor."""
     return torch.tensor(array, dtype=torch.float32)

@@ -1,4 +1,4 @@
-"""Jobs timed in turns: whatever else the machine does falls on all of them alike."""
+"""Interleaved timing: jobs take turns, so that other load on the machine affects all alike."""
 
 from __future__ import annotations
 
@@ -13,18 +13,22 @@ Job = Callable[[], object]
 
 @dataclass(frozen=True)
 class Timing:
-    """Milliseconds of every run of one job."""
+    """The times of one job.
+
+    Attributes:
+        runs_ms: ``[n]`` milliseconds of every run.
+    """
 
     runs_ms: np.ndarray
 
     @property
     def median_ms(self) -> float:
-        """What to compare: half of the runs took no longer."""
+        """Median time, the figure to compare."""
         return float(np.median(self.runs_ms))
 
     @property
     def best_ms(self) -> float:
-        """What the machine can do when nobody else wants it."""
+        """Shortest time: what the machine can do when idle."""
         return float(self.runs_ms.min())
 
     def as_json(self) -> dict[str, float]:
@@ -44,13 +48,13 @@ def interleaved(
     settle: Job | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, Timing]:
-    """Time each job ``repeats`` times, all of them taking turns, after one round to warm up.
+    """Time each job ``repeats`` times, interleaved, after one round to warm up.
 
     Args:
         jobs: called without arguments.
-        repeats: rounds that count.
-        settle: waits until what a job has started is done, as for a GPU.
-        clock: seconds; ``time.process_time`` compares serial jobs on a machine that is shared.
+        repeats: number of timed rounds.
+        settle: waits for asynchronous work of a job, as on a GPU.
+        clock: returns seconds; ``time.process_time`` suits serial jobs on a shared machine.
     """
     times: dict[str, list[float]] = {name: [] for name in jobs}
     for turn in range(repeats + 1):
