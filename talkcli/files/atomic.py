@@ -28,9 +28,12 @@ def sha256_file(path: Path) -> str:
 
 
 def write_text_atomic(path: Path, text: str) -> None:
-    """Replace ``path`` by ``text`` (UTF-8): readers see the old text or the new one, never less."""
+    """Replace ``path`` by ``text`` (UTF-8): readers see the old text or the new one, never less.
+
+    File names that are not UTF-8 keep their bytes.
+    """
     with staged_file(path) as stream:
-        stream.write(text.encode())
+        stream.write(text.encode(errors="surrogateescape"))
 
 
 @contextmanager

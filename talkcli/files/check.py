@@ -50,7 +50,7 @@ def check_readable(path: str | Path, wanted: str) -> Path:
     return path
 
 
-def read_document(path: Path, limit: int = DOCUMENT_BYTES) -> str:
+def read_document(path: Path, limit: int = DOCUMENT_BYTES, errors: str = "strict") -> str:
     """The text of a small file that a stranger may have written.
 
     Neither a device nor a pipe can hold the caller up, and no size can fill the memory.
@@ -58,6 +58,7 @@ def read_document(path: Path, limit: int = DOCUMENT_BYTES) -> str:
     Args:
         path: a regular file; a symbolic link to one is followed.
         limit: bytes that are too many to be meant.
+        errors: what to do with bytes that are not UTF-8, as in ``bytes.decode``.
 
     Raises:
         OSError: it cannot be opened.
@@ -71,7 +72,7 @@ def read_document(path: Path, limit: int = DOCUMENT_BYTES) -> str:
         content = stream.read(limit + 1)
     if len(content) > limit:
         raise ValueError(f"it is larger than {limit} bytes")
-    return content.decode("utf-8")
+    return content.decode("utf-8", errors)
 
 
 def read_json(path: Path, limit: int = DOCUMENT_BYTES) -> Any:

@@ -5,20 +5,24 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from talkcli import __version__
+from talkcli.errors import InputError
 from talkcli.files.atomic import sha256_file
+from talkcli.files.check import read_document, read_json
 
 #: The file that makes a directory an entry; it is written last.
 RECORD_NAME = "stage.json"
 RECORD_SCHEMA = 1
 #: Entries are named by this many hex digits of the key; the record holds all 64.
 SHORT_KEY = 12
+_KEY = re.compile("[0-9a-f]{64}")
 #: Libraries whose version decides about figures; recorded with every run, not part of the key.
 _RECORDED_LIBRARIES = ("numpy", "torch", "numba", "mediapipe", "scipy", "gsplat")
 
@@ -32,12 +36,16 @@ class Stage:
         version: raised by hand whenever the code of the stage gives another result.
         recipe: the settings that the stage reads, JSON values only.
         upstream: SHA-256 of every input, by name: files of the user or outputs of other stages.
+        check: looks into the outputs and raises InputError or ValueError where they are not what
+            the stage writes. Hashes tell that nothing has changed, but a project may come from a
+            stranger.
     """
 
     name: str
     version: int
     recipe: Mapping[str, Any] = field(default_factory=dict)
     upstream: Mapping[str, str] = field(default_factory=dict)
+    check: Callable[[Path], object] | None = field(default=None, compare=False, repr=False)
 
     @property
     def key(self) -> str:
@@ -133,33 +141,53 @@ def make_record(stage: Stage, directory: Path, seconds: float, run: Mapping[str,
     return json.dumps(record, indent=1, sort_keys=True) + "\n"
 
 
-def read_record(directory: Path) -> dict[str, Any]:
+def read_record(directory: Path, check: Callable[[Path], object] | None = None) -> dict[str, Any]:
     """The checked record of an entry.
 
+    Args:
+        directory: the entry.
+        check: of the stage, see :class:`Stage`.
+
     Raises:
-        DamagedEntryError: the record is absent, unreadable or of another schema, or an output is
-            missing, changed or unknown to it.
+        DamagedEntryError: the record is absent, unreadable or of another schema, an output is
+            missing, changed or unknown to it, or ``check`` refuses what is there.
     """
     try:
-        record = json.loads((directory / RECORD_NAME).read_text(encoding="utf-8"))
+        record = read_json(directory / RECORD_NAME)
     except (OSError, ValueError) as error:
         raise DamagedEntryError(f"{RECORD_NAME} cannot be read ({error})") from error
     if not isinstance(record, dict) or record.get("schema") != RECORD_SCHEMA:
         raise DamagedEntryError(f"{RECORD_NAME} has an unknown schema")
-    if not isinstance(record.get("key"), str) or not isinstance(record.get("outputs"), dict):
+    key, outputs = record.get("key"), record.get("outputs")
+    if not isinstance(key, str) or not isinstance(outputs, dict):
         raise DamagedEntryError(f"{RECORD_NAME} is incomplete")
+    if not _KEY.fullmatch(key):
+        raise DamagedEntryError(f"{RECORD_NAME} has no key")
     try:
+        # A link would have something outside the project read as if it belonged to it.
+        if directory.is_symlink() or any(path.is_symlink() for path in directory.rglob("*")):
+            raise DamagedEntryError("it holds links")
         found = hash_outputs(directory)
     except OSError as error:
         raise DamagedEntryError(f"an output cannot be read ({error})") from error
-    if found != record["outputs"]:
-        wrong = sorted(
-            name
-            for name in {*found, *record["outputs"]}
-            if found.get(name) != record["outputs"].get(name)
-        )
-        raise DamagedEntryError(f"{', '.join(wrong)} changed after the run")
+    if found != outputs:
+        wrong = sorted(name for name in {*found, *outputs} if found.get(name) != outputs.get(name))
+        raise DamagedEntryError(f"{', '.join(wrong[:5])} changed after the run")
+    try:
+        if check is not None:
+            check(directory)
+    except (InputError, ValueError) as error:
+        raise DamagedEntryError(str(error)) from error
     return record
+
+
+def pointed_entry(pointer: Path) -> Path | None:
+    """The entry that a stage's ``current`` file names, or None where it names none."""
+    try:
+        name = read_document(pointer, 64).strip()
+    except (OSError, ValueError):
+        return None
+    return pointer.with_name(name) if re.fullmatch(f"[0-9a-f]{{{SHORT_KEY}}}", name) else None
 
 
 def output_hash(record: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from talkcli.files.atomic import (
     sweep_temporaries,
     write_text_atomic,
 )
+from talkcli.files.check import explained_writes, read_document
 from talkcli.files.lock import WAIT_S, hold_lock
 from talkcli.project.stage import (
     RECORD_NAME,
@@ -31,6 +32,7 @@ from talkcli.project.stage import (
     StageRun,
     make_record,
     output_hash,
+    pointed_entry,
     read_record,
 )
 from talkcli.runtime import cache_root
@@ -42,6 +44,8 @@ LOCK_FILE = ".lock"
 CURRENT = "current"
 #: Raised when a directory written by this version cannot be read by the one before.
 PROJECT_SCHEMA = 1
+#: How a project file that somebody has changed by hand, or that is damaged, can refuse to be read.
+_UNREADABLE = (OSError, ArithmeticError, LookupError, AttributeError, ValueError, TypeError)
 
 
 @dataclass(frozen=True)
@@ -83,26 +87,22 @@ class Project:
         self.inputs = dict(inputs)
 
     @staticmethod
-    def create(root: Path) -> Project:
+    def create(root: Path, on_wait: Callable[[str], None] | None = None) -> Project:
         """Open the project in ``root``, or begin one there.
+
+        Args:
+            root: the directory.
+            on_wait: told when another process is beginning one there.
 
         Raises:
             InputError: ``root`` is a file, cannot be written, or holds a project of a newer schema.
         """
-        if (root / PROJECT_FILE).is_file():
-            return Project.open(root)
-        if root.exists() and not root.is_dir():
-            raise InputError(f"{root} is a file, not a project directory", "choose another -p")
-        try:
-            root.mkdir(parents=True, exist_ok=True)
-            project = Project(root, {})
-            project._write()
-        except OSError as error:
-            raise InputError(
-                f"the project directory {root} cannot be written ({error.strerror})",
-                "choose another with -p or set TALKCLI_CACHE",
-            ) from error
-        return project
+        if not (root / PROJECT_FILE).is_file():
+            if root.exists() and not root.is_dir():
+                raise InputError(f"{root} is a file, not a project directory", "choose another -p")
+            with Project(root, {}).lock(on_wait=on_wait):
+                pass  # which writes the project file, once, however many processes begin at once
+        return Project.open(root)
 
     @staticmethod
     def open(root: Path) -> Project:
@@ -118,7 +118,8 @@ class Project:
                 f"make one with: talkcli reconstruct PORTRAIT -p {root}",
             )
         try:
-            document = toml.loads(path.read_text(encoding="utf-8"))
+            # Surrogates stand for the bytes of file names that are not UTF-8.
+            document = toml.loads(read_document(path, errors="surrogateescape"))
             schema = int(document["schema"])
             if schema <= PROJECT_SCHEMA:
                 inputs = {
@@ -126,7 +127,14 @@ class Project:
                     for name, row in document.get("inputs", {}).items()
                 }
                 return Project(root, inputs)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (
+            OSError,
+            ArithmeticError,
+            LookupError,
+            AttributeError,
+            ValueError,
+            TypeError,
+        ) as error:
             raise InputError(
                 f"{path} cannot be read ({error!r})",
                 "delete that file and run the command again: finished stages are kept",
@@ -140,11 +148,30 @@ class Project:
     def lock(
         self, *, wait_s: float = WAIT_S, on_wait: Callable[[str], None] | None = None
     ) -> Iterator[None]:
-        """Be the only writer; what killed runs left half written is deleted on entry."""
-        with hold_lock(self.root / LOCK_FILE, wait_s=wait_s, on_wait=on_wait):
-            swept = sweep_temporaries(self.root)
+        """Be the only writer; what killed runs left half written is deleted on entry.
+
+        The project file is written where there is none, and read again where another process may
+        have changed it.
+
+        Raises:
+            InputError: another process holds it for too long, or the directory cannot be written.
+        """
+        with ExitStack() as held:
+            try:
+                self.root.mkdir(parents=True, exist_ok=True)
+                path = self.root / LOCK_FILE
+                held.enter_context(hold_lock(path, wait_s=wait_s, on_wait=on_wait))
+                swept = sweep_temporaries(self.root)
+                if not (self.root / PROJECT_FILE).is_file():
+                    self._write()
+            except OSError as error:
+                raise InputError(
+                    f"the project directory {self.root} cannot be written ({error.strerror})",
+                    "choose another with -p or set TALKCLI_CACHE",
+                ) from error
             if swept:
                 log.info("%s: removed %d leftovers of interrupted runs", self.root, swept)
+            self.inputs = Project.open(self.root).inputs
             yield
 
     def set_input(self, name: str, source: ProjectInput) -> None:
@@ -160,7 +187,7 @@ class Project:
             return None
         start = time.perf_counter()
         try:
-            record = read_record(directory)
+            record = read_record(directory, stage.check)
             if record["key"] != stage.key:
                 raise DamagedEntryError(f"{RECORD_NAME} belongs to another key")
         except DamagedEntryError as error:
@@ -185,12 +212,20 @@ class Project:
 
         Returns:
             The entry; ``executed`` says whether ``function`` ran.
+
+        Raises:
+            InputError: the disk is full, or the stage's folder leads out of the project.
         """
+        folder = self.root / stage.name
+        if folder.is_symlink():
+            raise InputError(
+                f"{folder} is a link out of the project", "remove it or choose another -p"
+            )
         found = self.lookup(stage)
         if found is None:
             final = self.root / stage.name / stage.key[:SHORT_KEY]
             start = time.perf_counter()
-            with staged_directory(final) as directory:
+            with explained_writes(final, "-p"), staged_directory(final) as directory:
                 function(directory)
                 seconds = time.perf_counter() - start
                 text = make_record(stage, directory, seconds, recorded or {})
@@ -200,18 +235,21 @@ class Project:
         self._point_to(found)
         return found
 
-    def current(self, name: str) -> StageRun | None:
+    def current(self, name: str, check: Callable[[Path], object] | None = None) -> StageRun | None:
         """The entry that the last run of a stage made or reused.
 
         None when there is none, or when it is damaged, which is a warning.
+
+        Args:
+            name: the stage.
+            check: of the stage, see :class:`Stage`.
         """
-        pointer = self.root / name / CURRENT
-        if not pointer.is_file():
+        directory = pointed_entry(self.root / name / CURRENT)
+        if directory is None:
             return None
-        directory = self.root / name / _pointed_name(pointer)
         start = time.perf_counter()
         try:
-            record = read_record(directory)
+            record = read_record(directory, check)
         except DamagedEntryError as error:
             log.warning("the stored %s is damaged (%s)", name, error)
             return None
@@ -230,8 +268,9 @@ class Project:
 
     def _point_to(self, run: StageRun) -> None:
         pointer = self.root / run.name / CURRENT
-        if not pointer.is_file() or _pointed_name(pointer) != run.path.name:
-            write_text_atomic(pointer, f"{run.path.name}\n")
+        if pointer.is_symlink() or pointed_entry(pointer) != run.path:
+            with explained_writes(pointer, "-p"):
+                write_text_atomic(pointer, f"{run.path.name}\n")
 
     def _write(self) -> None:
         lines = [f"schema = {PROJECT_SCHEMA}", ""]
@@ -249,7 +288,3 @@ class Project:
 def cached_project_root(source_sha256: str) -> Path:
     """Where a one-off command keeps the project of a portrait with these bytes."""
     return cache_root() / "projects" / source_sha256[:16]
-
-
-def _pointed_name(pointer: Path) -> str:
-    return pointer.read_text(encoding="utf-8", errors="replace").strip()

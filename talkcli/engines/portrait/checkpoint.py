@@ -72,18 +72,9 @@ def load_avatar(directory: Path) -> PortraitAvatar:
         InputError: files are missing, damaged, of a newer schema or another engine, or hold
             anything that no avatar holds.
     """
-    from talkcli.engines.portrait.avatar import PictureFrame, PortraitAvatar
+    from talkcli.engines.portrait.avatar import PortraitAvatar
 
-    tensors, header = _FILE.read(directory / _TENSORS, directory / _OLD_HEADER)
-    if header.get("engine") != ENGINE:
-        raise InputError(
-            f"the avatar in {directory} is of the engine {header.get('engine')}, not {ENGINE}", MEND
-        )
-    try:
-        frame = PictureFrame(**header["frame"])
-        _check_header(header, tensors, frame)
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"the avatar in {directory} is damaged ({error})", MEND) from error
+    tensors, header, frame = _read(directory)
     own: dict[str, Any] = {name: tensors[name] for name in _OWN}
     return PortraitAvatar(
         splats=_splats(tensors),
@@ -95,6 +86,31 @@ def load_avatar(directory: Path) -> PortraitAvatar:
         torso=tensors.get("torso"),
         contact=ContactShade(tensors["contact.index"], tensors["contact.shade"]),
     )
+
+
+def check_avatar(directory: Path) -> None:
+    """Refuse what :func:`load_avatar` would refuse, without making the avatar.
+
+    Raises:
+        InputError: as :func:`load_avatar`.
+    """
+    _read(directory)
+
+
+def _read(directory: Path) -> tuple[Tensors, Header, PictureFrame]:
+    from talkcli.engines.portrait.avatar import PictureFrame
+
+    tensors, header = _FILE.read(directory / _TENSORS, directory / _OLD_HEADER)
+    if header.get("engine") != ENGINE:
+        raise InputError(
+            f"the avatar in {directory} is of the engine {header.get('engine')}, not {ENGINE}", MEND
+        )
+    try:
+        frame = PictureFrame(**header["frame"])
+        _check_header(header, tensors, frame)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"the avatar in {directory} is damaged ({error})", MEND) from error
+    return tensors, header, frame
 
 
 def _check_header(header: Header, tensors: Tensors, frame: PictureFrame) -> None:

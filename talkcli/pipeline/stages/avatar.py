@@ -38,7 +38,8 @@ class BuiltAvatar:
 
 def portrait_stage(source: ProjectInput) -> Stage:
     """All faces of a picture."""
-    return Stage("portrait", PORTRAIT_VERSION, {}, {"picture": source.sha256})
+    picture = {"picture": source.sha256}
+    return Stage("portrait", PORTRAIT_VERSION, {}, picture, FoundFaces.load)
 
 
 def avatar_stage(source: ProjectInput, found: StageRun, face: int, recipe: Recipe) -> Stage:
@@ -54,7 +55,13 @@ def avatar_stage(source: ProjectInput, found: StageRun, face: int, recipe: Recip
         "fit_iterations": recipe.portrait.fit_iterations,
     }
     upstream = {"picture": source.sha256, "portrait": found.output_hash}
-    return Stage("avatar", AVATAR_VERSION, values, upstream)
+    return Stage("avatar", AVATAR_VERSION, values, upstream, _check_avatar)
+
+
+def _check_avatar(directory: Path) -> None:
+    from talkcli.engines.portrait.checkpoint import check_avatar
+
+    check_avatar(directory)
 
 
 def ensure_avatar(
@@ -98,7 +105,7 @@ def stored_avatar(
     Raises:
         InputError: there is none, or it is damaged and the picture is gone or another one now.
     """
-    current = project.current("avatar")
+    current = project.current("avatar", _check_avatar)
     if current is not None:
         return BuiltAvatar(current.path, (current,))
     source = project.inputs.get("portrait")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from talkcli.errors import InputError, UsageError
+from talkcli.files.check import read_json
 from talkcli.progress import Reporter
 
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ SMALL_FACE_PX = 128
 #: Beyond this yaw the far eye is hidden and the landmarks guess.
 PROFILE_YAW_DEG = 45.0
 _FILE = "faces.json"
+_LANDMARKS = 478
+#: No picture is larger; see ``talkcli.media.image``.
+_LONGEST_SIDE = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -67,10 +71,46 @@ class FoundFaces:
 
     @staticmethod
     def load(directory: Path) -> FoundFaces:
-        """Read what :meth:`save` wrote."""
-        document = json.loads((directory / _FILE).read_text(encoding="utf-8"))
-        faces = tuple(FoundFace(**row) for row in document["faces"])
-        return FoundFaces(document["width"], document["height"], faces)
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            InputError: unreadable, or not faces that anybody found in a picture.
+        """
+        path = directory / _FILE
+        try:
+            document = read_json(path)
+            width, height = document["width"], document["height"]
+            sides = type(width) is type(height) is int and min(width, height) > 0
+            if not sides or max(width, height) > _LONGEST_SIDE:
+                raise ValueError(f"a picture of {width!r} by {height!r}")
+            faces = tuple(FoundFace(**row) for row in document["faces"])
+            for face in faces:
+                _check_face(face, 2 * max(width, height))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{path} holds no faces ({error})", "run the command again") from error
+        return FoundFaces(width, height, faces)
+
+
+def _check_face(face: FoundFace, reach: float) -> None:
+    """Refuse a face that no detector found.
+
+    Args:
+        face: as read.
+        reach: how far landmarks may lie from the picture's corner, pixels.
+
+    Raises:
+        ValueError: what is wrong.
+    """
+    points = face.points
+    if not isinstance(points, list) or len(points) != _LANDMARKS:
+        raise ValueError(f"a face without {_LANDMARKS} landmarks")
+    numbers = [*(number for point in points for number in point), face.size_px, face.yaw_deg]
+    if any(len(point) != 3 for point in points) or not all(
+        type(number) in (int, float) and abs(number) <= reach for number in numbers
+    ):
+        raise ValueError("a landmark far from the picture")
+    if not (face.size_px > 0 and abs(face.yaw_deg) <= 180):
+        raise ValueError(f"a face of {face.size_px} pixels, turned by {face.yaw_deg}°")
 
 
 def describe_face(face: Face) -> FoundFace:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from talkcli.config import Recipe, TrackingConfig
 from talkcli.errors import MissingDependencyError
+from talkcli.files.check import read_json
 from talkcli.progress import Reporter, Stopwatch
 from talkcli.project import Project, ProjectInput, Stage, StageRun
 from talkcli.project.store import PROJECT_FILE
@@ -53,7 +54,7 @@ def track_stage(source: ProjectInput, tracking: TrackingConfig) -> Stage:
         "face": tracking.face,
         "landmarks": "bundled" if model is None else ProjectInput.of(_existing(model)).sha256,
     }
-    return Stage("track", TRACK_VERSION, values, {"clip": source.sha256})
+    return Stage("track", TRACK_VERSION, values, {"clip": source.sha256}, _read)
 
 
 def ensure_track(
@@ -102,10 +103,30 @@ def ensure_track(
     return _load(run, clip, recipe, reporter)
 
 
-def _load(run: StageRun, clip: Path, recipe: Recipe, reporter: Reporter) -> TrackedFilm:
+def _read(directory: Path) -> tuple[dict[str, Any], MotionCurves]:
+    """What the stage has written.
+
+    Raises:
+        InputError: the curves are none.
+        ValueError: the notes about the clip are none, or belong to other curves.
+    """
     from talkcli.motion.curves import read_npz
 
-    about = json.loads((run.path / _ABOUT).read_text(encoding="utf-8"))
+    curves = read_npz(directory / _CURVES)
+    about = read_json(directory / _ABOUT)
+    counts = ("schema", "faces_seen", "frames")
+    if not isinstance(about, dict) or not all(type(about.get(name)) is int for name in counts):
+        raise ValueError(f"{_ABOUT} is incomplete")
+    numbers = [about.get("flagged"), about.get("duration_s")]
+    if not all(type(number) in (int, float) for number in numbers):
+        raise ValueError(f"{_ABOUT} is incomplete")
+    if about["frames"] != len(curves) or not isinstance(about.get("landmarks"), str):
+        raise ValueError(f"{_ABOUT} is not about these curves")
+    return about, curves
+
+
+def _load(run: StageRun, clip: Path, recipe: Recipe, reporter: Reporter) -> TrackedFilm:
+    about, curves = _read(run.path)
     if about["faces_seen"] > 1 and recipe.tracking.face == 0:
         reporter.warn(
             f"{clip} shows {about['faces_seen']} faces; following the largest, "
@@ -116,7 +137,7 @@ def _load(run: StageRun, clip: Path, recipe: Recipe, reporter: Reporter) -> Trac
             f"in {about['flagged']:.0%} of the frames of {clip} the face could not be measured; "
             "they are filled in from the others"
         )
-    return TrackedFilm(read_npz(run.path / _CURVES), run, about)
+    return TrackedFilm(curves, run, about)
 
 
 def plan_track(root: Path, clip: Path, recipe: Recipe) -> StageRun:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import errno
 import json
 import logging
 import os
@@ -121,6 +123,31 @@ def _foreign_record(entry: Path) -> None:
     (entry / "stage.json").write_text('{"schema": 99}')
 
 
+def _nested_record(entry: Path) -> None:
+    (entry / "stage.json").write_text('{"schema": 1, "x": ' + "[" * 100_000)
+
+
+def _record_without_end(entry: Path) -> None:
+    (entry / "stage.json").unlink()
+    (entry / "stage.json").symlink_to("/dev/zero")
+
+
+def _keyless_record(entry: Path) -> None:
+    record = json.loads((entry / "stage.json").read_text())
+    (entry / "stage.json").write_text(json.dumps({**record, "key": "../../x"}))
+
+
+def _link_as_output(entry: Path) -> None:
+    out = entry / "deep" / "out.txt"
+    out.rename(entry.parents[1] / "elsewhere.txt")
+    out.symlink_to(entry.parents[1] / "elsewhere.txt")
+
+
+def _link_as_entry(entry: Path) -> None:
+    entry.rename(entry.parents[1] / "elsewhere")
+    entry.symlink_to(entry.parents[1] / "elsewhere")
+
+
 def _other_key(entry: Path) -> None:
     record = json.loads((entry / "stage.json").read_text())
     (entry / "stage.json").write_text(json.dumps({**record, "key": "0" * 64}))
@@ -128,8 +155,9 @@ def _other_key(entry: Path) -> None:
 
 @pytest.mark.parametrize(
     "damage",
-    [_truncate, _delete, _add, _break_record, _remove_record, _foreign_record, _other_key],
-)
+    [_truncate, _delete, _add, _break_record, _remove_record, _foreign_record, _other_key,
+     _nested_record, _record_without_end, _keyless_record, _link_as_output, _link_as_entry],
+)  # fmt: skip
 def test_damaged_entry_is_a_warning_and_made_again(
     project: Project, caplog: pytest.LogCaptureFixture, damage
 ) -> None:
@@ -313,3 +341,112 @@ def test_entries_are_sorted_by_age(project: Project) -> None:
     newer = project.run(Stage("avatar", 9), Writer()).path
     os.utime(older / "stage.json", (time.time() - 60,) * 2)
     assert project.entries("avatar") == [older, newer]
+
+
+def test_contents_that_no_stage_writes_are_damage(
+    project: Project, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A project of a stranger: its hashes fit, what they are of does not."""
+
+    def check(directory: Path) -> None:
+        if (directory / "deep" / "out.txt").read_text() != "content":
+            raise InputError("these are no faces")
+
+    stage = dataclasses.replace(STAGE, check=check)
+    assert stage == STAGE and stage.key == STAGE.key
+    project.run(STAGE, Writer("foreign"))
+    assert project.current("avatar", check) is None
+    writer = Writer()
+    assert project.run(stage, writer).executed and writer.runs == 1
+    assert "these are no faces" in caplog.text
+    assert not project.run(stage, writer).executed
+    assert project.current("avatar", check) is not None
+
+
+@pytest.mark.parametrize("text", ["", "../../etc", "x" * 1000, "zz" * 6, "\xff"])
+def test_a_senseless_pointer_points_nowhere(project: Project, text: str) -> None:
+    run = project.run(STAGE, Writer())
+    (project.root / "avatar" / "current").write_text(text, encoding="latin-1")
+    assert project.current("avatar") is None
+    assert not project.run(STAGE, Writer()).executed
+    current = project.current("avatar")
+    assert current is not None and current.path == run.path
+
+
+def test_nothing_is_written_through_links(project: Project, tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    (theirs / (".tmp-" + "0" * 32)).write_text("of somebody else")
+    (theirs / "file").write_text("precious")
+    (project.root / "avatar").symlink_to(theirs)
+    (project.root / "track").mkdir()
+    (project.root / "track" / "current").symlink_to(theirs / "file")
+    (project.root / "project.toml").unlink()
+    (project.root / "project.toml").symlink_to(theirs / "file")
+    before = {path: path.read_bytes() for path in theirs.iterdir()}
+    with pytest.raises(InputError, match="cannot be read"), project.lock():
+        pass
+    (project.root / "project.toml").unlink()
+    with project.lock(), pytest.raises(InputError, match="a link out of the project"):
+        project.run(STAGE, Writer())
+    with project.lock():
+        project.run(Stage("track", 1), Writer())
+        project.set_input("clip", ProjectInput.of(theirs / "file"))
+    assert {path: path.read_bytes() for path in theirs.iterdir()} == before
+    assert not (project.root / "track" / "current").is_symlink()
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EFBIG])
+def test_a_full_disk_is_said_and_leaves_nothing(project: Project, code: int) -> None:
+    def fill(directory: Path) -> None:
+        (directory / "half").write_text("half")
+        raise OSError(code, os.strerror(code))
+
+    with pytest.raises(InputError, match=r"no space is left .*choose another place with -p"):
+        project.run(STAGE, fill)
+    assert list((project.root / "avatar").iterdir()) == []
+
+
+def test_names_that_are_not_utf8_survive(project: Project, tmp_path: Path) -> None:
+    portrait = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.png"))
+    portrait.write_bytes(b"abc")
+    with project.lock():
+        project.set_input("portrait", ProjectInput.of(portrait))
+    found = Project.open(project.root).inputs["portrait"]
+    assert found.path == portrait.resolve() and found.unchanged()
+
+
+_START = """
+import sys, time
+from pathlib import Path
+from talkcli.project import Project, ProjectInput, Stage
+
+root, name, begin = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
+source = ProjectInput.of(Path(sys.executable))
+time.sleep(max(0.0, begin - time.time()))
+project = Project.create(root)
+with project.lock():
+    run = project.run(Stage("avatar", 1), lambda folder: (folder / "out").write_text("made"))
+    project.set_input(name, source)
+print(run.executed)
+"""
+
+
+def test_four_processes_that_begin_a_project_at_once_lose_nothing(tmp_path: Path) -> None:
+    for turn in range(3):
+        root = tmp_path / f"project{turn}"
+        begin = str(time.time() + 2)
+        runs = [
+            subprocess.Popen(
+                [sys.executable, "-c", _START, str(root), f"input{k}", begin],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for k in range(4)
+        ]
+        told = [run.communicate(timeout=120) for run in runs]
+        assert [err for _, err in told] == [""] * 4
+        assert sorted(out.strip() for out, _ in told) == ["False"] * 3 + ["True"]
+        assert sorted(Project.open(root).inputs) == [f"input{k}" for k in range(4)]
+        assert not list(root.rglob(".tmp-*"))
