@@ -61,7 +61,7 @@ def test_neutral_face_is_found_behind_speech(seed: int) -> None:
     lips = list(LIPS)
     error = np.linalg.norm((found.neutral - neutral)[lips], axis=1).mean()
     mean_of_frames = np.linalg.norm((frames.mean(0) - neutral)[lips], axis=1).mean()
-    assert error < 0.7 * mean_of_frames
+    assert error < 0.35 * mean_of_frames  # a thirteenth to a quarter of it over these people
     jaw = found.weights[:, ARKIT_NAMES.index("jawOpen")]
     assert jaw[0] > jaw[1] > jaw[2]
 
@@ -70,7 +70,7 @@ def test_one_neutral_frame_is_mostly_believed() -> None:
     neutral = somebody(7)
     found = fit_identity(photographed(neutral[None]), MODEL)
     error = np.linalg.norm(found.neutral - neutral, axis=1).mean()
-    assert error < 0.35 * np.linalg.norm(MODEL.vertices - neutral, axis=1).mean()
+    assert error < 0.25 * np.linalg.norm(MODEL.vertices - neutral, axis=1).mean()
     assert found.basis.shape == (52, 478, 3)
 
 

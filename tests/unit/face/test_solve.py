@@ -49,9 +49,9 @@ def test_expression_is_found_whatever_the_pose() -> None:
     (track,) = solve_clips([made_clip(weights)], FaceModel.load())
     basis = speech_basis(FaceModel.load())
     assert track.valid.all()
-    assert correlation(track.aperture, weights @ lip_aperture(basis)) > 0.999
-    assert correlation(track.width, weights @ lip_width(basis)) > 0.99
-    assert track.explained > 0.98
+    assert correlation(track.aperture, weights @ lip_aperture(basis)) > 0.99999
+    assert correlation(track.width, weights @ lip_width(basis)) > 0.9995
+    assert track.explained > 0.998  # .9994
     jaw = SPEECH_SHAPES.index("jawOpen")
     np.testing.assert_allclose(track.weights[:, jaw], weights[:, jaw], atol=0.05)
 
@@ -102,7 +102,9 @@ def test_scores() -> None:
     assert abs(noise.values["aperture_r"]) < 0.15
     assert "silence" not in noise.values
     interval = over_speakers([same, half, noise], "aperture_r")
-    assert interval.low <= interval.mean <= interval.high
+    values = [clip.values["aperture_r"] for clip in (same, half, noise)]
+    assert interval.mean == pytest.approx(np.mean(values))
+    assert min(values) <= interval.low < interval.mean < interval.high <= max(values) + 1e-9
 
 
 def test_silent_frames_are_pauses_without_their_edges() -> None:
@@ -121,7 +123,8 @@ def test_spoilt_sound_stays_sound(seed: int) -> None:
     assert augmented.shape == pcm.shape
     assert augmented.dtype == np.float32
     assert np.isfinite(augmented).all()
-    assert 0.3 < augmented.std() / pcm.std() < 3.0
+    # 1.00 to 1.28 over these seeds.
+    assert 0.9 < augmented.std() / pcm.std() < 1.5
 
 
 def test_a_folder_without_a_list_is_refused(tmp_path: Path) -> None:
@@ -147,7 +150,7 @@ def test_clips_are_tracked_once_and_lips_follow_the_voice(
     aperture = np.interp(
         clip.speech_times * 100, np.arange(len(weights)), weights @ load_speech_model().aperture
     )
-    assert correlation(aperture, track.aperture) > 0.5
+    assert correlation(aperture, track.aperture) > 0.85  # .917
 
 
 def test_an_unreadable_clip_is_refused(tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def uncovered(alpha: np.ndarray, weight: np.ndarray) -> np.ndarray:
 
 # Mean errors are .006, .010 and .003; of a smooth fill alone .023, .21 and .13.
 @pytest.mark.parametrize(
-    ("kind", "limit"), [("gradient", 0.012), ("stripes", 0.03), ("horizon", 0.02)]
+    ("kind", "limit"), [("gradient", 0.012), ("stripes", 0.025), ("horizon", 0.008)]
 )
 def test_background_goes_on_behind_the_head(kind: str, limit: float) -> None:
     alpha, weight = person()
@@ -88,7 +88,7 @@ def test_no_trace_of_the_head_is_left() -> None:
     beside = (rim | uncovered(alpha, weight)) & (weight > 0.99)
     beside[:, SIZE // 2 - 30 : SIZE // 2 + 30] = False  # the neck goes on behind the jaw
     redness = plate[..., 0] - plate[..., 2]
-    assert redness[beside].max() < 0.2  # the head has 0.4, the wall up to 0.15
+    assert redness[beside].max() < 0.15  # as on the wall; the head has 0.4
 
 
 def test_single_hairs_are_removed() -> None:
@@ -98,7 +98,7 @@ def test_single_hairs_are_removed() -> None:
     cv2.line(hair, (148, 54), (166, 40), 1, 1)
     dark = np.where(hair[..., None] > 0, 0.1, picture).astype(np.float32)
     plate = background_plate(dark, alpha, weight)
-    assert np.abs(plate - backdrop("gradient"))[hair > 0].max() < 0.1
+    assert np.abs(plate - backdrop("gradient"))[hair > 0].max() < 0.01  # .003
 
 
 def test_lines_that_run_on_are_left() -> None:
@@ -167,7 +167,7 @@ def test_patches_find_a_planted_copy() -> None:
     image[hole] = 0
     filled = fill_patches(image, hole, ~hole)
     # Smooth continuation misses the truth by .04; the copy is found nearly everywhere.
-    assert np.abs(filled - truth)[hole].mean() < 0.015
+    assert np.abs(filled - truth)[hole].mean() < 0.001  # .0001
     np.testing.assert_array_equal(filled[~hole], truth[~hole])
 
 

@@ -119,7 +119,7 @@ def test_truncated_film_ends_early(tmp_path: Path) -> None:
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
     n_frames = sum(1 for _ in read_frames(path))
-    assert 5 <= n_frames < 30
+    assert 11 <= n_frames <= 15  # noise: every frame has its share of the bytes
 
 
 def test_max_side(tmp_path: Path) -> None:

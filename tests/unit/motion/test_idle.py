@@ -29,14 +29,15 @@ def test_same_seed_same_performance_at_any_frame_rate() -> None:
         np.testing.assert_allclose(pose.gaze, twin.gaze, atol=1e-9)
         np.testing.assert_allclose(pose.expression, twin.expression, atol=1e-6)
     other = performance(20, 20, seed=1)
-    assert np.abs(other[200].rotation - slow[200].rotation).max() > 0.1
+    assert np.abs(other[200].rotation - slow[200].rotation).max() > 1.0  # degrees
 
 
 def test_the_first_frame_is_the_source_pose() -> None:
     first = performance(60, 1.0)[0]
-    assert np.abs(first.rotation).max() < 0.01
-    assert np.abs(first.gaze).max() < 0.01
-    assert np.abs(first.translation).max() < 0.001
+    # Degrees and centimetres: .0009, .0007 and .00005 after half a frame.
+    assert np.abs(first.rotation).max() < 0.002
+    assert np.abs(first.gaze).max() < 0.002
+    assert np.abs(first.translation).max() < 0.0002
 
 
 def test_sway_has_the_measured_size_and_spectrum() -> None:
@@ -85,7 +86,7 @@ def test_blinks_come_at_the_asked_rate(rate: float) -> None:
     assert len(begun) / 60 == pytest.approx(rate, rel=0.1)
     gaps = np.diff(begun) * 0.02
     single = gaps[gaps > 0.4]
-    assert 0.3 < np.log(single - 0.25).std() < 0.9
+    assert 0.45 < np.log(single - 0.25).std() < 0.8  # .57 to .67 at the three rates
     assert (gaps < 0.4).any()  # now and then a double blink
 
 
@@ -117,7 +118,7 @@ def test_gaze_rests_on_the_camera_and_returns() -> None:
     gaze = Gaze(np.random.default_rng(0))
     path = np.array([gaze.at(t) for t in np.arange(0, 600, 0.02)])
     away = np.linalg.norm(path, axis=1) > 1.5
-    assert 0.03 < away.mean() < 0.3
+    assert 0.06 < away.mean() < 0.16  # a tenth of the time
     runs = np.diff(np.flatnonzero(np.diff(away.astype(int))))
     assert runs.max() * 0.02 < 30
     assert np.abs(path).max(0)[0] <= 8.0

@@ -112,7 +112,8 @@ def test_beyond_its_end_a_driver_runs_back() -> None:
             motion.at(4.0 + ahead).rotation, motion.at(ahead).rotation, atol=1e-4
         )
     rows = np.array([f.rotation for f in motion.frames(250, Fraction(25))])
-    assert np.abs(np.diff(rows, axis=0)).max() < 1.0, "no jump at either turning point"
+    # .40° from frame to frame, as within the performance.
+    assert np.abs(np.diff(rows, axis=0)).max() < 0.45, "no jump at either turning point"
 
 
 def test_limits_are_soft() -> None:

@@ -74,7 +74,7 @@ def test_no_lips_in_silence_but_life() -> None:
     result = frames(silence(20.0))
     assert not (expressions(result)[:, lips()]).any()
     assert (expressions(result)[:, ARKIT_NAMES.index("eyeBlinkLeft")] > 0.5).any()
-    assert np.std([frame.rotation for frame in result]) > 0.1
+    assert np.std([frame.rotation for frame in result]) > 1.0  # degrees; 1.7
 
 
 @pytest.mark.parametrize("level_db", [-60.0, -30.0])
@@ -92,7 +92,7 @@ def test_lips_move_in_speech_and_rest_in_pauses() -> None:
     spoken = len(sentence()) / 16000
     talking = slice(25, int(25 * (1 + spoken)))
     pause = slice(int(25 * (1.3 + spoken)), int(25 * (1.7 + spoken)))
-    assert np.quantile(aperture[talking], 0.9) > 0.6
+    assert np.quantile(aperture[talking], 0.9) > 0.9  # 1.10
     assert aperture[pause].max() == 0.0
     assert aperture[:20].max() == 0.0
     assert aperture[-15:].max() == 0.0
@@ -128,7 +128,8 @@ def test_sound_is_pulled_as_needed_and_memory_stays_small() -> None:
     for k in range(500):
         time_s = (k + 0.5) / 25
         track.at(time_s)
-        assert pulled / 16000 < time_s + 0.5
+        # The look-ahead and one block of a tenth of a second.
+        assert pulled / 16000 <= time_s + 0.3 + 0.1 + 1e-9
         held.append(held_bytes(track))
     # Two kilobytes to and fro, measured; a row of the past that is kept is 200 bytes, 50 a second.
     assert max(held[100:]) - min(held[100:]) < 4000
@@ -146,8 +147,9 @@ def test_a_huge_block_is_cut() -> None:
 def test_weights_can_be_chosen() -> None:
     plain = expressions(frames(sentence()))
     clean = expressions(frames(sentence(), options=TalkSettings(speech_model="speech-clean")))
-    assert np.abs(plain - clean).max() > 0.01
-    assert np.corrcoef(plain[:, lips()].sum(1), clean[:, lips()].sum(1))[0, 1] > 0.4
+    # Other networks, the same words: .27 apart at most, and they agree by .80.
+    assert np.abs(plain - clean).max() > 0.1
+    assert np.corrcoef(plain[:, lips()].sum(1), clean[:, lips()].sum(1))[0, 1] > 0.7
 
 
 def test_lip_strength() -> None:
@@ -163,7 +165,7 @@ def test_lip_strength() -> None:
 def test_seed_and_options_reach_the_head() -> None:
     one, same, other = (frames(sentence(), seed=s) for s in (1, 1, 2))
     np.testing.assert_array_equal([f.rotation for f in one], [f.rotation for f in same])
-    assert np.abs(one[40].rotation - other[40].rotation).max() > 0.05
+    assert np.abs(one[40].rotation - other[40].rotation).max() > 1.0  # degrees
     still = frames(sentence(), options=TalkSettings(still=True))
     assert not np.array([f.rotation for f in still]).any()
     held = frames(sentence(), options=TalkSettings(head_motion=0.0))

@@ -47,8 +47,9 @@ def test_very_short_sounds_have_features(samples: int) -> None:
 def test_zero_is_a_full_scale_mean_square() -> None:
     level = log_mel(white_noise(4.0, 0.0))[5:-5]
     # The mean of a band over 4 s of noise scatters by 0.6 dB; the log of the mean is unbiased.
-    assert np.abs(np.log(np.exp(level).mean(0)) / NAT_PER_DB).max() < 2.5
-    assert abs(frame_energy(level).mean() / NAT_PER_DB) < 0.5
+    # Chance over four seconds: .74 dB in the worst of 80 bands.
+    assert np.abs(np.log(np.exp(level).mean(0)) / NAT_PER_DB).max() < 1.0
+    assert abs(frame_energy(level).mean() / NAT_PER_DB) < 0.12  # .072
 
 
 def test_a_tone_lands_in_its_band() -> None:
@@ -72,8 +73,8 @@ def test_level_hardly_matters_after_the_first_seconds(gain_db: float) -> None:
     loud = speech_features(pcm)
     soft = speech_features(pcm * np.float32(10 ** (gain_db / 20)))
     late = slice(800, None)
-    # 40 dB are 9.2 nat, 4.2 units of the features: nine tenths are gone after eight seconds.
-    assert np.abs(loud[late] - soft[late]).mean() < 0.5
+    # 40 dB are 9.2 nat, 4.2 units of the features: all but .20 are gone after eight seconds.
+    assert np.abs(loud[late] - soft[late]).mean() < 0.25
 
 
 def test_memory_is_bounded() -> None:

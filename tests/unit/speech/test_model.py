@@ -40,7 +40,7 @@ def test_shipped_models_move_the_lower_face_alone(name: str) -> None:
     names = {ARKIT_NAMES[i] for i in model.active}
     assert {"jawOpen", "mouthClose", "mouthFunnel", "mouthPucker", "mouthStretchLeft"} <= names
     assert all(name.startswith(("jaw", "mouth")) for name in names)
-    assert weights_path(name).stat().st_size < 3e6
+    assert weights_path(name).stat().st_size < 1.5e6
 
 
 def test_the_setting_knows_the_weights() -> None:
@@ -59,9 +59,10 @@ def test_lips_open_wide_and_close_within_a_sentence(name: str) -> None:
     assert rows.weights.max() <= 1.0
     aperture = rows.weights @ model.aperture
     # Real speech opens the lips by 1.1 cm in its widest tenth, and closes them in another.
-    assert 0.6 < np.quantile(aperture, 0.9) < 2.0
-    assert np.quantile(aperture, 0.1) < 0.2
-    assert np.quantile(rows.voice, 0.2) > 0.5
+    # 1.09 with both; .002 and .011 with closed lips.
+    assert 0.9 < np.quantile(aperture, 0.9) < 1.3
+    assert np.quantile(aperture, 0.1) < 0.03
+    assert np.quantile(rows.voice, 0.2) > 0.65  # .79 and .75
 
 
 @pytest.mark.parametrize("size", [1, 3, 7, 100])
@@ -112,7 +113,7 @@ def test_restored_weights_are_weights_and_lips_do_not_cross() -> None:
     restored = model.restore(predicted)
     assert restored.min() >= 0.0
     assert restored.max() <= 1.0
-    assert (restored @ model.aperture).min() > -1e-4
+    assert (restored @ model.aperture).min() > -1e-5
 
 
 def test_restored_aperture_grows_with_the_predicted_one() -> None:
@@ -121,8 +122,8 @@ def test_restored_aperture_grows_with_the_predicted_one() -> None:
     predicted[:, ARKIT_NAMES.index("jawOpen")] += np.linspace(-0.2, 0.3, 40)
     aperture = model.restore(predicted) @ model.aperture
     assert (np.diff(aperture) >= -1e-6).all()
-    assert aperture[0] < 0.1
-    assert aperture[-1] > 1.0
+    assert aperture[0] < 0.06  # .035 to 1.66
+    assert aperture[-1] > 1.4
 
 
 def test_round_trip(tmp_path: Path) -> None:

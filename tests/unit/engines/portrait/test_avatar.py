@@ -47,10 +47,10 @@ def test_turned_head_is_closed_and_seen_at_that_yaw(avatar, yaw: float) -> None:
     image, alpha = shown(avatar, MotionFrame.neutral(), yaw)
     body = ndimage.binary_fill_holes(ndimage.binary_closing(alpha > 0.5, iterations=4))
     inner = ndimage.binary_erosion(body, iterations=3)
-    assert (alpha[inner] < 0.78).mean() < 0.02
+    assert (alpha[inner] < 0.78).mean() < 0.006
     found = detect_faces(pixels(image))
     assert found
-    assert describe_face(found[0]).yaw_deg == pytest.approx(yaw, abs=7)
+    assert describe_face(found[0]).yaw_deg == pytest.approx(yaw, abs=2)
 
 
 def test_no_specks_of_collar_lie_on_the_neck_beside_the_jaw(avatar) -> None:
@@ -67,13 +67,13 @@ def test_no_specks_of_collar_lie_on_the_neck_beside_the_jaw(avatar) -> None:
 def test_the_hidden_side_of_a_turned_source_is_a_face(avatar) -> None:
     image, _ = shown(avatar, MotionFrame.neutral(), 25.0)
     again = build_portrait(as_picture(image), detect_faces(pixels(image))[0], SMALL)
-    assert again.source_euler[0] == pytest.approx(25, abs=5)
+    assert again.source_euler[0] == pytest.approx(25, abs=2)
     # 55° away from the source, half of this face was never seen.
     far, alpha = shown(again, MotionFrame.neutral(), -30.0)
     inner = ndimage.binary_erosion(ndimage.binary_closing(alpha > 0.5, iterations=4), iterations=3)
-    assert (alpha[inner] < 0.78).mean() < 0.02
+    assert (alpha[inner] < 0.78).mean() < 0.006
     found = detect_faces(pixels(far))
-    assert describe_face(found[0]).yaw_deg == pytest.approx(-30, abs=7)
+    assert describe_face(found[0]).yaw_deg == pytest.approx(-30, abs=5)
     wanted, _ = shown(avatar, MotionFrame.neutral(), -30.0)
     difference = np.abs(face_patch(far) - face_patch(wanted))
     # Measured 0.07.
@@ -107,16 +107,16 @@ def test_fitted_colours_stay_near_the_picture(avatar, picture, face) -> None:
     under = low[rows, columns] - avatar.splats.colors[seen]
     # Flat skin may be overshot by 0.06, and the foreground's colour differs from the picture's.
     flat = (high - low).max(-1)[rows, columns] < 0.05
-    assert np.quantile(np.maximum(over, under)[flat], 0.999) < 0.2
+    assert np.quantile(np.maximum(over, under)[flat], 0.999) < 0.1  # .047
 
 
 def test_jaw_opens_the_mouth_and_lids_close(avatar) -> None:
     rest = avatar.vertices + avatar.displacement(MotionFrame.neutral())
     opened = avatar.vertices + avatar.displacement(motion_of(jawOpen=0.5))
     blink = avatar.vertices + avatar.displacement(motion_of(eyeBlinkLeft=1.0))
-    assert rest[13, 1] - rest[14, 1] < 0.1
-    assert opened[13, 1] - opened[14, 1] > 0.8
-    assert blink[386, 1] - blink[374, 1] < 0.15 * (rest[386, 1] - rest[374, 1])
+    assert rest[13, 1] - rest[14, 1] < 0.001  # cm
+    assert opened[13, 1] - opened[14, 1] > 1.1  # 1.33
+    assert blink[386, 1] - blink[374, 1] < 0.03 * (rest[386, 1] - rest[374, 1])
 
 
 def test_lips_never_pass_through_each_other(avatar) -> None:
@@ -131,7 +131,7 @@ def test_gaze_moves_irises_only(avatar) -> None:
     looking.gaze[:] = (10, 0)
     moved = np.abs(avatar.posed_splats(looking).means - still).max(1)
     iris = avatar.splats.layers == Layer.IRIS
-    assert moved[iris].min() > 0.05
+    assert moved[iris].min() > 0.13  # cm; 10° of an eyeball's 1.2 cm are .2, less near its axis
     assert moved[~iris].max() == 0
 
 
@@ -186,8 +186,9 @@ def test_checkpoint_keeps_the_picture(avatar, tmp_path) -> None:
         shown(avatar, motion_of(jawOpen=0.2))[0],
         shown(again, motion_of(jawOpen=0.2))[0],
     )
-    # Half floats: less than one 8-bit level on average.
-    assert np.abs(before - after).mean() < 1 / 255
+    # Half floats: a hundredth of a level on average, two levels at the worst.
+    assert np.abs(before - after).mean() < 0.03 / 255
+    assert np.abs(before - after).max() < 2.5 / 255
     assert again.frame == avatar.frame
     np.testing.assert_array_equal(again.source, avatar.source)
 
@@ -249,7 +250,7 @@ def test_crop_beyond_the_border_is_replicated(picture) -> None:
     crop = cut_crop(narrow, face, SMALL.output_side, SMALL.max_crop)
     x0, _, x1, _ = crop.inside
     assert 0 <= x0 < x1 <= crop.rgb.shape[1]
-    assert x0 > 0
+    assert x0 > 20  # px
     np.testing.assert_allclose(crop.rgb[100, 0], crop.rgb[100, x0 // 2], atol=0.02)
     assert crop.alpha is None
 

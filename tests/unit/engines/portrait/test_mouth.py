@@ -119,20 +119,20 @@ def test_lips_lose_each_others_shade_as_they_part(closed) -> None:
         means.append([lit[at_line & (side == sign)].mean() for sign in (1, -1)])
         assert np.all(lit[(splats.layers == Layer.SKIN) & (side == 0)] == 0)
     upper, lower = np.array(means).T
-    assert abs(upper[0]) < 0.03 and abs(lower[0]) < 0.03
+    assert upper[0] == lower[0] == 0  # touching lips keep the source's colours
     assert lower[0] < lower[1] < lower[2] and lower[2] > 0.08
     assert 0 < upper[2] < lower[2]
 
 
 def test_saved_lips_lose_their_shade_too(closed, tmp_path) -> None:
-    assert len(closed.contact.index) and closed.contact.shade.max() > 0.05
+    assert len(closed.contact.index) and closed.contact.shade.max() > 0.12
     closed.save(tmp_path)
     loaded = PortraitAvatar.load(tmp_path)
     wide = opened(0.8)
     built, stored = (a.posed_splats(wide).colors - a.splats.colors for a in (closed, loaded))
     # Half floats: colours near 1 are stored to .0005, and light scales them.
     np.testing.assert_allclose(stored, built, atol=1e-3)
-    assert np.abs(built[closed.contact.index]).max() > 0.05
+    assert np.abs(built[closed.contact.index]).max() > 0.12
 
 
 def test_avatars_of_schema_1_get_their_shade_back(avatar, tmp_path) -> None:
@@ -168,7 +168,7 @@ def test_what_shows_between_parted_lips_is_not_the_lips(avatar, closed) -> None:
     assert not np.any(closed.splats.layers == Layer.PICTURE_MOUTH)
     ajar = rebuilt(as_picture(shown(avatar, opened(0.25))[0]))
     inside = np.isin(ajar.splats.layers, (Layer.PICTURE_MOUTH, Layer.PICTURE_TEETH))
-    assert inside.sum() > 50
+    assert inside.sum() > 80  # 120
     assert np.all(ajar.splats.weights[inside] == 0)
     # Nothing of what is not teeth is left on lips that have moved away from where they were.
     dark = ajar.splats.layers == Layer.PICTURE_MOUTH

@@ -51,8 +51,8 @@ def test_a_dark_frame_is_found_and_nothing_else(picture: np.ndarray, face: Face)
     found = glasses_frame(*measured(worn, face))
     canvas = np.dstack([np.where(mask, 255, 0).astype(np.uint8)] * 4)
     drawn = cut_crop(canvas, face, 512, 1024).rgb[..., 0] > 0.5
-    assert (found & drawn).sum() > 0.7 * drawn.sum()
-    assert (found & drawn).sum() > 0.5 * found.sum()
+    assert (found & drawn).sum() > 0.95 * drawn.sum()  # all of it
+    assert (found & drawn).sum() > 0.7 * found.sum()  # .79
     unbridged, _ = dressed(picture, face, bridge=False)
     assert not glasses_frame(*measured(unbridged, face)).any()
 
@@ -63,7 +63,7 @@ def test_skin_goes_on_behind_the_frame(picture: np.ndarray, face: Face) -> None:
     found = glasses_frame(worn, geometry)
     restored = without_frame(worn, found)
     np.testing.assert_array_equal(restored[~found], worn[~found])
-    assert np.abs(restored - bare)[found].mean() < 0.5 * np.abs(worn - bare)[found].mean()
+    assert np.abs(restored - bare)[found].mean() < 0.25 * np.abs(worn - bare)[found].mean()
     depth = frame_depth(geometry.depth, found, geometry)
     assert (depth <= geometry.depth - 0.49 * geometry.pose.scale).all()
 
@@ -72,7 +72,7 @@ def test_a_frame_stays_when_the_eyes_close(picture: np.ndarray, face: Face) -> N
     worn, _ = dressed(picture, face)
     wearer = build_portrait(worn, face, PortraitConfig(output_side=320, fit_iterations=0))
     frame = wearer.splats.layers == Layer.GLASSES
-    assert frame.sum() > 100
+    assert frame.sum() > 600  # 819
 
     def posed(blink: float) -> np.ndarray:
         names = ("eyeBlinkLeft", "eyeBlinkRight", "browInnerUp", "cheekSquintLeft")
@@ -80,7 +80,7 @@ def test_a_frame_stays_when_the_eyes_close(picture: np.ndarray, face: Face) -> N
 
     moved = np.linalg.norm(posed(1.0) - posed(0.0), axis=1)
     assert moved[frame].max() == 0.0
-    assert moved[wearer.splats.layers == Layer.SKIN].max() > 0.3
+    assert moved[wearer.splats.layers == Layer.SKIN].max() > 0.7  # cm; .99
 
 
 def test_a_bare_face_wears_no_frame(avatar: PortraitAvatar) -> None:
