@@ -125,8 +125,17 @@ def check_film(path: Path) -> None:
     Raises:
         InputError: missing, empty, a picture, sound alone, or unreadable.
     """
+    from talkcli.media.identify import describe
     from talkcli.media.read import probe
+    from talkcli.tracking.clip import FEWEST_FRAMES, too_few_frames
 
-    info = probe(path)
+    try:
+        info = probe(path)
+    except InputError:
+        if path.is_file() and describe(path) == "a picture":
+            raise too_few_frames(path, 1) from None
+        raise
     if not info.has_video:
         raise InputError(f"{path} has no picture in it, only sound", "give a video of a face")
+    if 0 < info.n_frames < FEWEST_FRAMES:
+        raise too_few_frames(path, info.n_frames)

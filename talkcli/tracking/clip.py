@@ -1,8 +1,9 @@
-"""The performance in a film: head pose, ARKit weights and gaze of one face in every frame.
+"""The performance in a clip: head pose, ARKit weights and gaze of one face in every frame.
 
 Two passes, one decoding: landmarks go to a temporary file as they are measured; then, with the
-person's neutral face known, windows of them are solved. Memory does not grow with the film except
-by the curves themselves (250 bytes a frame).
+person's neutral face known, windows of them are solved. Memory does not grow with the clip except
+by the curves themselves (250 bytes a frame). A clip in which nothing is found is read once more,
+with a closer look for small faces.
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ from talkcli.tracking.person import Person, align_to_self, estimate_identity
 from talkcli.tracking.smooth import measurement_noise
 from talkcli.tracking.solver import PerformanceSolver, PoseScale
 from talkcli.tracking.spool import LandmarkSpool, Measured, sharpness
+from talkcli.tracking.upright import find_turn, turned
 from talkcli.types import MotionCurves
 
-#: Larger films are reduced to this before the face is looked for.
+#: Larger clips are reduced to this before the face is looked for.
 MAX_SIDE = 1280
 #: Fewer frames with a face than this say nothing about who it is.
 FEWEST_FRAMES = 3
@@ -43,12 +45,14 @@ class TrackedClip:
         person: identity and neutral face.
         landmarks: name of the landmark network.
         faces_seen: most faces found in one frame.
+        turned: degrees clockwise by which the frames were turned to show the face upright.
     """
 
     curves: MotionCurves
     person: Person
     landmarks: str
     faces_seen: int
+    turned: int = 0
 
     @property
     def flagged(self) -> float:
@@ -63,44 +67,67 @@ def track_clip(
     landmarks: str = "auto",
     progress: Callable[[], None] | None = None,
 ) -> TrackedClip:
-    """Track one face through a film.
+    """Track one face through a clip.
 
     Args:
-        path: any film.
+        path: a video file.
         face: index among the faces of the first frame that shows any, 0 for the largest.
         landmarks: network, see :func:`talkcli.tracking.follow.landmark_model`.
         progress: called after each frame that is measured.
 
     Raises:
-        InputError: not a film, or no face that can be followed in it.
+        InputError: not a video, too few frames, or no face that can be followed in it.
         MissingDependencyError: the landmark network cannot be loaded.
     """
+    turn = find_turn(path)
     with closing(open_landmarks(landmarks)) as source, LandmarkSpool() as spool:
         follower = FaceFollower(source, face)
-        for measured in measure_clip(path, follower):
+        for measured in measure_clip(path, follower, turn):
             spool.append(measured)
             if progress is not None:
                 progress()
+        if len(spool) < FEWEST_FRAMES:
+            raise too_few_frames(path, len(spool))
+        if spool.found < FEWEST_FRAMES:
+            spool.clear()
+            follower = FaceFollower(source, face, small=True)
+            for measured in measure_clip(path, follower, turn):
+                spool.append(measured)
         if spool.found < FEWEST_FRAMES:
             raise InputError(
                 f"no face can be followed in {path}",
-                "use a film that shows one face from the front, at least 64 px high",
+                "use a video that shows one face from the front, at least 64 px high",
             )
         person, curves = solve_spool(spool, FaceModel.load())
-        return TrackedClip(curves, person, source.name, follower.faces_seen)
+        return TrackedClip(curves, person, source.name, follower.faces_seen, turn)
 
 
-def measure_clip(path: Path, follower: FaceFollower) -> Iterator[Measured]:
-    """Landmarks of every frame of a film.
+def too_few_frames(path: Path, count: int) -> InputError:
+    """What to say about a clip that is as good as a picture."""
+    frames = "one frame" if count == 1 else f"{count} frames"
+    return InputError(
+        f"{path} has only {frames}: nothing moves in it",
+        "give a video of a face that moves, or sound to speak",
+    )
+
+
+def measure_clip(path: Path, follower: FaceFollower, turn: int = 0) -> Iterator[Measured]:
+    """Landmarks of every frame of a clip.
+
+    Args:
+        path: a video file.
+        follower: fresh, follows the face.
+        turn: degrees clockwise by which the frames are turned first, a multiple of 90.
 
     Raises:
-        InputError: not a film, or its first face frame lacks the wanted face.
+        InputError: not a video, or its first frame with faces lacks the wanted one.
     """
     from talkcli.media.read import read_frames
 
     for frame in read_frames(path, max_side=MAX_SIDE):
-        points = follower.follow(frame.rgb)
-        sharp = 0.0 if points is None else sharpness(frame.rgb, points)
+        rgb = turned(frame.rgb, turn)
+        points = follower.follow(rgb)
+        sharp = 0.0 if points is None else sharpness(rgb, points)
         yield Measured(frame.time_s, points, sharp)
 
 

@@ -1,9 +1,9 @@
-"""Landmarks of one face, followed through the frames of a film.
+"""Landmarks of one face, followed through the frames of a clip.
 
 Two landmark networks answer through one interface: the FaceMesh bundled in MediaPipe's wheel, and
 MediaPipe's Tasks API with a ``face_landmarker.task`` that the user has installed. Both look at a
 square around the face that stays where it is until the face leaves its middle, so that their own
-frame-to-frame following works on films of any size and beside other faces.
+frame-to-frame following works in clips of any size and beside other faces.
 """
 
 from __future__ import annotations
@@ -163,14 +163,16 @@ class FaceFollower:
     Args:
         source: the landmark network.
         face: index among the faces of the first frame that shows any, 0 for the largest.
+        small: also search for faces below a tenth of the frame's longer side, in whole frames.
 
     Attributes:
         faces_seen: most faces found in one frame so far.
     """
 
-    def __init__(self, source: LandmarkSource, face: int = 0) -> None:
+    def __init__(self, source: LandmarkSource, face: int = 0, *, small: bool = False) -> None:
         self._source = source
         self._wanted = face
+        self._small = small
         self._square: tuple[float, float, float] | None = None
         self._last: np.ndarray | None = None
         self._pause = self._waited = 0
@@ -219,10 +221,11 @@ class FaceFollower:
         return True
 
     def _search(self, rgb: np.ndarray) -> Face | None:
-        shrink = min(1.0, _SEARCH_SIDE / max(rgb.shape[:2]))
+        shrink = 1.0 if self._small else min(1.0, _SEARCH_SIDE / max(rgb.shape[:2]))
         size = (round(rgb.shape[1] * shrink), round(rgb.shape[0] * shrink))
-        small = rgb if shrink == 1.0 else cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
-        faces = [Face(face.points / shrink) for face in detect_faces(np.ascontiguousarray(small))]
+        shown = rgb if shrink == 1.0 else cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
+        found = detect_faces(np.ascontiguousarray(shown), small=self._small)
+        faces = [Face(face.points / shrink) for face in found]
         self.faces_seen = max(self.faces_seen, len(faces))
         if not faces:
             return None

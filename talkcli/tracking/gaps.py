@@ -70,7 +70,7 @@ def _bridge(
     waiting: list[Measured], last: FilledFrame | None, found: FilledFrame
 ) -> Iterator[FilledFrame]:
     if last is None:
-        # The film begins without the face: its first appearance stands for that.
+        # The clip begins without the face: its first appearance stands for that.
         yield from (FilledFrame(frame.time_s, found.points, False) for frame in waiting)
         return
     long = found.time_s - last.time_s > BRIDGED_S

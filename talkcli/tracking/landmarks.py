@@ -72,7 +72,7 @@ def crop_rectangle(points: np.ndarray) -> Square:
     return Square(centre_x - side / 2, centre_y - side / 2, side)
 
 
-def detect_faces(rgb: np.ndarray) -> list[Face]:
+def detect_faces(rgb: np.ndarray, *, small: bool = True) -> list[Face]:
     """All faces of a picture, largest first.
 
     Faces of about a tenth of the longer side and more are found in one look at the whole picture.
@@ -81,6 +81,7 @@ def detect_faces(rgb: np.ndarray) -> list[Face]:
 
     Args:
         rgb: ``[H, W, 3]`` uint8, sRGB.
+        small: search tiles where one look finds nothing: five times as long at 12 megapixels.
 
     Returns:
         The faces with refined landmarks; empty when none is found.
@@ -92,17 +93,17 @@ def detect_faces(rgb: np.ndarray) -> list[Face]:
     shrink = _LONGEST_SIDE / max(height, width)
     if shrink < 1:
         size = max(1, round(width * shrink)), max(1, round(height * shrink))
-        small = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
-        return [Face(face.points / shrink) for face in detect_faces(small)]
+        reduced = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
+        return [Face(face.points / shrink) for face in detect_faces(reduced, small=small)]
     squares = [Square(0.0, 0.0, float(max(height, width)))]
     squares += detect_squares(rgb)
     # Close-ups: padding lets the detector see a face that fills the picture.
     squares.append(Square(-0.3 * width, -0.3 * height, 1.6 * max(height, width)))
     faces = _measure_faces(rgb, squares)
-    if faces:
+    if faces or not small:
         return faces
     faces = _measure_faces(rgb, detect_in_tiles(rgb))
-    return [face for face in faces if _survives_mirroring(rgb, face.points)]
+    return [face for face in faces if survives_mirroring(rgb, face.points)]
 
 
 def _measure_faces(rgb: np.ndarray, squares: Sequence[Square]) -> list[Face]:
@@ -132,8 +133,13 @@ def landmarks_in_crop(rgb: np.ndarray) -> np.ndarray | None:
     return np.array([(p.x * width, p.y * height, p.z * width) for p in landmarks])
 
 
-def _survives_mirroring(rgb: np.ndarray, points: np.ndarray) -> bool:
-    """Whether FaceMesh sees the same face in the mirror: what it reads into texture changes."""
+def survives_mirroring(rgb: np.ndarray, points: np.ndarray) -> bool:
+    """Whether FaceMesh sees the same face in the mirror: what it reads into texture changes.
+
+    Args:
+        rgb: ``[H, W, 3]`` uint8, sRGB.
+        points: ``[478, 3]`` landmarks in its pixels.
+    """
     mirrored = _mesh_on_square(rgb, crop_rectangle(points), mirror=True)
     if mirrored is None:
         return False

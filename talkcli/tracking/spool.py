@@ -1,4 +1,4 @@
-"""Landmarks of a film on their way from the network to the solver, kept on disk meanwhile."""
+"""Landmarks of a clip on their way from the network to the solver, kept on disk meanwhile."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import cv2
 import numpy as np
 
 _FLOATS = 478 * 3
-_FACE_PX = 96  # sharpness is measured on faces of this size, so that films compare
+_FACE_PX = 96  # sharpness is measured on faces of this size, so that clips compare
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One frame of a film.
+    """One frame of a clip.
 
     Attributes:
         time_s: seconds; when the frame appears, in a spool's answers the middle of its showing.
@@ -84,6 +84,12 @@ class LandmarkSpool:
             row = measured.points.astype(np.float32)
         self._file.write(row.tobytes())
 
+    def clear(self) -> None:
+        """Forget all frames."""
+        self._file.seek(0)
+        self._file.truncate()
+        self._times, self._sharpness, self.found = [], [], 0
+
     @property
     def step_s(self) -> float:
         """Usual time between frames, seconds."""
@@ -111,7 +117,7 @@ class LandmarkSpool:
         rows = [self._read(int(i), 1)[0] for i in np.unique(steps)]
         there = [row for row in rows if np.isfinite(row[0, 0])]
         if len(there) < min(count, self.found):
-            # Faces are rare in this film: take them as they come.
+            # Faces are rare in this clip: take them as they come.
             there = [m.points for m in self if m.points is not None]
         chosen = np.linspace(0, len(there) - 1, min(count, len(there))).round().astype(int)
         return np.array([there[i] for i in chosen], np.float64)

@@ -68,7 +68,7 @@ class Eyes:
 def eyes(monkeypatch: pytest.MonkeyPatch) -> Eyes:
     made = Eyes()
 
-    def renewed(source: Any, face: int = 0) -> Eyes:
+    def renewed(source: Any, face: int = 0, small: bool = False) -> Eyes:
         made.frames = 0
         return made
 
@@ -78,6 +78,7 @@ def eyes(monkeypatch: pytest.MonkeyPatch) -> Eyes:
         def close(self) -> None: ...
 
     monkeypatch.setattr("talkcli.tracking.clip.FaceFollower", renewed)
+    monkeypatch.setattr("talkcli.tracking.clip.find_turn", lambda path: 0)
     monkeypatch.setattr("talkcli.tracking.clip.open_landmarks", lambda setting: Source())
     return made
 

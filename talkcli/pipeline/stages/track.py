@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 #: Raise it whenever tracking gives another result.
-TRACK_VERSION = 2
+TRACK_VERSION = 3
 
 
 _CURVES, _ABOUT = "curves.npz", "clip.json"
@@ -36,8 +36,8 @@ class TrackedFilm:
     Attributes:
         curves: see :class:`talkcli.tracking.clip.TrackedClip`.
         stage: what was run or reused.
-        about: ``landmarks`` (network), ``faces_seen``, ``frames``, ``flagged`` (share), and
-            ``duration_s``.
+        about: ``landmarks`` (network), ``faces_seen``, ``frames``, ``flagged`` (share),
+            ``turned`` (degrees clockwise) and ``duration_s``.
     """
 
     curves: MotionCurves
@@ -93,6 +93,7 @@ def ensure_track(
                 "faces_seen": tracked.faces_seen,
                 "frames": len(tracked.curves),
                 "flagged": round(tracked.flagged, 4),
+                "turned": tracked.turned,
                 "duration_s": tracked.curves.duration_s,
             }
             write_npz(directory / _CURVES, tracked.curves)
@@ -131,6 +132,11 @@ def _load(run: StageRun, clip: Path, recipe: Recipe, reporter: Reporter) -> Trac
         reporter.warn(
             f"{clip} shows {about['faces_seen']} faces; following the largest, "
             "--set tracking.face=1 takes the next"
+        )
+    if about["turned"]:
+        way = "upside down" if about["turned"] == 180 else "on its side"
+        reporter.warn(
+            f"the face in {clip} is {way}; tracked with its frames turned by {about['turned']}°"
         )
     if about["flagged"] > _MANY_FLAGGED:
         reporter.warn(

@@ -277,7 +277,7 @@ def test_follower_searches_less_and_less(
     searches: list[int] = []
     frame = np.zeros((200, 300, 3), np.uint8)
     found: list[Face] = []
-    monkeypatch.setattr(follow, "detect_faces", lambda rgb: searches.append(1) or found)
+    monkeypatch.setattr(follow, "detect_faces", lambda rgb, small: searches.append(1) or found)
     source = Source(unit_face)
     follower = FaceFollower(source)
     assert all(follower.follow(frame) is None for _ in range(120))
@@ -297,7 +297,7 @@ def test_follower_takes_the_face_that_was_asked_for(
     monkeypatch: pytest.MonkeyPatch, unit_face: np.ndarray
 ) -> None:
     faces = [Face(unit_face * size + (x, 90, 0)) for size, x in ((80, 220), (60, 70))]
-    monkeypatch.setattr(follow, "detect_faces", lambda rgb: faces)
+    monkeypatch.setattr(follow, "detect_faces", lambda rgb, small: faces)
     frame = np.zeros((200, 300, 3), np.uint8)
     second = FaceFollower(Source(unit_face), 1)
     points = second.follow(frame)
