@@ -6,13 +6,25 @@ centimetres (x to the subject's left, y up, z out of the face), cameras as in Op
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from jaxtyping import Bool, Float, Float32
 
 if TYPE_CHECKING:
-    import torch
+    from torch import Tensor
+else:
+
+    class _TensorType(type):
+        def __instancecheck__(cls, value: object) -> bool:
+            torch = sys.modules.get("torch")
+            return torch is not None and isinstance(value, torch.Tensor)
+
+    class Tensor(metaclass=_TensorType):
+        """Stands for ``torch.Tensor`` in annotations: nothing is one before torch is imported."""
+
 
 #: The 52 expression names of ARKit, in the order in which Live Link Face writes them.
 ARKIT_NAMES: tuple[str, ...] = (
@@ -41,10 +53,10 @@ class MotionFrame:
         gaze: ``[2]`` float32, eye yaw and pitch in degrees relative to the source gaze, both eyes.
     """
 
-    expression: np.ndarray
-    rotation: np.ndarray
-    translation: np.ndarray
-    gaze: np.ndarray
+    expression: Float32[np.ndarray, " 52"]
+    rotation: Float32[np.ndarray, " 3"]
+    translation: Float32[np.ndarray, " 3"]
+    gaze: Float32[np.ndarray, " 2"]
 
     @staticmethod
     def neutral() -> MotionFrame:
@@ -67,12 +79,12 @@ class MotionCurves:
         duration_s: from the start to the end of the last frame's showing.
     """
 
-    times: np.ndarray
-    expression: np.ndarray
-    rotation: np.ndarray
-    translation: np.ndarray
-    gaze: np.ndarray
-    tracked: np.ndarray
+    times: Float[np.ndarray, " n"]
+    expression: Float32[np.ndarray, "n 52"]
+    rotation: Float32[np.ndarray, "n 3"]
+    translation: Float32[np.ndarray, "n 3"]
+    gaze: Float32[np.ndarray, "n 2"]
+    tracked: Bool[np.ndarray, " n"]
     duration_s: float
 
     def __len__(self) -> int:
@@ -96,10 +108,10 @@ class SplatArrays:
         colors: ``[N, 3]`` float32 sRGB-encoded.
     """
 
-    means: np.ndarray
-    covars: np.ndarray
-    opacities: np.ndarray
-    colors: np.ndarray
+    means: Float32[np.ndarray, "N 3"]
+    covars: Float32[np.ndarray, "N 6"]
+    opacities: Float32[np.ndarray, " N"]
+    colors: Float32[np.ndarray, "N 3"]
 
     def __len__(self) -> int:
         return len(self.means)
@@ -119,12 +131,12 @@ class Gaussians:
             replaces ``quats`` and ``scales`` where the shape is known directly.
     """
 
-    means: torch.Tensor
-    opacities: torch.Tensor
-    colors: torch.Tensor
-    quats: torch.Tensor | None = None
-    scales: torch.Tensor | None = None
-    covars: torch.Tensor | None = None
+    means: Float[Tensor, "N 3"]
+    opacities: Float[Tensor, " N"]
+    colors: Float[Tensor, "N 3"]
+    quats: Float[Tensor, "N 4"] | None = None
+    scales: Float[Tensor, "N 3"] | None = None
+    covars: Float[Tensor, "N 6"] | None = None
 
     def __len__(self) -> int:
         return len(self.means)
@@ -140,8 +152,8 @@ class Cameras:
         width, height: pixels.
     """
 
-    viewmats: torch.Tensor
-    Ks: torch.Tensor
+    viewmats: Float[Tensor, "C 4 4"]
+    Ks: Float[Tensor, "C 3 3"]
     width: int
     height: int
 
@@ -157,7 +169,7 @@ class Rendered:
         features: ``[C, H, W, F]`` splatted extra channels, or None.
     """
 
-    rgb: torch.Tensor
-    alpha: torch.Tensor
-    depth: torch.Tensor
-    features: torch.Tensor | None = None
+    rgb: Float[Tensor, "C H W 3"]
+    alpha: Float[Tensor, "C H W 1"]
+    depth: Float[Tensor, "C H W 1"]
+    features: Float[Tensor, "C H W F"] | None = None

@@ -8,13 +8,14 @@ Larger splats would close the gaps and blur the face; counting dense coverage as
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from talkcli.kernels.jit import kernel
 
 #: Coverage that begins to count as more, and that counts as full.
 _LOOSE, _DENSE = 0.6, 0.9
 
 
-@njit(cache=True, fastmath=True, nogil=True)
+@kernel(fastmath=True)
 def solidify(rgb: np.ndarray, alpha: np.ndarray) -> None:
     """Raise dense coverage to 1 in place, colours with it.
 

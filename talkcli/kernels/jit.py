@@ -7,11 +7,13 @@ the state of these sources; where it has not run (talkcli used as a library), th
 
 from __future__ import annotations
 
+import functools
+import inspect
 import logging
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from numba import njit
 from numba.core import config as numba_config
@@ -29,18 +31,46 @@ _log = logging.getLogger(__name__)
 
 
 def helper(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function that every calling kernel swallows whole; it has no machine code of its own."""
-    return njit(forceinline=True, fastmath=FASTMATH, error_model="numpy")(function)
+    """A function that is inlined into every kernel that calls it; it has no machine code itself."""
+    compiled = njit(forceinline=True, fastmath=FASTMATH, error_model="numpy")
+    return compiled(inspect.unwrap(function))
 
 
-def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
+@overload
+def kernel(function: Callable[..., Any]) -> Callable[..., Any]: ...
+
+
+@overload
+def kernel(
+    *, fastmath: bool | set[str] = ..., parallel: bool = ...
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]: ...
+
+
+def kernel(
+    function: Callable[..., Any] | None = None,
+    *,
+    fastmath: bool | set[str] = FASTMATH,
+    parallel: bool = False,
+) -> Callable[..., Any]:
     """A compiled function that runs without the GIL and is cached on disk.
 
-    Kernels are serial; :mod:`talkcli.kernels.pool` calls them from several threads. That needs
-    no OpenMP or TBB library on the system, may be called by several threads at once, survives a
-    fork, and never spins while it waits.
+    Kernels are serial unless they ask otherwise; :mod:`talkcli.kernels.pool` calls them from
+    several threads. That needs no OpenMP or TBB library on the system, may be done by several
+    threads at once, survives a fork, and never spins while it waits.
+
+    Args:
+        function: what to compile. Wrappers around it, such as the checks of annotations while
+            tests run, are left out.
+        fastmath: numba's option: what the compiler may assume about floats. True also lets it
+            reorder sums and assume that there are no NaNs.
+        parallel: numba's option, for functions that loop over ``prange``.
     """
-    options: dict[str, Any] = {"nogil": True, "fastmath": FASTMATH, "error_model": "numpy"}
+    if function is None:
+        return functools.partial(kernel, fastmath=fastmath, parallel=parallel)
+    options: dict[str, Any] = {"nogil": True, "fastmath": fastmath, "error_model": "numpy"}
+    if parallel:
+        options["parallel"] = True
+    function = inspect.unwrap(function)
     before = config.CACHE_DIR
     config.CACHE_DIR = before or str(_folder())
     try:

@@ -12,7 +12,9 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numba import njit, prange
+from numba import prange
+
+from talkcli.kernels.jit import kernel
 
 _RADIUS = 3  # 7×7 patches: 5×5 lose the direction of edges, 9×9 cost twice as much
 _BIAS = 0.08  # colour shift that a patch may take on, sRGB 0–1: enough for studio vignettes
@@ -24,13 +26,13 @@ _MIN_SOURCES = 200  # patch centres; with fewer a smooth fill looks better than 
 _GAP, _TARGET, _ACTIVE, _SOURCE, _KNOWN = 1, 2, 4, 8, 16
 
 
-@njit(cache=True)
+@kernel(fastmath=False)
 def _signed(row: Any) -> Any:
     """The row of a parallel loop, which counts unsigned: ``-y`` and ``y - 1`` must not wrap."""
     return np.int64(row)
 
 
-@njit(cache=True, fastmath=True)
+@kernel(fastmath=True)
 def _compare(
     image: np.ndarray, weight: np.ndarray, ty: int, tx: int, sy: int, sx: int, out: np.ndarray
 ) -> np.float32:
@@ -72,7 +74,7 @@ def _compare(
     return q / n + np.float32(0.5) * shift + np.float32(_NEAR) * far
 
 
-@njit(cache=True)
+@kernel(fastmath=False)
 def _random(a: int, b: int, c: int, span: int) -> Any:
     """Number from -span to span, made from three integers: the search repeats bit by bit."""
     v = np.uint32(a) * np.uint32(73856093)
@@ -84,7 +86,7 @@ def _random(a: int, b: int, c: int, span: int) -> Any:
     return np.int64(v % np.uint32(2 * span + 1)) - span
 
 
-@njit(cache=True, parallel=True, fastmath=True)
+@kernel(fastmath=True, parallel=True)
 def _search(
     image: np.ndarray, weight: np.ndarray, role: np.ndarray, match: np.ndarray,
     shift: np.ndarray, cost: np.ndarray, found: np.ndarray, turn: int,
@@ -136,7 +138,7 @@ def _search(
                 cost[y, x] = best
 
 
-@njit(cache=True, parallel=True, fastmath=True)
+@kernel(fastmath=True, parallel=True)
 def _vote(
     image: np.ndarray, weight: np.ndarray, role: np.ndarray, match: np.ndarray,
     shift: np.ndarray, cost: np.ndarray, sharp: np.float32, out: np.ndarray,
@@ -168,7 +170,7 @@ def _vote(
                     out[y, x, c] = color[c] / total
 
 
-@njit(cache=True, fastmath=True)
+@kernel(fastmath=True)
 def _wanted_steps(
     image: np.ndarray, role: np.ndarray, match: np.ndarray, right: np.ndarray, down: np.ndarray
 ) -> None:
@@ -198,7 +200,7 @@ def _wanted_steps(
                     out[y, x, c] = n * step
 
 
-@njit(cache=True, fastmath=True)
+@kernel(fastmath=True)
 def _relax_steps(
     result: np.ndarray, role: np.ndarray, right: np.ndarray, down: np.ndarray,
     anchor: np.ndarray, hold: np.float32, parity: int,

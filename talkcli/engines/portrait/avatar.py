@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -25,10 +24,7 @@ from talkcli.face.pose import NECK_PIVOT, euler_to_rotation, rotation_to_euler
 from talkcli.face.topology import INNER_LOWER, INNER_UPPER
 from talkcli.imaging import smoothstep
 from talkcli.kernels.simd import LANES
-from talkcli.types import ARKIT_NAMES, MotionFrame, SplatArrays
-
-if TYPE_CHECKING:
-    from talkcli.types import Cameras, Gaussians
+from talkcli.types import ARKIT_NAMES, Cameras, Gaussians, MotionFrame, SplatArrays
 
 #: The source's own mouth interior fades once the inner lips have moved this far (cm, rms).
 _PICTURE_MOUTH_CM = 0.12
@@ -159,8 +155,6 @@ class PortraitAvatar:
         """The source camera, one view of ``frame.crop_pixels`` squared."""
         import torch
 
-        from talkcli.types import Cameras
-
         side = self.frame.crop_pixels
         viewmats = torch.from_numpy(self.viewmat.astype(np.float32))[None]
         return Cameras(viewmats, torch.from_numpy(self.K.astype(np.float32))[None], side, side)
@@ -251,8 +245,6 @@ class PortraitAvatar:
     ) -> Gaussians:
         """As ``posed_splats``, as tensors that share its buffers."""
         import torch
-
-        from talkcli.types import Gaussians
 
         splats = self.posed_splats(motion, yaw_deg, hidden=hidden)
         return Gaussians(

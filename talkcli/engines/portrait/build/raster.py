@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from talkcli.kernels.jit import kernel
 
 
-@njit(cache=True)
+@kernel(fastmath=False)
 def rasterize_triangles(
     points: np.ndarray, triangles: np.ndarray, height: int, width: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
