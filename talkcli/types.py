@@ -47,16 +47,16 @@ class MotionFrame:
     """What the head does at one instant, relative to the neutral head.
 
     Attributes:
-        expression: ``[52]`` float32, ARKit weights (mostly 0–1) in the order of ``ARKIT_NAMES``.
-        rotation: ``[3]`` float32, head yaw, pitch, roll in degrees *relative to the source pose*.
-        translation: ``[3]`` float32, head shift in the head frame, centimetres.
-        gaze: ``[2]`` float32, eye yaw and pitch in degrees relative to the source gaze, both eyes.
+        expression: ``[52]`` ARKit weights (mostly 0–1) in the order of ``ARKIT_NAMES``.
+        rotation: ``[3]`` head yaw, pitch, roll in degrees *relative to the source pose*.
+        translation: ``[3]`` head shift in the head frame, centimetres.
+        gaze: ``[2]`` eye yaw and pitch in degrees relative to the source gaze, both eyes.
     """
 
-    expression: Float32[np.ndarray, " 52"]
-    rotation: Float32[np.ndarray, " 3"]
-    translation: Float32[np.ndarray, " 3"]
-    gaze: Float32[np.ndarray, " 2"]
+    expression: Float[np.ndarray, " 52"]
+    rotation: Float[np.ndarray, " 3"]
+    translation: Float[np.ndarray, " 3"]
+    gaze: Float[np.ndarray, " 2"]
 
     @staticmethod
     def neutral() -> MotionFrame:
@@ -71,19 +71,19 @@ class MotionCurves:
 
     Attributes:
         times: ``[n]`` seconds from the start, rising: the middle of each frame's showing.
-        expression: ``[n, 52]`` float32, as in ``MotionFrame``.
-        rotation: ``[n, 3]`` float32 degrees. Of a recording against the camera, not a source pose.
-        translation: ``[n, 3]`` float32 cm, likewise.
-        gaze: ``[n, 2]`` float32 degrees.
+        expression: ``[n, 52]`` as in ``MotionFrame``.
+        rotation: ``[n, 3]`` degrees. Of a recording against the camera, not a source pose.
+        translation: ``[n, 3]`` cm, likewise.
+        gaze: ``[n, 2]`` degrees.
         tracked: ``[n]`` bool, False where the frame was filled in from others.
         duration_s: from the start to the end of the last frame's showing.
     """
 
     times: Float[np.ndarray, " n"]
-    expression: Float32[np.ndarray, "n 52"]
-    rotation: Float32[np.ndarray, "n 3"]
-    translation: Float32[np.ndarray, "n 3"]
-    gaze: Float32[np.ndarray, "n 2"]
+    expression: Float[np.ndarray, "n 52"]
+    rotation: Float[np.ndarray, "n 3"]
+    translation: Float[np.ndarray, "n 3"]
+    gaze: Float[np.ndarray, "n 2"]
     tracked: Bool[np.ndarray, " n"]
     duration_s: float
 

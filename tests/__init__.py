@@ -5,11 +5,16 @@ from __future__ import annotations
 import numpy as np
 from beartype import BeartypeConf, FrozenDict, beartype
 
-#: As mypy reads annotations: an int is a float, and so is a number out of an array.
+#: As mypy reads annotations: an int is a float, so is a number out of an array, and such a number is
+#: an array of no dimensions.
 checked = beartype(
     conf=BeartypeConf(
         hint_overrides=FrozenDict(
-            {float: float | int | np.floating | np.integer, int: int | np.integer}
+            {
+                float: float | int | np.floating | np.integer,
+                int: int | np.integer,
+                np.ndarray: np.ndarray | np.generic,
+            }
         )
     )
 )

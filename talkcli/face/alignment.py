@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
 from talkcli.face.pose import DEPTH_SCALE, IMAGE_TO_HEAD
@@ -29,15 +30,17 @@ class AlignedHeads:
         residuals: ``[T]`` root mean square distance of the rigid vertices from the template, cm.
     """
 
-    points: np.ndarray
-    rotations: np.ndarray
-    scales: np.ndarray
-    shifts: np.ndarray
-    residuals: np.ndarray
+    points: Float[np.ndarray, "T 478 3"]
+    rotations: Float[np.ndarray, "T 3 3"]
+    scales: Float[np.ndarray, " T"]
+    shifts: Float[np.ndarray, "T 3"]
+    residuals: Float[np.ndarray, " T"]
 
 
 def align_heads(
-    points: np.ndarray, template: np.ndarray, depth_weight: float = 1.0
+    points: Float[np.ndarray, "T 478 3"],
+    template: Float[np.ndarray, "478 3"],
+    depth_weight: float = 1.0,
 ) -> AlignedHeads:
     """Similarity of each frame's rigid vertices to the template's (Umeyama 1991, batched).
 

@@ -10,6 +10,7 @@ what has to touch is made to touch: the lids in ``eyeBlink``, the lips in ``jawO
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float
 
 from talkcli.face.harmonic import HarmonicExtension
 from talkcli.face.model import FaceModel
@@ -44,7 +45,9 @@ _THIN_CM = 0.8
 _MOST_STRETCH = 1.5
 
 
-def expression_basis(vertices: np.ndarray, extend: HarmonicExtension) -> np.ndarray:
+def expression_basis(
+    vertices: Float[np.ndarray, "478 3"], extend: HarmonicExtension
+) -> Float[np.ndarray, "52 478 3"]:
     """``[52, 478, 3]`` displacement (cm) of every ARKit shape at weight 1 for a neutral face.
 
     Args:
@@ -57,7 +60,11 @@ def expression_basis(vertices: np.ndarray, extend: HarmonicExtension) -> np.ndar
     return touching(basis, vertices, extend)
 
 
-def touching(basis: np.ndarray, vertices: np.ndarray, extend: HarmonicExtension) -> np.ndarray:
+def touching(
+    basis: Float[np.ndarray, "52 478 3"],
+    vertices: Float[np.ndarray, "478 3"],
+    extend: HarmonicExtension,
+) -> Float[np.ndarray, "52 478 3"]:
     """The basis with lids and lips that meet: what depends on how open this very face is.
 
     ``eyeBlink`` and ``eyeWide`` are made from the eye's opening, ``mouthClose`` from the mouth at
@@ -78,7 +85,9 @@ def touching(basis: np.ndarray, vertices: np.ndarray, extend: HarmonicExtension)
     return basis
 
 
-def local_stretch(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+def local_stretch(
+    source: Float[np.ndarray, "478 3"], target: Float[np.ndarray, "478 3"]
+) -> Float[np.ndarray, "478 3 3"]:
     """``[478, 3, 3]`` linear map at each vertex of the deformation from one face to another.
 
     Least squares over the neighbours under a Gaussian. Across the surface there is little
@@ -108,7 +117,9 @@ def local_stretch(source: np.ndarray, target: np.ndarray) -> np.ndarray:
     return stretch
 
 
-def close_lips(vertices: np.ndarray, extend: HarmonicExtension) -> np.ndarray:
+def close_lips(
+    vertices: Float[np.ndarray, "478 3"], extend: HarmonicExtension
+) -> Float[np.ndarray, "478 3"]:
     """``[478, 3]`` displacement (cm) that brings the inner lip lines together."""
     moved = {v: np.zeros(3) for v in _lip_anchors(vertices)}
     for k, (upper, lower) in enumerate(zip(INNER_UPPER, INNER_LOWER, strict=True)):
@@ -124,7 +135,9 @@ def _lip_anchors(vertices: np.ndarray) -> list[int]:
     return [*map(int, above), *FACE_OVAL, 4, 5, 195, 1]
 
 
-def close_eye(vertices: np.ndarray, eye: Eye, extend: HarmonicExtension) -> np.ndarray:
+def close_eye(
+    vertices: Float[np.ndarray, "478 3"], eye: Eye, extend: HarmonicExtension
+) -> Float[np.ndarray, "478 3"]:
     """``[478, 3]`` displacement (cm) of a full blink: the lids' rims meet, the corners stay."""
     moved: dict[int, np.ndarray] = {}
     for k, (upper, lower) in enumerate(zip(eye.upper, eye.lower, strict=True)):
@@ -141,7 +154,9 @@ def close_eye(vertices: np.ndarray, eye: Eye, extend: HarmonicExtension) -> np.n
     return extend({**moved, **{v: np.zeros(3) for v in eye.corners}, **still})
 
 
-def jaw_arc(vertices: np.ndarray, basis: np.ndarray) -> np.ndarray:
+def jaw_arc(
+    vertices: Float[np.ndarray, "478 3"], basis: Float[np.ndarray, "52 478 3"]
+) -> Float[np.ndarray, "478 3"]:
     """``[478, 3]`` cm: how the jaw's arc differs from the chord that ``jawOpen`` moves along.
 
     A point that turns by an angle a about the hinge follows an arc; weights w of a shape move it
@@ -159,7 +174,7 @@ def jaw_arc(vertices: np.ndarray, basis: np.ndarray) -> np.ndarray:
     return np.asarray(0.5 * travel**2 / radius**2 * lever)
 
 
-def keep_apart(moved: np.ndarray, vertices: np.ndarray) -> None:
+def keep_apart(moved: Float[np.ndarray, "478 3"], vertices: Float[np.ndarray, "478 3"]) -> None:
     """Keep lips, and lids, from passing through each other: where they would, both meet.
 
     Args:

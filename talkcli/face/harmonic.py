@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+from jaxtyping import Float, Integer
 
 from talkcli.face.topology import MOUTH_OPENING
 
@@ -23,7 +24,12 @@ class HarmonicExtension:
         triangles: ``[T, 3]``; ``labels`` ``[T]`` as in ``topology``.
     """
 
-    def __init__(self, vertices: np.ndarray, triangles: np.ndarray, labels: np.ndarray) -> None:
+    def __init__(
+        self,
+        vertices: Float[np.ndarray, "478 3"],
+        triangles: Integer[np.ndarray, "T 3"],
+        labels: Integer[np.ndarray, " T"],
+    ) -> None:
         # Here, not above: who plays an avatar imports this module, solves nothing, and would wait
         # a third of a second.
         from scipy import sparse
@@ -38,7 +44,9 @@ class HarmonicExtension:
         adjacency = (adjacency + adjacency.T).tocsr()
         self._laplacian = (sparse.diags(np.asarray(adjacency.sum(1)).ravel()) - adjacency).tocsr()
 
-    def __call__(self, prescribed: Mapping[int, float | np.ndarray]) -> np.ndarray:
+    def __call__(
+        self, prescribed: Mapping[int, float | Float[np.ndarray, " D"]]
+    ) -> Float[np.ndarray, " 478"] | Float[np.ndarray, "478 D"]:
         """The field.
 
         Args:

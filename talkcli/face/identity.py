@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
 
 from talkcli.face.basis import expression_basis
 from talkcli.face.harmonic import HarmonicExtension
@@ -39,13 +40,13 @@ class Identity:
         weights: ``[T, 52]`` expression of the frames that were given.
     """
 
-    coefficients: np.ndarray
-    neutral: np.ndarray
-    basis: np.ndarray
-    weights: np.ndarray
+    coefficients: Float[np.ndarray, " P"]
+    neutral: Float[np.ndarray, "478 3"]
+    basis: Float[np.ndarray, "52 478 3"]
+    weights: Float[np.ndarray, "T 52"]
 
 
-def fit_identity(points: np.ndarray, model: FaceModel) -> Identity:
+def fit_identity(points: Float[np.ndarray, "T 478 3"], model: FaceModel) -> Identity:
     """Neutral face and identity from landmarks of one or more frames.
 
     Alternates between pose, expression and identity. Frames with little expression decide; what

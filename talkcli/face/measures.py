@@ -6,6 +6,7 @@ All functions take ``[..., 478, 3]`` in the head frame and answer in its centime
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float
 
 from talkcli.face.topology import EYE_LEFT, EYE_RIGHT, OUTER_CORNERS, Eye
 
@@ -17,18 +18,18 @@ EYES = (EYE_LEFT, EYE_RIGHT)
 EYEBALL_CM = 1.2
 
 
-def lip_aperture(points: np.ndarray) -> np.ndarray:
+def lip_aperture(points: Float[np.ndarray, "*frames 478 3"]) -> Float[np.ndarray, "*frames"]:
     """Mean inner lip opening, in the unit of the points."""
     upper, lower = np.array(APERTURE_PAIRS).T
-    return (points[..., upper, 1] - points[..., lower, 1]).mean(-1)
+    return np.asarray((points[..., upper, 1] - points[..., lower, 1]).mean(-1))
 
 
-def lip_width(points: np.ndarray) -> np.ndarray:
+def lip_width(points: Float[np.ndarray, "*frames 478 3"]) -> Float[np.ndarray, "*frames"]:
     """Distance of the mouth corners along x, in the unit of the points."""
-    return points[..., OUTER_CORNERS[1], 0] - points[..., OUTER_CORNERS[0], 0]
+    return np.asarray(points[..., OUTER_CORNERS[1], 0] - points[..., OUTER_CORNERS[0], 0])
 
 
-def lid_opening(points: np.ndarray) -> np.ndarray:
+def lid_opening(points: Float[np.ndarray, "*frames 478 3"]) -> Float[np.ndarray, "*frames 2"]:
     """``[..., 2]`` distance of upper and lower lid over the middle of the left and right eye."""
     openings = []
     for eye in EYES:
@@ -37,7 +38,7 @@ def lid_opening(points: np.ndarray) -> np.ndarray:
     return np.stack(openings, -1)
 
 
-def iris_angles(points: np.ndarray) -> np.ndarray:
+def iris_angles(points: Float[np.ndarray, "*frames 478 3"]) -> Float[np.ndarray, "*frames 2"]:
     """``[..., 2]`` yaw and pitch of the gaze in degrees, mean of both eyes.
 
     Only differences mean something: where straight ahead lies differs between faces by a few

@@ -12,6 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float, Integer
 
 from talkcli.files.tensors import Rule, TensorSchema
 from talkcli.weights.registry import shipped
@@ -47,12 +48,12 @@ class FaceModel:
         identity: ``[40, 478, 3]`` float32 displacements in cm at one standard deviation.
     """
 
-    vertices: np.ndarray
-    triangles: np.ndarray
-    triangle_labels: np.ndarray
-    symmetry: np.ndarray
-    basis: np.ndarray
-    identity: np.ndarray
+    vertices: Float[np.ndarray, "478 3"]
+    triangles: Integer[np.ndarray, "T 3"]
+    triangle_labels: Integer[np.ndarray, " T"]
+    symmetry: Integer[np.ndarray, " 478"]
+    basis: Float[np.ndarray, "52 478 3"]
+    identity: Float[np.ndarray, "P 478 3"]
 
     @staticmethod
     def load(path: Path = DEFAULT_PATH) -> FaceModel:
@@ -82,7 +83,9 @@ def _load(path: Path) -> FaceModel:
     return FaceModel(**{name: tensors[name] for name in _FILE.rules})
 
 
-def vertex_normals(vertices: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+def vertex_normals(
+    vertices: Float[np.ndarray, "V 3"], triangles: Integer[np.ndarray, "T 3"]
+) -> Float[np.ndarray, "V 3"]:
     """``[V, 3]`` unit normals of a mesh, pointing out of the face, area-weighted.
 
     The same in the head frame and in pixel space: two flipped axes are a rotation.

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
 
 from talkcli.face.topology import RIGID
 
@@ -32,19 +33,21 @@ class HeadPose:
     """
 
     scale: float
-    rotation: np.ndarray
-    shift: np.ndarray
+    rotation: Float[np.ndarray, "3 3"]
+    shift: Float[np.ndarray, " 3"]
 
-    def to_head(self, points: np.ndarray) -> np.ndarray:
+    def to_head(self, points: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n 3"]:
         """Image points ``[..., 3]`` (pixels, scaled depth) to the head frame in centimetres."""
         return (points - self.shift) @ (IMAGE_TO_HEAD @ self.rotation) / self.scale
 
-    def to_image(self, points: np.ndarray) -> np.ndarray:
+    def to_image(self, points: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n 3"]:
         """Head-frame points ``[..., 3]`` in centimetres to image pixels with depth."""
         return self.scale * points @ (IMAGE_TO_HEAD @ self.rotation).T + self.shift
 
 
-def fit_similarity(source: np.ndarray, target: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+def fit_similarity(
+    source: Float[np.ndarray, "n 3"], target: Float[np.ndarray, "n 3"]
+) -> tuple[float, Float[np.ndarray, "3 3"], Float[np.ndarray, " 3"]]:
     """Least-squares scale, rotation, shift with ``target ≈ scale · source @ rotation.T + shift``.
 
     Source: S. Umeyama, "Least-squares estimation of transformation parameters between two point
@@ -63,7 +66,7 @@ def fit_similarity(source: np.ndarray, target: np.ndarray) -> tuple[float, np.nd
     return scale, rotation, centre_t - scale * rotation @ centre_s
 
 
-def fit_pose(points: np.ndarray, template: np.ndarray) -> HeadPose:
+def fit_pose(points: Float[np.ndarray, "478 3"], template: Float[np.ndarray, "478 3"]) -> HeadPose:
     """Pose of landmarks against a template.
 
     Args:
@@ -75,7 +78,9 @@ def fit_pose(points: np.ndarray, template: np.ndarray) -> HeadPose:
     return HeadPose(scale, IMAGE_TO_HEAD @ rotation, shift)
 
 
-def landmarks_in_head_frame(points: np.ndarray, template: np.ndarray) -> np.ndarray:
+def landmarks_in_head_frame(
+    points: Float[np.ndarray, "478 3"], template: Float[np.ndarray, "478 3"]
+) -> Float[np.ndarray, "478 3"]:
     """Landmarks without pose and scale: ``[478, 3]`` head frame, centimetres.
 
     Args:
@@ -86,7 +91,7 @@ def landmarks_in_head_frame(points: np.ndarray, template: np.ndarray) -> np.ndar
     return fit_pose(scaled, template).to_head(scaled)
 
 
-def euler_to_rotation(yaw: float, pitch: float, roll: float) -> np.ndarray:
+def euler_to_rotation(yaw: float, pitch: float, roll: float) -> Float[np.ndarray, "3 3"]:
     """``[3, 3]`` rotation in the head frame from degrees: roll first, then pitch, then yaw."""
     y, p, r = np.radians([yaw, -pitch, -roll])
     about_y = np.array([[np.cos(y), 0, np.sin(y)], [0, 1, 0], [-np.sin(y), 0, np.cos(y)]])
@@ -95,7 +100,7 @@ def euler_to_rotation(yaw: float, pitch: float, roll: float) -> np.ndarray:
     return about_y @ about_x @ about_z
 
 
-def rotation_to_euler(rotation: np.ndarray) -> tuple[float, float, float]:
+def rotation_to_euler(rotation: Float[np.ndarray, "3 3"]) -> tuple[float, float, float]:
     """Yaw, pitch, roll in degrees; inverse of ``euler_to_rotation`` for |pitch| < 90°."""
     pitch = np.arcsin(np.clip(rotation[1, 2], -1, 1))
     yaw = np.arctan2(rotation[0, 2], rotation[2, 2])

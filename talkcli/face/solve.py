@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float
 
 from talkcli.face.measures import APERTURE_PAIRS, lip_width
 from talkcli.face.topology import (
@@ -27,7 +28,7 @@ _BROW_WEIGHT, _LID_WEIGHT, _NOSE_WEIGHT, _CHEEK_WEIGHT = 1.8, 1.0, 1.0, 0.8
 _CHEEKS = (50, 280, 205, 425, 187, 411, 101, 330, 36, 266, 203, 423, 206, 426)
 
 
-def vertex_weights(parts: dict[tuple[int, ...], float]) -> np.ndarray:
+def vertex_weights(parts: dict[tuple[int, ...], float]) -> Float[np.ndarray, "478 3"]:
     """``[478, 3]`` weight of every coordinate; of vertices named twice the first group counts."""
     weights = np.zeros((478, 3))
     for group, weight in reversed(parts.items()):
@@ -35,12 +36,12 @@ def vertex_weights(parts: dict[tuple[int, ...], float]) -> np.ndarray:
     return weights
 
 
-def lower_face_weights() -> np.ndarray:
+def lower_face_weights() -> Float[np.ndarray, "478 3"]:
     """``[478, 3]`` what speech is solved from: lips and jaw."""
     return vertex_weights({LIPS: _LIP_WEIGHT, CHIN + JAW_LINE: _JAW_WEIGHT})
 
 
-def whole_face_weights() -> np.ndarray:
+def whole_face_weights() -> Float[np.ndarray, "478 3"]:
     """``[478, 3]`` what a whole expression is solved from."""
     return vertex_weights(
         {
@@ -63,7 +64,9 @@ class ShapeFit:
         weights: ``[478, 3]`` of the coordinates.
     """
 
-    def __init__(self, basis: np.ndarray, weights: np.ndarray) -> None:
+    def __init__(
+        self, basis: Float[np.ndarray, "K 478 3"], weights: Float[np.ndarray, "478 3"]
+    ) -> None:
         rows = self._rows(basis, weights)
         #: ``[K, K]`` inner products of the shapes.
         self.gram = rows @ rows.T
@@ -74,7 +77,7 @@ class ShapeFit:
         fold += _ROW_WEIGHT**2 * self._line_rows(basis).T @ _lines()
         self._fold = fold.T
 
-    def targets(self, shift: np.ndarray) -> np.ndarray:
+    def targets(self, shift: Float[np.ndarray, "T 478 3"]) -> Float[np.ndarray, "T K"]:
         """``[T, K]`` inner products of displacements ``[T, 478, 3]`` with the shapes."""
         return np.asarray(shift.reshape(len(shift), -1) @ self._fold)
 
@@ -97,14 +100,14 @@ def _lines() -> np.ndarray:
 
 
 def bounded_ridge(
-    gram: np.ndarray,
-    target: np.ndarray,
-    ridge: float | np.ndarray,
+    gram: Float[np.ndarray, "K K"],
+    target: Float[np.ndarray, "T K"],
+    ridge: float | Float[np.ndarray, " K"],
     *,
     coupling: float = 0.0,
-    start: np.ndarray | None = None,
+    start: Float[np.ndarray, "T K"] | None = None,
     sweeps: int = _SWEEPS,
-) -> np.ndarray:
+) -> Float[np.ndarray, "T K"]:
     """Minimise ``Σ_t |A x_t - b_t|² + ridge |x_t|² + coupling |x_t - x_{t-1}|²``, ``0 <= x <= 1``.
 
     Cyclic coordinate descent with projection, all frames at once; 80 sweeps from zero leave less
@@ -149,7 +152,7 @@ _FIT_LIPS, _FIT_LIDS, _FIT_IRISES, _FIT_SKIN = 2.0, 1.3, 1.0, 0.7
 _LIP_ROW, _LID_ROW = 4.0, 3.0
 
 
-def face_rows(shift: np.ndarray) -> np.ndarray:
+def face_rows(shift: Float[np.ndarray, "*frames 478 3"]) -> Float[np.ndarray, "*frames R"]:
     """Weighted least-squares rows of whole-face displacements ``[..., 478, 3]``: ``[..., R]``.
 
     Lips count most, then lids; depth, which the landmark network guesses, counts little. Unlike

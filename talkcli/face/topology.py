@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Int32, UInt8
 
 # fmt: off
 #: Vertices that hardly move with expression: upper oval, temples, nose, eye corners, cheekbones.
@@ -73,7 +74,7 @@ EYE_LEFT = Eye((466, 388, 387, 386, 385, 384, 398), (249, 390, 373, 374, 380, 38
 SKIN, EYE_OPENING, MOUTH_OPENING = 0, 1, 2
 
 
-def opening_triangles() -> tuple[np.ndarray, np.ndarray]:
+def opening_triangles() -> tuple[Int32[np.ndarray, "46 3"], UInt8[np.ndarray, " 46"]]:
     """Triangles that fill the two eye openings and the mouth, which the tesselation leaves out.
 
     Returns:
@@ -95,7 +96,7 @@ def opening_triangles() -> tuple[np.ndarray, np.ndarray]:
     return np.array(triangles, np.int32), np.array(labels, np.uint8)
 
 
-def triangles_from_edges(edges: set[tuple[int, int]]) -> np.ndarray:
+def triangles_from_edges(edges: set[tuple[int, int]]) -> Int32[np.ndarray, "T 3"]:
     """``[T, 3]`` faces of a triangulated disc, given all its edges as vertex pairs.
 
     Every closed triple is a face unless it separates the mesh (a degree-3 vertex inside); such a

@@ -26,7 +26,7 @@ def frame(**changed: np.ndarray) -> MotionFrame:
     [
         {"expression": np.zeros(51, f32)},
         {"expression": np.zeros((1, 52), f32)},
-        {"rotation": np.zeros(3, np.float64)},
+        {"rotation": np.zeros(3, np.int64)},
         {"gaze": [0.0, 0.0]},
     ],
 )
