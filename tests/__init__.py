@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from beartype import BeartypeConf, FrozenDict, beartype
 
-#: As mypy reads annotations: an int is a float, so is a number out of an array, and such a number is
-#: an array of no dimensions.
+#: Annotations as mypy reads them: an int is a float, so is a number taken from an array, and such a
+#: number is an array of no dimensions.
 checked = beartype(
     conf=BeartypeConf(
         hint_overrides=FrozenDict(
