@@ -1,8 +1,8 @@
 """Motion curves as files: the CSV that Live Link Face records, and NPZ.
 
 The CSV has a timecode, a count and 61 values per row: the 52 ARKit weights, then yaw, pitch and
-roll of head, left eye and right eye in radians, with the signs of ``docs/conventions.md``. It has
-no place for the head's translation; NPZ keeps everything.
+roll of head, left eye and right eye in radians, with the signs of ``docs/conventions.md``. It does
+not store the translation of the head; NPZ stores everything.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from talkcli.types import ARKIT_NAMES, MotionCurves, MotionFrame
 _log = logging.getLogger(__name__)
 
 SCHEMA = 2
-#: Endings of files that hold curves rather than a clip.
+#: Suffixes of files that hold curves rather than a clip.
 CURVE_SUFFIXES = (".csv", ".npz")
 
 _ROTATIONS = tuple(
@@ -39,32 +39,32 @@ _ROTATIONS = tuple(
     for angle in ("Yaw", "Pitch", "Roll")
 )
 _DAY_S = 86400.0
-_LEAST_RISING = 0.9  # share of the rows of a recording
-#: Ten hours at 60 frames per second, and the bytes that they take as text or unpacked.
+_LEAST_RISING = 0.9  # smallest share of rows whose timecode rises
+#: Ten hours at 60 frames per second, and their size in bytes as text or unpacked.
 _MOST_FRAMES, _MOST_BYTES = 2_200_000, 1 << 29
-#: Numbers per frame, and how far they may lie from zero: weights reach from 0 to 1, a head turns
-#: by half a circle at most, eyes by a quarter, and a face is found within ten metres. Degrees, cm.
+#: Numbers per frame and their largest magnitude: weights are 0 to 1, heads turn by at most half a
+#: circle, eyes by a quarter, and faces are found within ten metres. Degrees and cm.
 _PARTS = {
     "expression": (len(ARKIT_NAMES), 1.0),
     "rotation": (3, 180.0),
     "translation": (3, 1000.0),
     "gaze": (2, 90.0),
 }
-#: Recorders exceed the range by a little now and then; that is clamped without a word.
+#: Recorders sometimes exceed the range slightly; that is clamped without a warning.
 _TOLERATED = 0.05
 _ARRAYS = ("times", "expression", "rotation", "translation", "gaze", "tracked")
 _COLUMNS = tuple(name[0].upper() + name[1:] for name in ARKIT_NAMES) + _ROTATIONS
-#: Frame counts per second that recorders and films use; a timecode does not name its own.
+#: Frame rates of recorders and clips; a timecode does not state its own.
 _NOMINAL_RATES = (24, 25, 30, 50, 60, 120)
 
 
 def write_csv(path: Path, frames: Iterable[MotionFrame], fps: Fraction) -> None:
-    """Write frames as Live Link Face does; readers see the whole file or none.
+    """Write frames in the format of Live Link Face. The file appears complete or not at all.
 
     Args:
         path: the file; its folder exists.
         frames: frame ``i`` shows from ``i / fps`` seconds of the timecode on.
-        fps: frames per second; broadcast rates count their nominal frames, as timecodes do.
+        fps: frames per second; broadcast rates count nominal frames, as timecodes do.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -79,13 +79,13 @@ def write_csv(path: Path, frames: Iterable[MotionFrame], fps: Fraction) -> None:
 
 
 def read_csv(path: Path) -> MotionCurves:
-    """Read a file that Live Link Face or ``write_csv`` wrote.
+    """Read a file written by Live Link Face or ``write_csv``.
 
-    Columns are found by name, whatever their case and order; missing weights and rotations are
-    zero. Both eyes' rotations are averaged.
+    Columns are found by name in any case and order; missing weights and rotations are zero. The
+    rotations of both eyes are averaged.
 
     Raises:
-        InputError: no such file, or not such a table.
+        InputError: the file is missing or not such a table, or holds values that no motion has.
     """
     try:
         table, times = _read_table(path)
@@ -95,7 +95,7 @@ def read_csv(path: Path) -> MotionCurves:
 
 
 def write_npz(path: Path, curves: MotionCurves) -> None:
-    """Write curves losslessly, uneven times too. Readers see the whole file or none."""
+    """Write curves without loss, also uneven times. The file appears complete or not at all."""
     header = {"schema": SCHEMA, "duration_s": curves.duration_s, "names": ARKIT_NAMES}
     arrays = {name: getattr(curves, name) for name in _ARRAYS}
     with staged_file(path) as file:
@@ -103,10 +103,11 @@ def write_npz(path: Path, curves: MotionCurves) -> None:
 
 
 def read_npz(path: Path) -> MotionCurves:
-    """Read what ``write_npz`` wrote, of schema 1 too, which knew a frame rate instead of times.
+    """Read a file of ``write_npz``, also of schema 1, which had a frame rate instead of times.
 
     Raises:
-        InputError: no such file, damaged, of a newer schema, or with values that no motion has.
+        InputError: the file is missing, damaged or of a newer schema, or holds values that no
+            motion has.
     """
     try:
         arrays = _read_archive(path)
@@ -117,7 +118,7 @@ def read_npz(path: Path) -> MotionCurves:
             raise ValueError("an array holds no numbers")
         count = len(arrays["expression"])
         if header["schema"] == 1:
-            # Fraction would work out 1e999999999 digit by digit.
+            # Fraction would expand 1e999999999 digit by digit.
             if not re.fullmatch(r"[1-9]\d{0,8}(/[1-9]\d{0,8})?", header["fps"]):
                 raise ValueError("no frame rate")
             fps = float(Fraction(header["fps"]))
@@ -132,7 +133,7 @@ def read_npz(path: Path) -> MotionCurves:
 
 
 def _read_archive(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of an NPZ file by name; nothing is unpacked that its directory does not admit."""
+    """The arrays of an NPZ file by name, after a check of their sizes in its directory."""
     with zipfile.ZipFile(path) as archive:
         members = {item.filename.removesuffix(".npy"): item for item in archive.infolist()}
         wanted = {name: members[name] for name in ("header", *_ARRAYS) if name in members}
@@ -142,7 +143,7 @@ def _read_archive(path: Path) -> dict[str, np.ndarray]:
 
 
 def _unpack(content: bytes) -> np.ndarray:
-    """An array out of an NPY file; ``np.load`` would reserve whatever its header asks for."""
+    """An array from NPY data; ``np.load`` would allocate whatever the header asks for."""
     stream = io.BytesIO(content)
     version = np.lib.format.read_magic(stream)
     read_header = {
@@ -157,10 +158,10 @@ def _unpack(content: bytes) -> np.ndarray:
 
 
 def _checked(path: Path, curves: MotionCurves) -> MotionCurves:
-    """The curves in single precision and within what a head can do.
+    """The curves in single precision, clamped to what a head can do.
 
     Raises:
-        InputError: shapes, times or numbers that no motion has.
+        InputError: shapes, times or numbers are impossible.
     """
     times, again = np.atleast_1d(curves.times).astype(np.float64), "record or export it again"
     count = len(times)
@@ -169,7 +170,7 @@ def _checked(path: Path, curves: MotionCurves) -> MotionCurves:
     parts: dict[str, np.ndarray] = {}
     outside: dict[str, int] = {}
     for name, (width, limit) in _PARTS.items():
-        # Numbers beyond single precision become infinite and are found below.
+        # Numbers beyond single precision become infinite and are caught below.
         with np.errstate(over="ignore"):
             values = np.asarray(getattr(curves, name)).astype(np.float32, copy=False)
         if values.shape != (count, width):
@@ -195,7 +196,7 @@ def _checked(path: Path, curves: MotionCurves) -> MotionCurves:
 
 
 def resample(curves: MotionCurves, fps: Fraction) -> MotionCurves:
-    """The same motion at an even rate, frame ``i`` at ``(i + 0.5) / fps``, linearly between."""
+    """The same motion interpolated at an even rate, frame ``i`` at ``(i + 0.5) / fps`` seconds."""
     count = max(1, round(Fraction(curves.duration_s) * fps))
     times = (np.arange(count) + 0.5) / float(fps)
     nearest = np.clip(np.searchsorted(curves.times, times), 0, len(curves) - 1)
@@ -214,8 +215,9 @@ def _read_table(path: Path) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Columns by name in lower case, and the times of the rows.
 
     Raises:
-        InputError: no file, or not a table of curves.
-        ValueError: a row that cannot be read; IndexError: one that is too short.
+        InputError: the file is missing or not a table of curves.
+        ValueError: a row cannot be read.
+        IndexError: a row is too short.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -250,14 +252,14 @@ def _timecode(index: int, nominal: int) -> str:
 
 
 def _times(codes: Sequence[str]) -> np.ndarray:
-    """Seconds from the first row, from ``HH:MM:SS:FF.fff`` timecodes."""
+    """Seconds since the first row, from ``HH:MM:SS:FF.fff`` timecodes."""
     parts = np.array([[float(p) for p in code.replace(";", ":").split(":")] for code in codes])
     if not len(parts):
         return np.zeros(0)
     if parts.shape[1] != 4:
         raise ValueError(f"timecode {codes[0]}")
-    # Frame numbers stay below the rate; a file of less than a second shows too few to tell, and
-    # the recorder's own rate is 60.
+    # Frame numbers stay below the rate. A file of less than a second does not show the highest one;
+    # the recorder's default rate is 60.
     highest = parts[:, 3].max() + 1e-9
     full_second = len(np.unique(parts[:, 2])) > 1
     fits = [rate for rate in _NOMINAL_RATES if rate > highest]
@@ -269,10 +271,10 @@ def _times(codes: Sequence[str]) -> np.ndarray:
 
 
 def _curves(path: Path, table: dict[str, np.ndarray], starts: np.ndarray) -> MotionCurves:
-    # Recorders write a timecode twice now and then; more than that is no recording.
+    # Recorders sometimes repeat a timecode; more than that is not a recording.
     steps = np.diff(starts, prepend=-1.0)
     rising = steps > 0
-    # Times count on past midnight, so a step back looks like one of almost a day.
+    # Times continue past midnight, so a step back looks like one of almost a day.
     if (steps > _DAY_S / 2).any() or rising.sum() < _LEAST_RISING * len(starts):
         raise InputError(f"{path} has timecodes that do not rise", "sort or record it again")
     starts, count = starts[rising], int(rising.sum())
@@ -298,15 +300,15 @@ def _curves(path: Path, table: dict[str, np.ndarray], starts: np.ndarray) -> Mot
 
 
 def is_curves(path: Path) -> bool:
-    """Whether a file holds curves rather than a film, by its ending."""
+    """Whether a file holds curves rather than a clip, by its suffix."""
     return path.suffix.lower() in CURVE_SUFFIXES
 
 
 def load_curves(path: Path) -> MotionCurves:
-    """Curves from a file.
+    """Read curves from a CSV or NPZ file.
 
     Raises:
-        InputError: it cannot be read or holds no frame.
+        InputError: the file cannot be read or holds no frame.
     """
     check_readable(path, "expression curves")
     curves = read_npz(path) if path.suffix.lower() == ".npz" else read_csv(path)
