@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from itertools import islice
 from pathlib import Path
 
 from talkcli.config import TRANSPARENT, Recipe, VideoConfig
@@ -126,16 +127,21 @@ def check_film(path: Path) -> None:
         InputError: missing, empty, a picture, sound alone, or unreadable.
     """
     from talkcli.media.identify import describe
-    from talkcli.media.read import probe
+    from talkcli.media.read import probe, read_frames
     from talkcli.tracking.clip import FEWEST_FRAMES, too_few_frames
 
     try:
         info = probe(path)
     except InputError:
         if path.is_file() and describe(path) == "a picture":
-            raise too_few_frames(path, 1) from None
+            raise InputError(
+                f"{path} is a picture: nothing moves in it",
+                "give a video of a face that moves, or sound to speak",
+            ) from None
         raise
     if not info.has_video:
         raise InputError(f"{path} has no picture in it, only sound", "give a video of a face")
-    if 0 < info.n_frames < FEWEST_FRAMES:
-        raise too_few_frames(path, info.n_frames)
+    # Not every container counts its frames.
+    frames = info.n_frames or sum(1 for _ in islice(read_frames(path), FEWEST_FRAMES))
+    if frames < FEWEST_FRAMES:
+        raise too_few_frames(path, frames)
