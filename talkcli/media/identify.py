@@ -7,10 +7,14 @@ import os
 import warnings
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
 from talkcli.errors import InputError
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
 
 #: Still-picture formats that Pillow may open. A list, not "all of them": EPS would run
 #: Ghostscript, XBM and XPM are text files, MPEG and HDF5 are stubs that identify and then fail.
@@ -32,7 +36,7 @@ _CONTAINERS = (
 )
 
 #: Options that keep libav from opening any file but the one it is given, and the network.
-LOCAL_MEDIA = {"protocol_whitelist": "file", "format_whitelist": _CONTAINERS}
+_LOCAL_MEDIA = {"protocol_whitelist": "file", "format_whitelist": _CONTAINERS}
 
 #: How playlists begin that libav would follow.
 _PLAYLISTS = (b"#EXTM3U", b"ffconcat", b"[playlist]", b"file ", b"file:")
@@ -70,8 +74,26 @@ def describe(path: Path) -> str:
 
 
 def file_url(path: Path) -> str:
-    """A name that libav takes for a local file whatever characters it holds ("a:b", "-x", "%d")."""
+    """A name that ffmpeg takes for a local file whatever it holds ("a:b", "-x", "%d")."""
     return f"file:{os.path.abspath(path)}"
+
+
+def open_container(path: Path) -> InputContainer:
+    """Open a file of video or sound with libav, and no other file: playlists are refused.
+
+    Raises:
+        av.FFmpegError, OSError, ValueError: it is no such file.
+    """
+    import av
+
+    try:
+        name = file_url(path)
+        name.encode()
+    except UnicodeEncodeError:
+        # libav wants UTF-8. The system opens an open file once more by its number.
+        with path.open("rb") as file:
+            return av.open(f"file:/dev/fd/{file.fileno()}", options=_LOCAL_MEDIA)
+    return av.open(name, options=_LOCAL_MEDIA)
 
 
 def _looks_like_text(head: bytes) -> bool:
@@ -79,7 +101,7 @@ def _looks_like_text(head: bytes) -> bool:
         return False
     try:
         # The last three bytes may be the beginning of a character.
-        text = head[: max(1, len(head) - 3)].decode()
+        text = head[: max(1, len(head) - 3)].decode("utf-8-sig")
     except UnicodeDecodeError:
         return False
     return all(character.isprintable() or character.isspace() for character in text)
@@ -98,7 +120,7 @@ def _film_or_sound(path: Path) -> str | None:
     import av
 
     try:
-        with av.open(file_url(path), options=LOCAL_MEDIA) as container:
+        with open_container(path) as container:
             films = [stream for stream in container.streams.video if not is_cover_art(stream)]
             # One frame must decode: libav takes any bytes with a chance likeness for MPEG.
             next(container.decode((films or container.streams.audio)[0]))

@@ -19,7 +19,7 @@ from av.video.stream import VideoStream
 
 from talkcli.errors import InputError
 from talkcli.files.check import check_readable
-from talkcli.media.identify import LOCAL_MEDIA, describe, file_url, is_cover_art
+from talkcli.media.identify import describe, is_cover_art, open_container
 from talkcli.media.image import read_image
 
 __all__ = ["MediaInfo", "VideoFrame", "open_media", "probe", "read_frames", "read_image"]
@@ -89,7 +89,7 @@ def open_media(path: str | Path, wanted: str) -> Iterator[InputContainer]:
     """
     path = check_readable(path, wanted)
     try:
-        container = av.open(file_url(path), options=LOCAL_MEDIA)
+        container = open_container(path)
     except (av.FFmpegError, OSError, ValueError) as error:
         raise _unreadable(path, wanted) from error
     with container:

@@ -275,10 +275,12 @@ class VideoWriter:
         url = file_url(temp)
         if self._format.directory:
             url = url.replace("%", "%%") + "/%05d.png"
+        # ffmpeg-python takes no name that is not UTF-8; the system does.
         output = ffmpeg.output(
-            *streams, url, **options, map_metadata=-1, map_chapters=-1
+            *streams, "OUTPUT", **options, map_metadata=-1, map_chapters=-1
         ).global_args("-nostdin", "-hide_banner", "-loglevel", "error")
-        return list(ffmpeg.compile(output, cmd=self._program, overwrite_output=True))
+        command = ffmpeg.compile(output, cmd=self._program, overwrite_output=True)
+        return [url if part == "OUTPUT" else part for part in command]
 
 
 #: The name under which callers that do not care for the format open a writer.
