@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,8 @@ from talkcli.errors import InputError
 from talkcli.media.audio import open_sound, probe_audio
 from talkcli.media.image import read_image, write_image
 from talkcli.media.read import probe, read_frames
+from talkcli.media.write import VideoWriter
 from tests.support.media import make_audio, make_film, quadrants, tone
-from tests.unit.media.test_write import write_film
 
 pytestmark = pytest.mark.skipif(sys.platform == "darwin", reason="its disks take UTF-8 alone")
 
@@ -23,6 +24,16 @@ pytestmark = pytest.mark.skipif(sys.platform == "darwin", reason="its disks take
 def folder(tmp_path: Path) -> Path:
     path = tmp_path / os.fsdecode(b"caf\xe9")
     path.mkdir()
+    return path
+
+
+def write_video(path: Path, count: int, audio: Path | None = None) -> Path:
+    rate = Fraction(25)
+    with VideoWriter(
+        path, width=64, height=48, fps=rate, duration_s=count / 25, audio=audio
+    ) as writer:
+        for frame in quadrants(count):
+            writer.write(frame)
     return path
 
 
@@ -38,10 +49,10 @@ def test_sound_and_video(folder: Path) -> None:
     assert probe_audio(path).duration_s == 1
     with open_sound(path) as sound:
         assert sound.exact_duration_s == 1
-    result = write_film(folder / os.fsdecode(b"o\xff.mp4"), quadrants(25), audio=path)
+    result = write_video(folder / os.fsdecode(b"o\xff.mp4"), 25, path)
     assert probe(result).n_frames == 25
     assert len(list(read_frames(result))) == 25
-    frames = write_film(folder / os.fsdecode(b"frames\xff%d"), quadrants(2))
+    frames = write_video(folder / os.fsdecode(b"frames\xff%d"), 2)
     assert len(list(frames.iterdir())) == 2
 
 
