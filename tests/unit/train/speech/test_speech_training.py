@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -163,7 +164,7 @@ def test_training_is_repeatable_and_learns() -> None:
         settings = replace(QUICK, steps=steps)
         return fit_network(LipNet(SMALL, 15), examples, spoken, sizes, settings, 0)
 
-    one, two, other = fitted(100), fitted(100), fitted(3)
+    one, two, other = fitted(60), fitted(60), fitted(3)
 
     def output_of(net: LipNet) -> np.ndarray:
         return at_frames(outputs([net], normalised(examples[0].mels[0])), examples[0].positions)
@@ -175,7 +176,7 @@ def test_training_is_repeatable_and_learns() -> None:
         weights = output_of(net)[:, : len(SPEECH_SHAPES)]
         return float(((weights - examples[0].weights) ** 2).mean())
 
-    assert error(one) < 0.9 * error(other)
+    assert error(one) < 0.85 * error(other)  # .72
 
 
 def test_phonemes_say_what_lips_do() -> None:
@@ -224,6 +225,12 @@ def random_states(pcm: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def corpus(tmp_path: Path, people: int = 6) -> Corpus:
+    return replace(made_corpus(people), kept=tmp_path)
+
+
+@lru_cache(maxsize=2)
+def made_corpus(people: int) -> Corpus:
+    """Built once, and changed by nobody: half a second of tracking and listening."""
     clips = [made_clip(made_weights(70), f"s{k}") for k in range(people)]
     tracks = solve_clips(clips, FaceModel.load())
     folds = speaker_folds(tracks)
@@ -239,7 +246,7 @@ def corpus(tmp_path: Path, people: int = 6) -> Corpus:
         folds=np.array([folds[track.clip.speaker] for track in tracks]),
         amplitudes=speaker_amplitudes(tracks),
         basis=speech_basis(FaceModel.load()),
-        kept=tmp_path,
+        kept=Path(),
     )
 
 
@@ -265,6 +272,7 @@ def test_cross_validation_keeps_speakers_apart(tmp_path: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
 
 
+@pytest.mark.slow  # 14 s, most of them imports of torch
 def test_worker_processes_train_the_same_networks(tmp_path: Path) -> None:
     """Two workers give what one process gives, and every finished network is reported once."""
     made = corpus(tmp_path)
@@ -381,9 +389,9 @@ def test_distillation_learns_what_the_encoder_outputs() -> None:
     losses: list[str] = []
     torch.manual_seed(0)
     distil(LipNet(SMALL, 15), [make_sound(pcm, states, [], rng)],
-           DistillationSettings(steps=1000, rows=2), 0, losses.append)  # fmt: skip
-    first, last = (float(text.rsplit(" ", 1)[1]) for text in losses)
-    assert last < 0.9 * first < 0.9
+           DistillationSettings(steps=500, rows=2), 0, losses.append)  # fmt: skip
+    (loss,) = (float(text.rsplit(" ", 1)[1]) for text in losses)
+    assert loss < 0.3  # .19; of random states, which cannot be learnt, .97
 
 
 def test_recordings_of_a_clip_are_known(tmp_path: Path) -> None:
