@@ -83,7 +83,7 @@ class TensorSchema:
         from safetensors import SafetensorError
         from safetensors.numpy import save_file
 
-        packed = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+        packed = {name: np.asarray(array, order="C") for name, array in tensors.items()}
         metadata = {_KEY: json.dumps({"schema": self.version, **header})}
         with explained_writes(path), staged_path(path) as temporary:
             try:
