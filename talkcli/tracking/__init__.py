@@ -1,1 +1,1 @@
-"""Faces in pictures: landmarks, pose, matte and the face template."""
+"""Faces in pictures and clips: detection, landmarks, and the performance they show."""

@@ -28,9 +28,9 @@ from talkcli.types import MotionCurves
 
 #: Larger clips are reduced to this before the face is looked for.
 MAX_SIDE = 1280
-#: Fewer frames with a face than this say nothing about who it is.
+#: Fewer frames with a face say too little about who it is.
 FEWEST_FRAMES = 3
-_SAMPLE = 400  # frames, spread over the clip, that the person is known from
+_SAMPLE = 400  # frames, spread over the clip, that the person is estimated from
 _NOISE_SAMPLE = 3000  # successive frames that noise is measured on
 
 
@@ -39,9 +39,9 @@ class TrackedClip:
     """What a clip shows.
 
     Attributes:
-        curves: times are the middles of the frames' showing; ``rotation`` is the head's yaw,
-            pitch, roll against the camera; ``translation`` is the way of the neck's pivot from its
-            usual place, as seen from the camera (x to image right, y up, z towards it).
+        curves: times are the middles of the frames' display; ``rotation`` is the head's yaw,
+            pitch, roll against the camera; ``translation`` is the travel of the neck's pivot from
+            its usual place, as seen from the camera (x to image right, y up, z towards it).
         person: identity and neutral face.
         landmarks: name of the landmark network.
         faces_seen: most faces found in one frame.
@@ -132,7 +132,7 @@ def measure_clip(path: Path, follower: FaceFollower, turn: int = 0) -> Iterator[
 
 
 def solve_spool(spool: LandmarkSpool, model: FaceModel) -> tuple[Person, MotionCurves]:
-    """Who is in a clip, and the performance, from its landmarks.
+    """The person in a clip and the performance, from its landmarks.
 
     Args:
         spool: landmarks of at least ``FEWEST_FRAMES`` frames.

@@ -19,9 +19,9 @@ import numpy as np
 from talkcli.errors import InputError, MissingDependencyError
 from talkcli.tracking.landmarks import Face, detect_faces
 
-#: Names the model of the Tasks API where no setting does.
+#: The variable that names a model of the Tasks API where no setting does.
 MODEL_VARIABLE = "TALKCLI_FACE_LANDMARKER"
-#: The setting that takes the network bundled in the wheel even if that variable is set.
+#: The setting that selects the network bundled in the wheel, even if that variable is set.
 BUNDLED = "bundled"
 
 _SIDE_FH = 3.0  # side of the square in face heights
@@ -36,17 +36,17 @@ _SAME_FACE_FH = 1.5  # a face found again is taken for the old one within this d
 class LandmarkSource(Protocol):
     """A network that follows one face in pictures of one size."""
 
-    #: What is written down about it.
+    #: The network's name as stored with results.
     name: str
 
     def measure(self, rgb: np.ndarray) -> np.ndarray | None:
         """``[478, 3]`` landmarks in pixels of ``rgb`` (z in the same unit), or None."""
 
     def restart(self) -> None:
-        """Forget where the face was: the next picture shows another cut-out."""
+        """Forget where the face was: the next picture is a different crop."""
 
     def close(self) -> None:
-        """Free the network."""
+        """Release the network."""
 
 
 class BundledMesh:
@@ -83,13 +83,13 @@ class BundledMesh:
 
 
 class TaskLandmarker:
-    """MediaPipe's Face Landmarker task, from a model file of the user's.
+    """MediaPipe's Face Landmarker task, from a model file that the user has installed.
 
     Args:
         model: ``face_landmarker.task``.
 
     Raises:
-        MissingDependencyError: the file is not there or is no such model.
+        MissingDependencyError: the file does not exist or is not such a model.
     """
 
     def __init__(self, model: Path) -> None:
@@ -103,7 +103,7 @@ class TaskLandmarker:
         """See :class:`LandmarkSource`."""
         import mediapipe
 
-        # Only the order of the time stamps matters to it.
+        # The library only cares about the order of the time stamps.
         self._clock_ms += 33
         image = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=rgb)
         found = self._task.detect_for_video(image, self._clock_ms).face_landmarks
@@ -137,28 +137,28 @@ class TaskLandmarker:
 
 
 def landmark_model(setting: str) -> Path | None:
-    """The model file that a setting asks for; None for the bundled network.
+    """The model file that a setting selects; None for the bundled network.
 
     Args:
-        setting: a path, ``bundled``, or ``auto``: what ``TALKCLI_FACE_LANDMARKER`` says, else
-            bundled.
+        setting: a path, ``bundled``, or ``auto``: ``TALKCLI_FACE_LANDMARKER`` if it is set,
+            otherwise bundled.
     """
     chosen = os.environ.get(MODEL_VARIABLE, BUNDLED) if setting == "auto" else setting
     return None if chosen in ("", BUNDLED) else Path(chosen)
 
 
 def open_landmarks(setting: str = "auto") -> LandmarkSource:
-    """The landmark network that a setting asks for, see :func:`landmark_model`.
+    """The landmark network that a setting selects, see :func:`landmark_model`.
 
     Raises:
-        MissingDependencyError: it cannot be loaded.
+        MissingDependencyError: the network cannot be loaded.
     """
     model = landmark_model(setting)
     return BundledMesh() if model is None else TaskLandmarker(model)
 
 
 class FaceFollower:
-    """Follows one face from frame to frame and finds it again when it was lost.
+    """Follows one face from frame to frame, and finds it again after losing it.
 
     Args:
         source: the landmark network.
@@ -185,7 +185,7 @@ class FaceFollower:
             rgb: ``[H, W, 3]`` uint8, the next frame.
 
         Raises:
-            InputError: the first frame with faces has none of the wanted number.
+            InputError: the first frame with faces has fewer than the wanted index needs.
         """
         points = None if self._square is None else self._measure(rgb)
         if points is None and self._may_search():
@@ -205,7 +205,7 @@ class FaceFollower:
         size = int(min(_SQUARE_PX, max(192, round(side))))
         scale = size / side
         matrix = np.array([[scale, 0, -x0 * scale], [0, scale, -y0 * scale]])
-        # A face that fills the picture is lost without something around it.
+        # A face that fills the picture would be lost without a border around it.
         square = cv2.warpAffine(
             rgb, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
         )
@@ -213,7 +213,7 @@ class FaceFollower:
         return None if points is None else points / scale + (x0, y0, 0)
 
     def _may_search(self) -> bool:
-        """Searching costs as much as thirty frames: rarer, the longer nothing is found."""
+        """A search costs as much as thirty frames: the longer none succeeds, the rarer they get."""
         if self._waited < self._pause:
             self._waited += 1
             return False
@@ -263,7 +263,7 @@ def _numbered(faces: Sequence[Face], wanted: int) -> Face:
     if wanted >= len(faces):
         raise InputError(
             f"there is no face {wanted}, only {len(faces)} in the first frame that shows any",
-            "choose a smaller number",
+            "choose a smaller index",
         )
     return faces[wanted]
 

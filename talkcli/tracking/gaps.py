@@ -1,4 +1,4 @@
-"""Frames in which the face was missed or badly measured: found out, and filled from others."""
+"""Frames where the face was missed or badly measured: detected, and filled in from others."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from talkcli.tracking.spool import Measured
 
 #: Gaps up to this long are bridged in a straight line; longer ones hold the last face.
 BRIDGED_S = 0.5
-_BLEND_S = 0.2  # the face moves from the held pose to the found one over this time
+_BLEND_S = 0.2  # time to move from the held pose to the one found again
 # 140 clean clips never exceed 8 times the usual residual where that is at least 0.05 cm.
 _MISFIT, _MISFIT_CM = 8.0, 0.45
 # A frame that jumps out of line by half a centimetre while its neighbours agree.
@@ -28,9 +28,9 @@ class FilledFrame:
     """Landmarks of a frame, measured or filled in.
 
     Attributes:
-        time_s: middle of the frame's showing.
+        time_s: middle of the frame's display.
         points: ``[478, 3]`` pixels.
-        tracked: whether they were measured in this very frame.
+        tracked: whether the landmarks were measured in this very frame.
     """
 
     time_s: float
@@ -41,10 +41,10 @@ class FilledFrame:
 def fill_gaps(frames: Iterator[Measured], person: Person) -> Iterator[FilledFrame]:
     """Landmarks for every frame of a clip that shows the person at least once.
 
-    Looks ahead ``BRIDGED_S`` and twelve frames, no further.
+    Looks ahead by ``BRIDGED_S`` and twelve frames, no further.
 
     Args:
-        frames: as measured.
+        frames: as measured, in order.
         person: what the face should look like.
     """
     last: FilledFrame | None = None
@@ -53,7 +53,7 @@ def fill_gaps(frames: Iterator[Measured], person: Person) -> Iterator[FilledFram
         if frame.points is None:
             waiting.append(frame)
             if last is not None and frame.time_s - last.time_s > BRIDGED_S + _BLEND_S:
-                # Too long for a bridge: all but what may still be needed for a soft return.
+                # Too long to bridge: release all but what a soft return may still need.
                 held = waiting.pop(0)
                 yield FilledFrame(held.time_s, last.points, False)
             continue
@@ -70,7 +70,7 @@ def _bridge(
     waiting: list[Measured], last: FilledFrame | None, found: FilledFrame
 ) -> Iterator[FilledFrame]:
     if last is None:
-        # The clip begins without the face: its first appearance stands for that.
+        # The clip begins without the face: use its first appearance.
         yield from (FilledFrame(frame.time_s, found.points, False) for frame in waiting)
         return
     long = found.time_s - last.time_s > BRIDGED_S
@@ -83,7 +83,7 @@ def _bridge(
 
 
 def _without_bad(frames: Iterator[Measured], person: Person) -> Iterator[Measured]:
-    """The frames; landmarks that cannot be right are taken out."""
+    """The same frames, without landmarks that cannot be right."""
     limit = max(_MISFIT * person.residual, _MISFIT_CM)
     around: deque[Measured] = deque()
     centre = 0

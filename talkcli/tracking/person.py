@@ -1,4 +1,4 @@
-"""Who is in a clip: the neutral face behind all its frames, and what its eyes look like open."""
+"""Who is in a clip: the neutral face behind all its frames, and its usual eye opening."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from talkcli.face.topology import (
     LIPS,
 )
 
-#: Share of a person's frames with the most closed lips that make the neutral face.
+#: The neutral face is made of this share of the frames, those with the most closed lips.
 NEUTRAL_SHARE = 0.2
 _FRONTAL_DEG = 25.0
 _OPEN_LIDS = 0.8  # of the usual opening, or the frame is a blink
 _USUAL_LIDS = 0.6  # quantile of the opening that counts as usual; blinks lie below
-#: Neutral lips further apart than this, in face heights, are closed by force.
+#: Neutral lips further apart than this, in face heights, are are closed.
 _CLOSED_FH = 0.012
 _FEWEST = 5
 #: Lips this near for their width are closed; FaceMesh sees closed ones at -0.01 to 0.015.
@@ -39,9 +39,9 @@ class Person:
     """Identity of the face in a clip.
 
     Attributes:
-        rigid: ``[478, 3]`` the median face, against which pose is measured, cm.
+        rigid: ``[478, 3]`` the median face, which pose is measured against, cm.
         neutral: ``[478, 3]`` lips closed, eyes open, brows at rest, head frame, cm.
-        basis: ``[52, 478, 3]`` ARKit shapes of this very face, cm at weight 1.
+        basis: ``[52, 478, 3]`` ARKit shapes adapted to this face, cm at weight 1.
         lids: ``[2]`` usual opening of left and right eye, cm.
         gaze: ``[2]`` iris angles of the neutral frames, degrees.
         residual: usual distance of rigid vertices from ``rigid``, cm.
@@ -72,7 +72,7 @@ def neutral_face(points: np.ndarray, share: float = NEUTRAL_SHARE) -> np.ndarray
 def align_to_self(points: np.ndarray, template: np.ndarray) -> tuple[AlignedHeads, np.ndarray]:
     """Heads aligned to the person's own median face, and that face.
 
-    A foreign face shape would leak into the pose, so the template only serves to begin with.
+    The shape of another face would leak into the pose, so the template is only the start.
 
     Args:
         points: ``[T, 478, 3]`` finite landmarks as FaceMesh gives them.
@@ -111,8 +111,8 @@ def _neutral_frames(heads: AlignedHeads) -> np.ndarray:
     """Indices of the frames that show the face at rest.
 
     Candidates are frontal, with closed lips and open eyes, or come nearest to that. A face rests
-    more often the same way than it grimaces the same way, so rest is where candidates lie
-    densest, with a say for the middle of them all: people who act hold grimaces for seconds.
+    in the same way more often than it grimaces in the same way, so rest is where candidates are
+    densest, weighted towards their middle: actors hold grimaces for seconds.
     """
     yaws = np.degrees(np.arctan2(heads.rotations[:, 0, 2], heads.rotations[:, 2, 2]))
     opening = lid_opening(heads.points)

@@ -1,4 +1,4 @@
-"""Curves over time without jitter: a Kalman smoother for the pose, an edge-keeping one for gaze."""
+"""Curves without jitter: a Kalman smoother for the pose, an edge-preserving one for the gaze."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _QUIET_NORMAL = 0.454 * np.sqrt(6.0)
 
 
 def measurement_noise(values: np.ndarray) -> np.ndarray:
-    """``[C]`` standard deviation of the white noise on curves ``[T, C]``, from where they rest."""
+    """``[C]`` standard deviation of the white noise on curves ``[T, C]``, taken where they rest."""
     if len(values) < 3:
         return np.zeros(values.shape[1])
     second = np.abs(np.diff(values, 2, axis=0))
@@ -73,12 +73,12 @@ def _disturbance(step: float, agility: np.ndarray) -> np.ndarray:
 
 
 def keep_edges(values: np.ndarray, reach: int, unlike: float) -> np.ndarray:
-    """Mean of neighbouring frames, those counting little that differ much: steps stay steps.
+    """Mean of neighbouring frames in which unlike ones count little, so that steps stay steps.
 
     Args:
         values: ``[T, C]``.
         reach: frames on either side.
-        unlike: distance between frames at which one counts 0.6 of an equal one.
+        unlike: distance at which a frame counts 0.6 of what an equal one does.
 
     Returns:
         ``[T, C]``.

@@ -1,4 +1,4 @@
-"""Pose, expression and gaze of a known person, solved in windows that overlap."""
+"""Pose, expression and gaze of a known person, solved in overlapping windows."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from talkcli.tracking.person import Person
 from talkcli.tracking.smooth import keep_edges, smooth_motion
 from talkcli.types import ARKIT_NAMES, MotionCurves
 
-#: Frames that a window adds, and by how many it reaches beyond them on either side. What lies
-#: further away moves a frame by less than 1e-3 of a weight.
+#: Frames that a window adds, and how many more it sees on either side. What lies further away
+#: changes a weight by less than 1e-3.
 CORE, MARGIN = 128, 16
 #: cm². Per weight: at 1 rolled lips fight lowered ones for 0.2 % of the motion.
 RIDGE = 1.5
@@ -46,7 +46,7 @@ _LOOKS = [_INDEX[f"eyeLook{way}{side}"] for way in ("In", "Out", "Up", "Down") f
 
 @dataclass(frozen=True)
 class PoseScale:
-    """What a clip's head positions are measured against.
+    """The reference for the head positions of a clip.
 
     Attributes:
         place: ``[2]`` usual position of the head frame's origin, pixels.
@@ -61,7 +61,7 @@ class PoseScale:
     step_s: float
 
     def with_noise(self, noise: np.ndarray) -> PoseScale:
-        """The same with measured noise."""
+        """A copy with measured noise."""
         return replace(self, noise=noise)
 
     def pose_of(self, points: np.ndarray, person: Person) -> np.ndarray:
@@ -80,7 +80,7 @@ class PerformanceSolver:
 
     Args:
         person: identity.
-        scale: what positions are measured against.
+        scale: the reference for positions.
     """
 
     def __init__(self, person: Person, scale: PoseScale) -> None:
@@ -95,7 +95,7 @@ class PerformanceSolver:
         self._usual = np.maximum(lid_opening(person.neutral), 0.2)
 
     def solve(self, frames: Iterator[FilledFrame]) -> Iterator[MotionCurves]:
-        """Curves of all frames in pieces, in order; every frame is in exactly one."""
+        """Curves of all frames, in pieces and in order; every frame is in exactly one."""
         window: list[FilledFrame] = []
         first = 0  # index in the window of the first frame not answered yet
         for frame in frames:
@@ -128,7 +128,7 @@ class PerformanceSolver:
         )
 
     def _pivot_way(self, pose: np.ndarray) -> np.ndarray:
-        """``[T, 3]`` way of the neck's pivot from the head frame's usual origin, cm, camera axes.
+        """``[T, 3]`` travel of the neck's pivot from the usual origin of the head, cm, camera axes.
 
         Nearer means larger: a pinhole ``CAMERA_CM`` away shows a scale of 1 + z / CAMERA_CM.
         """
@@ -148,7 +148,7 @@ class PerformanceSolver:
         return np.asarray(closure)
 
     def _gaze(self, points: np.ndarray, closure: np.ndarray) -> np.ndarray:
-        """``[T, 2]`` gaze from the neutral one, degrees, carried across blinks."""
+        """``[T, 2]`` gaze relative to the neutral one, degrees, carried across blinks."""
         raw = iris_angles(points) - self._person.gaze
         seen = np.flatnonzero(closure.max(1) < _BLINKING)
         if len(seen) == 0:
@@ -171,7 +171,7 @@ class PerformanceSolver:
         return weights
 
     def _settle_lids(self, weights: np.ndarray, closure: np.ndarray) -> None:
-        """Blink and wide-open weights that give the measured opening beside all other shapes."""
+        """Set the blink and wide-open weights that, with all other shapes, give the opening."""
         blinks = [_INDEX[f"eyeBlink{side}"] for side in _SIDES]
         wides = [_INDEX[f"eyeWide{side}"] for side in _SIDES]
         weights[:, blinks + wides] = 0.0

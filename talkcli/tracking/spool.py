@@ -1,4 +1,4 @@
-"""Landmarks of a clip on their way from the network to the solver, kept on disk meanwhile."""
+"""Landmarks of a clip, kept on disk on their way from the network to the solver."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Measured:
     """One frame of a clip.
 
     Attributes:
-        time_s: seconds; when the frame appears, in a spool's answers the middle of its showing.
+        time_s: seconds: when the frame appears; read back from a spool, the middle of its display.
         points: ``[478, 3]`` landmarks in pixels, z in the same unit away from the camera, or None.
         sharpness: of the face, see :func:`sharpness`; 0 without one.
     """
@@ -30,7 +30,7 @@ class Measured:
 
 
 def sharpness(rgb: np.ndarray, points: np.ndarray) -> float:
-    """How much detail the face shows: standard deviation of its Laplacian, grey levels.
+    """How much detail the face shows: standard deviation of its Laplacian, in grey levels.
 
     Args:
         rgb: ``[H, W, 3]`` uint8.
@@ -47,7 +47,7 @@ def sharpness(rgb: np.ndarray, points: np.ndarray) -> float:
 
 
 class LandmarkSpool:
-    """A temporary file of landmarks, written once and read in pieces; gone when closed.
+    """A temporary file of landmarks, written once and read in pieces; deleted when closed.
 
     Attributes:
         found: frames with a face.
@@ -74,7 +74,7 @@ class LandmarkSpool:
         return len(self._times)
 
     def append(self, measured: Measured) -> None:
-        """Take the next frame."""
+        """Add the next frame."""
         self._times.append(measured.time_s)
         self._sharpness.append(measured.sharpness)
         if measured.points is None:
@@ -97,7 +97,7 @@ class LandmarkSpool:
 
     @property
     def duration_s(self) -> float:
-        """From the start of the file to the end of the last frame's showing."""
+        """Seconds from the start of the file to the end of the last frame's display."""
         if len(self._times) < 2:
             return len(self._times) * self.step_s
         # The last frame shows as long as the one before it: frame rates may change on the way.
@@ -117,7 +117,7 @@ class LandmarkSpool:
         rows = [self._read(int(i), 1)[0] for i in np.unique(steps)]
         there = [row for row in rows if np.isfinite(row[0, 0])]
         if len(there) < min(count, self.found):
-            # Faces are rare in this clip: take them as they come.
+            # Faces are rare in this clip: take them all.
             there = [m.points for m in self if m.points is not None]
         chosen = np.linspace(0, len(there) - 1, min(count, len(there))).round().astype(int)
         return np.array([there[i] for i in chosen], np.float64)
