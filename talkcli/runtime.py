@@ -2,7 +2,8 @@
 
 :func:`configure` is called by the command line (and by the tests) before torch, numba, OpenCV or
 MediaPipe are imported: all of them read these variables once, at import. Nothing that the user has
-set in the environment is changed. This module imports the standard library only.
+set in the environment is changed. This module imports no more than the standard library
+and, once it looks for the cache, platformdirs.
 """
 
 from __future__ import annotations
@@ -13,14 +14,17 @@ import io
 import multiprocessing
 import os
 import shutil
+import stat
 import sys
 import tempfile
 import time
 import warnings
 from pathlib import Path
 
+from talkcli.errors import InputError
+
 #: Packages that hold kernels, or helpers that kernels swallow.
-_KERNEL_PACKAGES = ("kernels", "render", "compose", "engines/portrait")
+_KERNEL_PACKAGES = ("kernels", "render", "compose", "engines/portrait", "layers", "speech")
 #: Kernel caches of older states of the code that are kept; each is a few MB.
 _KEPT_KERNEL_CACHES = 3
 _IMPORTED = time.monotonic()
@@ -62,21 +66,29 @@ def configure() -> None:
 def cache_root() -> Path:
     """The folder for what can be made again: ``TALKCLI_CACHE``, or the system's cache folder.
 
-    Where neither can be written (a read-only home, as in some containers), a private folder under
-    the system's temporary directory. The folder exists on return.
+    Where the system's cannot be written (a read-only home, as in some containers), a private folder
+    under the system's temporary directory. The folder exists on return.
 
     Raises:
-        OSError: not even the temporary directory can be written, or the folder is not the user's.
+        InputError: ``TALKCLI_CACHE`` names no folder that can be written, or not even the
+            temporary directory can be.
     """
-    chosen = _chosen_cache()
-    if _writable(chosen):
+    mend = "set TALKCLI_CACHE to a folder that you may write to"
+    if named := os.environ.get("TALKCLI_CACHE"):
+        chosen = Path(named).expanduser()
+        if reason := _unusable(chosen):
+            raise InputError(f"the cache {chosen} (TALKCLI_CACHE) cannot be used: {reason}", mend)
+        return chosen
+    from platformdirs import user_cache_path
+
+    chosen = user_cache_path("talkcli", appauthor=False)
+    if not _unusable(chosen):
         return chosen
     owner = os.getuid() if hasattr(os, "getuid") else 0
     fallback = Path(tempfile.gettempdir()) / f"talkcli-{owner}"
-    fallback.mkdir(mode=0o700, exist_ok=True)
     # Compiled kernels are loaded from here: a folder that another user has laid there is not used.
-    if fallback.is_symlink() or (hasattr(os, "getuid") and fallback.stat().st_uid != owner):
-        raise OSError(f"{fallback} belongs to another user; set TALKCLI_CACHE to a folder of yours")
+    if (reason := _unusable(fallback, 0o700)) or (reason := _foreign(fallback)):
+        raise InputError(f"neither {chosen} nor {fallback} can be used ({reason})", mend)
     return fallback
 
 
@@ -151,22 +163,46 @@ def _container_quota(cgroup: Path) -> float | None:
     return int(quota) / int(period)
 
 
-def _chosen_cache() -> Path:
-    if chosen := os.environ.get("TALKCLI_CACHE"):
-        return Path(chosen).expanduser()
-    home = Path(os.path.expanduser("~"))
-    if sys.platform == "darwin":
-        return home / "Library" / "Caches" / "talkcli"
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else home / ".cache") / "talkcli"
+def _unusable(folder: Path, mode: int = 0o755) -> str | None:
+    """Why nothing can be written in a folder, which is made where it is missing.
 
-
-def _writable(folder: Path) -> bool:
+    Not even with a umask of 0 may others write to what is made here.
+    """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return False
-    return os.access(folder, os.W_OK | os.X_OK)
+        folder.mkdir(mode=mode, parents=True, exist_ok=True)
+    except FileExistsError:
+        return "it is not a folder"
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        return getattr(error, "strerror", None) or str(error)
+    return None if os.access(folder, os.W_OK | os.X_OK) else "it may not be written to"
+
+
+def _foreign(folder: Path) -> str | None:
+    """Why others than this user could lay files into a folder; a group's right to is taken away."""
+    if not hasattr(os, "geteuid"):
+        return None
+    state = folder.lstat()
+    if stat.S_ISLNK(state.st_mode):
+        return "it is a link"
+    if state.st_uid != os.geteuid():
+        return "it belongs to another user"
+    if state.st_mode & stat.S_IWOTH:
+        return f"others can write to it (mode {stat.S_IMODE(state.st_mode):o}), and kernels are run"
+    if state.st_mode & stat.S_IWGRP:
+        # As earlier versions left it where users share no group: made safe, as kernels' files are
+        # looked at one by one.
+        folder.chmod(stat.S_IMODE(state.st_mode) & ~stat.S_IWGRP)
+    return None
+
+
+def _exposed(cache: Path) -> str | None:
+    """Why others could lay another folder in the place of the kernels' own."""
+    state = cache.stat()
+    if hasattr(os, "geteuid") and state.st_uid not in (os.geteuid(), 0):
+        return "it belongs to another user"
+    if state.st_mode & stat.S_IWOTH and not state.st_mode & stat.S_ISVTX:
+        return f"others can write to it (mode {stat.S_IMODE(state.st_mode):o}), and kernels are run"
+    return None
 
 
 def kernel_cache(cache: Path) -> Path:
@@ -175,6 +211,9 @@ def kernel_cache(cache: Path) -> Path:
     numba compares only the file of the compiled function itself and would go on using kernels whose
     helpers in other modules have changed. A new name forces a fresh compilation; the oldest
     folders are removed.
+
+    Raises:
+        InputError: the folder cannot be written, or others than this user can write to it.
     """
     digest = hashlib.sha256()
     package = Path(__file__).parent
@@ -184,10 +223,19 @@ def kernel_cache(cache: Path) -> Path:
         digest.update(f"{source}:{state.st_size}:{state.st_mtime_ns};".encode())
     parent = cache / "kernels"
     folder = parent / digest.hexdigest()[:12]
-    if not folder.is_dir():
-        folder.mkdir(parents=True, exist_ok=True)
+    fresh = not folder.is_dir()
+    reason = _exposed(cache)
+    for place in (cache, parent, folder):
+        if place != cache:
+            reason = _unusable(place, 0o700) or _foreign(place)
+        if reason:
+            raise InputError(
+                f"compiled kernels cannot be kept in {place}: {reason}",
+                f"run chmod go-w {place}, remove it, or set TALKCLI_CACHE to a folder of yours",
+            )
+    if fresh:
         others = [other for other in parent.iterdir() if other != folder]
-        others.sort(key=lambda other: other.stat().st_mtime, reverse=True)
+        others.sort(key=lambda other: other.lstat().st_mtime, reverse=True)
         for outdated in others[_KEPT_KERNEL_CACHES - 1 :]:
             shutil.rmtree(outdated, ignore_errors=True)
     return folder

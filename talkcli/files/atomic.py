@@ -37,18 +37,22 @@ def write_text_atomic(path: Path, text: str) -> None:
 
 
 @contextmanager
-def staged_file(final: Path) -> Iterator[BinaryIO]:
+def staged_file(final: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
     """A new file beside ``final`` that takes its place when the block ends without an error.
+
+    Args:
+        final: where it will be.
+        mode: its rights, of which the umask takes its part.
 
     Yields:
         The file to write into, ``.tmp-<uuid>``, binary.
     """
-    with staged_path(final) as temporary, temporary.open("r+b") as stream:
+    with staged_path(final, mode) as temporary, temporary.open("r+b") as stream:
         yield stream
 
 
 @contextmanager
-def staged_path(final: Path) -> Iterator[Path]:
+def staged_path(final: Path, mode: int = 0o666) -> Iterator[Path]:
     """As :func:`staged_file`, for libraries that want a name and open it themselves.
 
     Whatever lies at ``final`` is replaced, never written through: a symbolic link is not followed.
@@ -58,10 +62,10 @@ def staged_path(final: Path) -> Iterator[Path]:
     """
     temporary = _temporary_beside(final)
     try:
-        mode = _create(temporary)
+        rights = _create(temporary, mode)
         yield temporary
         # A library may have put another file there, with rights of its own liking.
-        temporary.chmod(mode)
+        temporary.chmod(rights)
         fsync_path(temporary)
         os.replace(temporary, final)
     except BaseException:
@@ -139,10 +143,10 @@ def _temporary_beside(final: Path) -> Path:
     return final.with_name(f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}")
 
 
-def _create(path: Path) -> int:
+def _create(path: Path, mode: int) -> int:
     """Make an empty file that was not there, and tell the rights that the umask leaves it."""
     flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0)
-    handle = os.open(path, flags, 0o666)
+    handle = os.open(path, flags, mode)
     try:
         return os.fstat(handle).st_mode & 0o777
     finally:

@@ -19,6 +19,7 @@ from numba import njit
 from numba.core import config as numba_config
 
 from talkcli import runtime
+from talkcli.kernels.store import SUFFIX, KernelCache
 
 #: Contraction gives fused multiply-adds and unsigned zeros cost nothing. NaN and infinity keep
 #: their meaning, so that a comparison with NaN is false and bad splats are culled.
@@ -71,23 +72,24 @@ def kernel(
     if parallel:
         options["parallel"] = True
     function = inspect.unwrap(function)
+    dispatcher = njit(**options)(function)
     before = config.CACHE_DIR
     config.CACHE_DIR = before or str(_folder())
     try:
-        return njit(cache=True, **options)(function)
+        dispatcher._cache = KernelCache(function)
     except RuntimeError:
         # numba found no writable place for a cache; compiling each time is all that is left.
         _log.warning("kernels cannot be cached in %s", config.CACHE_DIR)
-        return njit(**options)(function)
     finally:
         config.CACHE_DIR = before
+    return dispatcher
 
 
 @cache
 def announce() -> None:
     """Say once per process that kernels are about to be compiled, where none are cached yet."""
     folder = Path(config.CACHE_DIR or _folder())
-    if next(folder.rglob("blend.*.nbi"), None) is None:
+    if next(folder.rglob(f"blend.*{SUFFIX}"), None) is None:
         _log.warning("compiling kernels (once)")
 
 

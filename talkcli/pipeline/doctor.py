@@ -12,13 +12,14 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
 from talkcli import runtime
-from talkcli.errors import MissingDependencyError
+from talkcli.errors import MissingDependencyError, TalkcliError
 from talkcli.weights.registry import DATA, SHIPPED
 
 #: A build of one portrait needs about 50 MB and a minute of video about 10 MB.
@@ -241,10 +242,9 @@ def _shipped_files() -> Check:
 def _cache() -> Check:
     try:
         folder = runtime.cache_root()
-        probe = folder / ".doctor"
-        probe.write_bytes(b"talkcli")
-        probe.unlink()
-    except OSError as error:
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(b"talkcli")
+    except (OSError, TalkcliError) as error:
         return Check("cache", "fail", str(error), "export TALKCLI_CACHE=/a/folder/you/may/write")
     free = shutil.disk_usage(folder).free
     detail = f"{folder}, {free / 1024**3:.1f} GB free"

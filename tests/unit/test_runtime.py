@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from talkcli import runtime
+from talkcli.errors import InputError
 
 
 def configured(code: str, **environment: str) -> str:
@@ -93,12 +94,19 @@ def test_cache_follows_the_users_choice(monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert (tmp_path / "chosen").is_dir()
 
 
+def no_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No cache is chosen and the system's own cannot be made."""
+    (tmp_path / "file").write_text("in the way of a folder")
+    monkeypatch.delenv("TALKCLI_CACHE", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    monkeypatch.setenv("HOME", str(tmp_path / "file"))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+
 def test_cache_of_an_unusable_home_is_private(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    (tmp_path / "file").write_text("in the way of a folder")
-    monkeypatch.setenv("TALKCLI_CACHE", str(tmp_path / "file" / "cache"))
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    no_home(monkeypatch, tmp_path)
     fallback = runtime.cache_root()
     assert fallback.parent == tmp_path
     assert fallback.stat().st_mode & 0o777 == 0o700
@@ -107,13 +115,83 @@ def test_cache_of_an_unusable_home_is_private(
 def test_cache_laid_by_somebody_else_is_refused(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    (tmp_path / "file").write_text("in the way of a folder")
+    no_home(monkeypatch, tmp_path)
     (tmp_path / "theirs").mkdir()
     (tmp_path / f"talkcli-{os.getuid()}").symlink_to(tmp_path / "theirs")
-    monkeypatch.setenv("TALKCLI_CACHE", str(tmp_path / "file" / "cache"))
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    with pytest.raises(OSError, match="TALKCLI_CACHE"):
+    with pytest.raises(InputError, match=r"it is a link.*TALKCLI_CACHE"):
         runtime.cache_root()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the place is the system's")
+@pytest.mark.parametrize("base", ["XDG_CACHE_HOME", "HOME"])
+def test_without_a_choice_the_systems_cache_is_taken(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, base: str
+) -> None:
+    for name in ("TALKCLI_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(base, str(tmp_path))
+    wanted = tmp_path / "talkcli" if base == "XDG_CACHE_HOME" else tmp_path / ".cache" / "talkcli"
+    assert runtime.cache_root() == wanted and wanted.is_dir()
+
+
+@pytest.mark.parametrize("below", ["", "cache", "a/b"])
+def test_a_chosen_cache_that_is_a_file_is_named_and_no_other_taken(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, below: str
+) -> None:
+    (tmp_path / "file").write_text("in the way of a folder")
+    chosen = tmp_path / "file" / below
+    monkeypatch.setenv("TALKCLI_CACHE", str(chosen))
+    with pytest.raises(InputError, match="cannot be used") as caught:
+        runtime.cache_root()
+    assert str(chosen) in str(caught.value) and "TALKCLI_CACHE" in str(caught.value)
+    assert (tmp_path / "file").read_text() == "in the way of a folder"
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="needs owners and rights")
+@pytest.mark.parametrize("mask", [0, 0o002, 0o022, 0o077])
+def test_nobody_else_can_write_into_a_new_cache(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, mask: int
+) -> None:
+    monkeypatch.setenv("TALKCLI_CACHE", str(tmp_path / "cache"))
+    before = os.umask(mask)
+    try:
+        for _ in range(2):
+            folder = runtime.kernel_cache(runtime.cache_root())
+    finally:
+        os.umask(before)
+    for place in (folder, folder.parent):
+        assert place.stat().st_mode & 0o777 == 0o700
+    assert not folder.parents[1].stat().st_mode & 0o022
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="needs owners and rights")
+@pytest.mark.parametrize("which", [0, 1, 2])
+@pytest.mark.parametrize("how", ["rights", "owner", "link"])
+def test_kernels_are_not_run_from_where_others_write(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, which: int, how: str
+) -> None:
+    folder = runtime.kernel_cache(tmp_path)
+    place = (folder, folder.parent, tmp_path)[which]
+    if how == "rights":
+        place.chmod(0o777)
+    elif how == "owner":
+        monkeypatch.setattr(os, "geteuid", lambda: place.stat().st_uid + 1)
+        place = tmp_path if place.stat().st_uid else folder.parent  # what is looked at first
+    elif which == 2:
+        return  # whoever has linked the whole cache to another disk may do so
+    else:
+        place.rename(tmp_path / "moved")
+        place.symlink_to(tmp_path / "moved")
+    with pytest.raises(InputError, match="chmod go-w") as caught:
+        runtime.kernel_cache(tmp_path)
+    assert f"kept in {place}:" in str(caught.value)
+
+
+def test_a_group_loses_its_right_to_write_kernels(tmp_path: Path) -> None:
+    parent = runtime.kernel_cache(tmp_path).parent
+    parent.chmod(0o775)
+    runtime.kernel_cache(tmp_path)
+    assert parent.stat().st_mode & 0o777 == 0o755
 
 
 def test_changed_kernel_sources_get_a_new_cache_and_old_ones_go(
