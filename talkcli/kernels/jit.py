@@ -43,7 +43,7 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]: ...
 
 @overload
 def kernel(
-    *, fastmath: bool | set[str] = ..., parallel: bool = ...
+    *, fastmath: bool | set[str] = ..., parallel: bool = ..., error_model: str = ...
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]: ...
 
 
@@ -52,6 +52,7 @@ def kernel(
     *,
     fastmath: bool | set[str] = FASTMATH,
     parallel: bool = False,
+    error_model: str = "numpy",
 ) -> Callable[..., Any]:
     """A compiled function that runs without the GIL and is cached on disk.
 
@@ -65,10 +66,14 @@ def kernel(
         fastmath: numba's option: what the compiler may assume about floats. True also lets it
             reorder sums and assume that there are no NaNs.
         parallel: numba's option, for functions that loop over ``prange``.
+        error_model: numba's option: ``python`` raises where something is divided by zero, which
+            keeps the compiler from reordering what stands around the division.
     """
     if function is None:
-        return functools.partial(kernel, fastmath=fastmath, parallel=parallel)
-    options: dict[str, Any] = {"nogil": True, "fastmath": fastmath, "error_model": "numpy"}
+        return functools.partial(
+            kernel, fastmath=fastmath, parallel=parallel, error_model=error_model
+        )
+    options: dict[str, Any] = {"nogil": True, "fastmath": fastmath, "error_model": error_model}
     if parallel:
         options["parallel"] = True
     function = inspect.unwrap(function)

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from numba import njit
+
+from talkcli.kernels.jit import kernel
 
 _N = np.float32(1.0 / 9.0)  # windows are 3×3
 
 
-@njit(cache=True, fastmath=True)
+@kernel(fastmath=True)
 def _window_models(
     image: np.ndarray, unknown: np.ndarray, eps: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -64,7 +65,7 @@ def _window_models(
     return active, mean, inverse
 
 
-@njit(cache=True, fastmath=True)
+@kernel(fastmath=True)
 def _add_diagonal(
     image: np.ndarray,
     unknown: np.ndarray,
@@ -95,7 +96,7 @@ def _add_diagonal(
             out[y, x] += s
 
 
-@njit(cache=True, fastmath=True)
+@kernel(fastmath=True)
 def _fit_lines(
     image: np.ndarray,
     active: np.ndarray,
@@ -137,7 +138,7 @@ def _fit_lines(
             line[y, x, 3] = s - a0 * m0 - a1 * m1 - a2 * m2
 
 
-@njit(cache=True, fastmath=True)
+@kernel(fastmath=True)
 def _gather_lines(
     image: np.ndarray,
     unknown: np.ndarray,
@@ -224,7 +225,7 @@ def solve_matte(
     return alpha
 
 
-@njit(cache=True, fastmath=True)
+@kernel(fastmath=True, error_model="python")
 def _gather_samples(
     colors: np.ndarray,
     index: np.ndarray,
@@ -248,7 +249,7 @@ def _gather_samples(
         out[k, 3] = dx * dx + dy * dy
 
 
-@njit(cache=True, fastmath=True)
+@kernel(fastmath=True, error_model="python")
 def _nearest_color(pixel: np.ndarray, samples: np.ndarray) -> np.float32:
     """Squared distance of a colour to the nearest of the samples."""
     best = np.float32(9.0)
@@ -260,7 +261,7 @@ def _nearest_color(pixel: np.ndarray, samples: np.ndarray) -> np.float32:
     return best
 
 
-@njit(cache=True, fastmath=True)
+@kernel(fastmath=True, error_model="python")
 def _best_pairs(
     image: np.ndarray,
     unknown: np.ndarray,
@@ -346,7 +347,7 @@ def sample_alpha(
     return _best_pairs(image, unknown, soft, *indices, offsets, np.float32(reach))
 
 
-@njit(cache=True, fastmath=True)
+@kernel(fastmath=True)
 def _relax_layers(
     image: np.ndarray,
     alpha: np.ndarray,

@@ -13,9 +13,9 @@ from typing import no_type_check
 
 import numpy as np
 from jaxtyping import Float, Float32, Float64
-from numba import njit
 
 from talkcli.errors import InputError
+from talkcli.kernels.jit import kernel
 
 SAMPLE_RATE = 16_000
 HOP = 160  # 10 ms
@@ -161,7 +161,7 @@ class LevelNormaliser:
         return normal.astype(np.float32)
 
 
-@njit(cache=True)
+@kernel(fastmath=False)
 @no_type_check  # numba cannot compile the wrapper that checks shapes in tests
 def loud_levels(frames: np.ndarray, state: np.ndarray) -> np.ndarray:
     """Loud level after each raw frame: ``[k, 80]`` to ``[k]`` nat; updates ``state [3]``."""
