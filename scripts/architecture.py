@@ -32,7 +32,9 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("toml", "progress", "runtime", "types", "errors", "imaging"),
 )
 #: Imports between neighbours of one floor that are meant, as (importer, imported).
-NEIGHBOURS: frozenset[tuple[str, str]] = frozenset({("config", "files"), ("kernels", "files")})
+NEIGHBOURS: frozenset[tuple[str, str]] = frozenset(
+    {("config", "files"), ("kernels", "files"), ("runtime", "errors")}
+)
 
 Graph = Mapping[str, set[str]]
 
