@@ -22,11 +22,13 @@ from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 
+import av
 import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 
+from talkcli.errors import InputError
 from talkcli.media.mix import Blocks, Cleaner, Mixer, has_downmix
 from talkcli.media.track import (
     MAX_PADDING,
@@ -183,7 +185,14 @@ class Sound:
         blocks = Blocks(max(1, size), -(-MAX_PADDING * rate // 8000), total)
         mixer = Mixer(rate, channels)
         while not blocks.full and (frame := self._next(reader)) is not None:
-            for samples in mixer.mix(frame):
+            try:
+                mixed = list(mixer.mix(frame))
+            except (av.FFmpegError, ValueError) as error:
+                raise InputError(
+                    f"{self.path} holds sound that cannot be converted ({error})",
+                    "export it again as .wav or .mp3",
+                ) from error
+            for samples in mixed:
                 yield from blocks.add(samples)
         if self._empty:
             raise no_sound(self.path)

@@ -73,8 +73,9 @@ def read_image(path: str | Path) -> np.ndarray:
             f"{path} takes more memory than there is", "resize it to a few megapixels"
         ) from error
     except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(
-            f"{path} is truncated or damaged ({error})", "copy or export it again"
+            f"{path} is truncated or damaged ({reason})", "copy or export it again"
         ) from error
 
 

@@ -160,7 +160,14 @@ def read_frames(path: str | Path, *, max_side: int | None = None) -> Iterator[Vi
             if frame is None:
                 continue
             size = size or _shown_size(frame, stream, max_side)
-            yield VideoFrame(clock.time_of(frame), _upright_rgb(frame, size), skipped)
+            try:
+                rgb = _upright_rgb(frame, size)
+            except (av.FFmpegError, ValueError, MemoryError) as error:
+                raise InputError(
+                    f"{path} holds a frame that cannot be converted ({error})",
+                    "export it again as .mp4",
+                ) from error
+            yield VideoFrame(clock.time_of(frame), rgb, skipped)
         if size is None:
             raise _no_frame(path)
         if skipped:
@@ -206,7 +213,9 @@ class _Clock:
 
 
 def _film_stream(container: InputContainer) -> VideoStream | None:
-    return next((s for s in container.streams.video if not is_cover_art(s)), None)
+    # Of an unknown codec libav knows the stream, but nothing about it.
+    films = (s for s in container.streams.video if s.codec_context is not None)
+    return next((s for s in films if not is_cover_art(s)), None)
 
 
 def _is_still(container: InputContainer) -> bool:
@@ -289,6 +298,8 @@ def _unreadable(path: Path, wanted: str) -> InputError:
     kind = describe(path)
     if kind.startswith("a playlist"):
         fix = "give the file that it names"
+    elif kind == "a picture" and "sound" in wanted:
+        fix = "the portrait comes first, the speech second"
     else:
         fix = "play it in a media player, and export it as .mp4 or .wav"
     return InputError(f"{path} is not {wanted} that can be read: it is {kind}", fix)

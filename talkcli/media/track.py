@@ -76,8 +76,12 @@ def open_track(path: str | Path) -> Iterator[tuple[InputContainer, AudioStream]]
                 "a picture": "the portrait comes first, the speech second",
             }.get(kind, "give a recording such as .wav or .mp3")
             raise InputError(f"{path} has no sound in it: it is {kind}", fix)
-        flagged = (track for track in tracks if track.disposition & Disposition.default)
-        yield container, next(flagged, tracks[0])
+        # Of an unknown codec libav knows the track, but nothing about it.
+        known = [track for track in tracks if track.codec_context is not None]
+        if not known:
+            raise no_sound(path)
+        flagged = (track for track in known if track.disposition & Disposition.default)
+        yield container, next(flagged, known[0])
 
 
 def decode_track(container: InputContainer, stream: AudioStream) -> Iterator[AudioFrame]:

@@ -5,54 +5,24 @@ from __future__ import annotations
 import json
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from talkcli.engines.portrait.avatar import PictureFrame, PortraitAvatar
+from talkcli.engines.portrait.avatar import PortraitAvatar
 from talkcli.engines.portrait.checkpoint import SCHEMA, load_avatar, save_avatar
-from talkcli.engines.portrait.splats import Layer, RestSplats
+from talkcli.engines.portrait.splats import RestSplats
 from talkcli.errors import InputError
-from talkcli.face.model import FaceModel
+from tests.support.avatars import TINY_DYNAMIC, TINY_SIDE, TINY_SPLATS, tiny_avatar
 
-COUNT, DYNAMIC, SIDE = 64, 48, 32
+COUNT, DYNAMIC, SIDE = TINY_SPLATS, TINY_DYNAMIC, TINY_SIDE
 
 
 @pytest.fixture(scope="module")
 def avatar() -> PortraitAvatar:
-    """A few splats in front of a face; nothing to look at, everything to store."""
-    rng = np.random.default_rng(3)
-    widths = {"neighbours": 4, "vertices": 4, "weights": 4, "weight_slope": 2, "positions": 3}
-    widths |= {"tangent_u": 3, "tangent_v": 3, "colors": 3, "normals": 3}
-    arrays: dict[str, Any] = {}
-    for item in fields(RestSplats):
-        shape = (COUNT, widths[item.name]) if item.name in widths else (COUNT,)
-        # Quarters are exact in half floats.
-        arrays[item.name] = (rng.integers(0, 5, shape) / 4).astype(np.float32)
-    arrays["neighbours"] = rng.integers(0, COUNT, (COUNT, 4)).astype(np.int32)
-    arrays["vertices"] = rng.integers(0, 468, (COUNT, 4)).astype(np.int32)
-    arrays["layers"] = rng.integers(0, max(Layer) + 1, COUNT).astype(np.int32)
-    face = FaceModel.load()
-    viewmat = np.diag([1.0, -1.0, -1.0, 1.0]).astype(np.float32)
-    viewmat[2, 3] = 100
-    return PortraitAvatar(
-        splats=RestSplats(**arrays),
-        dynamic=DYNAMIC,
-        vertices=face.vertices,
-        neutral_shift=np.zeros((478, 3), np.float32),
-        basis=face.basis,
-        eye_centres=np.array([[-3, 3, 3], [3, 3, 3]], np.float32),
-        rotation=np.eye(3, dtype=np.float32),
-        viewmat=viewmat,
-        K=np.array([[90, 0, 16], [0, 90, 16], [0, 0, 1]], np.float32),
-        frame=PictureFrame(40, 50, 4, 4, SIDE, SIDE),
-        source=rng.integers(0, 256, (50, 40, 4)).astype(np.uint8),
-        plate=(rng.integers(0, 256, (SIDE, SIDE, 3)) / 255).astype(np.float32),
-        torso=rng.integers(0, 256, (50, 40)).astype(np.uint8),
-    )
+    return tiny_avatar()
 
 
 def rewritten(avatar: PortraitAvatar, folder: Path, tensors: dict, header: dict) -> None:
