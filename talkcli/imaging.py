@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from jaxtyping import UInt8
 
 
 def smoothstep(x: np.ndarray) -> np.ndarray:
@@ -12,7 +13,7 @@ def smoothstep(x: np.ndarray) -> np.ndarray:
     return x * x * (3 - 2 * x)
 
 
-def disc(radius: float) -> np.ndarray:
+def disc(radius: float) -> UInt8[np.ndarray, "side side"]:
     """Round structuring element of at least one pixel radius for OpenCV's morphology."""
     side = 2 * max(1, round(radius)) + 1
     return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))

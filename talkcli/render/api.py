@@ -8,6 +8,7 @@ before the splat that would bring its transmittance to 1e-4 or less.
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float
 
 from talkcli.render.backend import choose_backend
 from talkcli.types import Cameras, Gaussians, Rendered
@@ -24,8 +25,8 @@ def render(
     gaussians: Gaussians,
     cameras: Cameras,
     *,
-    background: torch.Tensor | None = None,
-    features: torch.Tensor | None = None,
+    background: Float[torch.Tensor, "*C 3"] | None = None,
+    features: Float[torch.Tensor, "N F"] | None = None,
     backend: str = "auto",
     eps2d: float = 0.3,
     rasterize_mode: str = "classic",

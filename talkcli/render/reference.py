@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from talkcli.types import Cameras, Gaussians, Rendered
@@ -33,11 +34,11 @@ class Projected:
             its area that a splat had before ``eps2d`` widened it.
     """
 
-    centers: Tensor
-    conics: Tensor
-    depths: Tensor
-    visible: Tensor
-    compensations: Tensor
+    centers: Float[Tensor, "N 2"]
+    conics: Float[Tensor, "N 3"]
+    depths: Float[Tensor, " N"]
+    visible: Bool[Tensor, " N"]
+    compensations: Float[Tensor, " N"]
 
 
 def render_reference(
@@ -77,7 +78,7 @@ def render_reference(
     )
 
 
-def world_covariances(gaussians: Gaussians) -> Tensor:
+def world_covariances(gaussians: Gaussians) -> Float[Tensor, "N 3 3"]:
     """``[N, 3, 3]`` world covariances, from ``covars`` or from ``quats`` and ``scales``."""
     if gaussians.covars is not None:
         upper = gaussians.covars
@@ -87,7 +88,7 @@ def world_covariances(gaussians: Gaussians) -> Tensor:
     return axes @ axes.transpose(1, 2)
 
 
-def rotation_matrices(quats: Tensor) -> Tensor:
+def rotation_matrices(quats: Float[Tensor, "N 4"]) -> Float[Tensor, "N 3 3"]:
     """``[N, 3, 3]`` rotations of wxyz quaternions ``[N, 4]`` of any length."""
     w, x, y, z = torch.nn.functional.normalize(quats, dim=-1).unbind(-1)
     rows = [
@@ -99,10 +100,10 @@ def rotation_matrices(quats: Tensor) -> Tensor:
 
 
 def project(
-    means: Tensor,
-    covars: Tensor,
-    viewmat: Tensor,
-    K: Tensor,
+    means: Float[Tensor, "N 3"],
+    covars: Float[Tensor, "N 3 3"],
+    viewmat: Float[Tensor, "4 4"],
+    K: Float[Tensor, "3 3"],
     size: tuple[int, int],
     eps2d: float,
     near: float = 0.01,
@@ -152,8 +153,11 @@ def project(
 
 
 def blend(
-    splats: Projected, opacities: Tensor, values: Tensor, size: tuple[int, int]
-) -> tuple[Tensor, Tensor]:
+    splats: Projected,
+    opacities: Float[Tensor, " N"],
+    values: Float[Tensor, "N D"],
+    size: tuple[int, int],
+) -> tuple[Float[Tensor, "H W D"], Float[Tensor, "H W"]]:
     """Front-to-back blending of ``values [N, D]``.
 
     Returns:

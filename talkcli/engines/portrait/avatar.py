@@ -12,12 +12,13 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float, UInt8
 
 from talkcli.engines.portrait import rig
 from talkcli.engines.portrait.checkpoint import load_avatar, save_avatar
 from talkcli.engines.portrait.lips import jaw_shift
 from talkcli.engines.portrait.mouth_light import ContactShade, MouthLight
-from talkcli.engines.portrait.skin import Pose, RestSurface, skin_and_shape
+from talkcli.engines.portrait.skin import MovedSplats, Pose, RestSurface, skin_and_shape
 from talkcli.engines.portrait.splats import Layer, RestSplats
 from talkcli.face.basis import jaw_arc, keep_apart
 from talkcli.face.pose import NECK_PIVOT, euler_to_rotation, rotation_to_euler
@@ -81,17 +82,17 @@ class PortraitAvatar:
 
     splats: RestSplats
     dynamic: int
-    vertices: np.ndarray
-    neutral_shift: np.ndarray
-    basis: np.ndarray
-    eye_centres: np.ndarray
-    rotation: np.ndarray
-    viewmat: np.ndarray
-    K: np.ndarray
+    vertices: Float[np.ndarray, "478 3"]
+    neutral_shift: Float[np.ndarray, "478 3"]
+    basis: Float[np.ndarray, "52 478 3"]
+    eye_centres: Float[np.ndarray, "2 3"]
+    rotation: Float[np.ndarray, "3 3"]
+    viewmat: Float[np.ndarray, "4 4"]
+    K: Float[np.ndarray, "3 3"]
     frame: PictureFrame
-    source: np.ndarray
-    plate: np.ndarray
-    torso: np.ndarray | None = None
+    source: UInt8[np.ndarray, "H W 4"]
+    plate: Float[np.ndarray, "S S 3"]
+    torso: UInt8[np.ndarray, "H W"] | None = None
     contact: ContactShade = field(default_factory=ContactShade.none)
 
     def __post_init__(self) -> None:
@@ -164,7 +165,7 @@ class PortraitAvatar:
         """Yaw, pitch, roll of the source pose in degrees."""
         return rotation_to_euler(self.rotation)
 
-    def displacement(self, motion: MotionFrame | None) -> np.ndarray:
+    def displacement(self, motion: MotionFrame | None) -> Float[np.ndarray, "478 3"]:
         """``[478, 3]`` float32 shift of the face vertices from the source expression, cm.
 
         The jaw follows its arc; lips and lids are kept from passing through each other.
@@ -180,7 +181,9 @@ class PortraitAvatar:
         keep_apart(moved, self.vertices)
         return moved.astype(np.float32)
 
-    def head_rotation(self, motion: MotionFrame | None, yaw_deg: float | None) -> np.ndarray:
+    def head_rotation(
+        self, motion: MotionFrame | None, yaw_deg: float | None
+    ) -> Float[np.ndarray, "3 3"]:
         """``[3, 3]`` rotation of the head in its own frame, relative to the source pose.
 
         Args:
@@ -225,9 +228,9 @@ class PortraitAvatar:
         still = now.pose is not None and now.pose == last.pose
         skin_and_shape(
             self._surface,
-            (self._positions, *self._tangents),
+            MovedSplats(self._positions, *self._tangents),
             pose,
-            (self._out.means, self._out.covars, self._out.opacities),
+            self._out,
             spans=self._loose if still else None,
             hidden=hidden,
         )
@@ -271,8 +274,14 @@ class PortraitAvatar:
         """Positions, tangents and colours for an expression, before the head turns."""
         rest, m = self.splats, self.dynamic
         moved = self.displacement(motion)
-        out = (self._shift, self._positions[:m])
-        rig.move_with_face(rest.positions[:m], rest.vertices[:m], rest.weights[:m], moved, out)
+        rig.move_with_face(
+            rest.positions[:m],
+            rest.vertices[:m],
+            rest.weights[:m],
+            moved,
+            self._shift,
+            self._positions[:m],
+        )
         rig.shift_tangents(
             (rest.tangent_u[:m], rest.tangent_v[:m]),
             self._shift,

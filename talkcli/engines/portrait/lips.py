@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float, Integer
 
 from talkcli.face.topology import LIP_LOWER, LIP_UPPER
 
 
-def jaw_shift(moved: np.ndarray) -> np.ndarray:
+def jaw_shift(moved: Float[np.ndarray, "478 3"]) -> Float[np.ndarray, " 3"]:
     """``[3]`` shift of the lower teeth for vertex displacements ``moved [478, 3]``.
 
     A third chin, two thirds lower lip: teeth that follow the chin alone show as a white ball.
@@ -17,7 +18,9 @@ def jaw_shift(moved: np.ndarray) -> np.ndarray:
     return np.asarray(0.35 * chin + 0.65 * lip)
 
 
-def lip_side(vertices: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def lip_side(
+    vertices: Integer[np.ndarray, "*n k"], weights: Float[np.ndarray, "*n k"]
+) -> Integer[np.ndarray, "*n"]:
     """+1 on the upper lip, -1 on the lower, 0 elsewhere, for bindings ``[..., 3]``."""
     sign = np.zeros(478)
     sign[list(LIP_UPPER)], sign[list(LIP_LOWER)] = 1, -1

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from jaxtyping import Float, Int32, Integer
 
 from talkcli.engines.portrait.lips import lip_side
 from talkcli.engines.portrait.splats import Layer, RestSplats
@@ -31,8 +32,8 @@ class ContactShade:
         shade: ``[k, 3]`` float32 by how much brighter each becomes once the lips are parted.
     """
 
-    index: np.ndarray
-    shade: np.ndarray
+    index: Integer[np.ndarray, " k"]
+    shade: Float[np.ndarray, "k 3"]
 
     @staticmethod
     def none() -> ContactShade:
@@ -49,7 +50,9 @@ class MouthLight:
         contact: of the lips in the source.
     """
 
-    def __init__(self, splats: RestSplats, vertices: np.ndarray, contact: ContactShade) -> None:
+    def __init__(
+        self, splats: RestSplats, vertices: Float[np.ndarray, "478 3"], contact: ContactShade
+    ) -> None:
         self._source_gaps = _gaps(vertices)
         self._inside = np.flatnonzero(np.isin(splats.layers, _INSIDE_MOUTH))
         self._inside_colors = splats.colors[self._inside]
@@ -59,7 +62,7 @@ class MouthLight:
         across = splats.positions[self._lips, 0] - right
         self._along = np.clip(across / max(float(left - right), 1e-3), 0, 1)
 
-    def apply(self, colors: np.ndarray, face: np.ndarray) -> None:
+    def apply(self, colors: Float[np.ndarray, "N 3"], face: Float[np.ndarray, "478 3"]) -> None:
         """Write the colours of all splats concerned.
 
         Args:
@@ -77,7 +80,10 @@ class MouthLight:
 
 
 def find_contact_shade(
-    splats: RestSplats, viewmat: np.ndarray, K: np.ndarray, reach_cm: float = CONTACT_CM
+    splats: RestSplats,
+    viewmat: Float[np.ndarray, "4 4"],
+    K: Float[np.ndarray, "3 3"],
+    reach_cm: float = CONTACT_CM,
 ) -> ContactShade:
     """Compare the lips beside their line with the same lips further away from it.
 
@@ -121,7 +127,11 @@ def find_contact_shade(
     return ContactShade(chosen[used].astype(np.int32), lifted[used])
 
 
-def source_pixels(positions: np.ndarray, viewmat: np.ndarray, K: np.ndarray) -> np.ndarray:
+def source_pixels(
+    positions: Float[np.ndarray, "n 3"],
+    viewmat: Float[np.ndarray, "4 4"],
+    K: Float[np.ndarray, "3 3"],
+) -> Int32[np.ndarray, "n 2"]:
     """``[n, 2]`` row and column of the crop's pixels that splats ``positions [n, 3]`` came from.
 
     A pixel's splat lies on the ray through its centre, half a pixel from where rounding could

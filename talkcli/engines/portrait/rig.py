@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float, Float32, Int32
 
 from talkcli import runtime
 from talkcli.kernels import pool
@@ -45,31 +46,33 @@ def spread_over(work: Callable[[int, int], None], spans: Sequence[tuple[int, int
 
 
 def move_with_face(
-    rest: np.ndarray,
-    vertices: np.ndarray,
-    weights: np.ndarray,
-    displacement: np.ndarray,
-    out: tuple[np.ndarray, np.ndarray],
+    rest: Float32[np.ndarray, "n 3"],
+    vertices: Int32[np.ndarray, "n 4"],
+    weights: Float32[np.ndarray, "n 4"],
+    displacement: Float32[np.ndarray, "478 3"],
+    shift: Float32[np.ndarray, "n 3"],
+    positions: Float32[np.ndarray, "n 3"],
 ) -> None:
-    """Shifts ``Σ_k weights[i, k] · displacement[vertices[i, k]]``, and positions with them.
+    """Shift splats by ``Σ_k weights[i, k] · displacement[vertices[i, k]]``.
 
     Args:
         rest: ``[n, 3]`` positions at rest.
         vertices: ``[n, 4]`` int32 face vertices that move each splat.
         weights: ``[n, 4]``.
-        displacement: ``[478, 3]`` float32.
-        out: shifts and positions, ``[n, 3]`` each.
+        displacement: ``[478, 3]`` of the face vertices.
+        shift: ``[n, 3]``, written.
+        positions: ``[n, 3]``, written: rest plus shift.
     """
-    arrays = (rest, vertices, weights, displacement, *out)
+    arrays = (rest, vertices, weights, displacement, shift, positions)
     spread_over(lambda a, b: _move_with_face(a, b, *arrays), [(0, len(rest))])
 
 
 def shift_tangents(
-    rest: tuple[np.ndarray, np.ndarray],
-    shift: np.ndarray,
-    neighbours: np.ndarray,
+    rest: tuple[Float32[np.ndarray, "n 3"], Float32[np.ndarray, "n 3"]],
+    shift: Float32[np.ndarray, "n 3"],
+    neighbours: Int32[np.ndarray, "n 4"],
     slack: float,
-    out: tuple[np.ndarray, np.ndarray],
+    out: tuple[Float32[np.ndarray, "n 3"], Float32[np.ndarray, "n 3"]],
 ) -> None:
     """Tangents of the deformed surface: rest tangent plus the difference of neighbours' shifts.
 
@@ -78,7 +81,7 @@ def shift_tangents(
         shift: ``[n, 3]``.
         neighbours: ``[n, 4]`` int32 left, right, up, down; itself where there is none.
         slack: centimetres by which any tangent may grow.
-        out: both tangents.
+        out: both tangents, written.
     """
     arrays = (rest, shift, neighbours, np.float32(slack), out)
     spread_over(lambda a, b: _shift_tangents(a, b, *arrays), [(0, len(shift))])
@@ -131,7 +134,7 @@ def _shift_tangents(
                     out[i, k] *= limit / length
 
 
-def rotation_vector(rotation: np.ndarray) -> np.ndarray:
+def rotation_vector(rotation: Float[np.ndarray, "3 3"]) -> Float32[np.ndarray, " 3"]:
     """``[3]`` axis times angle in radians of ``rotation [3, 3]``, angles below 180°."""
     angle = np.arccos(np.clip((np.trace(rotation) - 1) / 2, -1, 1))
     axis = np.array(
@@ -144,7 +147,7 @@ def rotation_vector(rotation: np.ndarray) -> np.ndarray:
     return np.asarray(axis / 2 * (angle / np.sin(angle) if angle > 1e-8 else 1.0), np.float32)
 
 
-def neck_rotations(turn: np.ndarray) -> np.ndarray:
+def neck_rotations(turn: Float[np.ndarray, " 3"]) -> Float32[np.ndarray, "steps 3 3"]:
     """``[NECK_STEPS, 3, 3]`` float32: a rotation scaled from nothing to whole (Rodrigues).
 
     Args:

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float, Float32
 
 from talkcli.engines.portrait.rig import NECK_STEPS, neck_rotations, rotation_vector, spread_over
 from talkcli.kernels.jit import helper, kernel
 from talkcli.kernels.memory import load, load_columns, store, store_columns
 from talkcli.kernels.simd import LANES, largest, maximum, minimum, select, splat, square_root
+from talkcli.types import SplatArrays
 
 #: Growth of the viewing cosine, in units of the source's, at which a splat starts to give way and
 #: is gone: stretched to twice and to four times its width.
@@ -44,14 +46,14 @@ class RestSurface:
         share: ``[n]`` neck weight in whole steps of ``1 / (NECK_STEPS - 1)``.
     """
 
-    normals: np.ndarray
-    source_cosine: np.ndarray
-    rest_cosine: np.ndarray
-    opacities: np.ndarray
-    culled: np.ndarray
-    slope: np.ndarray
-    spread: np.ndarray
-    share: np.ndarray
+    normals: Float32[np.ndarray, "n 3"]
+    source_cosine: Float32[np.ndarray, " n"]
+    rest_cosine: Float32[np.ndarray, " n"]
+    opacities: Float32[np.ndarray, " n"]
+    culled: Float32[np.ndarray, " n"]
+    slope: Float32[np.ndarray, "n 2"]
+    spread: Float32[np.ndarray, " n"]
+    share: Float32[np.ndarray, " n"]
 
     def __post_init__(self) -> None:
         self._steps = np.round(self.share * (NECK_STEPS - 1)).astype(np.uint8)
@@ -85,10 +87,10 @@ class Pose:
         focal: focal length, pixels.
     """
 
-    rotation: np.ndarray
-    shift: np.ndarray
-    pivot: np.ndarray
-    eye: np.ndarray
+    rotation: Float[np.ndarray, "3 3"]
+    shift: Float[np.ndarray, " 3"]
+    pivot: Float[np.ndarray, " 3"]
+    eye: Float[np.ndarray, " 3"]
     focal: float
 
     def packed(self) -> tuple[np.ndarray, np.ndarray]:
@@ -98,11 +100,30 @@ class Pose:
         return neck_rotations(turn).reshape(-1), numbers.astype(np.float32)
 
 
+@dataclass(frozen=True)
+class MovedSplats:
+    """Splats that an expression has moved, before the head turns.
+
+    Attributes:
+        positions: ``[n, 3]`` head frame, centimetres.
+        tangent_u: ``[n, 3]`` one grid step to the right.
+        tangent_v: ``[n, 3]`` one grid step down.
+    """
+
+    positions: Float32[np.ndarray, "n 3"]
+    tangent_u: Float32[np.ndarray, "n 3"]
+    tangent_v: Float32[np.ndarray, "n 3"]
+
+    def arrays(self) -> tuple[np.ndarray, ...]:
+        """The fields in order."""
+        return self.positions, self.tangent_u, self.tangent_v
+
+
 def skin_and_shape(
     rest: RestSurface,
-    moved: tuple[np.ndarray, np.ndarray, np.ndarray],
+    moved: MovedSplats,
     pose: Pose,
-    out: tuple[np.ndarray, np.ndarray, np.ndarray],
+    out: SplatArrays,
     *,
     spans: Sequence[tuple[int, int]] | None = None,
     hidden: bool = False,
@@ -116,9 +137,9 @@ def skin_and_shape(
 
     Args:
         rest: all splats at rest.
-        moved: positions and both tangents after expression, ``[n, 3]`` float32 each.
+        moved: the same splats after expression.
         pose: of the head.
-        out: means ``[n, 3]``, covariances ``[n, 6]`` and opacities ``[n]``, float32.
+        out: means, covariances and opacities are written; colours are left as they are.
         spans: ranges of splats to work on; None for all. Ends are widened to multiples of 16.
         hidden: also shape splats that cannot be seen from here, a third of a head; else their
             covariances stay as they were.
@@ -127,7 +148,8 @@ def skin_and_shape(
     tables = pose.packed()
     limit = np.float32(-1.0 if hidden else _HIDDEN)
     whole = count // LANES * LANES
-    arrays = _flat((*moved, *rest.arrays())), tables, _flat(out)
+    inputs = _flat((*moved.arrays(), *rest.arrays()))
+    arrays = inputs, tables, _flat((out.means, out.covars, out.opacities))
 
     def work(start: int, stop: int) -> None:
         scratch = np.empty(9 * LANES, np.float32)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from enum import IntEnum
 
 import numpy as np
+from jaxtyping import Float, Integer
 
 
 class Layer(IntEnum):
@@ -30,26 +31,26 @@ class Layer(IntEnum):
 class RestSplats:
     """All splats of a head as plain arrays, see ``SplatGroup``; neighbours are global indices."""
 
-    positions: np.ndarray
-    tangent_u: np.ndarray
-    tangent_v: np.ndarray
-    colors: np.ndarray
-    opacities: np.ndarray
-    spread: np.ndarray
-    vertices: np.ndarray
-    weights: np.ndarray
-    head_weight: np.ndarray
-    weight_slope: np.ndarray
-    jaw_weight: np.ndarray
-    neighbours: np.ndarray
-    normals: np.ndarray
-    source_cosine: np.ndarray
-    layers: np.ndarray
+    positions: Float[np.ndarray, "N 3"]
+    tangent_u: Float[np.ndarray, "N 3"]
+    tangent_v: Float[np.ndarray, "N 3"]
+    colors: Float[np.ndarray, "N 3"]
+    opacities: Float[np.ndarray, " N"]
+    spread: Float[np.ndarray, " N"]
+    vertices: Integer[np.ndarray, "N 4"]
+    weights: Float[np.ndarray, "N 4"]
+    head_weight: Float[np.ndarray, " N"]
+    weight_slope: Float[np.ndarray, "N 2"]
+    jaw_weight: Float[np.ndarray, " N"]
+    neighbours: Integer[np.ndarray, "N 4"]
+    normals: Float[np.ndarray, "N 3"]
+    source_cosine: Float[np.ndarray, " N"]
+    layers: Integer[np.ndarray, " N"]
 
     def __len__(self) -> int:
         return len(self.positions)
 
-    def select(self, order: np.ndarray) -> RestSplats:
+    def select(self, order: Integer[np.ndarray, " M"]) -> RestSplats:
         """The splats ``order`` (indices), neighbours renumbered; a lost neighbour becomes self."""
         place = np.full(len(self), -1, np.int32)
         place[order] = np.arange(len(order), dtype=np.int32)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float, Float32
 
 from talkcli import runtime
 from talkcli.kernels import jit, pool
@@ -126,18 +127,18 @@ def flat(array: Any) -> np.ndarray:
 
 
 def rasterize(  # noqa: PLR0913  (one call per frame, plain arrays as gsplat takes them)
-    means: np.ndarray,
-    covars: np.ndarray,
-    opacities: np.ndarray,
-    colors: np.ndarray,
-    viewmat: np.ndarray,
-    K: np.ndarray,
+    means: Float[np.ndarray, "N 3"],
+    covars: Float[np.ndarray, "N 6"],
+    opacities: Float[np.ndarray, " N"],
+    colors: Float[np.ndarray, "N 3"],
+    viewmat: Float[np.ndarray, "4 4"],
+    K: Float[np.ndarray, "3 3"],
     width: int,
     height: int,
     workspace: Workspace | None = None,
     *,
-    images: tuple[np.ndarray, np.ndarray] | None = None,
-    background: np.ndarray | None = None,
+    images: tuple[Float32[np.ndarray, "H W 3"], Float32[np.ndarray, "H W"]] | None = None,
+    background: Float[np.ndarray, " 3"] | None = None,
     depth: bool = False,
     eps2d: float = 0.3,
     rasterize_mode: str = "classic",

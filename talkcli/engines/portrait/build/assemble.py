@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from jaxtyping import Int32
 
 from talkcli.engines.portrait.avatar import PortraitAvatar
 from talkcli.engines.portrait.build.crop import Crop
@@ -39,7 +40,7 @@ class Assembly:
     """
 
     avatar: PortraitAvatar
-    pixels: np.ndarray
+    pixels: Int32[np.ndarray, "N 2"]
 
 
 def assemble_avatar(
@@ -62,27 +63,11 @@ def assemble_avatar(
         model: face template.
         neutral: what ``neutralise`` says of this face, if that is known already.
     """
-    pixels = front_pixels(crop.rgb, matte.alpha, geometry, model)
+    builder = SplatBuilder()
     # Down the neck the splats fade into the photographed torso: they must look exactly like it.
     solid = (geometry.head_weight > 0.06)[..., None]
     colors = np.where(solid, matte.foreground, crop.rgb)
-    builder = SplatBuilder()
-    ones, rgb = np.ones_like(matte.alpha), crop.rgb
-    glasses = glasses_frame(rgb, geometry)
-    if glasses.any():
-        before = geometry.surface(frame_depth(pixels.positions[..., 2], glasses, geometry))
-        worn = glasses & (pixels.layer == Layer.SKIN)
-        frame = _rigid(pixels, Layer.GLASSES, worn, before.astype(np.float32))
-        builder.add(front_group(frame, Layer.GLASSES, colors, ones, geometry, model))
-        colors, rgb = (without_frame(image, glasses) for image in (colors, rgb))
-    eyes = eye_parts(rgb, pixels.positions, geometry)
-    builder.add(front_group(pixels, Layer.SKIN, colors, matte.alpha, geometry, model))
-    _add_eyes(builder, eyes, pixels, geometry, model)
-    for layer in (Layer.PICTURE_TEETH, Layer.PICTURE_MOUTH):
-        builder.add(front_group(pixels, layer, crop.rgb, ones, geometry, model))
-    texture = complete_face(colors, matte.alpha, pixels.contour_trust, geometry, model)
-    builder.add(completion_group(texture))
-    builder.add(shell_group(pixels, colors, matte.alpha, geometry, texture))
+    colors, eyes = _add_surface(builder, crop, matte, colors, geometry, model)
     face = geometry.pose.to_head(geometry.vertices)
     shift, basis = neutral or neutralise(face, model)
     skin = colors[geometry.on_face & ~geometry.eye_mask() & ~geometry.mouth_mask()]
@@ -110,6 +95,47 @@ def assemble_avatar(
         contact=find_contact_shade(splats, viewmat, intrinsics),
     )
     return Assembly(avatar, builder.pixels()[order])
+
+
+def _add_surface(
+    builder: SplatBuilder,
+    crop: Crop,
+    matte: Matte,
+    colors: np.ndarray,
+    geometry: HeadGeometry,
+    model: FaceModel,
+) -> tuple[np.ndarray, list[EyeParts]]:
+    """Add everything but the inside of the mouth.
+
+    Args:
+        builder: receives the groups.
+        crop: the head's square.
+        matte: of the crop.
+        colors: ``[S, S, 3]`` of the person without what lies behind.
+        geometry: the measured head.
+        model: face template.
+
+    Returns:
+        The colours without glasses, and both eyes.
+    """
+    pixels = front_pixels(crop.rgb, matte.alpha, geometry, model)
+    ones, rgb = np.ones_like(matte.alpha), crop.rgb
+    glasses = glasses_frame(rgb, geometry)
+    if glasses.any():
+        before = geometry.surface(frame_depth(pixels.positions[..., 2], glasses, geometry))
+        worn = glasses & (pixels.layer == Layer.SKIN)
+        frame = _rigid(pixels, Layer.GLASSES, worn, before.astype(np.float32))
+        builder.add(front_group(frame, Layer.GLASSES, colors, ones, geometry, model))
+        colors, rgb = (without_frame(image, glasses) for image in (colors, rgb))
+    eyes = eye_parts(rgb, pixels.positions, geometry)
+    builder.add(front_group(pixels, Layer.SKIN, colors, matte.alpha, geometry, model))
+    _add_eyes(builder, eyes, pixels, geometry, model)
+    for layer in (Layer.PICTURE_TEETH, Layer.PICTURE_MOUTH):
+        builder.add(front_group(pixels, layer, crop.rgb, ones, geometry, model))
+    texture = complete_face(colors, matte.alpha, pixels.contour_trust, geometry, model)
+    builder.add(completion_group(texture))
+    builder.add(shell_group(pixels, colors, matte.alpha, geometry, texture))
+    return colors, eyes
 
 
 def _moving(splats: RestSplats) -> np.ndarray:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+from jaxtyping import UInt8
 
 from talkcli.engines.portrait.avatar import PortraitAvatar
 from talkcli.engines.portrait.build.assemble import assemble_avatar
@@ -42,7 +43,7 @@ class PortraitConfig:
 
 
 def build_portrait(
-    picture: np.ndarray,
+    picture: UInt8[np.ndarray, "H W 4"],
     face: Face,
     config: PortraitConfig | None = None,
     progress: Callable[[str], None] | None = None,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from jaxtyping import Float, UInt8
 
 from talkcli.engines.portrait.avatar import PictureFrame
 from talkcli.imaging import over_white
@@ -31,9 +32,9 @@ class Crop:
         frame: its place in the picture.
     """
 
-    rgb: np.ndarray
-    alpha: np.ndarray | None
-    points: np.ndarray
+    rgb: Float[np.ndarray, "S S 3"]
+    alpha: Float[np.ndarray, "S S"] | None
+    points: Float[np.ndarray, "478 3"]
     inside: tuple[int, int, int, int]
     frame: PictureFrame
 
@@ -43,7 +44,9 @@ class Crop:
         return float(np.linalg.norm(self.points[10] - self.points[152]))
 
 
-def cut_crop(picture: np.ndarray, face: Face, output_side: int, max_crop: int) -> Crop:
+def cut_crop(
+    picture: UInt8[np.ndarray, "H W C"], face: Face, output_side: int, max_crop: int
+) -> Crop:
     """Cut and scale the standard head crop out of a picture.
 
     Args:

@@ -12,8 +12,9 @@ import numpy as np
 
 from talkcli.engines.portrait.build.front import FrontPixels, unlike_skin
 from talkcli.engines.portrait.build.geometry import HeadGeometry
-from talkcli.engines.portrait.build.images import blur, fill_smooth, smoothstep
+from talkcli.engines.portrait.build.images import blur, fill_smooth
 from talkcli.engines.portrait.splats import Layer
+from talkcli.imaging import smoothstep
 
 #: Centre of the star shape in the head frame, centimetres.
 CENTRE = np.array([0.0, 1.0, -3.5])

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from jaxtyping import Bool, Float
 from scipy import ndimage
 
 from talkcli.engines.portrait.build.geometry import HeadGeometry
@@ -15,9 +16,10 @@ from talkcli.engines.portrait.build.groups import (
     grid_neighbours,
     grid_tangents,
 )
-from talkcli.engines.portrait.build.images import blur, fill_smooth, nearest, smoothstep
+from talkcli.engines.portrait.build.images import blur, fill_smooth, nearest
 from talkcli.engines.portrait.splats import Layer
 from talkcli.face.topology import EYE_LEFT, EYE_RIGHT, Eye
+from talkcli.imaging import smoothstep
 
 #: Radius of an eyeball, centimetres (adults: 1.2).
 EYEBALL_CM = 1.2
@@ -42,15 +44,17 @@ class EyeParts:
         lid: splats behind the upper lid.
     """
 
-    eyeball: np.ndarray
-    area: np.ndarray
-    surface: np.ndarray
-    centre: np.ndarray
+    eyeball: Float[np.ndarray, "S S 3"]
+    area: Bool[np.ndarray, "S S"]
+    surface: Float[np.ndarray, "S S 3"]
+    centre: Float[np.ndarray, " 3"]
     iris: SplatGroup
     lid: SplatGroup
 
 
-def eye_parts(rgb: np.ndarray, positions: np.ndarray, geometry: HeadGeometry) -> list[EyeParts]:
+def eye_parts(
+    rgb: Float[np.ndarray, "S S 3"], positions: Float[np.ndarray, "S S 3"], geometry: HeadGeometry
+) -> list[EyeParts]:
     """Right and left eye.
 
     Args:

@@ -12,15 +12,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
 from scipy import ndimage
 
 from talkcli.compose.solid import solidify
 from talkcli.engines.portrait.avatar import PortraitAvatar
 from talkcli.engines.portrait.build.assemble import Assembly
-from talkcli.engines.portrait.build.images import smoothstep
 from talkcli.engines.portrait.mouth_light import find_contact_shade
 from talkcli.engines.portrait.splats import Layer
 from talkcli.face.topology import INNER_LOWER, INNER_UPPER
+from talkcli.imaging import smoothstep
 from talkcli.render.cpu import Workspace, backproject, rasterize
 
 #: Of all steps, this share is SIRT; the rest is conjugate gradients in rounds of this many.
@@ -77,7 +78,12 @@ class _View:
         return backproject(*self.shape, weighted, *self.camera, self.workspace)
 
 
-def fit_colors(assembly: Assembly, picture: np.ndarray, alpha: np.ndarray, iterations: int) -> None:
+def fit_colors(
+    assembly: Assembly,
+    picture: Float[np.ndarray, "S S 3"],
+    alpha: Float[np.ndarray, "S S"],
+    iterations: int,
+) -> None:
     """Adjust colours (and the rim's opacities) in place so that the source view is reproduced.
 
     Args:

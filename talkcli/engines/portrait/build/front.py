@@ -5,15 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float, Integer
 from scipy import ndimage
 
 from talkcli.engines.portrait.build.geometry import HeadGeometry
 from talkcli.engines.portrait.build.groups import PIXEL_SPREAD, SplatGroup
-from talkcli.engines.portrait.build.images import blur, inside_distance, nearest, smoothstep
+from talkcli.engines.portrait.build.images import blur, inside_distance, nearest
 from talkcli.engines.portrait.lips import lip_side
 from talkcli.engines.portrait.splats import Layer
 from talkcli.face.model import FaceModel, vertex_normals
 from talkcli.face.topology import INNER_CORNERS
+from talkcli.imaging import smoothstep
 
 #: Above this inner-lip gap (face heights) the source's mouth is open; above the smaller one, seen
 #: in the picture, something of its inside shows, which must not stay on the lips when they part.
@@ -58,21 +60,24 @@ class FrontPixels:
         contour_trust: ``[S, S]`` 0.1–1, low where a pixel mixes two surfaces.
     """
 
-    layer: np.ndarray
-    positions: np.ndarray
-    tangent_u: np.ndarray
-    tangent_v: np.ndarray
-    triangle: np.ndarray
-    barycentric: np.ndarray
-    binding: np.ndarray
-    lip_side: np.ndarray
-    normals: np.ndarray
-    cosine: np.ndarray
-    contour_trust: np.ndarray
+    layer: Integer[np.ndarray, "S S"]
+    positions: Float[np.ndarray, "S S 3"]
+    tangent_u: Float[np.ndarray, "S S 3"]
+    tangent_v: Float[np.ndarray, "S S 3"]
+    triangle: Integer[np.ndarray, "S S"]
+    barycentric: Float[np.ndarray, "S S 3"]
+    binding: Float[np.ndarray, "S S"]
+    lip_side: Integer[np.ndarray, "S S"]
+    normals: Float[np.ndarray, "S S 3"]
+    cosine: Float[np.ndarray, "S S"]
+    contour_trust: Float[np.ndarray, "S S"]
 
 
 def front_pixels(
-    rgb: np.ndarray, alpha: np.ndarray, geometry: HeadGeometry, model: FaceModel
+    rgb: Float[np.ndarray, "S S 3"],
+    alpha: Float[np.ndarray, "S S"],
+    geometry: HeadGeometry,
+    model: FaceModel,
 ) -> FrontPixels:
     """Classify the source pixels, place them and bind them to the face.
 
@@ -171,7 +176,7 @@ def _edge_on(
     return np.asarray(bent / np.maximum(np.linalg.norm(bent, axis=-1, keepdims=True), 1e-9))
 
 
-def mirror_gain(geometry: HeadGeometry, model: FaceModel) -> np.ndarray:
+def mirror_gain(geometry: HeadGeometry, model: FaceModel) -> Float[np.ndarray, "S S"]:
     """``[S, S]`` 0–0.5: by how much the face's other side faces the camera better."""
     normals = vertex_normals(geometry.vertices, model.triangles)
     toward = np.array([0.0, 0.0, -geometry.camera.distance]) - geometry.vertices
@@ -211,7 +216,9 @@ def contour_trust(geometry: HeadGeometry, gain: np.ndarray, from_rim: np.ndarray
     )
 
 
-def unlike_skin(colors: np.ndarray, geometry: HeadGeometry) -> np.ndarray:
+def unlike_skin(
+    colors: Float[np.ndarray, "S S 3"], geometry: HeadGeometry
+) -> Float[np.ndarray, "S S"]:
     """``[S, S]`` 0–1: colours far from those of the face, as hair's are, unless it is blond."""
     skin = colors[geometry.on_face & ~geometry.eye_mask() & ~geometry.mouth_mask()]
     centre, spread = np.median(skin, 0), skin.std(0) + 0.03
@@ -239,8 +246,8 @@ def _behind_rim(
 def front_group(
     pixels: FrontPixels,
     wanted: Layer,
-    colors: np.ndarray,
-    opacity: np.ndarray,
+    colors: Float[np.ndarray, "S S 3"],
+    opacity: Float[np.ndarray, "S S"],
     geometry: HeadGeometry,
     model: FaceModel,
 ) -> SplatGroup:

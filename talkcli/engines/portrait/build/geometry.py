@@ -10,13 +10,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Bool, Float, Integer
 from scipy import ndimage
 
-from talkcli.engines.portrait.build.images import blur, inside_distance, nearest, smoothstep
+from talkcli.engines.portrait.build.images import blur, inside_distance, nearest
 from talkcli.engines.portrait.build.raster import rasterize_triangles
 from talkcli.face.model import FaceModel
 from talkcli.face.pose import DEPTH_SCALE, IMAGE_TO_HEAD, HeadPose, fit_pose
 from talkcli.face.topology import CHIN_TIP, EARS, EYE_OPENING, JAW_LINE, MOUTH_OPENING, RIGID
+from talkcli.imaging import smoothstep
 
 #: The camera's distance in face heights. A portrait lens at 1.1 m; nearer ones exaggerate noses.
 CAMERA_DISTANCE_FH = 6.0
@@ -40,7 +42,7 @@ class Pinhole:
         scale = (z + self.distance) / self.distance
         return np.stack([(x - self.centre) * scale, (y - self.centre) * scale, z], -1)
 
-    def project(self, points: np.ndarray) -> np.ndarray:
+    def project(self, points: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n 2"]:
         """Pixel-space points ``[..., 3]`` to pixel coordinates ``[..., 2]``."""
         scale = self.distance / (self.distance + points[..., 2:])
         return np.asarray(points[..., :2] * scale + self.centre)
@@ -70,19 +72,19 @@ class HeadGeometry:
 
     camera: Pinhole
     pose: HeadPose
-    vertices: np.ndarray
-    landmarks: np.ndarray
+    vertices: Float[np.ndarray, "478 3"]
+    landmarks: Float[np.ndarray, "478 2"]
     face_height: float
-    depth: np.ndarray
-    triangle: np.ndarray
-    barycentric: np.ndarray
-    on_face: np.ndarray
-    face_distance: np.ndarray
-    silhouette_distance: np.ndarray
-    below_jaw: np.ndarray
-    neck_across: np.ndarray
-    head_weight: np.ndarray
-    triangle_labels: np.ndarray
+    depth: Float[np.ndarray, "S S"]
+    triangle: Integer[np.ndarray, "S S"]
+    barycentric: Float[np.ndarray, "S S 3"]
+    on_face: Bool[np.ndarray, "S S"]
+    face_distance: Float[np.ndarray, "S S"]
+    silhouette_distance: Float[np.ndarray, "S S"]
+    below_jaw: Float[np.ndarray, "S S"]
+    neck_across: Float[np.ndarray, "S S"]
+    head_weight: Float[np.ndarray, "S S"]
+    triangle_labels: Integer[np.ndarray, " T"]
 
     @property
     def pixel_x(self) -> np.ndarray:
@@ -94,27 +96,30 @@ class HeadGeometry:
         """``[S, 1]`` y of pixel centres."""
         return np.arange(self.depth.shape[0], dtype=np.float32)[:, None] + 0.5
 
-    def surface(self, depth: np.ndarray) -> np.ndarray:
+    def surface(self, depth: Float[np.ndarray, "S S"]) -> Float[np.ndarray, "S S 3"]:
         """``[S, S, 3]`` pixel-space points of all pixels at a depth ``[S, S]``."""
         x, y = np.broadcast_arrays(self.pixel_x, self.pixel_y)
         return self.camera.unproject(x, y, depth)
 
-    def label_mask(self, label: int) -> np.ndarray:
+    def label_mask(self, label: int) -> Bool[np.ndarray, "S S"]:
         """``[S, S]`` bool: face pixels whose triangle carries ``label``."""
         return np.asarray(self.on_face & (self.triangle_labels[self.triangle] == label))
 
-    def eye_mask(self) -> np.ndarray:
+    def eye_mask(self) -> Bool[np.ndarray, "S S"]:
         """``[S, S]`` bool: eye openings."""
         return self.label_mask(EYE_OPENING)
 
-    def mouth_mask(self) -> np.ndarray:
+    def mouth_mask(self) -> Bool[np.ndarray, "S S"]:
         """``[S, S]`` bool: mouth opening."""
         return self.label_mask(MOUTH_OPENING)
 
 
 def place_landmarks(
-    points: np.ndarray, size: int, model: FaceModel, depth_scale: float = DEPTH_SCALE
-) -> tuple[Pinhole, HeadPose, np.ndarray]:
+    points: Float[np.ndarray, "478 3"],
+    size: int,
+    model: FaceModel,
+    depth_scale: float = DEPTH_SCALE,
+) -> tuple[Pinhole, HeadPose, Float[np.ndarray, "478 3"]]:
     """Camera, head pose and pixel-space landmarks from FaceMesh points of the crop.
 
     Args:
@@ -132,7 +137,10 @@ def place_landmarks(
 
 
 def head_geometry(
-    points: np.ndarray, alpha: np.ndarray, model: FaceModel, depth_scale: float = DEPTH_SCALE
+    points: Float[np.ndarray, "478 3"],
+    alpha: Float[np.ndarray, "S S"],
+    model: FaceModel,
+    depth_scale: float = DEPTH_SCALE,
 ) -> HeadGeometry:
     """Measure the head in a crop.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 
 import numpy as np
+from jaxtyping import Float, Int32, Integer
 
 from talkcli.engines.portrait.splats import Layer, RestSplats
 
@@ -44,20 +45,20 @@ class SplatGroup:
     """
 
     layer: Layer
-    positions: np.ndarray
-    tangent_u: np.ndarray
-    tangent_v: np.ndarray
-    colors: np.ndarray
-    opacities: np.ndarray
-    vertices: np.ndarray | None = None
-    weights: np.ndarray | None = None
-    head_weight: np.ndarray | None = None
-    weight_slope: np.ndarray | None = None
+    positions: Float[np.ndarray, "n 3"]
+    tangent_u: Float[np.ndarray, "n 3"]
+    tangent_v: Float[np.ndarray, "n 3"]
+    colors: Float[np.ndarray, "n 3"]
+    opacities: Float[np.ndarray, " n"]
+    vertices: Integer[np.ndarray, "n k"] | None = None
+    weights: Float[np.ndarray, "n k"] | None = None
+    head_weight: Float[np.ndarray, " n"] | None = None
+    weight_slope: Float[np.ndarray, "n 2"] | None = None
     jaw_weight: float = 0.0
-    neighbours: np.ndarray | None = None
-    pixels: np.ndarray | None = None
-    normals: np.ndarray | None = None
-    source_cosine: np.ndarray | None = None
+    neighbours: Integer[np.ndarray, "n 4"] | None = None
+    pixels: Integer[np.ndarray, "n 2"] | None = None
+    normals: Float[np.ndarray, "n 3"] | None = None
+    source_cosine: Float[np.ndarray, " n"] | None = None
     spread: float = GRID_SPREAD
 
     def __len__(self) -> int:
@@ -114,13 +115,13 @@ class SplatBuilder:
             }
         )
 
-    def pixels(self) -> np.ndarray:
+    def pixels(self) -> Int32[np.ndarray, "N 2"]:
         """``[N, 2]`` int32 row and column of every splat of :meth:`build`, -1 where it has none."""
         none = (np.full((len(g), 2), -1) if g.pixels is None else g.pixels for g in self.groups)
         return np.concatenate(list(none)).astype(np.int32)
 
 
-def grid_neighbours(rows: int, columns: int) -> np.ndarray:
+def grid_neighbours(rows: int, columns: int) -> Int32[np.ndarray, "n 4"]:
     """``[rows · columns, 4]`` left, right, up, down on a full grid, itself at its borders."""
     index = np.arange(rows * columns, dtype=np.int32).reshape(rows, columns)
     left = np.concatenate([index[:, :1], index[:, :-1]], 1)
@@ -130,12 +131,14 @@ def grid_neighbours(rows: int, columns: int) -> np.ndarray:
     return np.stack([left, right, up, down], -1).reshape(-1, 4)
 
 
-def grid_tangents(grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def grid_tangents(
+    grid: Float[np.ndarray, "rows columns 3"],
+) -> tuple[Float[np.ndarray, "rows columns 3"], Float[np.ndarray, "rows columns 3"]]:
     """Central differences along columns and rows of ``[rows, columns, 3]`` points."""
     return np.gradient(grid, axis=1), np.gradient(grid, axis=0)
 
 
-def clamp_length(vectors: np.ndarray, longest: float) -> np.ndarray:
+def clamp_length(vectors: Float[np.ndarray, "*n 3"], longest: float) -> Float[np.ndarray, "*n 3"]:
     """Vectors ``[..., 3]``, shortened to at most ``longest``."""
     length = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return np.asarray(vectors * np.minimum(1, longest / np.maximum(length, 1e-6)))

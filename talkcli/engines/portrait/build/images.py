@@ -8,10 +8,6 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
-from talkcli.imaging import smoothstep
-
-__all__ = ["blur", "fill_smooth", "inside_distance", "nearest", "shrunk_until", "smoothstep"]
-
 
 def blur(image: np.ndarray, sigma: float) -> np.ndarray:
     """Gaussian blur of a float32 image, borders replicated."""

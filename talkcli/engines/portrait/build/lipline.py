@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from jaxtyping import Float
 from scipy import ndimage
 
 from talkcli.face.topology import (
@@ -37,7 +38,9 @@ _SHARP_FH, _BLURRED_FH = 0.009, 0.012
 _ROW_SHARES = (0.0, 0.4, 0.75, 1.0)
 
 
-def find_lip_line(rgb: np.ndarray, points: np.ndarray) -> np.ndarray:
+def find_lip_line(
+    rgb: Float[np.ndarray, "S S 3"], points: Float[np.ndarray, "478 3"]
+) -> Float[np.ndarray, "478 3"]:
     """Landmarks with the lips meeting where the picture shows them meet.
 
     The darkest path from corner to corner near the landmarks' own line, by dynamic programming.

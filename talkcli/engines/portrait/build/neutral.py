@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float
 
 from talkcli.engines.portrait.build.front import OPEN_MOUTH_FH
 from talkcli.face.basis import close_lips, expression_basis
@@ -23,7 +24,9 @@ _JAW_OPEN_FH = 0.06
 _MOST_JAW = 0.8
 
 
-def neutralise(face: np.ndarray, model: FaceModel) -> tuple[np.ndarray, np.ndarray]:
+def neutralise(
+    face: Float[np.ndarray, "478 3"], model: FaceModel
+) -> tuple[Float[np.ndarray, "478 3"], Float[np.ndarray, "52 478 3"]]:
     """From a face with an expression to the neutral one, mouth closed.
 
     Args:

@@ -29,13 +29,7 @@ from talkcli.engines.portrait.build.groups import (
     grid_neighbours,
     grid_tangents,
 )
-from talkcli.engines.portrait.build.images import (
-    blur,
-    inside_distance,
-    nearest,
-    shrunk_until,
-    smoothstep,
-)
+from talkcli.engines.portrait.build.images import blur, inside_distance, nearest, shrunk_until
 from talkcli.engines.portrait.build.symmetry import (
     FaceTexture,
     blend_colors_with_mirror,
@@ -43,6 +37,7 @@ from talkcli.engines.portrait.build.symmetry import (
 )
 from talkcli.engines.portrait.splats import Layer
 from talkcli.face.topology import JAW_LINE
+from talkcli.imaging import smoothstep
 
 #: Semi-axes of a bald head about CENTRE (half width, height, depth), centimetres.
 _SKULL = np.array([7.6, 10.8, 9.0])

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from jaxtyping import Bool, Float, Integer
 from scipy import ndimage
 
 from talkcli.engines.portrait.build.geometry import HeadGeometry
@@ -21,12 +22,13 @@ from talkcli.engines.portrait.build.groups import (
     grid_neighbours,
     grid_tangents,
 )
-from talkcli.engines.portrait.build.images import blur, fill_smooth, shrunk_until, smoothstep
+from talkcli.engines.portrait.build.images import blur, fill_smooth, shrunk_until
 from talkcli.engines.portrait.build.raster import rasterize_triangles
 from talkcli.engines.portrait.lips import lip_side
 from talkcli.engines.portrait.splats import Layer
 from talkcli.face.model import FaceModel, vertex_normals
 from talkcli.face.topology import SKIN
+from talkcli.imaging import smoothstep
 
 #: Axis of the unwrapping, behind the face (cm, head frame).
 _AXIS_Z = -4.0
@@ -57,12 +59,12 @@ class FaceTexture:
         valid: ``[T, T]`` bool, texel lies on skin and solid source pixels hide or show it.
     """
 
-    colors: np.ndarray
-    positions: np.ndarray
-    vertices: np.ndarray
-    weights: np.ndarray
-    seen: np.ndarray
-    valid: np.ndarray
+    colors: Float[np.ndarray, "T T 3"]
+    positions: Float[np.ndarray, "T T 3"]
+    vertices: Integer[np.ndarray, "T T 3"]
+    weights: Float[np.ndarray, "T T 3"]
+    seen: Float[np.ndarray, "T T"]
+    valid: Bool[np.ndarray, "T T"]
 
 
 def complete_face(

@@ -6,8 +6,16 @@ import numpy as np
 import pytest
 
 from talkcli.engines.portrait import rig
-from talkcli.engines.portrait.skin import FADE_END, FADE_START, Pose, RestSurface, skin_and_shape
+from talkcli.engines.portrait.skin import (
+    FADE_END,
+    FADE_START,
+    MovedSplats,
+    Pose,
+    RestSurface,
+    skin_and_shape,
+)
 from talkcli.face.pose import euler_to_rotation
+from talkcli.types import SplatArrays
 
 RNG = np.random.default_rng(7)
 N = 300
@@ -17,12 +25,17 @@ def f32(array: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(array, np.float32)
 
 
+def splat_arrays(count: int) -> SplatArrays:
+    shapes = ((count, 3), (count, 6), (count,), (count, 3))
+    return SplatArrays(*(np.zeros(shape, np.float32) for shape in shapes))
+
+
 def test_blend_vertices_is_the_weighted_sum() -> None:
     vertices = RNG.integers(0, 478, (N, 4)).astype(np.int32)
     weights, moved = f32(RNG.random((N, 4))), f32(RNG.normal(size=(478, 3)))
     out = np.empty((N, 3), np.float32)
     rest, positions = f32(RNG.normal(size=(N, 3))), np.empty((N, 3), np.float32)
-    rig.move_with_face(rest, vertices, weights, moved, (out, positions))
+    rig.move_with_face(rest, vertices, weights, moved, out, positions)
     np.testing.assert_allclose(out, np.einsum("nk,nkd->nd", weights, moved[vertices]), atol=1e-5)
     np.testing.assert_allclose(positions, rest + out, atol=1e-6)
 
@@ -80,11 +93,11 @@ def posed(
     rotation: np.ndarray, eye: np.ndarray, focal: float = 100.0, **changes: np.ndarray
 ) -> dict[str, np.ndarray]:
     arrays = inputs(**changes)
-    moved = tuple(arrays[name] for name in MOVED)
+    moved = MovedSplats(*(arrays[name] for name in MOVED))
     rest = RestSurface(**{k: v for k, v in arrays.items() if k not in MOVED})
-    out = (np.empty((N, 3), np.float32), np.empty((N, 6), np.float32), np.empty(N, np.float32))
+    out = splat_arrays(N)
     skin_and_shape(rest, moved, Pose(rotation, SHIFT, PIVOT, f32(eye), focal), out, hidden=True)
-    return {**arrays, "means": out[0], "covars": out[1], "visible": out[2]}
+    return {**arrays, "means": out.means, "covars": out.covars, "visible": out.opacities}
 
 
 def slowly_posed(
@@ -145,15 +158,15 @@ def test_the_kernel_does_what_its_slow_twin_does(angles: tuple[float, float, flo
 def test_threads_and_spans_change_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
     count = 20_011
     arrays = {k: np.resize(v, (count, *v.shape[1:])) for k, v in inputs(**random_surface()).items()}
-    moved = tuple(arrays[name] for name in MOVED)
+    moved = MovedSplats(*(arrays[name] for name in MOVED))
     rest = RestSurface(**{k: v for k, v in arrays.items() if k not in MOVED})
     pose = Pose(euler_to_rotation(20, 5, 0), SHIFT, PIVOT, f32([0, 0, 60]), 900.0)
     results = []
     for threads, spans in ((1, None), (2, None), (3, [(0, 4096), (4096, 8000), (8000, count)])):
         monkeypatch.setattr(rig.runtime, "thread_count", lambda threads=threads: threads)
-        out = [np.zeros((count, *shape), np.float32) for shape in ((3,), (6,), ())]
-        skin_and_shape(rest, moved, pose, tuple(out), spans=spans)
-        results.append(out)
+        out = splat_arrays(count)
+        skin_and_shape(rest, moved, pose, out, spans=spans)
+        results.append((out.means, out.covars, out.opacities))
     for other in results[1:]:
         for first, second in zip(results[0], other, strict=True):
             np.testing.assert_array_equal(first, second)
@@ -162,19 +175,16 @@ def test_threads_and_spans_change_no_bit(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_only_what_can_be_seen_is_shaped() -> None:
     arrays = inputs()
     arrays["normals"][: N // 2] = (0, 0, -1)
-    moved = tuple(arrays[name] for name in MOVED)
+    moved = MovedSplats(*(arrays[name] for name in MOVED))
     rest = RestSurface(**{k: v for k, v in arrays.items() if k not in MOVED})
     pose = Pose(np.eye(3), SHIFT, PIVOT, f32([0, 0, 100]), 100.0)
-    out = (
-        np.full((N, 3), -7, np.float32),
-        np.full((N, 6), -7, np.float32),
-        np.zeros(N, np.float32),
-    )
+    out = splat_arrays(N)
+    out.means[:], out.covars[:] = -7, -7
     skin_and_shape(rest, moved, pose, out)
     hidden = N // 2 // 16 * 16  # where all sixteen of a block are
-    assert (out[1][:hidden] == -7).all() and (out[1][N // 2 :] != -7).all()
-    assert not out[2][: N // 2].any() and (out[2][N // 2 :] > 0.89).all()
-    assert (out[0] != -7).all()
+    assert (out.covars[:hidden] == -7).all() and (out.covars[N // 2 :] != -7).all()
+    assert not out.opacities[: N // 2].any() and (out.opacities[N // 2 :] > 0.89).all()
+    assert (out.means != -7).all()
 
 
 def test_skinning_matches_rodrigues_by_weight() -> None:

@@ -14,7 +14,7 @@ from talkcli.engines.portrait.avatar import PortraitAvatar
 from talkcli.engines.portrait.build.build import build_portrait
 from talkcli.engines.portrait.build.crop import cut_crop
 from talkcli.engines.portrait.build.groups import SplatBuilder, SplatGroup, grid_neighbours
-from talkcli.engines.portrait.build.images import fill_smooth, smoothstep
+from talkcli.engines.portrait.build.images import fill_smooth
 from talkcli.engines.portrait.build.raster import rasterize_triangles
 from talkcli.engines.portrait.build.symmetry import blend_with_mirror
 from talkcli.engines.portrait.mouth_light import source_pixels
@@ -22,6 +22,7 @@ from talkcli.engines.portrait.splats import Layer
 from talkcli.errors import InputError
 from talkcli.export.ply import decompose, ply_bytes, write_ply
 from talkcli.face.topology import FACE_OVAL
+from talkcli.imaging import smoothstep
 from talkcli.pipeline.stages.faces import describe_face
 from talkcli.tracking.landmarks import detect_faces
 from talkcli.types import MotionFrame
