@@ -9,7 +9,6 @@ statistics, since a stream has no whole utterance to average over. Frame ``j`` i
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import no_type_check
 
 import numpy as np
 from jaxtyping import Float, Float32, Float64
@@ -162,7 +161,6 @@ class LevelNormaliser:
 
 
 @kernel(fastmath=False)
-@no_type_check  # numba cannot compile the wrapper that checks shapes in tests
 def loud_levels(frames: np.ndarray, state: np.ndarray) -> np.ndarray:
     """Loud level after each raw frame: ``[k, 80]`` to ``[k]`` nat; updates ``state [3]``."""
     levels = np.zeros(len(frames))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Float32
@@ -73,6 +73,7 @@ class Layout:
         return Layout(**lists)
 
 
+@runtime_checkable
 class _Layer(Protocol):
     def push(self, x: np.ndarray) -> np.ndarray: ...
 
