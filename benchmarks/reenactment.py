@@ -17,6 +17,7 @@ import argparse
 from pathlib import Path
 
 from talkcli import runtime
+from talkcli.face.measures import face_height
 
 runtime.configure()
 
@@ -90,7 +91,7 @@ def compare(
     aligned = wanted[:, :2] @ move[:, :2].T + move[:, 2]
     mask = face_region(aligned, side)
     base = warp(portrait, similarity(source, np.c_[aligned, aligned[:, 0]]), side)
-    height = float(np.linalg.norm(found[10] - found[152]))
+    height = float(face_height(found))
     centre = (wanted - found)[list(RIGID), :2].mean(0)
     lips = list(LIPS)
     figures = {

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 
-from talkcli.face.topology import EYE_LEFT, EYE_RIGHT, OUTER_CORNERS, Eye
+from talkcli.face.topology import CHIN_TIP, EYE_LEFT, EYE_RIGHT, FOREHEAD_TOP, OUTER_CORNERS, Eye
 
 #: Inner lips above and below the middle third of the mouth.
 APERTURE_PAIRS = ((13, 14), (82, 87), (312, 317))
@@ -16,6 +16,17 @@ APERTURE_PAIRS = ((13, 14), (82, 87), (312, 317))
 EYES = (EYE_LEFT, EYE_RIGHT)
 #: Radius of an eyeball, centimetres; converts the iris's way across the eye into an angle.
 EYEBALL_CM = 1.2
+
+
+def face_height(points: np.ndarray) -> np.floating:
+    """Top of the forehead to tip of the chin, in the unit of the points.
+
+    The measure ("face height") that sizes of crops, margins and thresholds are given in.
+
+    Args:
+        points: ``[478, 3]`` or more columns of one face, in any frame.
+    """
+    return np.linalg.norm(points[FOREHEAD_TOP] - points[CHIN_TIP])
 
 
 def lip_aperture(points: Float[np.ndarray, "*frames 478 3"]) -> Float[np.ndarray, "*frames"]:

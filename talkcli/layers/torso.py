@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from talkcli.face.measures import face_height
 from talkcli.layers.matte import person_matte
 from talkcli.layers.plate import still_weight
 
@@ -37,7 +38,7 @@ def torso_matte(
     scale = min(1.0, _LARGEST_PX / max(h, w))
     size = (max(1, round(w * scale)), max(1, round(h * scale)))
     small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
-    fh = float(np.linalg.norm(points[10] - points[152]))
+    fh = float(face_height(points))
     matte = person_matte(small[..., :3], points * scale, fh * scale, small[..., 3])
     alpha = cv2.resize(matte.alpha, (w, h), interpolation=cv2.INTER_LINEAR)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 
+from talkcli.face.measures import face_height
 from talkcli.face.pose import fit_similarity
-from talkcli.face.topology import CHIN_TIP, FOREHEAD_TOP, RIGID
+from talkcli.face.topology import RIGID
 
 
 def landmark_error(found: Float[np.ndarray, "478 3"], wanted: Float[np.ndarray, "478 3"]) -> float:
@@ -20,6 +21,6 @@ def landmark_error(found: Float[np.ndarray, "478 3"], wanted: Float[np.ndarray, 
     plane = np.array([1.0, 1.0, 0.0])
     scale, rotation, shift = fit_similarity(wanted[rigid] * plane, found[rigid] * plane)
     aligned = scale * (wanted * plane) @ rotation.T + shift
-    height = np.linalg.norm(found[FOREHEAD_TOP] - found[CHIN_TIP])
+    height = face_height(found)
     distance = np.linalg.norm((aligned - found)[:468, :2], axis=1)
     return 100.0 * float(distance.mean() / height)

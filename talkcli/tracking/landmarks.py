@@ -16,7 +16,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from talkcli.face.topology import FACE_OVAL
+from talkcli.face.measures import face_height
+from talkcli.face.topology import CHIN_TIP, FACE_OVAL, FOREHEAD_TOP
 from talkcli.tracking.detector import Square, detect_in_tiles, detect_squares, mediapipe_solutions
 
 #: Side of the standard crop in face heights, and its centre above the chin. See DESIGN: portrait.
@@ -27,12 +28,11 @@ _MESH_INPUT_PX = 512
 #: Longer pictures are reduced to this: MediaPipe aborts the process, and OpenCV's warps fail, from
 #: 32,767 pixels on.
 _LONGEST_SIDE = 32_000
-_FOREHEAD, _CHIN = 10, 152
 #: Landmarks that change places in the mirror: corners of the eyes and of the mouth, brows, temples,
 #: and some on the middle line.
 _MIRRORED_PAIRS = (
     *((33, 263), (133, 362), (61, 291), (105, 334), (234, 454)),
-    *((_FOREHEAD, _FOREHEAD), (1, 1), (13, 13), (_CHIN, _CHIN)),
+    *((FOREHEAD_TOP, FOREHEAD_TOP), (1, 1), (13, 13), (CHIN_TIP, CHIN_TIP)),
 )
 #: Mean distance of landmarks from those of the mirror image, face heights. 421 of 431 faces of 64
 #: to 160 pixels stay below .04 (median .009; the others are profiles); 40 things that FaceMesh took
@@ -54,7 +54,7 @@ class Face:
     @property
     def size_px(self) -> float:
         """Face height in pixels: forehead (vertex 10) to chin (vertex 152), with depth."""
-        return float(np.linalg.norm(self.points[_FOREHEAD] - self.points[_CHIN]))
+        return float(face_height(self.points))
 
     @property
     def box(self) -> tuple[float, float, float, float]:
@@ -65,10 +65,10 @@ class Face:
 
 def crop_rectangle(points: np.ndarray) -> Square:
     """The standard head crop: x0, y0 and side in pixels; it may reach beyond the picture."""
-    height = float(np.linalg.norm(points[_FOREHEAD] - points[_CHIN]))
+    height = float(face_height(points))
     side = CROP_SIDE_FH * height
     centre_x = float(points[list(FACE_OVAL), 0].mean())
-    centre_y = float(points[_CHIN, 1]) - CROP_CENTRE_ABOVE_CHIN_FH * height
+    centre_y = float(points[CHIN_TIP, 1]) - CROP_CENTRE_ABOVE_CHIN_FH * height
     return Square(centre_x - side / 2, centre_y - side / 2, side)
 
 
@@ -145,7 +145,7 @@ def survives_mirroring(rgb: np.ndarray, points: np.ndarray) -> bool:
         return False
     here, there = np.array(_MIRRORED_PAIRS).T
     apart = np.linalg.norm((points[here] - mirrored[there])[:, :2], axis=1).mean()
-    return bool(apart < _MIRRORED_FH * np.linalg.norm(points[_FOREHEAD] - points[_CHIN]))
+    return bool(apart < _MIRRORED_FH * face_height(points))
 
 
 def _mesh_on_square(rgb: np.ndarray, square: Square, *, mirror: bool = False) -> np.ndarray | None:

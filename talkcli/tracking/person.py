@@ -9,7 +9,7 @@ import numpy as np
 from talkcli.face.alignment import PICTURE_DEPTH, AlignedHeads, align_heads
 from talkcli.face.basis import close_lips, expression_basis
 from talkcli.face.harmonic import HarmonicExtension
-from talkcli.face.measures import iris_angles, lid_opening, lip_aperture, lip_width
+from talkcli.face.measures import face_height, iris_angles, lid_opening, lip_aperture, lip_width
 from talkcli.face.model import FaceModel
 from talkcli.face.topology import (
     BROW_LEFT,
@@ -94,7 +94,7 @@ def estimate_identity(points: np.ndarray, model: FaceModel) -> Person:
     chosen = heads.points[_neutral_frames(heads)]
     neutral = np.median(chosen, axis=0)
     extend = HarmonicExtension(neutral, model.triangles, model.triangle_labels)
-    height = np.linalg.norm(neutral[10] - neutral[152])
+    height = face_height(neutral)
     if lip_aperture(neutral) > _CLOSED_FH * height:
         neutral = neutral + close_lips(neutral, extend)
     return Person(

@@ -25,13 +25,12 @@ from scipy.spatial import cKDTree
 from talkcli.errors import InputError
 from talkcli.face.basis import touching
 from talkcli.face.harmonic import HarmonicExtension
+from talkcli.face.measures import face_height
 from talkcli.face.model import FaceModel
 from talkcli.face.pose import DEPTH_SCALE, fit_similarity
 from talkcli.face.topology import (
-    CHIN_TIP,
     EYE_LEFT,
     EYE_RIGHT,
-    FOREHEAD_TOP,
     RIGID,
     SKIN,
     opening_triangles,
@@ -106,7 +105,7 @@ def build_face_model(
     model = FaceModel(mean, template.triangles, template.labels, symmetry, basis, identity)
     output.parent.mkdir(parents=True, exist_ok=True)
     model.save(output, _DESCRIPTION)
-    height = np.linalg.norm(mean[FOREHEAD_TOP] - mean[CHIN_TIP])
+    height = face_height(mean)
     report(f"wrote {output}: {len(template.triangles)} triangles, face height {height:.2f} cm")
     return model
 
@@ -181,7 +180,7 @@ def neutral_faces(pictures: Iterator[np.ndarray]) -> np.ndarray:
         if not faces:
             continue
         points = faces[0].points * (1, -1, -DEPTH_SCALE)
-        height = np.linalg.norm(points[FOREHEAD_TOP] - points[CHIN_TIP])
+        height = face_height(points)
         mouth = np.linalg.norm(points[13] - points[14]) / height
         lids = min(
             np.linalg.norm(points[eye.upper[3]] - points[eye.lower[3]])

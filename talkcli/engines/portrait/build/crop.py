@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from talkcli.engines.portrait.avatar import PictureFrame
+from talkcli.face.measures import face_height
 from talkcli.imaging import over_white
 from talkcli.tracking.landmarks import Face, crop_rectangle
 
@@ -41,7 +42,7 @@ class Crop:
     @property
     def face_height(self) -> float:
         """Forehead to chin, crop pixels."""
-        return float(np.linalg.norm(self.points[10] - self.points[152]))
+        return float(face_height(self.points))
 
 
 def cut_crop(

@@ -15,6 +15,7 @@ from scipy import ndimage
 
 from talkcli.engines.portrait.build.images import blur, inside_distance, nearest
 from talkcli.engines.portrait.build.raster import rasterize_triangles
+from talkcli.face.measures import face_height
 from talkcli.face.model import FaceModel
 from talkcli.face.pose import DEPTH_SCALE, IMAGE_TO_HEAD, HeadPose, fit_pose
 from talkcli.face.topology import CHIN_TIP, EARS, EYE_OPENING, JAW_LINE, MOUTH_OPENING, RIGID
@@ -130,8 +131,8 @@ def place_landmarks(
     """
     scaled = points * (1.0, 1.0, depth_scale)
     scaled[:, 2] -= scaled[list(RIGID), 2].mean()
-    face_height = float(np.linalg.norm(points[10] - points[CHIN_TIP]))
-    camera = Pinhole(CAMERA_DISTANCE_FH * face_height, size / 2)
+    height = float(face_height(points))
+    camera = Pinhole(CAMERA_DISTANCE_FH * height, size / 2)
     vertices = camera.unproject(scaled[:, 0], scaled[:, 1], scaled[:, 2])
     return camera, fit_pose(vertices, model.vertices), vertices
 

@@ -9,6 +9,7 @@ from talkcli.engines.portrait.build.front import OPEN_MOUTH_FH
 from talkcli.face.basis import close_lips, expression_basis
 from talkcli.face.harmonic import HarmonicExtension
 from talkcli.face.identity import fit_identity
+from talkcli.face.measures import face_height
 from talkcli.face.model import FaceModel
 from talkcli.face.pose import DEPTH_SCALE, IMAGE_TO_HEAD
 from talkcli.face.topology import OUTER_CORNERS
@@ -37,7 +38,7 @@ def neutralise(
         ``[478, 3]`` shift to the neutral face and ``[52, 478, 3]`` the ARKit shapes of that face.
     """
     extend = HarmonicExtension(face, model.triangles, model.triangle_labels)
-    gap = np.linalg.norm(face[13] - face[14]) / np.linalg.norm(face[10] - face[152])
+    gap = np.linalg.norm(face[13] - face[14]) / face_height(face)
     shift = np.zeros((478, 3))
     if gap > _JAW_OPEN_FH:
         shift = _relaxed_jaw(face, model)

@@ -36,6 +36,7 @@ from talkcli.engines.portrait.build.symmetry import (
     blend_with_mirror,
 )
 from talkcli.engines.portrait.splats import Layer
+from talkcli.face.measures import face_height
 from talkcli.face.topology import JAW_LINE
 from talkcli.imaging import smoothstep
 
@@ -294,7 +295,7 @@ def _below_jaw(positions: np.ndarray, geometry: HeadGeometry) -> np.ndarray:
     jaw = face[list(JAW_LINE)]
     order = np.argsort(jaw[:, 0])
     line = np.interp(positions[..., 0], jaw[order, 0], jaw[order, 1])
-    return np.asarray((line - positions[..., 1]) / np.linalg.norm(face[10] - face[152]))
+    return np.asarray((line - positions[..., 1]) / face_height(face))
 
 
 def _behind_openings(points: np.ndarray, geometry: HeadGeometry) -> np.ndarray:

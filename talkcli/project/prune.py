@@ -1,0 +1,137 @@
+"""Clearing the user's cache: what was not used for long, and what is too much."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+import uuid
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from talkcli.errors import InputError
+from talkcli.files.atomic import TEMPORARY_PREFIX
+from talkcli.files.lock import hold_lock
+from talkcli.project.store import LOCK_FILE, PROJECT_FILE
+from talkcli.runtime import cache_root, kernel_cache
+
+#: What ``prune_cache`` keeps unless it is told otherwise.
+MAX_BYTES, MAX_AGE_DAYS = 10 << 30, 90.0
+_DAY_S = 86400.0
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """What was removed from the cache.
+
+    Attributes:
+        root: the cache.
+        removed: folders that are gone, the one that was unused for longest first.
+        freed: bytes that they took.
+        kept: bytes that are left.
+        busy: projects that should have gone, but that another process works in.
+    """
+
+    root: Path
+    removed: tuple[Path, ...]
+    freed: int
+    kept: int
+    busy: tuple[Path, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "cache": str(self.root),
+            "removed": [str(path) for path in self.removed],
+            "freed_bytes": self.freed,
+            "kept_bytes": self.kept,
+            "busy": [str(path) for path in self.busy],
+        }
+
+
+def prune_cache(
+    max_bytes: int = MAX_BYTES, max_age_days: float = MAX_AGE_DAYS, *, dry_run: bool = False
+) -> Pruned:
+    """Remove from the cache what was not used for long, then the oldest until the rest is small.
+
+    Only what can be made again is touched: projects of one-off commands, each as a whole, and
+    compiled kernels of other versions of the code. Projects outside the cache, and whatever else
+    lies in it, stay. A project that another process works in stays too, and is named.
+
+    Args:
+        max_bytes: how much may be left; 0 clears everything that is not in use.
+        max_age_days: days since the last use after which a project or kernel folder goes.
+        dry_run: remove nothing and say what would go.
+
+    Raises:
+        InputError: the cache cannot be used, or a limit is negative.
+    """
+    if not (max_bytes >= 0 and max_age_days >= 0):
+        raise InputError("a limit of the cache is negative", "give numbers from 0 upwards")
+    root = cache_root()
+    found = _folders(root)
+    total = sum(size for _, size, _ in found)
+    kept, oldest = total, time.time() - max_age_days * _DAY_S
+    removed: list[Path] = []
+    busy: list[Path] = []
+    for used, size, folder in sorted(found):
+        if used >= oldest and kept <= max_bytes:
+            continue
+        if dry_run or _remove(folder):
+            removed.append(folder)
+            kept -= size
+        else:
+            busy.append(folder)
+    return Pruned(root, tuple(removed), total - kept, kept, tuple(busy))
+
+
+def _folders(root: Path) -> list[tuple[float, int, Path]]:
+    """When it was last used, its size in bytes, and the folder, for all that may go."""
+    present = kernel_cache(root)
+    kernels = [path for path in _directories(root / "kernels") if path != present]
+    projects = [
+        path
+        for path in _directories(root / "projects")
+        if (path / PROJECT_FILE).is_file() or path.name.startswith(TEMPORARY_PREFIX)
+    ]
+    return [(_last_use(path), _size(path), path) for path in (*kernels, *projects)]
+
+
+def _directories(parent: Path) -> list[Path]:
+    if not parent.is_dir():
+        return []
+    return [path for path in parent.iterdir() if path.is_dir() and not path.is_symlink()]
+
+
+def _last_use(folder: Path) -> float:
+    """Every run of a project writes its lock file; kernels are as old as their folder."""
+    if folder.name.startswith(TEMPORARY_PREFIX):
+        return 0.0  # what a killed ``prune_cache`` has left
+    files = (folder, folder / LOCK_FILE, folder / PROJECT_FILE)
+    return max(path.lstat().st_mtime for path in files if path.exists())
+
+
+def _size(folder: Path) -> int:
+    total = 0
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError):  # another process may be at work
+            total += path.lstat().st_size
+    return total
+
+
+def _remove(folder: Path) -> bool:
+    """Delete a folder as a whole; False where another process works in it."""
+    if not (folder / PROJECT_FILE).is_file():
+        shutil.rmtree(folder, ignore_errors=True)
+        return not folder.exists()
+    aside = folder.with_name(f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}")
+    try:
+        with hold_lock(folder / LOCK_FILE, wait_s=0):
+            # Gone at once for everybody; who waits for the lock finds that it is another file now.
+            os.rename(folder, aside)
+    except (InputError, OSError):
+        return False
+    shutil.rmtree(aside, ignore_errors=True)
+    return True
