@@ -20,7 +20,7 @@ import cv2  # noqa: E402
 import numpy as np  # noqa: E402
 
 from benchmarks.studio import Studio, loaded_avatar  # noqa: E402
-from talkcli.engines.portrait.build.build import PortraitConfig  # noqa: E402
+from talkcli.config import PortraitConfig  # noqa: E402
 from talkcli.media.image import read_image  # noqa: E402
 from talkcli.tracking.landmarks import detect_faces  # noqa: E402
 from talkcli.types import ARKIT_NAMES, MotionFrame  # noqa: E402
@@ -96,7 +96,7 @@ def main() -> None:
     for path in args.pictures:
         picture = read_image(path)
         face = detect_faces(np.ascontiguousarray(picture[..., :3]))[0]
-        avatar = loaded_avatar(picture, face, PortraitConfig(output_side=args.size))
+        avatar = loaded_avatar(picture, face, PortraitConfig(), args.size)
         sheet = contact_sheet(Studio(avatar), args.cell, args.lower, args.yaw)
         cv2.imwrite(
             str(args.output / f"expressions_{path.stem}.jpg"), sheet, [cv2.IMWRITE_JPEG_QUALITY, 85]

@@ -26,7 +26,7 @@ from PIL import Image, ImageDraw  # noqa: E402
 
 from benchmarks.reenactment import picked_frames  # noqa: E402
 from benchmarks.studio import Studio, loaded_avatar, opaque  # noqa: E402
-from talkcli.engines.portrait.build.build import PortraitConfig  # noqa: E402
+from talkcli.config import PortraitConfig  # noqa: E402
 from talkcli.errors import TalkcliError  # noqa: E402
 from talkcli.face.topology import INNER_CORNERS, INNER_LOWER, INNER_UPPER  # noqa: E402
 from talkcli.motion.retarget import DrivenMotion, RetargetSettings, reference_frame  # noqa: E402

@@ -32,7 +32,7 @@ from scipy import ndimage  # noqa: E402
 from skimage.metrics import structural_similarity  # noqa: E402
 
 from benchmarks.studio import Studio, loaded_avatar, motion_of  # noqa: E402
-from talkcli.engines.portrait.build.build import PortraitConfig  # noqa: E402
+from talkcli.config import PortraitConfig  # noqa: E402
 from talkcli.engines.portrait.build.crop import cut_crop  # noqa: E402
 from talkcli.engines.portrait.splats import Layer  # noqa: E402
 from talkcli.errors import InputError  # noqa: E402
@@ -200,15 +200,16 @@ def contact_sheets(studio: Studio, source: np.ndarray, inside: Any, path: Path) 
     cv2.imwrite(str(path.with_name(f"{path.name}_expressions.png")), np.vstack(sheet))
 
 
-def judge(path: Path, output: Path, config: PortraitConfig) -> dict[str, Any]:
+def judge(path: Path, output: Path, side: int) -> dict[str, Any]:
     rgba = read_image(path)
     faces = detect_faces(np.ascontiguousarray(rgba[..., :3]))
     if not faces:
         return {"name": path.stem, "error": "no face"}
+    config = PortraitConfig()
     started = time.perf_counter()
-    avatar = loaded_avatar(rgba, faces[0], config)
+    avatar = loaded_avatar(rgba, faces[0], config, side)
     seconds = time.perf_counter() - started
-    crop = cut_crop(rgba, faces[0], config.output_side, config.max_crop)
+    crop = cut_crop(rgba, faces[0], side, config.max_crop)
     studio = Studio(avatar)
     contact_sheets(studio, crop.rgb, crop.inside, output / path.stem)
     return {
@@ -242,7 +243,6 @@ def main() -> None:
     parser.add_argument("--only", default="", help="comma-separated parts of file names")
     args = parser.parse_args()
     args.output.mkdir(parents=True, exist_ok=True)
-    config = PortraitConfig(output_side=args.size)
     wanted = [part for part in args.only.split(",") if part]
     rows = []
     print(f"{'name':44s} " + " ".join(f"{c:>7s}" for c in COLUMNS))
@@ -250,7 +250,7 @@ def main() -> None:
         if wanted and not any(part in path.name for part in wanted):
             continue
         try:
-            row = judge(path, args.output, config)
+            row = judge(path, args.output, args.size)
         except InputError as error:
             row = {"name": path.stem, "error": str(error)}
         rows.append(row)

@@ -25,7 +25,7 @@ import cv2  # noqa: E402
 import numpy as np  # noqa: E402
 
 from benchmarks.studio import Studio, loaded_avatar, opaque  # noqa: E402
-from talkcli.engines.portrait.build.build import PortraitConfig  # noqa: E402
+from talkcli.config import PortraitConfig  # noqa: E402
 from talkcli.face.model import FaceModel  # noqa: E402
 from talkcli.face.topology import FACE_OVAL, LIPS, RIGID  # noqa: E402
 from talkcli.media.image import read_image  # noqa: E402
@@ -134,8 +134,7 @@ def judge(path: Path, output: Path, size: int) -> dict[str, float]:
     indices = np.linspace(0, len(curves) - 1, min(FRAMES, len(curves))).round().astype(int).tolist()
     frames = picked_frames(path, [start, *indices], size)
     source = frames[start]
-    config = PortraitConfig(output_side=size)
-    studio = Studio(loaded_avatar(opaque(source), detect_faces(source)[0], config))
+    studio = Studio(loaded_avatar(opaque(source), detect_faces(source)[0], PortraitConfig(), size))
     place = _crop_matrix(studio)
     motion = DrivenMotion(curves, RetargetSettings())
     portrait = warp(source, place, studio.side)
@@ -163,7 +162,7 @@ def cross(path: Path, portrait: Path, output: Path, size: int) -> None:
     track: TrackedClip = track_clip(path)
     rgba = read_image(portrait)
     face = detect_faces(np.ascontiguousarray(rgba[..., :3]))[0]
-    studio = Studio(loaded_avatar(rgba, face, PortraitConfig(output_side=size)))
+    studio = Studio(loaded_avatar(rgba, face, PortraitConfig(), size))
     motion = DrivenMotion(track.curves, RetargetSettings())
     indices = expressive(track.curves, list(range(len(track.curves))))
     frames = picked_frames(path, indices, size)

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from scipy import ndimage
 
-from talkcli.compose.solid import solidify
+from talkcli.avatar import View
+from talkcli.config import DEFAULT_SIZE, PortraitConfig
 from talkcli.engines.portrait.avatar import PortraitAvatar
-from talkcli.engines.portrait.build.build import PortraitConfig, build_portrait
-from talkcli.render.cpu import Workspace, rasterize
+from talkcli.engines.portrait.build.build import build_portrait
+from talkcli.engines.portrait.checkpoint import load_avatar, save_avatar
+from talkcli.render.cpu import rasterize
+from talkcli.render.player import draw_head, player
+from talkcli.render.solid import solidify
 from talkcli.tracking.landmarks import Face
 from talkcli.types import ARKIT_NAMES, MotionFrame
 
 
 def loaded_avatar(
-    rgba: np.ndarray, face: Face, config: PortraitConfig | None = None
+    rgba: np.ndarray, face: Face, config: PortraitConfig, output_side: int = DEFAULT_SIZE
 ) -> PortraitAvatar:
     """The avatar of a picture, written to disk and read back.
 
@@ -28,11 +32,12 @@ def loaded_avatar(
     Args:
         rgba: ``[H, W, 4]`` uint8, straight alpha.
         face: where the face is, in pixels of the picture.
-        config: resolution and effort.
+        config: effort.
+        output_side: longest side of the video that it is made for, pixels.
     """
     with tempfile.TemporaryDirectory(prefix="talkcli-benchmark-") as folder:
-        build_portrait(rgba, face, config).save(Path(folder))
-        return PortraitAvatar.load(Path(folder))
+        save_avatar(build_portrait(rgba, face, config, output_side), Path(folder))
+        return load_avatar(Path(folder))
 
 
 def opaque(rgb: np.ndarray) -> np.ndarray:
@@ -69,7 +74,7 @@ class Studio:
     def __init__(self, avatar: PortraitAvatar) -> None:
         self.avatar = avatar
         self.side = avatar.frame.crop_pixels
-        self._workspace = Workspace()
+        self._player = player("cpu")
 
     def picture(
         self, motion: MotionFrame | None, yaw: float | None
@@ -83,8 +88,7 @@ class Studio:
         Returns:
             ``[S, S, 3]`` float, 0–1, over the still background; ``[S, S]`` coverage, 0–1.
         """
-        splats = self.avatar.posed_splats(motion, yaw)
-        rgb, alpha = self._raster(splats, splats.colors)
+        rgb, alpha = draw_head(self._player, self.avatar, motion, View(yaw), solid=False)
         covered = alpha.copy()
         solidify(rgb, alpha)
         return np.clip(rgb + (1 - alpha[..., None]) * self.avatar.plate, 0, 1), covered
@@ -93,14 +97,14 @@ class Studio:
         self, values: np.ndarray, motion: MotionFrame | None, yaw: float | None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Alpha-weighted mean of a per-splat value ``[n]`` in every pixel, and coverage."""
-        splats = self.avatar.posed_splats(motion, yaw)
         colors = np.repeat(values.astype(np.float32)[:, None], 3, 1)
-        rgb, alpha = self._raster(splats, colors)
+        splats = replace(self.avatar.pose(motion, View(yaw)), colors=colors)
+        rgb, alpha = self._player.draw(splats, self.avatar.camera())
         return rgb[..., 0] / np.maximum(alpha, 1e-3), alpha
 
     def occlusions(self, motion: MotionFrame | None, yaw: float | None) -> np.ndarray:
         """``[S, S]`` bool: steps in depth, where one part of the face stands before another."""
-        splats = self.avatar.posed_splats(motion, yaw)
+        splats = self.avatar.pose(motion, View(yaw))
         arrays = (splats.means, splats.covars, splats.opacities, splats.colors)
         camera = (self.avatar.viewmat, self.avatar.K)
         _, alpha, depth = rasterize(*arrays, *camera, self.side, self.side, depth=True)
@@ -108,10 +112,3 @@ class Studio:
         step = np.hypot(*np.gradient(depth))
         pixel_cm = depth[alpha > 0.9].mean() / self.avatar.K[0, 0]
         return np.asarray(ndimage.binary_dilation(step > 3 * pixel_cm, iterations=3))
-
-    def _raster(self, splats: Any, colors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Colour premultiplied by coverage, and coverage."""
-        arrays = (splats.means, splats.covars, splats.opacities, colors)
-        camera = (self.avatar.viewmat, self.avatar.K)
-        rgb, alpha = rasterize(*arrays, *camera, self.side, self.side, self._workspace)
-        return rgb.copy(), alpha.copy()

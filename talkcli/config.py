@@ -125,7 +125,7 @@ class TrackingConfig:
 
 
 @dataclass(frozen=True)
-class PortraitSettings:
+class PortraitConfig:
     """How the avatar is built; everything here is part of its key in the project directory.
 
     Attributes:
@@ -146,14 +146,16 @@ class Recipe:
     Attributes:
         seed: of everything random; the same seed gives the same frames.
         backend: renderer; recorded with what it made, never part of a key.
+        engine: what makes the avatar, one of :data:`talkcli.engines.registry.ENGINES`.
     """
 
     seed: int = setting(0, low=0, high=2**32 - 1)
     backend: str = setting("auto", choices=("auto", "cpu", "cuda", "reference"))
+    engine: str = "portrait"
     video: VideoConfig = field(default_factory=VideoConfig)
     motion: MotionConfig = field(default_factory=MotionConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
-    portrait: PortraitSettings = field(default_factory=PortraitSettings)
+    portrait: PortraitConfig = field(default_factory=PortraitConfig)
 
     def as_json(self) -> dict[str, Any]:
         """Plain nested values."""
@@ -198,6 +200,42 @@ def load_recipe(
             told.append(f"and {len(problems) - len(told)} more")
         raise UsageError("; ".join(told), "docs/cli.md lists the settings")
     return recipe
+
+
+def recipe_with(recipe: Recipe | None, settings: Mapping[str, Any]) -> Recipe:
+    """A recipe with single settings changed, as Python callers name them.
+
+    Args:
+        recipe: None for the defaults.
+        settings: by plain name, ``views`` for ``video.views``; with the section and an underscore,
+            ``tracking_face``, where the plain name stands in several sections.
+
+    Raises:
+        UsageError: names every unknown name and every bad value together.
+    """
+    recipe = recipe or Recipe()
+    if not settings:
+        return recipe
+    known = _known_fields()
+    names: dict[str, list[str]] = {}
+    for key in known:
+        names.setdefault(key.rpartition(".")[2], []).append(key)
+        names.setdefault(key.replace(".", "_"), []).append(key)
+    values: dict[str, Any] = dict(_flatten(recipe.as_json()))
+    problems = []
+    for name, value in settings.items():
+        keys = sorted(set(names.get(name, [])))
+        if len(keys) == 1:
+            values[keys[0]] = value
+        elif keys:
+            choices = " or ".join(key.replace(".", "_") for key in keys)
+            problems.append(f"setting {name} stands in several sections: write {choices}")
+        else:
+            near = difflib.get_close_matches(name, names, n=1)
+            problems.append(f"unknown setting {name}" + (f" (is it {near[0]}?)" if near else ""))
+    if problems:
+        raise UsageError("; ".join(problems))
+    return load_recipe(options=values)
 
 
 def shipped_recipes() -> list[str]:

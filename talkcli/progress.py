@@ -10,9 +10,10 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
+@runtime_checkable
 class Task(Protocol):
     """One stage under way."""
 
@@ -20,6 +21,7 @@ class Task(Protocol):
         """So many more steps are done."""
 
 
+@runtime_checkable
 class Reporter(Protocol):
     """Whoever is told about progress."""
 
@@ -57,17 +59,20 @@ class SilentReporter:
 class Stopwatch:
     """Seconds by name; parts that run interleaved, or at the same time, add up separately.
 
+    Args:
+        age_s: seconds that had passed when the watch was made: a command counts from the start
+            of its process.
+
     Attributes:
         seconds: by name.
-        first_frame_s: when the encoder got the first frame, seconds since the process started;
-            None before.
+        first_frame_s: when the encoder got the first frame, on this watch; None before.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, age_s: float = 0.0) -> None:
         self.seconds: dict[str, float] = {}
         self.first_frame_s: float | None = None
         self._lock = threading.Lock()
-        self._begin = time.perf_counter()
+        self._begin = time.perf_counter() - age_s
 
     @contextmanager
     def measure(self, name: str) -> Iterator[None]:
@@ -84,5 +89,5 @@ class Stopwatch:
             self.seconds[name] = self.seconds.get(name, 0.0) + seconds
 
     def total(self) -> float:
-        """Seconds since the watch was made, measured or not."""
+        """Seconds since the beginning, measured or not."""
         return time.perf_counter() - self._begin

@@ -51,12 +51,18 @@ class MotionFrame:
         rotation: ``[3]`` head yaw, pitch, roll in degrees *relative to the source pose*.
         translation: ``[3]`` head shift in the head frame, centimetres.
         gaze: ``[2]`` eye yaw and pitch in degrees relative to the source gaze, both eyes.
+        speech: ``[16, D]``, the window of speech features around the frame, for avatars that
+            follow sound directly; None without speech.
+        clip_frame: frame of the subject's clip that torso and background are taken from, for
+            avatars fitted to one; None otherwise.
     """
 
     expression: Float[np.ndarray, " 52"]
     rotation: Float[np.ndarray, " 3"]
     translation: Float[np.ndarray, " 3"]
     gaze: Float[np.ndarray, " 2"]
+    speech: Float[np.ndarray, "16 D"] | None = None
+    clip_frame: int | None = None
 
     @staticmethod
     def neutral() -> MotionFrame:
@@ -115,6 +121,17 @@ class SplatArrays:
 
     def __len__(self) -> int:
         return len(self.means)
+
+    def gaussians(self) -> Gaussians:
+        """The same as tensors that share these arrays' memory."""
+        import torch
+
+        return Gaussians(
+            means=torch.from_numpy(self.means),
+            opacities=torch.from_numpy(self.opacities),
+            colors=torch.from_numpy(self.colors),
+            covars=torch.from_numpy(self.covars),
+        )
 
 
 @dataclass

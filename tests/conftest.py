@@ -51,6 +51,6 @@ def face(picture: np.ndarray) -> Face:
 def avatar(picture: np.ndarray, face: Face) -> PortraitAvatar:
     """The sample portrait's avatar for videos of 320 pixels; tests share it and change nothing."""
     from talkcli.engines.portrait.build.build import build_portrait
-    from tests.support.portraits import SMALL
+    from tests.support.portraits import SMALL, SMALL_SIDE
 
-    return build_portrait(picture, face, SMALL)
+    return build_portrait(picture, face, SMALL, SMALL_SIDE)

@@ -68,3 +68,19 @@ def _version(library: str) -> str | None:
         return importlib.metadata.version(library)
     except importlib.metadata.PackageNotFoundError:
         return None
+
+
+def peak_memory_mb() -> float | None:
+    """Largest resident size of this process so far in MB; None where the system does not tell."""
+    if sys.platform == "win32":
+        return None
+    linux = Path("/proc/self/status")
+    for line in linux.read_text(encoding="utf-8").splitlines() if linux.is_file() else ():
+        # What getrusage tells there includes the parent at the time it started this process.
+        if line.startswith("VmHWM:"):
+            return round(int(line.split()[1]) * 1024 / 1e6, 1)
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # Linux counts in KB, macOS in bytes.
+    return round(peak / (1e6 if sys.platform == "darwin" else 1e3), 1)

@@ -19,7 +19,7 @@ from typing import Any
 from talkcli import runtime
 from talkcli.config import load_recipe
 from talkcli.errors import InputError, MissingDependencyError, TalkcliError
-from talkcli.progress import SilentReporter
+from talkcli.progress import SilentReporter, Stopwatch
 
 _RATE_HZ = 16000
 _ERRORS: dict[int, type[TalkcliError]] = {
@@ -134,24 +134,19 @@ def repeat_speech(speech: Path, seconds: float, target: Path) -> None:
 
 def make_film(film: Film) -> Iterator[tuple[str, Any]]:
     """Make it in this process; names and values for :func:`time_film`."""
-    from talkcli.pipeline.animate import VideoRequest, animate
-    from talkcli.pipeline.result import peak_memory_mb
-    from talkcli.pipeline.video.performance import Movers
+    from talkcli.bench.machine import peak_memory_mb
+    from talkcli.pipeline.animate import animate
+    from talkcli.pipeline.request import Request
+    from talkcli.pipeline.stages.inputs import DriveInputs
 
     recipe = load_recipe(options={"backend": film.backend, "video.size": film.size})
     recipe = replace(recipe, video=replace(recipe.video, views=tuple(film.views)))
-    request = VideoRequest(
-        command="animate",
-        portrait=Path(film.portrait),
-        movers=Movers(Path(film.speech)),
-        project=Path(film.project),
-        output=Path(film.output),
-        recipe=recipe,
-        overwrite=True,
-    )
-    result = animate(request, SilentReporter())
-    yield "duration_s", result.duration_s
-    yield "first_frame_s", result.first_frame_s
+    request = Request("animate", recipe, Path(film.project), Path(film.output), overwrite=True)
+    inputs, portrait = DriveInputs(Path(film.speech)), Path(film.portrait)
+    watch = Stopwatch(runtime.process_age())
+    result = animate(request, inputs, portrait, SilentReporter(), watch)
+    yield "duration_s", result.facts["duration_s"]
+    yield "first_frame_s", result.facts["first_frame_s"]
     yield "seconds", {name: round(value, 3) for name, value in result.seconds.items()}
     yield "peak_memory_mb", peak_memory_mb()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import Annotated, Any, Optional
 
 import typer
 
@@ -14,36 +14,28 @@ from talkcli.cli.options import (
     MotionOptions,
     OutputOptions,
     Portrait,
-    PortraitOptions,
+    ProjectOption,
     RecipeOptions,
+    SourceOptions,
     ViewOptions,
     expand_options,
+    project_and_rest,
     recipe_from,
 )
-from talkcli.cli.progress import reporting
-from talkcli.cli.show import show_result
+from talkcli.cli.show import running
 from talkcli.config import Recipe
 from talkcli.errors import UsageError
-
-if TYPE_CHECKING:
-    from talkcli.pipeline.video.performance import Movers
 
 # Typer resolves these at run time, on Python 3.10 too.
 Speech = Annotated[
     Optional[Path],  # noqa: UP045
-    typer.Argument(
-        metavar="[SPEECH]", help="Any sound, or a film's sound; with --driver optional."
-    ),
+    typer.Argument(metavar="SPEECH", help="Any sound, or a clip's sound; optional with --driver."),
 ]
-Subject = Annotated[
+Names = Annotated[
     Optional[list[Path]],  # noqa: UP045
     typer.Argument(
-        metavar="[AVATAR] [SPEECH]", help="Project directory, unless -p names it; sound."
+        metavar="[PROJECT] [SPEECH]", help="Project directory, unless -p names it; then sound."
     ),
-]
-AvatarProject = Annotated[
-    Optional[Path],  # noqa: UP045
-    typer.Option("-p", "--project", help="Project directory with the avatar."),
 ]
 
 
@@ -52,7 +44,7 @@ def animate_command(  # noqa: PLR0913 - one parameter per group of options
     portrait: Portrait,
     speech: Speech = None,
     *,
-    source: PortraitOptions,
+    source: SourceOptions,
     driver: DriverOptions,
     output: OutputOptions,
     view: ViewOptions,
@@ -60,28 +52,20 @@ def animate_command(  # noqa: PLR0913 - one parameter per group of options
     recipe: RecipeOptions,
     common: CommonOptions,
 ) -> None:
-    """Make a portrait speak, or do what another face does: a picture becomes a film."""
-    from talkcli.pipeline.animate import VideoRequest, animate
+    """Make a portrait speak, or do what another face does: a picture becomes a video."""
+    from talkcli import animate
 
     settings = _settings(recipe, view, motion, driver, portrait=source.settings())
-    with reporting(quiet=common.quiet, verbose=common.verbose) as reporter:
-        request = VideoRequest(
-            command="animate",
-            portrait=portrait,
-            movers=_movers(speech, driver),
-            project=source.project,
-            recipe=settings,
-            **output.as_arguments(),
-        )
-        result = animate(request, reporter)
-    show_result(result, reporter.warnings, common)
+    with running(common, output.run(source.project)) as run:
+        given = _given(driver, output, settings)
+        run.show(animate(_file(portrait), speech, run=run.options, **given))
 
 
 @expand_options
 def drive_command(
-    subject: Subject = None,
+    names: Names = None,
     *,
-    project: AvatarProject = None,
+    project: ProjectOption = None,
     driver: DriverOptions,
     output: OutputOptions,
     view: ViewOptions,
@@ -89,40 +73,17 @@ def drive_command(
     recipe: RecipeOptions,
     common: CommonOptions,
 ) -> None:
-    """Let the avatar of a project speak, or do what another face does."""
-    from talkcli.pipeline.animate import VideoRequest, animate
+    """Make the avatar of a project speak, or do what another face does."""
+    from talkcli import Subject, animate
 
-    avatar, speech = split_subject(subject or [], project)
-    settings = _settings(recipe, view, motion, driver)
-    with reporting(quiet=common.quiet, verbose=common.verbose) as reporter:
-        request = VideoRequest(
-            command="drive",
-            portrait=None,
-            movers=_movers(speech, driver),
-            project=avatar,
-            recipe=settings,
-            **output.as_arguments(),
-        )
-        result = animate(request, reporter)
-    show_result(result, reporter.warnings, common)
-
-
-def split_subject(names: list[Path], project: Path | None) -> tuple[Path, Path | None]:
-    """The avatar's project and the speech among the arguments of ``drive``.
-
-    Raises:
-        UsageError: no project, or more arguments than there is use for.
-    """
-    rest = list(names)
-    if project is None:
-        if not rest:
-            raise UsageError("drive needs an avatar", "name its project directory, or give -p")
-        project = rest.pop(0)
+    place, rest = project_and_rest("drive", names, project)
     if len(rest) > 1:
-        raise UsageError(
-            f"drive takes one avatar and one speech, not also {rest[1]}", "see talkcli drive --help"
-        )
-    return project, rest[0] if rest else None
+        raise UsageError(f"drive takes one project and one speech, not also {rest[1]}")
+    settings = _settings(recipe, view, motion, driver)
+    with running(common, output.run(None)) as run:
+        given = _given(driver, output, settings)
+        speech = rest[0] if rest else None
+        run.show(animate(Subject(place), speech, run=run.options, **given))
 
 
 def _settings(
@@ -136,7 +97,17 @@ def _settings(
     return recipe_from(recipe, video=view, motion=moving, **sections)
 
 
-def _movers(speech: Path | None, driver: DriverOptions) -> Movers:
-    from talkcli.pipeline.video.performance import Movers
+def _given(driver: DriverOptions, output: OutputOptions, settings: Recipe) -> dict[str, Any]:
+    return {
+        "driver": driver.file,
+        "pose_from": driver.pose_from,
+        "output": output.output,
+        "recipe": settings,
+    }
 
-    return Movers(speech, driver.driver, driver.pose_from)
+
+def _file(portrait: Path) -> Path:
+    """A directory is no picture; without this it would be taken for a project."""
+    from talkcli.files.check import check_readable
+
+    return check_readable(portrait, "a picture") if portrait.is_dir() else portrait

@@ -21,6 +21,7 @@ from talkcli import __version__, runtime
 from talkcli.cli.animate import animate_command, drive_command
 from talkcli.cli.bench import bench_command
 from talkcli.cli.doctor import doctor_command
+from talkcli.cli.export import export_command
 from talkcli.cli.reconstruct import reconstruct_command
 from talkcli.cli.render import render_command
 from talkcli.cli.status import status_command
@@ -51,6 +52,7 @@ app.command("reconstruct")(reconstruct_command)
 app.command("drive")(drive_command)
 app.command("render")(render_command)
 app.command("track")(track_command)
+app.command("export")(export_command)
 app.command("status")(status_command)
 app.command("doctor")(doctor_command)
 app.command("bench")(bench_command)

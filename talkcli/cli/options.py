@@ -16,18 +16,25 @@ import typing
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
 from talkcli.config import Recipe, load_recipe
+from talkcli.errors import UsageError
+
+if TYPE_CHECKING:
+    from talkcli.api import RunOptions
 
 # Typer resolves these at run time, on Python 3.10 too, where "str | None" has no Annotated twin.
 _Text = Optional[str]  # noqa: UP045
 _File = Optional[Path]  # noqa: UP045
 
 Portrait = Annotated[Path, typer.Argument(metavar="PORTRAIT", help="A picture with a face.")]
-Project = Annotated[Path, typer.Option("-p", "--project", help="Project directory.")]
+ProjectArgument = Annotated[
+    _File, typer.Argument(metavar="PROJECT", help="Project directory, unless -p names it.")
+]
+ProjectOption = Annotated[_File, typer.Option("-p", "--project", help="Project directory.")]
 Output = Annotated[
     _File, typer.Option("-o", "--output", help="Where the result goes (default: beside the input).")
 ]
@@ -57,13 +64,13 @@ class OutputOptions:
     overwrite: Overwrite = False
     dry_run: DryRun = False
 
-    def as_arguments(self) -> dict[str, Any]:
-        """The fields by name, for a request."""
-        return dataclasses.asdict(self)
+    def run(self, project: Path | None) -> RunOptions:
+        """How the command runs, but for whoever listens."""
+        return run_options(project, self.overwrite, self.dry_run)
 
 
 @dataclass(frozen=True)
-class PortraitOptions:
+class SourceOptions:
     """Portrait."""
 
     project: Annotated[
@@ -74,7 +81,7 @@ class PortraitOptions:
     ] = None
 
     def settings(self) -> dict[str, Any]:
-        """What of it belongs into the recipe."""
+        """The recipe's settings among them."""
         return {"face": self.face}
 
 
@@ -92,7 +99,7 @@ class ViewOptions:
         _Text, typer.Option(metavar="strip|files", help="Views side by side or one file each.")
     ] = None
     camera_path: Annotated[
-        _Text, typer.Option(metavar="orbit|arc", help="Turn the head in the course of the film.")
+        _Text, typer.Option(metavar="orbit|arc", help="Turn the head in the course of the video.")
     ] = None
     size: Annotated[
         _Text,
@@ -109,7 +116,7 @@ class ViewOptions:
     bg: Annotated[
         _Text,
         typer.Option(
-            metavar="BG", help="keep, plate, transparent, #rrggbb or a picture (default: keep)."
+            metavar="BG", help="keep, plate, transparent, a colour or a picture (default: keep)."
         ),
     ] = None
 
@@ -145,14 +152,15 @@ class DriverOptions:
         _File,
         typer.Option(
             "--driver",
-            "--expr",
             metavar="FILE",
-            help="A face to follow: a film, or curves (.csv of Live Link Face, .npz).",
+            help="A face to follow: a clip, or curves (.csv of Live Link Face, .npz).",
         ),
     ] = None
+    # The older spelling.
+    expr: Annotated[_File, typer.Option("--expr", metavar="FILE", hidden=True)] = None
     pose_from: Annotated[
         _File,
-        typer.Option("--pose-from", metavar="FILE", help="Head pose from this film or curves."),
+        typer.Option("--pose-from", metavar="FILE", help="Head pose from this clip or curves."),
     ] = None
     expr_scale: Annotated[
         _Text, typer.Option(metavar="0..2", help="Factor on the driver's expression (default: 1).")
@@ -162,8 +170,19 @@ class DriverOptions:
     ] = None
 
     def settings(self) -> dict[str, Any]:
-        """What of it belongs into the recipe's motion."""
+        """The settings of the recipe's motion among them."""
         return {"expr_scale": self.expr_scale, "pose_scale": self.pose_scale}
+
+    @property
+    def file(self) -> Path | None:
+        """The driver, however it was spelt.
+
+        Raises:
+            UsageError: both spellings were used.
+        """
+        if self.driver is not None and self.expr is not None:
+            raise UsageError("the driver is named twice", "give --driver alone")
+        return self.driver or self.expr
 
 
 @dataclass(frozen=True)
@@ -204,6 +223,43 @@ def recipe_from(options: RecipeOptions, **sections: Any) -> Recipe:
         fields = group if isinstance(group, dict) else dataclasses.asdict(group)
         values.update({f"{section}.{name}": value for name, value in fields.items()})
     return load_recipe(options.recipe, sets=options.sets or (), options=values)
+
+
+def run_options(project: Path | None, overwrite: bool, dry_run: bool) -> RunOptions:
+    """How a command runs, counted from the start of the process."""
+    from talkcli import RunOptions, runtime
+    from talkcli.progress import Stopwatch
+
+    watch = Stopwatch(runtime.process_age())
+    return RunOptions(project=project, overwrite=overwrite, dry_run=dry_run, watch=watch)
+
+
+def project_and_rest(
+    command: str, names: list[Path] | None, project: Path | None
+) -> tuple[Path, list[Path]]:
+    """The project directory, from ``-p`` or else the first argument, and the other arguments.
+
+    Raises:
+        UsageError: there is none.
+    """
+    rest = list(names or [])
+    if project is None:
+        if not rest:
+            raise UsageError(f"{command} needs an avatar", "name its project directory")
+        project = rest.pop(0)
+    return project, rest
+
+
+def one_project(command: str, name: Path | None, project: Path | None) -> Path:
+    """The project directory of a command that takes nothing else.
+
+    Raises:
+        UsageError: there is none, or it is named twice.
+    """
+    place, rest = project_and_rest(command, [] if name is None else [name], project)
+    if rest:
+        raise UsageError("the project is named twice", "give it as PROJECT or with -p")
+    return place
 
 
 def expand_options(function: Callable[..., None]) -> Callable[..., None]:

@@ -12,20 +12,20 @@ from talkcli.cli.options import (
     DryRun,
     Overwrite,
     Portrait,
-    PortraitOptions,
     RecipeOptions,
+    SourceOptions,
     expand_options,
     recipe_from,
+    run_options,
 )
-from talkcli.cli.progress import reporting
-from talkcli.cli.show import show_result
+from talkcli.cli.show import running
 
 
 @expand_options
 def reconstruct_command(
     portrait: Portrait,
     *,
-    source: PortraitOptions,
+    source: SourceOptions,
     ply: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option("--ply", help="Also write the neutral head as a 3DGS .ply file."),
@@ -36,10 +36,9 @@ def reconstruct_command(
     common: CommonOptions,
 ) -> None:
     """Build the avatar of a picture into a project directory (default: PORTRAIT.talk)."""
-    from talkcli.pipeline.reconstruct import ReconstructRequest, reconstruct
+    from talkcli import reconstruct
 
     settings = recipe_from(recipe, portrait=source.settings())
-    request = ReconstructRequest(portrait, source.project, ply, settings, overwrite, dry_run)
-    with reporting(quiet=common.quiet, verbose=common.verbose) as reporter:
-        result = reconstruct(request, reporter)
-    show_result(result, reporter.warnings, common)
+    with running(common, run_options(source.project, overwrite, dry_run)) as run:
+        made = reconstruct(portrait, output=ply, recipe=settings, run=run.options)
+        run.show(made.result)

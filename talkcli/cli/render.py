@@ -8,37 +8,49 @@ import typer
 
 from talkcli.cli.options import (
     CommonOptions,
-    Output,
-    Overwrite,
-    Project,
+    OutputOptions,
+    ProjectArgument,
+    ProjectOption,
     RecipeOptions,
     ViewOptions,
     expand_options,
+    one_project,
     recipe_from,
 )
-from talkcli.cli.progress import reporting
-from talkcli.cli.show import show_result
+from talkcli.cli.show import running
+
+_WEIGHT = "NAME=WEIGHT"
+# "--expr" is the older spelling.
+Expression = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option("--expression", metavar=_WEIGHT, help="ARKit weight, e.g. jawOpen=0.5."),
+]
+OldExpression = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option("--expr", metavar=_WEIGHT, hidden=True),
+]
 
 
 @expand_options
 def render_command(
+    name: ProjectArgument = None,
     *,
-    project: Project,
-    expression: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Option("--expr", metavar="NAME=WEIGHT", help="ARKit weight, e.g. jawOpen=0.5."),
-    ] = None,
-    output: Output = None,
-    overwrite: Overwrite = False,
+    project: ProjectOption = None,
+    expression: Expression = None,
+    expr: OldExpression = None,
+    output: OutputOptions,
     view: ViewOptions,
     recipe: RecipeOptions,
     common: CommonOptions,
 ) -> None:
-    """Draw the avatar of a project: pictures (.png, .jpg, .webp) or a turntable film (.mp4)."""
-    from talkcli.pipeline.stills import StillRequest, render_stills
+    """Draw the avatar of a project: pictures (.png, .jpg, .webp) or a turntable video (.mp4)."""
+    from talkcli import Subject, draw
 
+    place = one_project("render", name, project)
     settings = recipe_from(recipe, video=view)
-    request = StillRequest(project, output, tuple(expression or ()), settings, overwrite)
-    with reporting(quiet=common.quiet, verbose=common.verbose) as reporter:
-        result = render_stills(request, reporter)
-    show_result(result, reporter.warnings, common)
+    weights = (*(expression or ()), *(expr or ()))
+    with running(common, output.run(None)) as run:
+        result = draw(
+            Subject(place), weights, output=output.output, recipe=settings, run=run.options
+        )
+        run.show(result)

@@ -4,21 +4,53 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from talkcli.cli.options import CommonOptions
+from talkcli.cli.progress import reporting
+
+if TYPE_CHECKING:
+    from talkcli.api import RunOptions
+    from talkcli.pipeline.result import Result
 
 #: In which order the parts of the work are shown.
-_ORDER = ("load", "track", "build", "motion", "render", "compose", "encode")
+_ORDER = ("load", "track", "build", "motion", "render", "compose", "encode", "export")
 
 
-class Result(Protocol):
-    """What every library function that a command calls returns."""
+@dataclass
+class Running:
+    """A command under way.
 
-    def as_json(self) -> dict[str, Any]:
-        """Plain values."""
+    Attributes:
+        options: how it runs, and who is told.
+        result: what it made.
+    """
+
+    options: RunOptions
+    result: Result | None = None
+
+    def show(self, result: Result | None) -> None:
+        """Show this when the progress display is gone."""
+        self.result = result
+
+
+@contextmanager
+def running(common: CommonOptions, options: RunOptions) -> Iterator[Running]:
+    """Progress on stderr while the block works, then what it made.
+
+    Args:
+        common: how much is said.
+        options: how the command runs, but for whoever listens.
+    """
+    with reporting(quiet=common.quiet, verbose=common.verbose) as reporter:
+        run = Running(replace(options, reporter=reporter))
+        yield run
+    if run.result is not None:
+        show_result(run.result, reporter.warnings, common)
 
 
 def show_result(result: Result, warnings: Sequence[str], common: CommonOptions) -> None:
@@ -42,14 +74,13 @@ def _lines(answer: dict[str, Any]) -> list[str]:
         widths = [max(len(name), 7) for name in names]
         lines.append("  ".join(n.rjust(w) for n, w in zip(names, widths, strict=True)))
         lines.append("  ".join(f"{s:.2f} s".rjust(w) for s, w in zip(figures, widths, strict=True)))
-    if "real_time_factor" in answer:
+    if answer.get("real_time_factor") is not None:
         lines.append(
-            f"{answer['duration_s']:.2f} s of film, {answer['frames']} frames of "
+            f"{answer['duration_s']:.2f} s of video, {answer['frames']} frames of "
             f"{answer['width']}x{answer['height']}; real-time factor "
-            f"{answer['real_time_factor']:.2f} (seconds of work per second of film)"
+            f"{answer['real_time_factor']:.2f} (seconds of work per second of video)"
         )
-        if answer["first_frame_s"] is not None:
-            lines.append(f"first frame after {answer['first_frame_s']:.2f} s; parts overlap")
+        lines.append(f"first frame after {answer['first_frame_s']:.2f} s; parts overlap")
     for output in answer["outputs"]:
         lines.append(f"{output} ({_size(Path(output))})")
     if not answer["outputs"]:
@@ -63,8 +94,8 @@ def _rank(name: str) -> int:
 
 def _plan_lines(answer: dict[str, Any]) -> list[str]:
     lines = [f"{stage['stage']}: {stage['status']}" for stage in answer["stages"]]
-    if "frames" in answer:
-        lines.append(f"film: {answer['frames']} frames, {answer['duration_s']:.2f} s")
+    if answer.get("duration_s") is not None:
+        lines.append(f"video: {answer['frames']} frames, {answer['duration_s']:.2f} s")
     lines += [f"would write {output}" for output in answer["outputs"]]
     return [*lines, f"project {answer['project']}", "nothing was made (--dry-run)"]
 

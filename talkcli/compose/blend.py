@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import cv2
 import numpy as np
 
+from talkcli.avatar import Backdrop
 from talkcli.compose.over import composite_over
-from talkcli.compose.window import CropWindow, Place
+from talkcli.compose.window import CropWindow
 from talkcli.errors import UsageError
 from talkcli.imaging import EDGE_FADE, over_white
 from talkcli.layers.closed_form import split_layers
@@ -24,25 +24,6 @@ _LONGEST_PX = 1024  # default for the output's longest side
 _FEATHER_PX = 6.0  # the plate goes over into the picture over this width at the crop's border
 _NOWHERE = np.s_[0:0, 0:0]
 _HEX = re.compile(r"#([0-9a-fA-F]{3}|[0-9a-fA-F]{6})")
-
-
-class Portrait(Protocol):
-    """What is composed: an avatar's picture, its plate and the crop's place.
-
-    Attributes:
-        source: ``[H, W, 4]`` uint8 RGBA, straight alpha.
-        plate: ``[S, S, 3]`` float32 0–1 or uint8, the crop without its head.
-
-    Other backgrounds also need ``torso``, ``[H, W]`` uint8, the part of the person that stays, see
-    :func:`talkcli.layers.torso.torso_matte`.
-    """
-
-    source: np.ndarray
-    plate: np.ndarray
-
-    @property
-    def frame(self) -> Place:
-        """Place of the crop in ``source``."""
 
 
 def output_size(width: int, height: int, longest: int | None = None) -> tuple[int, int]:
@@ -58,10 +39,12 @@ class Canvas:
     Attributes:
         pixels: ``[height, width, 3 or 4]`` uint8.
         drawn: rows and columns of the last head.
+        still: the still picture that it shows elsewhere.
     """
 
     pixels: np.ndarray
     drawn: tuple[slice, slice] = _NOWHERE
+    still: np.ndarray | None = None
 
 
 class Compositor:
@@ -71,7 +54,7 @@ class Compositor:
     same, bit by bit, in every frame.
 
     Args:
-        portrait: picture, plate and the crop's place, usually a portrait avatar.
+        backdrop: picture, plate, the crop's place, and the torso's matte for other backgrounds.
         bg: ``keep`` or ``plate``: the picture's own background, with the plate where the head
             was; ``transparent``: none, frames have four channels; ``#rrggbb`` or ``#rgb``; or the
             path of a picture, scaled to cover the frame and cut to its shape.
@@ -88,17 +71,17 @@ class Compositor:
         InputError: a background picture that cannot be read.
     """
 
-    def __init__(self, portrait: Portrait, *, bg: str = "keep", size: int | None = None) -> None:
-        h, w = portrait.source.shape[:2]
+    def __init__(self, backdrop: Backdrop, *, bg: str = "keep", size: int | None = None) -> None:
+        h, w = backdrop.source.shape[:2]
         self.width, self.height = output_size(w, h, size)
         self.transparent = bg == "transparent"
-        pixels = portrait.plate.shape[0]
-        self._window = CropWindow(portrait.frame, pixels, (w, h), (self.width, self.height))
+        pixels = backdrop.plate.shape[0]
+        self._window = CropWindow(backdrop.frame, pixels, (w, h), (self.width, self.height))
         x0, y0, x1, y1 = self._window.box
         self._fade = np.ascontiguousarray(self._window.ramp(max(1.0, EDGE_FADE * (x1 - x0))))
-        still = self._still_picture(portrait)
+        still = self._still_picture(backdrop)
         if bg not in ("keep", "plate"):
-            still = self._over_background(still, portrait, bg)
+            still = self._over_background(still, backdrop, bg)
         self._base = np.ascontiguousarray(still[y0:y1, x0:x1])
         self._still = _to_bytes(still)
 
@@ -110,9 +93,9 @@ class Compositor:
                 picture; None for an array of its own.
         """
         if pixels is None:
-            return Canvas(self._still.copy())
+            return Canvas(self._still.copy(), still=self._still)
         pixels[:] = self._still
-        return Canvas(pixels)
+        return Canvas(pixels, still=self._still)
 
     def frame(self, rgb: np.ndarray, alpha: np.ndarray, canvas: Canvas | None = None) -> np.ndarray:
         """One finished frame.
@@ -130,7 +113,12 @@ class Compositor:
         """
         canvas = canvas or self.canvas()
         result = canvas.pixels
-        result[canvas.drawn] = self._still[canvas.drawn]
+        if canvas.still is self._still:
+            result[canvas.drawn] = self._still[canvas.drawn]
+        else:
+            # Last drawn on over another backdrop.
+            result[:] = self._still
+            canvas.still = self._still
         canvas.drawn = _NOWHERE
         x0, y0, x1, y1 = self._window.box
         rows, columns = composite_over(
@@ -150,34 +138,35 @@ class Compositor:
         """Several (rgb, alpha) heads, each in its own frame, side by side in one picture."""
         return np.concatenate([self.frame(rgb, alpha) for rgb, alpha in heads], 1)
 
-    def _still_picture(self, portrait: Portrait) -> np.ndarray:
+    def _still_picture(self, backdrop: Backdrop) -> np.ndarray:
         """The picture with the plate in it, ``[height, width, 3]`` float32 0–1."""
-        picture = _fit(_on_ground(portrait.source), self.width, self.height)
-        plate = portrait.plate.astype(np.float32)
-        if portrait.plate.dtype == np.uint8:
+        picture = _fit(_on_ground(backdrop.source), self.width, self.height)
+        plate = backdrop.plate.astype(np.float32)
+        if backdrop.plate.dtype == np.uint8:
             plate /= 255
         x0, y0, x1, y1 = self._window.box
         part = picture[y0:y1, x0:x1]
         part += (self._window.cut(plate) - part) * self._window.ramp(_FEATHER_PX)[..., None]
         return np.clip(picture, 0, 1)
 
-    def _over_background(self, still: np.ndarray, portrait: Portrait, bg: str) -> np.ndarray:
+    def _over_background(self, still: np.ndarray, backdrop: Backdrop, bg: str) -> np.ndarray:
         """The torso alone: over a new background, or premultiplied with its alpha."""
-        backdrop = None if self.transparent else _backdrop(bg, self.width, self.height)
-        torso = getattr(portrait, "torso", None)
-        if torso is None:
+        ground = None if self.transparent else _ground(bg, self.width, self.height)
+        if backdrop.torso is None:
             raise UsageError(
                 f"this avatar was built without the torso's outline that --bg {bg} needs",
                 "build it again from its picture",
             )
-        alpha = np.clip(_fit(torso.astype(np.float32) / 255, self.width, self.height), 0, 1)
+        alpha = np.clip(
+            _fit(backdrop.torso.astype(np.float32) / 255, self.width, self.height), 0, 1
+        )
         colors, _ = split_layers(still, alpha)  # frees the rim of the old background
-        if backdrop is None:
+        if ground is None:
             return np.dstack([colors * alpha[..., None], alpha])
-        return backdrop + (colors - backdrop) * alpha[..., None]
+        return ground + (colors - ground) * alpha[..., None]
 
 
-def _backdrop(bg: str, width: int, height: int) -> np.ndarray:
+def _ground(bg: str, width: int, height: int) -> np.ndarray:
     """A colour or a picture that fills the frame, ``[height, width, 3]`` float32 0–1."""
     if bg.startswith("#"):
         digits = _HEX.fullmatch(bg)
@@ -185,7 +174,7 @@ def _backdrop(bg: str, width: int, height: int) -> np.ndarray:
             raise UsageError(f"--bg {bg} is not a colour", "write six hexadecimal digits: #1e90ff")
         text = digits[1] if len(digits[1]) == 6 else "".join(2 * d for d in digits[1])
         return np.full((height, width, 3), [b / 255 for b in bytes.fromhex(text)], np.float32)
-    from talkcli.media.read import read_image
+    from talkcli.media.image import read_image
 
     picture = _on_ground(read_image(bg))
     scale = max(width / picture.shape[1], height / picture.shape[0])

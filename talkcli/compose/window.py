@@ -2,31 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import cv2
 import numpy as np
 
+from talkcli.avatar import PictureFrame
 from talkcli.imaging import smoothstep
 
 #: Pixels by which an output picture may differ in size for the sake of common pixel grids.
 _SNAP_PX = 1.5
-
-
-class Place(Protocol):
-    """Where the head's square crop lies in its picture."""
-
-    @property
-    def crop_x(self) -> float:
-        """Left edge in pixels of the picture; may be negative."""
-
-    @property
-    def crop_y(self) -> float:
-        """Top edge."""
-
-    @property
-    def crop_side(self) -> float:
-        """Side in pixels of the picture."""
 
 
 class CropWindow:
@@ -47,7 +30,7 @@ class CropWindow:
     """
 
     def __init__(
-        self, place: Place, pixels: int, picture: tuple[int, int], output: tuple[int, int]
+        self, place: PictureFrame, pixels: int, picture: tuple[int, int], output: tuple[int, int]
     ) -> None:
         ratio = pixels / place.crop_side
         self.exact = all(

@@ -128,6 +128,18 @@ class Sound:
         """Channels that :meth:`track` should be asked for, 1 or 2."""
         return 2 if self.channels > 1 and self._downmix else 1
 
+    def check(self) -> None:
+        """Decode the first frame, which its readers still get; before any of them is drawn from.
+
+        Raises:
+            InputError: nothing in it can be decoded.
+        """
+        with self._lock:
+            first = next(self._shared, None)
+            if first is None:
+                raise no_sound(self.path)
+            self._shared = _resumed(first, self._shared)
+
     def blocks(self, rate: int = 16000, block_s: float = 1.0) -> Iterator[np.ndarray]:
         """Mono blocks, in constant memory; :func:`stream_pcm` says how they are mixed.
 
@@ -298,6 +310,13 @@ def stream_pcm(path: str | Path, rate: int = 16000, block_s: float = 1.0) -> Ite
     """
     with open_sound(path) as sound:
         yield from sound.blocks(rate, block_s)
+
+
+def _resumed(
+    first: AudioFrame, rest: Generator[AudioFrame, None, None]
+) -> Generator[AudioFrame, None, None]:
+    yield first
+    yield from rest
 
 
 class _Reader:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -38,6 +39,9 @@ _FPS_TEXT = re.compile(r"[+-]?\d{1,12}(\.\d{0,12})?(/\d{1,12})?|[+-]?\.\d{1,12}"
 #: so speech at 8 or 16 kHz is upsampled. The 44.1 kHz family stays in its family.
 _AAC_RATES = (48000, 44100)
 
+#: Samples of silence that are handed to the encoder at once.
+_SILENCE_BLOCK = 48000
+
 #: What every player expects of video: BT.709 throughout, 16–235.
 _TAGS = {"color_primaries": "bt709", "color_trc": "bt709", "colorspace": "bt709"}
 
@@ -52,11 +56,13 @@ class Encoding:
             1536x512 frame | Mbit/s at 512² | PSNR: veryfast 4.6 | 16 | 0.55 | 42.2, faster
             7.4 | 22 | 0.61 | 42.5, medium 11.7 | 34 | 0.58 | 42.7. The renderer wants the CPU.
         alpha: keep transparency; frames are then RGBA with straight alpha.
+        sound_start_s: seconds of silence before the sound, where it begins after the picture.
     """
 
     crf: int = 18
     preset: str = "veryfast"
     alpha: bool = False
+    sound_start_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -249,7 +255,13 @@ class VideoWriter:
             return None
         own = sound.sample_rate
         self._rate = next((r for r in _AAC_RATES if r % own == 0 or own % r == 0), 48000)
-        return sound.track(self._rate, sound.track_channels, self._duration)
+        channels, lead = sound.track_channels, round(self._encoding.sound_start_s * self._rate)
+        if self._duration is None:
+            return chain(_silence(lead, channels), sound.track(self._rate, channels))
+        rest = self._duration - lead / self._rate
+        if rest <= 0:
+            return _silence(round(self._duration * self._rate), channels)
+        return chain(_silence(lead, channels), sound.track(self._rate, channels, rest))
 
     def _command(self, temp: Path, feed: SoundFeed | None) -> list[str]:
         height, width, channels = self._shape
@@ -285,6 +297,12 @@ class VideoWriter:
 
 #: The name under which callers that do not care for the format open a writer.
 open_writer = VideoWriter
+
+
+def _silence(samples: int, channels: int) -> Iterator[np.ndarray]:
+    """``[samples, channels]`` float32 zeros, a second at most in each block."""
+    for start in range(0, samples, _SILENCE_BLOCK):
+        yield np.zeros((min(_SILENCE_BLOCK, samples - start), channels), np.float32)
 
 
 def _choose_format(path: Path, encoding: Encoding) -> _Format:

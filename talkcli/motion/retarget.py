@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import count
 
 import numpy as np
 from jaxtyping import Float, Float32
@@ -112,9 +113,9 @@ class DrivenMotion:
             gaze=place.pick(self._curves.gaze) + np.float32(_STEADY) * unturned,
         )
 
-    def frames(self, count: int, fps: Fraction) -> Iterator[MotionFrame]:
-        """``count`` frames, frame ``i`` at ``(i + 0.5) / fps`` seconds."""
-        for index in range(count):
+    def frames(self, n_frames: int | None, fps: Fraction) -> Iterator[MotionFrame]:
+        """Frame ``i`` at ``(i + 0.5) / fps`` seconds; None for frames without end."""
+        for index in count() if n_frames is None else range(n_frames):
             yield self.at(max(0.0, float((index + Fraction(1, 2)) / fps) + self._start_s))
 
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import count
 
 import numpy as np
 from jaxtyping import Float32
@@ -44,7 +45,7 @@ class TalkSettings:
 
 def motion_frames(
     audio_blocks: Iterable[Float32[np.ndarray, " _"]],
-    n_frames: int,
+    n_frames: int | None,
     fps: Fraction,
     settings: TalkSettings,
     seed: int,
@@ -53,20 +54,20 @@ def motion_frames(
 
     Args:
         audio_blocks: mono sound at 16 kHz, in blocks of any size; silence follows.
-        n_frames: number of frames.
+        n_frames: number of frames; None for as many as are asked for.
         fps: frames per second.
         settings: how the head moves.
         seed: the same seed gives the same idle motion, at any frame rate.
 
     Yields:
-        Exactly ``n_frames`` frames.
+        Exactly ``n_frames`` frames, or frames without end.
 
     Raises:
         InputError: the samples are not mono or not finite, or the speech model is damaged.
     """
     speech = SpeechTrack(audio_blocks, settings.speech_model)
     idle = IdleMotion(seed, settings.head_motion, settings.blink_rate, settings.still)
-    for index in range(n_frames):
+    for index in count() if n_frames is None else range(n_frames):
         time_s = float((index + Fraction(1, 2)) / fps)
         row = speech.at(time_s)
         pose = idle.at(time_s, row.activity, row.emphasis)

@@ -1,191 +1,193 @@
-"""Speech or another face, and an avatar, become a film, frame by frame, in constant memory."""
+"""Speech or another face, and an avatar, become a video, frame by frame, in constant memory."""
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from talkcli.config import TRANSPARENT, Recipe
+from talkcli.config import TRANSPARENT
 from talkcli.errors import InputError
-from talkcli.pipeline.checks import (
-    check_files,
-    check_movers,
-    check_outputs,
-    check_scene,
-    plan_tracks,
-    view_paths,
-)
-from talkcli.pipeline.result import VideoResult
-from talkcli.pipeline.stages.avatar import BuiltAvatar, ensure_avatar, plan_avatar, stored_avatar
-from talkcli.pipeline.video.performance import Movers, Performance
-from talkcli.pipeline.video.scene import Scene
-from talkcli.pipeline.video.shoot import FilmTarget, write_film
-from talkcli.pipeline.video.views import plan_yaws
-from talkcli.progress import Reporter, SilentReporter, Stopwatch
-from talkcli.project import Project, ProjectInput, cached_project_root
+from talkcli.pipeline.checks import check_outputs, check_scene, view_paths
+from talkcli.pipeline.request import Request
+from talkcli.pipeline.result import Result, timing_facts, video_facts
+from talkcli.pipeline.stages.avatar import BuiltAvatar, ensure_avatar, stored_avatar
+from talkcli.pipeline.stages.inputs import DriveInputs, Picture
+from talkcli.pipeline.video.performance import MotionMix
+from talkcli.pipeline.video.scene import AvatarPlayer
+from talkcli.pipeline.video.shoot import VideoTarget, render_video
+from talkcli.pipeline.video.views import plan_views
+from talkcli.progress import Reporter, Stopwatch
+from talkcli.project import Project, cached_project_root
+from talkcli.project.run import Run
 
 
 @dataclass(frozen=True)
-class VideoRequest:
-    """What ``animate`` and ``drive`` were asked for.
+class _Target:
+    """What is settled before any work.
 
     Attributes:
-        command: ``animate`` or ``drive``.
-        portrait: picture file; None takes the avatar that the project holds.
-        movers: speech, driver, pose.
-        project: its directory; None keeps the avatar in the user's cache.
-        output: the film; None puts it beside the input.
-        recipe: all settings.
-        overwrite: an existing film may be replaced.
-        dry_run: check everything, make nothing.
+        outputs: files that will be written.
+        fps: frames per second.
+        backend: renderer that will draw.
+        views: how many stand side by side in one file.
     """
-
-    command: str
-    portrait: Path | None
-    movers: Movers
-    project: Path | None
-    output: Path | None
-    recipe: Recipe
-    overwrite: bool = False
-    dry_run: bool = False
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """What is settled before any work; the length of a film to be tracked is an estimate."""
 
     outputs: tuple[Path, ...]
     fps: Fraction
-    duration_s: float
+    backend: str
+    views: int
 
 
-def animate(request: VideoRequest, reporter: Reporter | None = None) -> VideoResult:
-    """Make a film in which the portrait speaks, or does what another face does.
+def animate(
+    request: Request,
+    inputs: DriveInputs,
+    portrait: Path | None,
+    reporter: Reporter,
+    watch: Stopwatch,
+) -> Result:
+    """Make a video in which a head speaks, or does what another face does.
 
     Everything that can be refused is refused before any work; nothing is left behind when the
-    film is not finished, except stages of the avatar, which the next run reuses.
+    video is not finished, except stages of the avatar, which the next run reuses. A plan takes the
+    same way and stops before the first frame.
 
     Args:
-        request: inputs, output, settings.
+        request: project, output, settings.
+        inputs: what moves the head.
+        portrait: picture file; None takes the avatar that the project holds.
         reporter: told about progress and doubts.
+        watch: gets the seconds of every part of the work.
 
     Raises:
         UsageError: settings that contradict each other.
         InputError: an input that cannot be used, or an output that cannot be written.
         MissingDependencyError: the back-end asked for is not there.
     """
+    with closing(inputs):
+        return _animate(request, inputs, portrait, reporter, watch)
+
+
+def _animate(
+    request: Request,
+    inputs: DriveInputs,
+    portrait: Path | None,
+    reporter: Reporter,
+    watch: Stopwatch,
+) -> Result:
+    from talkcli.compose.blend import output_size
     from talkcli.media.write import frame_count
 
-    reporter = reporter or SilentReporter()
-    watch = Stopwatch()
+    picture = None if portrait is None else Picture(portrait)
     with watch.measure("load"):
-        plan = _plan(request)
-        root = _project_root(request)
-    if request.dry_run:
-        stages = plan_avatar(root, request.portrait, request.recipe, reporter)
-        stages += plan_tracks(root, request.movers, request.recipe)
-        made = _Made((0, 0), request.recipe.backend, plan.duration_s)
-    else:
-        # Tracking comes first: a driver without a face should not cost the building of an avatar.
-        project = Project.create(root) if request.portrait is not None else Project.open(root)
-        performance = Performance(request.movers, project, request.recipe, reporter, watch)
-        avatar = _avatar(request, root, reporter, watch)
-        stages = avatar.stages + performance.stages
-        made = _film(request, plan, avatar, performance, reporter, watch)
-    return VideoResult(
+        target = _target(request, inputs, picture)
+        project = _project(request, picture)
+    run = Run(project, request.recipe, reporter, watch, request.dry_run)
+    # Tracking comes first: a driver without a face should not cost the building of an avatar.
+    mix = MotionMix(inputs, run)
+    avatar = stored_avatar(run) if picture is None else ensure_avatar(run, picture)
+    width, height = output_size(*avatar.size, request.recipe.video.size or None)
+    duration_s = mix.duration_s if mix.duration_s is not None else _measured(request, inputs)
+    if not request.dry_run:
+        _render(request, target, avatar, mix, run, duration_s)
+        duration_s = mix.duration_s
+    assert duration_s is not None
+    total = watch.total()
+    facts = video_facts(
+        (target.views * width, height),
+        frame_count(duration_s, target.fps),
+        str(target.fps),
+        duration_s,
+        target.backend,
+    )
+    facts |= timing_facts(watch.first_frame_s, total, duration_s)
+    return Result(
         command=request.command,
-        outputs=plan.outputs,
-        project=root,
-        frames=frame_count(made.duration_s, plan.fps),
-        fps=plan.fps,
-        width=made.size[0],
-        height=made.size[1],
-        duration_s=made.duration_s,
-        stages=stages,
+        outputs=target.outputs,
+        project=project.root,
+        stages=mix.stages + avatar.stages if picture is None else avatar.stages + mix.stages,
         seconds=watch.seconds,
-        total_seconds=watch.total(),
-        first_frame_s=watch.first_frame_s,
-        backend=made.backend,
+        total_seconds=total,
         recipe=request.recipe,
         dry_run=request.dry_run,
+        facts=facts,
     )
 
 
-@dataclass(frozen=True)
-class _Made:
-    """A film's size, renderer and exact length."""
+def _measured(request: Request, inputs: DriveInputs) -> float | None:
+    """Length of a sound whose container does not tell it, where that must be known beforehand.
 
-    size: tuple[int, int]
-    backend: str
-    duration_s: float
+    Decoding all of it takes seconds per hour: only a plan, and a camera path, which divides the
+    whole, are worth that.
+    """
+    if not request.dry_run and request.recipe.video.camera_path == "none":
+        return None
+    from talkcli.media.audio import probe_audio
+
+    return probe_audio(inputs.leading).duration_s
 
 
-def _plan(request: VideoRequest) -> _Plan:
-    from talkcli.files.check import check_readable
+def _target(request: Request, inputs: DriveInputs, picture: Picture | None) -> _Target:
     from talkcli.media.write import check_target, parse_fps
 
-    video, movers = request.recipe.video, request.movers
+    video = request.recipe.video
     fps = parse_fps(video.fps)
-    inputs = check_files(movers)
-    if request.portrait is not None:
-        inputs.append(check_readable(request.portrait, "a picture"))
-    check_scene(video, request.recipe.backend)
-    output = request.output or _default_output(request)
-    outputs = view_paths(output, plan_yaws(video, 1.0)(0.0), video.layout)
+    files = inputs.check()
+    if picture is not None:
+        picture.check()
+        files.append(picture.path)
+    backend = check_scene(video, request.recipe.backend)
+    views = plan_views(video, 1.0)(0.0)
+    outputs = view_paths(request.output or _default_output(request, inputs, picture), views,
+                         video.layout)  # fmt: skip
     alpha = video.bg == TRANSPARENT
 
     def check(path: Path) -> None:
         check_target(path, overwrite=request.overwrite, alpha=alpha)
 
-    check_outputs(outputs, inputs, check)
-    return _Plan(outputs, fps, check_movers(movers))
+    check_outputs(outputs, files, check)
+    if inputs.speech is not None:
+        # Refused here rather than after the avatar is built.
+        _ = inputs.sound
+    return _Target(outputs, fps, backend, len(views) // len(outputs))
 
 
-def _default_output(request: VideoRequest) -> Path:
+def _default_output(request: Request, inputs: DriveInputs, picture: Picture | None) -> Path:
     """``portrait_speech.mp4`` beside the portrait; with a project, beside what moves it."""
-    movers = request.movers
     suffix = ".mov" if request.recipe.video.bg == TRANSPARENT else ".mp4"
-    if request.portrait is not None:
-        return request.portrait.with_name(f"{request.portrait.stem}_{movers.title}{suffix}")
+    title = inputs.leading.stem
+    if picture is not None:
+        return picture.path.with_name(f"{picture.path.stem}_{title}{suffix}")
     assert request.project is not None
-    beside = movers.speech or movers.faces[0]
-    return beside.with_name(f"{request.project.resolve().stem}_{movers.title}{suffix}")
+    return inputs.leading.with_name(f"{request.project.resolve().stem}_{title}{suffix}")
 
 
-def _project_root(request: VideoRequest) -> Path:
-    if request.project is not None:
-        return request.project
-    if request.portrait is None:
-        raise InputError("neither a portrait nor a project was given", "add -p PROJECT")
-    return cached_project_root(ProjectInput.of(request.portrait).sha256)
+def _project(request: Request, picture: Picture | None) -> Project:
+    if picture is None:
+        if request.project is None:
+            raise InputError("neither a portrait nor a project was given", "add -p PROJECT")
+        return Project.open(request.project)
+    root = request.project or cached_project_root(picture.source.sha256)
+    return Project.plan(root) if request.dry_run else Project.create(root)
 
 
-def _avatar(request: VideoRequest, root: Path, reporter: Reporter, watch: Stopwatch) -> BuiltAvatar:
-    if request.portrait is None:
-        return stored_avatar(Project.open(root), request.recipe, reporter, watch)
-    return ensure_avatar(Project.create(root), request.portrait, request.recipe, reporter, watch)
-
-
-def _film(
-    request: VideoRequest,
-    plan: _Plan,
+def _render(
+    request: Request,
+    target: _Target,
     avatar: BuiltAvatar,
-    performance: Performance,
-    reporter: Reporter,
-    watch: Stopwatch,
-) -> _Made:
+    mix: MotionMix,
+    run: Run,
+    duration_s: float | None,
+) -> None:
     """Render and encode every frame."""
-    from talkcli.media.write import frame_count
-
-    recipe, sound = request.recipe, performance.sound
-    scene = Scene(avatar.path, recipe.video, recipe.backend, watch)
-    frames = frame_count(sound.duration_s, plan.fps)
-    target = FilmTarget(
-        plan.outputs, plan.fps, frames, sound.duration_s, sound.file, request.overwrite
+    recipe, heard = request.recipe, mix.heard
+    with run.watch.measure("load"):
+        model = avatar.avatar
+    player = AvatarPlayer(model, recipe.video, recipe.backend, run.watch)
+    video = VideoTarget(
+        target.outputs, target.fps, duration_s, heard.sound, heard.start_s, request.overwrite
     )
-    motions = performance.frames(frames, plan.fps)
-    size = write_film(target, scene, motions, recipe.video, reporter, watch)
-    if performance.silent:
-        reporter.warn(f"{request.movers.speech} is silent: the mouth stays shut")
-    return _Made(size, scene.backend, sound.duration_s)
+    render_video(video, player, mix.frames(target.fps), run)
+    if mix.silent and heard.sound is not None:
+        run.reporter.warn(f"{heard.sound.path} is silent: the mouth stays shut")

@@ -1,11 +1,9 @@
-"""What a run answers: for people as a table, for programs as JSON."""
+"""What a run answers, one shape for every command: for people as a table, for programs as JSON."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
-from fractions import Fraction
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,48 +13,32 @@ from talkcli.project import StageRun
 
 
 @dataclass(frozen=True)
-class VideoResult:
-    """A finished film, or with ``dry_run`` the plan of one.
+class Result:
+    """What a command made, or with ``dry_run`` what it would make.
 
     Attributes:
         command: the command that made it.
         outputs: files, in the order of the views.
-        project: directory that holds the avatar.
-        frames: number of frames.
-        fps: frames per second.
-        width: pixels of the whole picture, all views of a strip together; 0 in a plan.
-        height: pixels; 0 in a plan.
-        duration_s: of the sound.
+        project: directory that holds the stages.
         stages: what was executed and what was reused.
-        seconds: by part of the work. The parts of a film overlap, and together may take longer
+        seconds: by part of the work. The parts of a video overlap, and together may take longer
             than the whole.
-        total_seconds: the whole command.
-        first_frame_s: from the start of the process until the encoder got the first frame.
-        backend: renderer that drew, in a plan the one that was asked for.
+        total_seconds: the whole run.
         recipe: all settings.
         dry_run: nothing was made.
+        facts: what this command has to say beside, JSON values; the same keys in a plan, None
+            where only the run can tell.
     """
 
     command: str
     outputs: tuple[Path, ...]
     project: Path
-    frames: int
-    fps: Fraction
-    width: int
-    height: int
-    duration_s: float
     stages: tuple[StageRun, ...]
-    seconds: dict[str, float]
+    seconds: Mapping[str, float]
     total_seconds: float
-    first_frame_s: float | None
-    backend: str
     recipe: Recipe
     dry_run: bool = False
-
-    @property
-    def real_time_factor(self) -> float:
-        """Seconds of work per second of film; below 1 is faster than real time."""
-        return self.total_seconds / self.duration_s if self.duration_s else 0.0
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, keys as documented in docs/cli.md."""
@@ -66,42 +48,60 @@ class VideoResult:
             "dry_run": self.dry_run,
             "outputs": [str(path) for path in self.outputs],
             "project": str(self.project),
-            "frames": self.frames,
-            "fps": str(self.fps),
-            "width": self.width,
-            "height": self.height,
-            "duration_s": round(self.duration_s, 4),
-            "stages": stages_as_json(self.stages, self.dry_run),
+            "stages": [self._stage(stage) for stage in self.stages],
+            **self.facts,
             "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
             "total_seconds": round(self.total_seconds, 3),
-            "real_time_factor": round(self.real_time_factor, 3),
-            "first_frame_s": None if self.first_frame_s is None else round(self.first_frame_s, 3),
-            "peak_memory_mb": peak_memory_mb(),
-            "backend": self.backend,
             "recipe": self.recipe.as_json(),
         }
 
-
-def stages_as_json(stages: Sequence[StageRun], dry_run: bool) -> list[dict[str, Any]]:
-    """Stages with what was done, or with what would be."""
-    rows = [stage.as_json() for stage in stages]
-    if dry_run:
-        for row in rows:
+    def _stage(self, stage: StageRun) -> dict[str, Any]:
+        row = stage.as_json()
+        if self.dry_run:
             row["status"] = "would " + row["status"].removesuffix("d")
-    return rows
+        return row
 
 
-def peak_memory_mb() -> float | None:
-    """Largest resident size of this process so far in MB; None where the system does not tell."""
-    if sys.platform == "win32":
-        return None
-    linux = Path("/proc/self/status")
-    for line in linux.read_text(encoding="utf-8").splitlines() if linux.is_file() else ():
-        # What getrusage tells there includes the parent at the time it started this process.
-        if line.startswith("VmHWM:"):
-            return round(int(line.split()[1]) * 1024 / 1e6, 1)
-    import resource
+def video_facts(
+    size: tuple[int, int],
+    frames: int | None,
+    fps: str,
+    duration_s: float | None,
+    backend: str,
+) -> dict[str, Any]:
+    """What is said of a video, see docs/cli.md.
 
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # Linux counts in KB, macOS in bytes.
-    return round(peak / (1e6 if sys.platform == "darwin" else 1e3), 1)
+    Args:
+        size: width and height in pixels, all views of a strip together.
+        frames: number of frames; None while only the sound's end can tell.
+        fps: frames per second, a fraction as text.
+        duration_s: of the sound, likewise.
+        backend: renderer that drew, or would.
+    """
+    return {
+        "frames": frames,
+        "fps": fps,
+        "width": size[0],
+        "height": size[1],
+        "duration_s": None if duration_s is None else round(duration_s, 4),
+        "backend": backend,
+    }
+
+
+def timing_facts(
+    first_frame_s: float | None, total_seconds: float, duration_s: float | None
+) -> dict[str, Any]:
+    """How fast a video was made; None of it is known in a plan.
+
+    Args:
+        first_frame_s: from the start of the run until the encoder got the first frame.
+        total_seconds: the whole run.
+        duration_s: of the video.
+    """
+    if first_frame_s is None or not duration_s:
+        return {"first_frame_s": None, "real_time_factor": None}
+    return {
+        "first_frame_s": round(first_frame_s, 3),
+        # Seconds of work per second of video; below 1 is faster than real time.
+        "real_time_factor": round(total_seconds / duration_s, 3),
+    }

@@ -1,126 +1,99 @@
-"""Pictures and turntable films of an avatar that does not speak."""
+"""Pictures and turntable videos of an avatar that does not speak."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import repeat
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from talkcli import __version__
-from talkcli.config import TRANSPARENT, Recipe
+from talkcli.config import TRANSPARENT
 from talkcli.errors import UsageError
 from talkcli.pipeline.checks import check_outputs, check_scene, view_paths
+from talkcli.pipeline.request import Request
+from talkcli.pipeline.result import Result
 from talkcli.pipeline.stages.avatar import stored_avatar
-from talkcli.pipeline.video.scene import Scene
-from talkcli.pipeline.video.shoot import FilmTarget, write_film
-from talkcli.pipeline.video.views import ORBIT_S, plan_yaws
-from talkcli.progress import Reporter, SilentReporter, Stopwatch
+from talkcli.pipeline.video.scene import AvatarPlayer
+from talkcli.pipeline.video.shoot import VideoTarget, render_video
+from talkcli.pipeline.video.views import ORBIT_S, plan_views
+from talkcli.progress import Reporter, Stopwatch
 from talkcli.project import Project
+from talkcli.project.run import Run
 from talkcli.types import ARKIT_NAMES, MotionFrame
 
-#: Endings of pictures; any other output is a film (or a folder of its frames).
+#: Endings of pictures; any other output is a video (or a folder of its frames).
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 
-@dataclass(frozen=True)
-class StillRequest:
-    """What ``render`` was asked for.
-
-    Attributes:
-        project: directory that holds the avatar.
-        output: picture or film; None for ``<project>_views.png`` beside the project.
-        expression: ``jawOpen=0.5`` each.
-        recipe: all settings.
-        overwrite: existing results may be replaced.
-    """
-
-    project: Path
-    output: Path | None
-    expression: Sequence[str]
-    recipe: Recipe
-    overwrite: bool = False
-
-
-@dataclass(frozen=True)
-class StillResult:
-    """What ``render`` made.
-
-    Attributes:
-        outputs: files, in the order of the views.
-        project: directory that holds the avatar.
-        width: pixels of one file.
-        height: pixels.
-        frames: 1 for pictures.
-        seconds: by part of the work.
-        recipe: all settings.
-    """
-
-    outputs: tuple[Path, ...]
-    project: Path
-    width: int
-    height: int
-    frames: int
-    seconds: dict[str, float]
-    recipe: Recipe
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain values, keys as documented in docs/cli.md."""
-        return {
-            "command": "render",
-            "version": __version__,
-            "outputs": [str(path) for path in self.outputs],
-            "project": str(self.project),
-            "width": self.width,
-            "height": self.height,
-            "frames": self.frames,
-            "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
-            "recipe": self.recipe.as_json(),
-        }
-
-
-def render_stills(request: StillRequest, reporter: Reporter | None = None) -> StillResult:
-    """Draw the avatar of a project: a picture per view, a strip of them, or a turntable film.
+def render_stills(
+    request: Request, expression: Sequence[str], reporter: Reporter, watch: Stopwatch
+) -> Result:
+    """Draw the avatar of a project: a picture per view, a strip of them, or a turntable video.
 
     Args:
-        request: project, views, expression, output.
+        request: ``project`` holds the avatar; ``output`` is a picture or a video and defaults to
+            ``<project>_views.png`` beside the project.
+        expression: ``jawOpen=0.5`` each.
         reporter: told about progress.
+        watch: gets the seconds of every part of the work.
 
     Raises:
         UsageError: unknown expression, or settings that contradict each other.
         InputError: no avatar there, or an output that cannot be written.
     """
-    reporter = reporter or SilentReporter()
-    watch = Stopwatch()
-    motion = replace(MotionFrame.neutral(), expression=parse_expression(request.expression))
+    from talkcli.compose.blend import output_size
+    from talkcli.media.write import frame_count, parse_fps
+
+    assert request.project is not None
+    motion = replace(MotionFrame.neutral(), expression=parse_expression(expression))
     recipe = request.recipe
-    check_scene(recipe.video, recipe.backend)
+    backend = check_scene(recipe.video, recipe.backend)
     project = Project.open(request.project)
     output = request.output or _default_output(request)
-    is_film = output.suffix.lower() not in PICTURE_SUFFIXES
-    if not is_film and recipe.video.camera_path != "none":
-        raise UsageError("--camera-path makes a film", "end the output in .mp4 or .mov")
-    if is_film and recipe.video.camera_path == "none" and not recipe.video.views:
+    is_video = output.suffix.lower() not in PICTURE_SUFFIXES
+    if not is_video and recipe.video.camera_path != "none":
+        raise UsageError("--camera-path makes a video", "end the output in .mp4 or .mov")
+    if is_video and recipe.video.camera_path == "none" and not recipe.video.views:
         recipe = replace(recipe, video=replace(recipe.video, camera_path="orbit"))
-    yaws_at = plan_yaws(recipe.video, ORBIT_S)
-    outputs = view_paths(output, yaws_at(0.0), recipe.video.layout)
-    check_outputs(outputs, (), lambda path: _check(path, request, is_film))
-    avatar = stored_avatar(project, recipe, reporter, watch)
-    scene = Scene(avatar.path, recipe.video, recipe.backend, watch)
-    if is_film:
-        target = _film_target(outputs, recipe, request.overwrite)
-        size = write_film(target, scene, repeat(motion), recipe.video, reporter, watch)
-        frames = target.frames
-    else:
-        pictures = scene.pictures(motion, yaws_at(0.0))
-        with watch.measure("encode"):
-            size = _write_pictures(pictures, outputs, request.overwrite)
-        frames = 1
-    return StillResult(outputs, request.project, *size, frames, watch.seconds, recipe)
+    views = plan_views(recipe.video, ORBIT_S)(0.0)
+    outputs = view_paths(output, views, recipe.video.layout)
+    check_outputs(outputs, (), lambda path: _check(path, request, is_video))
+    run = Run(project, recipe, reporter, watch, request.dry_run)
+    avatar = stored_avatar(run)
+    fps = parse_fps(recipe.video.fps)
+    frames = frame_count(ORBIT_S, fps) if is_video else 1
+    if not request.dry_run:
+        with watch.measure("load"):
+            model = avatar.avatar
+        player = AvatarPlayer(model, recipe.video, recipe.backend, watch)
+        if is_video:
+            target = VideoTarget(outputs, fps, ORBIT_S, None, 0.0, request.overwrite)
+            render_video(target, player, repeat(motion, frames), run)
+        else:
+            pictures = player.pictures(motion, views)
+            with watch.measure("encode"):
+                _write_pictures(pictures, outputs, request.overwrite)
+    width, height = output_size(*avatar.size, recipe.video.size or None)
+    size = (len(views) // len(outputs) * width, height)
+    return Result(
+        command=request.command,
+        outputs=outputs,
+        project=request.project,
+        stages=avatar.stages,
+        seconds=watch.seconds,
+        total_seconds=watch.total(),
+        recipe=recipe,
+        dry_run=request.dry_run,
+        facts={
+            "frames": frames,
+            "width": size[0],
+            "height": size[1],
+            "backend": backend,
+        },
+    )
 
 
 def parse_expression(texts: Sequence[str]) -> np.ndarray:
@@ -148,19 +121,20 @@ def parse_expression(texts: Sequence[str]) -> np.ndarray:
         else:
             problems.append(f"{name} must be between 0 and 1, not {value!r}")
     if problems:
-        raise UsageError("; ".join(problems), "give --expr as name=weight, e.g. jawOpen=0.5")
+        raise UsageError("; ".join(problems), "give --expression as name=weight, e.g. jawOpen=0.5")
     return weights
 
 
-def _default_output(request: StillRequest) -> Path:
+def _default_output(request: Request) -> Path:
+    assert request.project is not None
     root = request.project.resolve()
     suffix = ".png" if request.recipe.video.camera_path == "none" else ".mp4"
     return root.with_name(f"{root.stem}_views{suffix}")
 
 
-def _check(path: Path, request: StillRequest, is_film: bool) -> None:
+def _check(path: Path, request: Request, is_video: bool) -> None:
     alpha = request.recipe.video.bg == TRANSPARENT
-    if is_film:
+    if is_video:
         from talkcli.media.write import check_target
 
         check_target(path, overwrite=request.overwrite, alpha=alpha)
@@ -172,21 +146,12 @@ def _check(path: Path, request: StillRequest, is_film: bool) -> None:
     check_output(path, overwrite=request.overwrite)
 
 
-def _film_target(outputs: tuple[Path, ...], recipe: Recipe, overwrite: bool) -> FilmTarget:
-    from talkcli.media.write import frame_count, parse_fps
-
-    fps = parse_fps(recipe.video.fps)
-    return FilmTarget(outputs, fps, frame_count(ORBIT_S, fps), ORBIT_S, None, overwrite)
-
-
 def _write_pictures(
     pictures: Sequence[np.ndarray], outputs: Sequence[Path], overwrite: bool
-) -> tuple[int, int]:
+) -> None:
     from talkcli.media.image import write_image
 
     if len(outputs) == 1:
         pictures = [np.concatenate(pictures, axis=1)]
     for path, picture in zip(outputs, pictures, strict=True):
         write_image(path, picture, overwrite=overwrite)
-    height, width = pictures[0].shape[:2]
-    return width, height

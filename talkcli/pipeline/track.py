@@ -1,132 +1,79 @@
-"""A film of a face becomes curves: the tracking stage, and the command ``track``."""
+"""A clip of a face becomes a file of curves."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from talkcli import __version__
-from talkcli.config import Recipe
 from talkcli.errors import UsageError
 from talkcli.motion.curves import CURVE_SUFFIXES
-from talkcli.pipeline.checks import check_film, check_outputs
-from talkcli.pipeline.result import stages_as_json
-from talkcli.pipeline.stages.track import ensure_track, plan_track
-from talkcli.progress import Reporter, SilentReporter, Stopwatch
-from talkcli.project import Project, ProjectInput, StageRun, cached_project_root
+from talkcli.pipeline.checks import check_outputs
+from talkcli.pipeline.request import Request
+from talkcli.pipeline.result import Result
+from talkcli.pipeline.stages.inputs import Clip
+from talkcli.pipeline.stages.track import ensure_track
+from talkcli.progress import Reporter, Stopwatch
+from talkcli.project import Project, cached_project_root
+from talkcli.project.run import Run
 
 if TYPE_CHECKING:
     from talkcli.types import MotionCurves
 
 
-@dataclass(frozen=True)
-class TrackRequest:
-    """What ``track`` was asked for.
-
-    Attributes:
-        clip: film file.
-        output: ``.csv`` or ``.npz``; None for a ``.csv`` beside the film.
-        project: its directory; None keeps the stage in the user's cache.
-        recipe: all settings.
-        overwrite: an existing result may be replaced.
-        dry_run: check everything, make nothing.
-    """
-
-    clip: Path
-    output: Path | None
-    project: Path | None
-    recipe: Recipe
-    overwrite: bool = False
-    dry_run: bool = False
-
-
-@dataclass(frozen=True)
-class TrackResult:
-    """What ``track`` made.
-
-    Attributes:
-        outputs: the file.
-        project: directory that holds the stage.
-        stages: what was executed or reused.
-        about: what the stage says about the clip; empty in a plan of one that is not there yet.
-        seconds: by part of the work.
-        total_seconds: the whole command.
-        recipe: all settings.
-        dry_run: nothing was made.
-    """
-
-    outputs: tuple[Path, ...]
-    project: Path
-    stages: tuple[StageRun, ...]
-    about: dict[str, Any]
-    seconds: dict[str, float]
-    total_seconds: float
-    recipe: Recipe
-    dry_run: bool = False
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain values, keys as documented in docs/cli.md."""
-        clip = {key: value for key, value in self.about.items() if key != "schema"}
-        return {
-            "command": "track",
-            "version": __version__,
-            "dry_run": self.dry_run,
-            "outputs": [str(path) for path in self.outputs],
-            "project": str(self.project),
-            "clip": clip,
-            "stages": stages_as_json(self.stages, self.dry_run),
-            "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
-            "total_seconds": round(self.total_seconds, 3),
-            "recipe": self.recipe.as_json(),
-        }
-
-
-def track(request: TrackRequest, reporter: Reporter | None = None) -> TrackResult:
-    """Write the performance of a film as curves.
+def track(
+    request: Request, clip: Clip, reporter: Reporter, watch: Stopwatch
+) -> tuple[MotionCurves | None, Result]:
+    """The performance in a clip, tracked now or reused, and written where it is asked for.
 
     Args:
-        request: film, output, settings.
+        request: ``output`` is ``.csv`` or ``.npz``, or None for no file; ``project`` keeps the
+            stage, None keeps it in the user's cache.
+        clip: the video.
         reporter: told about progress and doubts.
+        watch: gets the seconds of every part of the work.
+
+    Returns:
+        The curves, None in a plan of a clip that is not tracked yet, and the result.
 
     Raises:
         UsageError: an output that is neither .csv nor .npz.
-        InputError: no film, no face in it, or an output that cannot be written.
+        InputError: no video, no face in it, or an output that cannot be written.
         MissingDependencyError: the landmark network asked for is not there.
     """
+    _ = clip.info  # looking is checking
+    outputs = () if request.output is None else (request.output,)
+    _check_outputs(outputs, clip.path, request.overwrite)
+    root = request.project or cached_project_root(clip.source.sha256)
+    project = Project.plan(root) if request.dry_run else Project.create(root)
+    run = Run(project, request.recipe, reporter, watch, request.dry_run)
+    performance = ensure_track(run, clip)
+    if performance.curves is not None and not request.dry_run:
+        with watch.measure("encode"):
+            for output in outputs:
+                _write(output, performance.curves)
+    return performance.curves, Result(
+        command=request.command,
+        outputs=outputs,
+        project=root,
+        stages=(performance.stage,),
+        seconds=watch.seconds,
+        total_seconds=watch.total(),
+        recipe=request.recipe,
+        dry_run=request.dry_run,
+        facts={"clip": performance.about},
+    )
+
+
+def _check_outputs(outputs: tuple[Path, ...], clip: Path, overwrite: bool) -> None:
     from talkcli.files.output import check_output
 
-    reporter = reporter or SilentReporter()
-    watch = Stopwatch()
-    check_film(request.clip)
-    output = request.output or request.clip.with_suffix(".csv")
-    if output.suffix.lower() not in CURVE_SUFFIXES:
-        raise UsageError(
-            f"curves cannot be written as '{output.suffix}'", "name a .csv or .npz with -o"
-        )
-    check_outputs(
-        (output,), (request.clip,), lambda path: check_output(path, overwrite=request.overwrite)
-    )
-    root = request.project or cached_project_root(ProjectInput.of(request.clip).sha256)
-    about: dict[str, Any] = {}
-    if request.dry_run:
-        stage = plan_track(root, request.clip, request.recipe)
-    else:
-        film = ensure_track(Project.create(root), request.clip, request.recipe, reporter, watch)
-        stage, about = film.stage, film.about
-        with watch.measure("encode"):
-            _write(output, film.curves)
-    return TrackResult(
-        (output,),
-        root,
-        (stage,),
-        about,
-        watch.seconds,
-        watch.total(),
-        request.recipe,
-        request.dry_run,
-    )
+    for output in outputs:
+        if output.suffix.lower() not in CURVE_SUFFIXES:
+            raise UsageError(
+                f"curves cannot be written as '{output.suffix}'", "name a .csv or .npz with -o"
+            )
+    check_outputs(outputs, (clip,), lambda path: check_output(path, overwrite=overwrite))
 
 
 def _write(path: Path, curves: MotionCurves) -> None:

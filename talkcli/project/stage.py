@@ -71,6 +71,7 @@ class StageRun:
         executed: False when the entry was there already.
         seconds: what making or checking it took in this run.
         output_hash: SHA-256 over the names and hashes of all outputs, for stages that build on it.
+        recipe: the settings that it was made with.
     """
 
     name: str
@@ -79,6 +80,7 @@ class StageRun:
     executed: bool
     seconds: float
     output_hash: str
+    recipe: Mapping[str, Any] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """The run as ``--json`` shows it."""
@@ -159,6 +161,8 @@ def read_record(directory: Path, check: Callable[[Path], object] | None = None) 
     if not isinstance(record, dict) or record.get("schema") != RECORD_SCHEMA:
         raise DamagedEntryError(f"{RECORD_NAME} has an unknown schema")
     key, outputs = record.get("key"), record.get("outputs")
+    if not isinstance(record.get("recipe"), dict):
+        raise DamagedEntryError(f"{RECORD_NAME} is incomplete")
     if not isinstance(key, str) or not isinstance(outputs, dict):
         raise DamagedEntryError(f"{RECORD_NAME} is incomplete")
     if not _KEY.fullmatch(key):
@@ -193,6 +197,11 @@ def pointed_entry(pointer: Path) -> Path | None:
 def output_hash(record: Mapping[str, Any]) -> str:
     """One SHA-256 for all outputs of an entry."""
     return digest_json({name: info["sha256"] for name, info in record["outputs"].items()})
+
+
+def digest_outputs(directory: Path) -> str:
+    """:func:`output_hash` of an entry with these files in it."""
+    return output_hash({"outputs": hash_outputs(directory)})
 
 
 def _versions() -> dict[str, str]:

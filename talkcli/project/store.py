@@ -105,6 +105,15 @@ class Project:
         return Project.open(root)
 
     @staticmethod
+    def plan(root: Path) -> Project:
+        """The project in ``root``, or an empty one that is not on the disk: nothing is written.
+
+        Raises:
+            InputError: ``root`` holds a project of a newer schema, or one that cannot be read.
+        """
+        return Project.open(root) if (root / PROJECT_FILE).is_file() else Project(root, {})
+
+    @staticmethod
     def open(root: Path) -> Project:
         """Open the project that lies in ``root``.
 
@@ -180,9 +189,13 @@ class Project:
             self.inputs[name] = source
             self._write()
 
+    def entry_path(self, stage: Stage) -> Path:
+        """Where the entry of a stage lies, or would."""
+        return self.root / stage.name / stage.key[:SHORT_KEY]
+
     def lookup(self, stage: Stage) -> StageRun | None:
         """The entry of a stage if it is there and whole; damage is a warning and None."""
-        directory = self.root / stage.name / stage.key[:SHORT_KEY]
+        directory = self.entry_path(stage)
         if not directory.exists():
             return None
         start = time.perf_counter()
@@ -194,7 +207,8 @@ class Project:
             log.warning("the stored %s is damaged (%s) and is made again", stage.name, error)
             return None
         seconds = time.perf_counter() - start
-        return StageRun(stage.name, stage.key, directory, False, seconds, output_hash(record))
+        digest = output_hash(record)
+        return StageRun(stage.name, stage.key, directory, False, seconds, digest, stage.recipe)
 
     def run(
         self,
@@ -223,7 +237,7 @@ class Project:
             )
         found = self.lookup(stage)
         if found is None:
-            final = self.root / stage.name / stage.key[:SHORT_KEY]
+            final = self.entry_path(stage)
             start = time.perf_counter()
             with explained_writes(final, "-p"), staged_directory(final) as directory:
                 function(directory)
@@ -231,7 +245,7 @@ class Project:
                 text = make_record(stage, directory, seconds, recorded or {})
                 (directory / RECORD_NAME).write_text(text, encoding="utf-8")
             digest = output_hash(json.loads(text))
-            found = StageRun(stage.name, stage.key, final, True, seconds, digest)
+            found = StageRun(stage.name, stage.key, final, True, seconds, digest, stage.recipe)
         self._point_to(found)
         return found
 
@@ -254,7 +268,8 @@ class Project:
             log.warning("the stored %s is damaged (%s)", name, error)
             return None
         seconds = time.perf_counter() - start
-        return StageRun(name, record["key"], directory, False, seconds, output_hash(record))
+        digest, recipe = output_hash(record), record["recipe"]
+        return StageRun(name, record["key"], directory, False, seconds, digest, recipe)
 
     def stage_names(self) -> list[str]:
         """Stages that have left something in the directory, in alphabetical order."""

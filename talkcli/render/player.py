@@ -2,72 +2,138 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from talkcli.engines.portrait.avatar import PortraitAvatar
-    from talkcli.types import MotionFrame
-
-#: A head: ``[S, S, 3]`` float32 colour, premultiplied, and ``[S, S]`` float32 coverage.
-Images = tuple[np.ndarray, np.ndarray]
+from talkcli.avatar import SOURCE_VIEW, Avatar, Camera, View
+from talkcli.render.backend import choose_backend
+from talkcli.types import MotionFrame, SplatArrays
 
 
-class _CpuDrawing:
-    """Draws without torch, whose import alone takes longer than a second of film."""
+class Images(NamedTuple):
+    """A drawn head.
 
-    def __init__(self, avatar: PortraitAvatar, backend: str) -> None:
+    Attributes:
+        rgb: ``[H, W, 3]`` float32 sRGB-encoded colour, premultiplied by coverage.
+        alpha: ``[H, W]`` float32 coverage, 0–1.
+    """
+
+    rgb: np.ndarray
+    alpha: np.ndarray
+
+    @staticmethod
+    def empty(camera: Camera) -> Images:
+        """Memory for one picture of a camera."""
+        size = (camera.height, camera.width)
+        return Images(np.empty((*size, 3), np.float32), np.empty(size, np.float32))
+
+
+@runtime_checkable
+class Player(Protocol):
+    """Draws frame after frame; keeps its buffers in between.
+
+    Attributes:
+        backend: ``cpu``, ``cuda`` or ``reference``.
+    """
+
+    backend: str
+
+    def draw(self, splats: SplatArrays, camera: Camera, out: Images | None = None) -> Images:
+        """One picture, in ``out`` where the back-end can draw into memory of the caller's."""
+
+
+def player(backend: str = "auto") -> Player:
+    """The player of a back-end.
+
+    torch is imported only where a back-end needs it, and asked for a CUDA device only where gsplat
+    could use one.
+
+    Args:
+        backend: as :func:`talkcli.render.choose_backend` takes it.
+
+    Raises:
+        UsageError: no such back-end.
+        MissingDependencyError: ``cuda`` was asked for and cannot run.
+    """
+    name = choose_backend(backend).name
+    return _CpuPlayer() if name == "cpu" else _TensorPlayer(name)
+
+
+def draw_head(
+    with_player: Player,
+    avatar: Avatar,
+    motion: MotionFrame | None = None,
+    view: View = SOURCE_VIEW,
+    out: Images | None = None,
+    *,
+    solid: bool = True,
+) -> Images:
+    """Pose an avatar and draw it: the one way to a picture of a head.
+
+    Args:
+        with_player: draws.
+        avatar: is posed.
+        motion: of the frame; None for the source as photographed.
+        view: from where.
+        out: memory to draw into; None for new arrays.
+        solid: count dense coverage as full, as every video does, see :mod:`talkcli.render.solid`.
+
+    Returns:
+        Premultiplied colour and coverage, ``out`` itself where the back-end could draw into it.
+    """
+    images = with_player.draw(avatar.pose(motion, view), avatar.camera(motion, view), out)
+    if solid:
+        from talkcli.render.solid import solidify
+
+        solidify(*images)
+    return images
+
+
+class _CpuPlayer:
+    """Draws without torch, whose import alone takes longer than a second of video."""
+
+    backend = "cpu"
+
+    def __init__(self) -> None:
         from talkcli.render.cpu import Workspace, rasterize
 
-        self._avatar, self._rasterize, self._workspace = avatar, rasterize, Workspace()
-        self.side = avatar.frame.crop_pixels
+        self._rasterize, self._workspace = rasterize, Workspace()
 
-    def head(self, motion: MotionFrame, yaw: float | None, images: Images) -> Images:
-        """See :meth:`Scene.head`."""
-        avatar, side = self._avatar, self.side
-        splats = avatar.posed_splats(motion, yaw)
+    def draw(self, splats: SplatArrays, camera: Camera, out: Images | None = None) -> Images:
+        out = out or Images.empty(camera)
         self._rasterize(
             splats.means,
             splats.covars,
             splats.opacities,
             splats.colors,
-            avatar.viewmat,
-            avatar.K,
-            side,
-            side,
+            camera.viewmat,
+            camera.K,
+            camera.width,
+            camera.height,
             self._workspace,
-            images=images,
+            images=out,
         )
-        return images
+        return out
 
 
-class _Drawing:
-    """Draws with any back-end."""
+class _TensorPlayer:
+    """Draws through :func:`talkcli.render.render`; the back-end makes arrays of its own."""
 
-    def __init__(self, avatar: PortraitAvatar, backend: str) -> None:
+    def __init__(self, backend: str) -> None:
         from talkcli.render import render
 
-        self._avatar, self._render, self._backend = avatar, render, backend
-        self._cameras = avatar.cameras()
-        self.side = avatar.frame.crop_pixels
+        self._render, self.backend = render, backend
 
-    def head(self, motion: MotionFrame, yaw: float | None, images: Images) -> Images:
-        """See :meth:`Scene.head`; the back-end makes arrays of its own."""
-        splats = self._avatar.posed(motion, yaw)
-        drawn = self._render(splats, self._cameras, backend=self._backend)
-        return drawn.rgb[0].cpu().numpy(), drawn.alpha[0, ..., 0].cpu().numpy()
+    def draw(self, splats: SplatArrays, camera: Camera, out: Images | None = None) -> Images:
+        import torch
 
+        from talkcli.types import Cameras
 
-def settle_backend(backend: str) -> str:
-    """The renderer that draws; torch is asked for a CUDA device only where gsplat could use it.
-
-    Args:
-        backend: as asked for.
-
-    Raises:
-        MissingDependencyError: ``cuda`` was asked for and cannot run.
-    """
-    from talkcli.render import choose_backend
-
-    return choose_backend(backend).name
+        viewmats, intrinsics = (
+            torch.from_numpy(matrix.astype(np.float32))[None]
+            for matrix in (camera.viewmat, camera.K)
+        )
+        cameras = Cameras(viewmats, intrinsics, camera.width, camera.height)
+        drawn = self._render(splats.gaussians(), cameras, backend=self.backend)
+        return Images(drawn.rgb[0].cpu().numpy(), drawn.alpha[0, ..., 0].cpu().numpy())

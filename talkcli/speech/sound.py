@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -36,6 +37,43 @@ class PeakMeter:
     def silent(self) -> bool:
         """Whether everything so far was too quiet to be speech."""
         return self.peak < SILENCE
+
+
+class LookAhead:
+    """Passes blocks through and can be told to fetch some before they are asked for.
+
+    Args:
+        blocks: ``[n]`` float32 each, 16 kHz.
+
+    Attributes:
+        ended: nothing is left to fetch.
+    """
+
+    def __init__(self, blocks: Iterable[np.ndarray]) -> None:
+        self._blocks = iter(blocks)
+        self._waiting: deque[np.ndarray] = deque()
+        self._fetched = 0
+        self.ended = False
+
+    def reach(self, time_s: float) -> None:
+        """Fetch until the sound is known up to an instant, or to its end."""
+        while not self.ended and self._fetched < time_s * RATE_HZ:
+            self._fetch()
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        while not self.ended or self._waiting:
+            if not self._waiting:
+                self._fetch()
+            else:
+                yield self._waiting.popleft()
+
+    def _fetch(self) -> None:
+        block = next(self._blocks, None)
+        if block is None:
+            self.ended = True
+        else:
+            self._fetched += len(block)
+            self._waiting.append(block)
 
 
 def shift(

@@ -1,9 +1,7 @@
-"""The command line over a small make-believe engine: real files, real ffmpeg, no networks."""
+"""The command line over the dummy engine: real files, renderer and ffmpeg, no networks."""
 
 from __future__ import annotations
 
-import sys
-import types
 import wave
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -14,10 +12,12 @@ import numpy as np
 import pytest
 
 from talkcli.cli import app
+from talkcli.engines import registry
 from talkcli.face.model import FaceModel
 from talkcli.face.pose import euler_to_rotation
 from talkcli.tracking.landmarks import Face
 from talkcli.types import MotionFrame
+from tests.support import dummy_engine
 
 
 def make_face(size_px: float, centre: tuple[float, float] = (100, 100), yaw: float = 0.0) -> Face:
@@ -30,90 +30,64 @@ def make_face(size_px: float, centre: tuple[float, float] = (100, 100), yaw: flo
 
 @dataclass
 class Engine:
-    """What the make-believe engine finds and what it was asked to do.
+    """What the detector finds, and what the engine and the motion were asked to do.
 
     Attributes:
         faces: what the detector answers.
-        calls: names of the functions that ran.
-        seen: yaws of every picture that was drawn.
-        options: what the motion model got.
+        calls: ``detect`` and ``build``, as they ran.
+        settings: what the motion model got.
+        seed: likewise.
         sound: samples that the motion model heard.
-        on_frame: called before every picture.
     """
 
     faces: list[Face] = field(default_factory=lambda: [make_face(200)])
     calls: list[str] = field(default_factory=list)
-    seen: list[float | None] = field(default_factory=list)
-    motions: list[MotionFrame] = field(default_factory=list)
-    options: Any = None
+    settings: Any = None
     seed: int | None = None
     sound: float = 0.0
-    on_frame: Callable[[], None] = lambda: None
+
+    @property
+    def seen(self) -> list[float | None]:
+        """Yaws of every head that was drawn."""
+        return dummy_engine.ENGINE.views
+
+    @property
+    def motions(self) -> list[MotionFrame]:
+        """Motions of every head that was drawn."""
+        return dummy_engine.ENGINE.motions
+
+    def before_every_frame(self, call: Callable[[], object]) -> None:
+        dummy_engine.ENGINE.on_pose = call
 
     def detect_faces(self, rgb: np.ndarray) -> list[Face]:
         self.calls.append("detect")
         return self.faces
 
-    def build_portrait(self, rgba: np.ndarray, face: Face, config: Any) -> Any:
-        self.calls.append("build")
-        return types.SimpleNamespace(save=lambda path: (path / "avatar.bin").write_bytes(b"head"))
-
     def motion_frames(
-        self, blocks: Iterator[np.ndarray], frames: int, fps: Any, options: Any, seed: int
+        self, blocks: Iterator[np.ndarray], frames: None, fps: Any, settings: Any, seed: int
     ) -> Iterator[MotionFrame]:
-        self.options, self.seed = options, seed
-        for _ in range(frames):
+        self.settings, self.seed = settings, seed
+        while True:
             self.sound += len(next(blocks, ()))
             yield MotionFrame.neutral()
-        for block in blocks:
-            self.sound += len(block)
 
 
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Engine:
-    """Replaces everything slow; the cache lies in the test's own folder."""
+    """The dummy engine in the place of the default one; the cache lies in the test's folder."""
     made = Engine()
+    dummy_engine.ENGINE.forget()
+    build = dummy_engine.ENGINE.make
 
-    class Scene:
-        width, height, backend = 64, 48, "cpu"
+    def make(*arguments: Any) -> None:
+        made.calls.append("build")
+        build(*arguments)
 
-        def __init__(self, avatar: Path, video: Any, backend: str, watch: Any) -> None:
-            assert (avatar / "avatar.bin").read_bytes() == b"head"
-            self.channels = 4 if video.bg == "transparent" else 3
-
-        def images(self) -> None:
-            return None
-
-        def canvas(self, pixels: np.ndarray) -> np.ndarray:
-            return pixels
-
-        def head(self, motion: MotionFrame, yaw: float | None, images: None) -> None:
-            made.on_frame()
-            made.seen.append(yaw)
-            made.motions.append(motion)
-
-        def paint(self, head: None, canvas: np.ndarray) -> None:
-            canvas[:] = 90
-
-        def pictures(self, motion: MotionFrame, yaws: Any) -> list[np.ndarray]:
-            pictures = [np.empty((48, 64, self.channels), np.uint8) for _ in yaws]
-            for yaw, picture in zip(yaws, pictures, strict=True):
-                self.paint(self.head(motion, yaw, self.images()), picture)
-            return pictures
-
-    motion = types.ModuleType("talkcli.motion")
-    # Its other modules (curves, driver) are the real ones.
-    motion.__path__ = [str(Path(app.__file__).parents[1] / "motion")]
-    motion.motion_frames = made.motion_frames  # type: ignore[attr-defined]
-    motion.TalkSettings = types.SimpleNamespace  # type: ignore[attr-defined]
-    build = types.ModuleType("talkcli.engines.portrait.build.build")
-    build.build_portrait = made.build_portrait  # type: ignore[attr-defined]
-    build.PortraitConfig = types.SimpleNamespace  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "talkcli.motion", motion)
-    monkeypatch.setitem(sys.modules, "talkcli.engines.portrait.build.build", build)
+    monkeypatch.setattr(dummy_engine.ENGINE, "make", make)
+    monkeypatch.setattr(dummy_engine.ENGINE, "name", "portrait")
+    monkeypatch.setitem(registry.ENGINES, "portrait", "tests.support.dummy_engine")
+    monkeypatch.setattr("talkcli.motion.motion_frames", made.motion_frames)
     monkeypatch.setattr("talkcli.tracking.landmarks.detect_faces", made.detect_faces)
-    for module in ("animate", "stills"):
-        monkeypatch.setattr(f"talkcli.pipeline.{module}.Scene", Scene)
     monkeypatch.setenv("TALKCLI_CACHE", str(tmp_path / "cache"))
     return made
 
@@ -124,7 +98,7 @@ def portrait(tmp_path: Path) -> Path:
     from PIL import Image
 
     path = tmp_path / "portrait.png"
-    Image.effect_noise((200, 220), 40).convert("RGB").save(path)
+    Image.effect_noise((320, 240), 40).convert("RGB").save(path)
     return path
 
 

@@ -178,12 +178,12 @@ def test_full_disk_while_a_film_is_written(talkcli, portrait, tiny_disk, tmp_pat
 def test_interrupt_leaves_no_film_and_resumes(
     talkcli, engine, portrait, speech, tmp_path, number
 ) -> None:
-    engine.on_frame = lambda: len(engine.seen) == 5 and os.kill(os.getpid(), number)
+    engine.before_every_frame(lambda: len(engine.seen) == 5 and os.kill(os.getpid(), number))
     answer = talkcli("animate", portrait, speech)
     assert answer.code == 5
     assert "interrupted" in answer.error and "resumes" in answer.error
     assert no_film(tmp_path)
-    engine.on_frame = lambda: None
+    engine.before_every_frame(lambda: None)
     again = talkcli("animate", portrait, speech)
     assert again.code == 0 and engine.calls == ["detect", "build"]
 
@@ -193,7 +193,7 @@ def test_interrupt_that_shows_as_another_error(talkcli, engine, portrait, speech
         os.kill(os.getpid(), signal.SIGINT)
         raise RuntimeError("the encoder died of the same signal")
 
-    engine.on_frame = stop
+    engine.before_every_frame(stop)
     answer = talkcli("animate", portrait, speech)
     assert answer.code == 5 and "interrupted" in answer.error
 
@@ -202,7 +202,7 @@ def test_a_bug_is_one_line_and_a_traceback_with_debug(talkcli, engine, portrait,
     def fail() -> None:
         raise ZeroDivisionError("of all things\nin two lines")
 
-    engine.on_frame = fail
+    engine.before_every_frame(fail)
     answer = talkcli("animate", portrait, speech)
     assert answer.code == 1
     assert "ZeroDivisionError" in answer.error and "--debug" in answer.error
@@ -225,7 +225,7 @@ def test_errors_of_libraries_are_explained(
     def fail() -> None:
         raise error
 
-    engine.on_frame = fail
+    engine.before_every_frame(fail)
     answer = talkcli("animate", portrait, speech)
     assert answer.code == code and words in answer.error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from fractions import Fraction
 from pathlib import Path
@@ -21,8 +22,8 @@ def test_animate_makes_a_film_and_says_so(talkcli, engine, portrait, speech) -> 
     assert (result["frames"], result["fps"], result["width"], result["height"]) == (
         12,
         "25",
-        64,
-        48,
+        320,
+        240,
     )
     assert result["duration_s"] == 0.5 and result["backend"] == "cpu"
     assert {"load", "track", "build", "motion", "encode"} <= set(result["seconds"])
@@ -64,7 +65,7 @@ def test_other_face_is_another_avatar(talkcli, engine, portrait, speech) -> None
 def test_views_go_side_by_side(talkcli, engine, portrait, speech, form) -> None:
     answer = talkcli("animate", portrait, speech, *form, "--json")
     result = json.loads(answer.out)
-    assert (result["width"], result["height"]) == (192, 48)
+    assert (result["width"], result["height"]) == (960, 240)
     assert engine.seen[:4] == [-30.0, 0.0, 30.0, -30.0]
 
 
@@ -80,7 +81,7 @@ def test_views_as_files(talkcli, engine, portrait, speech, tmp_path) -> None:
         "talk_+30.mp4",
     ]
     assert all(Path(path).stat().st_size > 1000 for path in result["outputs"])
-    assert result["width"] == 64
+    assert result["width"] == 320
 
 
 @pytest.mark.parametrize(
@@ -114,7 +115,7 @@ def test_frame_rates(talkcli, portrait, speech, fps, exact) -> None:
 def test_motion_options_and_seed_arrive(talkcli, engine, portrait, speech) -> None:
     options = ["--head-motion", "0.4", "--still", "--blink-rate", "9", "--lip-strength", "1.3"]
     assert talkcli("animate", portrait, speech, *options, "--seed", "5").code == 0
-    assert vars(engine.options) == {
+    assert dataclasses.asdict(engine.settings) == {
         "head_motion": 0.4,
         "still": True,
         "blink_rate": 9.0,
@@ -159,13 +160,50 @@ def test_dry_run_makes_nothing(talkcli, engine, portrait, speech, tmp_path) -> N
     result = json.loads(answer.out)
     assert result["dry_run"] and result["frames"] == 12
     assert [stage["status"] for stage in result["stages"]] == ["would execute", "would execute"]
-    assert engine.calls == [] and not list(tmp_path.glob("*.mp4"))
+    # Faces are looked for, since the avatar's key depends on them; nothing is built or kept.
+    assert engine.calls == ["detect"] and not list(tmp_path.glob("*.mp4"))
     assert not list((tmp_path / "cache").glob("projects/*"))
-    talkcli("animate", portrait, speech)
+    made = json.loads(talkcli("animate", portrait, speech, "--json").out)
+    assert plan_of(made) == plan_of(result)
     answer = talkcli("animate", portrait, speech, "-y", "--dry-run", "--json")
     stages = json.loads(answer.out)["stages"]
     assert [stage["status"] for stage in stages] == ["would reuse", "would reuse"]
     assert "nothing was made" in talkcli("animate", portrait, speech, "-y", "--dry-run").err
+
+
+def plan_of(result: dict) -> dict:
+    """What a plan must foretell: the keys of the answer and of the stages, places, sizes."""
+    stages = [(stage["stage"], stage["key"], stage["path"]) for stage in result["stages"]]
+    foretold = ("outputs", "project", "frames", "fps", "width", "height", "duration_s", "recipe")
+    known = {name: result[name] for name in (*foretold, "backend", "clip") if name in result}
+    return {"names": sorted(result), "stages": stages, **known}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["reconstruct", "PORTRAIT", "--ply", "head.ply"],
+        ["drive", "PROJECT", "SPEECH", "--views", "-20,20"],
+        ["render", "PROJECT", "--expression", "jawOpen=.4", "-o", "a.png"],
+        ["render", "PROJECT", "--camera-path", "arc", "--fps", "5", "-o", "a.mp4"],
+        ["export", "PROJECT"],
+    ],
+)
+def test_a_plan_foretells_the_run(
+    talkcli, engine, portrait, speech, tmp_path, monkeypatch, command
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if command[0] != "reconstruct":
+        assert talkcli("reconstruct", portrait, "-p", tmp_path / "me").code == 0
+    places = {"PORTRAIT": portrait, "SPEECH": speech, "PROJECT": tmp_path / "me"}
+    words = [places.get(word, word) for word in command]
+    plan = talkcli(*words, "--dry-run", "--json")
+    assert plan.code == 0, plan.err
+    files = sorted(tmp_path.rglob("*"))
+    run = talkcli(*words, "--json")
+    assert run.code == 0, run.err
+    assert plan_of(json.loads(plan.out)) == plan_of(json.loads(run.out))
+    assert len(sorted(tmp_path.rglob("*"))) > len(files)
 
 
 def test_progress_and_table_go_to_stderr(talkcli, portrait, speech) -> None:
@@ -198,7 +236,7 @@ def test_reconstruct_then_drive_then_render(talkcli, engine, portrait, speech, t
     assert answer.code == 0, answer.err
     result = json.loads(answer.out)
     assert result["outputs"] == [str(tmp_path / "me_views.png")]
-    assert (result["width"], result["height"]) == (128, 48)
+    assert (result["width"], result["height"]) == (640, 240)
     assert engine.motions[-1].expression[17] == 0.5
     assert engine.calls == ["detect", "build"]
 
@@ -210,7 +248,7 @@ def test_render_writes_films_too(talkcli, engine, portrait, tmp_path) -> None:
     assert json.loads(answer.out)["frames"] == 80
     assert max(engine.seen) > 29
     refused = talkcli("render", "-p", project, "-o", tmp_path / "a.png", "--camera-path", "arc")
-    assert refused.code == 2 and "film" in refused.error
+    assert refused.code == 2 and "video" in refused.error
 
 
 def test_reconstruct_chooses_a_folder_beside_the_picture(talkcli, portrait) -> None:
@@ -221,7 +259,7 @@ def test_reconstruct_chooses_a_folder_beside_the_picture(talkcli, portrait) -> N
 def test_drive_rebuilds_a_damaged_avatar(talkcli, engine, portrait, speech, tmp_path) -> None:
     project = tmp_path / "me"
     talkcli("reconstruct", portrait, "-p", project)
-    (avatar,) = project.glob("avatar/*/avatar.bin")
+    (avatar,) = project.glob("avatar/*/picture.png")
     avatar.write_bytes(b"rotten")
     answer = talkcli("drive", "-p", project, speech, "-o", tmp_path / "a.mp4")
     assert answer.code == 0 and "damaged" in answer.err

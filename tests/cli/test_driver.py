@@ -183,7 +183,7 @@ def test_speech_and_driver_mix(talkcli, engine, eyes, portrait, clip, speech, tm
     answer = talkcli("animate", portrait, speech, "--driver", clip, "--json")
     assert answer.code == 0, answer.err
     assert json.loads(answer.out)["duration_s"] == pytest.approx(0.5, abs=1e-3)
-    assert engine.options.still and engine.options.blink_rate == 0
+    assert engine.settings.still and engine.settings.blink_rate == 0
     assert all(motion.expression[JAW] == 0 for motion in engine.motions)
     assert np.ptp([motion.rotation[0] for motion in engine.motions]) > 5
     assert (tmp_path / "portrait_speech.mp4").exists()
@@ -192,7 +192,7 @@ def test_speech_and_driver_mix(talkcli, engine, eyes, portrait, clip, speech, tm
 def test_speech_with_the_pose_of_a_film(talkcli, engine, eyes, portrait, clip, speech) -> None:
     answer = talkcli("animate", portrait, speech, "--pose-from", clip)
     assert answer.code == 0, answer.err
-    assert engine.options.head_motion == 0 and engine.options.blink_rate > 0
+    assert engine.settings.head_motion == 0 and engine.settings.blink_rate > 0
     assert np.ptp([motion.rotation[0] for motion in engine.motions]) > 5
 
 

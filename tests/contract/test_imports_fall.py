@@ -7,16 +7,8 @@ import re
 from scripts import architecture
 
 ROOT = architecture.ROOT
-#: Goes with the seam ``talkcli/avatar.py``: these still know the one engine by name.
-KNOW_THE_ENGINE = {
-    "talkcli/pipeline/video/scene.py", "talkcli/pipeline/reconstruct.py",
-    "talkcli/pipeline/stages/avatar.py", "talkcli/render/player.py",
-}  # fmt: skip
-#: The same change takes these apart.
-UPWARDS = {("talkcli.render.player", "talkcli.engines.portrait.avatar")}
 #: On their way; the figure is drawn anew once they are there.
 DRAWN_LATER = {"api", "avatar"}
-CIRCLES = [["talkcli.engines.portrait.avatar", "talkcli.engines.portrait.checkpoint"]]
 
 
 def test_every_room_has_a_floor() -> None:
@@ -34,17 +26,13 @@ def test_no_import_runs_up_or_to_a_neighbour() -> None:
                 continue
             if floor[above] >= floor[below]:
                 wrong.add((name, other))
-    assert wrong <= UPWARDS, f"not down the floors of docs/architecture.md: {wrong - UPWARDS}"
+    assert wrong == set(), "not down the floors of docs/architecture.md"
 
 
 def test_no_modules_and_no_packages_import_each_other_in_a_circle() -> None:
     graph = architecture.imports()
-    assert [circle for circle in architecture.circles(graph) if circle not in CIRCLES] == []
-    down = {
-        name: {other for other in others if (name, other) not in UPWARDS}
-        for name, others in graph.items()
-    }
-    assert architecture.circles(architecture.folded(down, architecture.packages(graph))) == []
+    assert architecture.circles(graph) == []
+    assert architecture.circles(architecture.folded(graph, architecture.packages(graph))) == []
 
 
 def test_only_the_portrait_engine_knows_its_avatar() -> None:
@@ -54,7 +42,7 @@ def test_only_the_portrait_engine_knows_its_avatar() -> None:
         for path in architecture.modules().values()
         if not path.is_relative_to(engine) and re.search(r"\bPortraitAvatar\b", path.read_text())
     }
-    assert knowing <= KNOW_THE_ENGINE
+    assert knowing == set()
 
 
 def test_a_circle_is_found() -> None:

@@ -17,10 +17,12 @@ import cv2
 import numpy as np
 import pytest
 
-from talkcli.compose import Compositor
+from talkcli.compose.blend import Compositor
 from talkcli.compose.window import CropWindow
+from talkcli.config import PortraitConfig
 from talkcli.engines.portrait.avatar import PortraitAvatar
-from talkcli.engines.portrait.build.build import PortraitConfig, build_portrait
+from talkcli.engines.portrait.build.build import build_portrait
+from talkcli.engines.portrait.checkpoint import load_avatar, save_avatar
 from talkcli.engines.portrait.splats import Layer
 from talkcli.face.pose import NECK_PIVOT
 from talkcli.face.topology import EYE_LEFT, EYE_RIGHT, LIPS
@@ -56,19 +58,19 @@ Head = tuple[np.ndarray, np.ndarray]
 def avatar(
     picture: np.ndarray, face: Face, tmp_path_factory: pytest.TempPathFactory
 ) -> PortraitAvatar:
-    config = PortraitConfig(output_side=SIDE, fit_iterations=6)
-    return loaded(build_portrait(picture, face, config), tmp_path_factory.mktemp("avatar"))
+    built = build_portrait(picture, face, PortraitConfig(fit_iterations=6), SIDE)
+    return loaded(built, tmp_path_factory.mktemp("avatar"))
 
 
 def loaded(avatar: PortraitAvatar, folder: Path) -> PortraitAvatar:
     """The avatar after it was saved and read again."""
-    avatar.save(folder)
-    return PortraitAvatar.load(folder)
+    save_avatar(avatar, folder)
+    return load_avatar(folder)
 
 
 def finished(avatar: PortraitAvatar, head: Head) -> np.ndarray:
     """The head in its picture."""
-    return Compositor(avatar, bg="keep", size=SIDE).frame(*head)
+    return Compositor(avatar.backdrop(), bg="keep", size=SIDE).frame(*head)
 
 
 def regions(avatar: PortraitAvatar, name: str, alpha: np.ndarray) -> dict[str, np.ndarray]:

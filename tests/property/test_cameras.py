@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -22,7 +23,7 @@ from talkcli.face.pose import (
     landmarks_in_head_frame,
     rotation_to_euler,
 )
-from talkcli.pipeline.video.views import plan_yaws
+from talkcli.pipeline.video.views import plan_views
 
 TURNS = st.floats(-179, 179)
 #: Yaw and roll cannot be told apart at a pitch of 90°; nearer to it than this, degrees are lost.
@@ -92,11 +93,17 @@ def test_many_heads_are_aligned_as_one_by_one(poses: list[HeadPose], depth_weigh
     assert np.array_equal(IMAGE_TO_HEAD @ IMAGE_TO_HEAD, np.eye(3))
 
 
+def yaws_of(video: VideoConfig, seconds: float) -> Callable[[float], tuple[float | None, ...]]:
+    """The yaws of the planned views."""
+    views_at = plan_views(video, seconds)
+    return lambda time_s: tuple(view.yaw_deg for view in views_at(time_s))
+
+
 @given(AMPLITUDES, SECONDS, st.floats(0, 1))
 def test_an_orbit_starts_and_ends_in_front_and_is_the_same_backwards(
     amplitude: float, seconds: float, share: float
 ) -> None:
-    at = plan_yaws(VideoConfig(camera_path="orbit", camera_yaw_deg=amplitude), seconds)
+    at = yaws_of(VideoConfig(camera_path="orbit", camera_yaw_deg=amplitude), seconds)
     near = pytest.approx
     assert at(0.0) == (0.0,) and at(seconds) == near((0.0,), abs=1e-6)
     (yaw,), (mirrored,) = at(share * seconds), at(seconds - share * seconds)
@@ -112,7 +119,7 @@ def test_an_orbit_starts_and_ends_in_front_and_is_the_same_backwards(
 def test_an_arc_turns_once_from_side_to_side(
     amplitude: float, seconds: float, first: float, second: float
 ) -> None:
-    at = plan_yaws(VideoConfig(camera_path="arc", camera_yaw_deg=amplitude), seconds)
+    at = yaws_of(VideoConfig(camera_path="arc", camera_yaw_deg=amplitude), seconds)
     assert at(0.0) == (-amplitude,) and at(seconds) == pytest.approx((amplitude,))
     earlier, later = sorted((first, second))
     assert at(earlier * seconds)[0] <= at(later * seconds)[0] + 1e-9
@@ -129,7 +136,7 @@ def test_fixed_views_stay_and_do_not_go_with_a_camera_path(
     views: tuple[float, ...], time_s: float, path: str
 ) -> None:
     video = VideoConfig(views=views)
-    assert plan_yaws(video, 10.0)(time_s) == (views or (None,))
+    assert yaws_of(video, 10.0)(time_s) == (views or (None,))
     assume(views)
     with pytest.raises(UsageError, match="drop one of them"):
-        plan_yaws(replace(video, camera_path=path), 10.0)
+        plan_views(replace(video, camera_path=path), 10.0)

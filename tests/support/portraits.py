@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from talkcli.compose.solid import solidify
+from talkcli.avatar import View
+from talkcli.config import PortraitConfig
 from talkcli.engines.portrait.avatar import PortraitAvatar
-from talkcli.engines.portrait.build.build import PortraitConfig
-from talkcli.render.cpu import rasterize
+from talkcli.render import player
 from talkcli.types import ARKIT_NAMES, MotionFrame
 
 #: What the fixture ``avatar`` is built with.
-SMALL = PortraitConfig(output_side=320, fit_iterations=8)
+SMALL, SMALL_SIDE = PortraitConfig(fit_iterations=8), 320
 
 
 def motion_of(**weights: float) -> MotionFrame:
@@ -27,11 +27,7 @@ def draw_head(
     avatar: PortraitAvatar, motion: MotionFrame | None = None, yaw: float | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """The head alone in its crop: ``[S, S, 3]`` premultiplied colour, ``[S, S]`` coverage."""
-    splats, side = avatar.posed_splats(motion, yaw), avatar.frame.crop_pixels
-    arrays = (splats.means, splats.covars, splats.opacities, splats.colors)
-    rgb, alpha = rasterize(*arrays, avatar.viewmat, avatar.K, side, side)
-    solidify(rgb, alpha)
-    return rgb, alpha
+    return player.draw_head(player.player("cpu"), avatar, motion, View(yaw))
 
 
 def shown(

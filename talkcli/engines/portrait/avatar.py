@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from talkcli.avatar import SOURCE_VIEW, AvatarInfo, Backdrop, Camera, PictureFrame, View
 from talkcli.engines.portrait import rig
-from talkcli.engines.portrait.checkpoint import load_avatar, save_avatar
 from talkcli.engines.portrait.lips import jaw_shift
 from talkcli.engines.portrait.mouth_light import ContactShade, MouthLight
 from talkcli.engines.portrait.skin import MovedSplats, Pose, RestSurface, skin_and_shape
@@ -25,7 +24,7 @@ from talkcli.face.pose import NECK_PIVOT, euler_to_rotation, rotation_to_euler
 from talkcli.face.topology import INNER_LOWER, INNER_UPPER
 from talkcli.imaging import smoothstep
 from talkcli.kernels.simd import LANES
-from talkcli.types import ARKIT_NAMES, Cameras, Gaussians, MotionFrame, SplatArrays
+from talkcli.types import ARKIT_NAMES, Gaussians, MotionFrame, SplatArrays
 
 #: The source's own mouth interior fades once the inner lips have moved this far (cm, rms).
 _PICTURE_MOUTH_CM = 0.12
@@ -36,27 +35,6 @@ _JAW_OPEN = ARKIT_NAMES.index("jawOpen")
 _CULLED = (Layer.SKIN, Layer.COMPLETION, Layer.SHELL)
 #: Gaze is limited so that irises never leave their lids.
 MAX_GAZE_DEG = 18.0
-
-
-@dataclass(frozen=True)
-class PictureFrame:
-    """Where the head crop lies in the source picture.
-
-    Attributes:
-        width: source picture, pixels.
-        height: source picture, pixels.
-        crop_x: left edge of the square crop in source pixels; may be negative.
-        crop_y: top edge.
-        crop_side: side of the crop in source pixels.
-        crop_pixels: side of the crop as built and rendered.
-    """
-
-    width: int
-    height: int
-    crop_x: float
-    crop_y: float
-    crop_side: float
-    crop_pixels: int
 
 
 @dataclass
@@ -133,32 +111,30 @@ class PortraitAvatar:
         self._loose = _spans(np.union1d(np.arange(self.dynamic), loose))
         self._last = _Last()
 
-    def save(self, directory: Path) -> None:
-        """Write the avatar into an existing directory, see ``avatar.checkpoint``."""
-        save_avatar(self, directory)
-
-    @staticmethod
-    def load(directory: Path) -> PortraitAvatar:
-        """Read what ``save`` wrote.
-
-        Raises:
-            InputError: files are missing, damaged or of another schema.
-        """
-        return load_avatar(directory)
-
     def refresh(self) -> None:
         """Take over what was changed in ``splats`` in place."""
         self._out.colors[:] = self.splats.colors
         self.__dict__.pop("_mouth_light", None)
         self._last = _Last()
 
-    def cameras(self) -> Cameras:
-        """The source camera, one view of ``frame.crop_pixels`` squared."""
-        import torch
+    @property
+    def info(self) -> AvatarInfo:
+        """See :class:`talkcli.avatar.Avatar`."""
+        height, width = self.source.shape[:2]
+        return AvatarInfo("portrait", len(self.splats), width, height)
 
-        side = self.frame.crop_pixels
-        viewmats = torch.from_numpy(self.viewmat.astype(np.float32))[None]
-        return Cameras(viewmats, torch.from_numpy(self.K.astype(np.float32))[None], side, side)
+    def camera(self, motion: MotionFrame | None = None, view: View = SOURCE_VIEW) -> Camera:
+        """The source's camera, whatever the view: views turn the head."""
+        side = len(self.plate)
+        return Camera(self.viewmat, self.K, side, side)
+
+    def backdrop(self, motion: MotionFrame | None = None) -> Backdrop:
+        """The picture and its plate, which never change."""
+        return self._backdrop
+
+    @cached_property
+    def _backdrop(self) -> Backdrop:
+        return Backdrop(self.source, self.plate, self.frame, self.torso)
 
     @property
     def source_euler(self) -> tuple[float, float, float]:
@@ -196,10 +172,10 @@ class PortraitAvatar:
         wanted = euler_to_rotation(base + delta[0], pitch + delta[1], roll + delta[2])
         return np.asarray(self.rotation.T @ wanted)
 
-    def posed_splats(
+    def pose(
         self,
         motion: MotionFrame | None = None,
-        yaw_deg: float | None = None,
+        view: View = SOURCE_VIEW,
         *,
         hidden: bool = False,
     ) -> SplatArrays:
@@ -210,11 +186,11 @@ class PortraitAvatar:
 
         Args:
             motion: expression, pose and gaze of the frame.
-            yaw_deg: head yaw of the view, degrees; None keeps the source's.
+            view: from where the head is seen.
             hidden: also shape what cannot be seen from here; else its covariances are those of
                 another frame.
         """
-        rotation = self.head_rotation(motion, yaw_deg)
+        rotation = self.head_rotation(motion, view.yaw_deg)
         shift = np.zeros(3) if motion is None else motion.translation
         last, now = self._last, _Last()
         if motion is not None:
@@ -239,32 +215,12 @@ class PortraitAvatar:
         self._last = now
         return self._out
 
-    def posed(
-        self,
-        motion: MotionFrame | None = None,
-        yaw_deg: float | None = None,
-        *,
-        hidden: bool = False,
-    ) -> Gaussians:
-        """As ``posed_splats``, as tensors that share its buffers."""
-        import torch
-
-        splats = self.posed_splats(motion, yaw_deg, hidden=hidden)
-        return Gaussians(
-            means=torch.from_numpy(splats.means),
-            opacities=torch.from_numpy(splats.opacities),
-            colors=torch.from_numpy(splats.colors),
-            covars=torch.from_numpy(splats.covars),
-        )
-
-    def neutral_gaussians(self) -> Gaussians:
+    def neutral(self) -> Gaussians:
         """The whole neutral head in the head frame, its back too, for viewers from any side."""
-        import torch
-
-        posed = self.posed(MotionFrame.neutral(), None, hidden=True)
+        posed = self.pose(MotionFrame.neutral(), hidden=True)
         opacities = self.splats.opacities * (self.splats.layers != Layer.PICTURE_MOUTH)
         opacities[self._picture_teeth] *= self._picture_teeth_share
-        return replace(posed, opacities=torch.from_numpy(opacities))
+        return replace(posed, opacities=opacities).gaussians()
 
     @cached_property
     def _mouth_light(self) -> MouthLight:

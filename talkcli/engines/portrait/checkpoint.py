@@ -8,17 +8,16 @@ from __future__ import annotations
 
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from talkcli.avatar import PictureFrame
+from talkcli.engines.portrait.avatar import PortraitAvatar
 from talkcli.engines.portrait.mouth_light import ContactShade, find_contact_shade
 from talkcli.engines.portrait.splats import Layer, RestSplats
 from talkcli.errors import InputError
 from talkcli.files.tensors import Header, Rule, Tensors, TensorSchema
-
-if TYPE_CHECKING:
-    from talkcli.engines.portrait.avatar import PictureFrame, PortraitAvatar
 
 #: 2: the lips' contact shade is stored. In 1 it was lost with the splats' pixels, see `_migrate_1`.
 #: 3: the header lies in the file of the arrays, not in ``avatar.json``.
@@ -49,6 +48,20 @@ def save_avatar(avatar: PortraitAvatar, directory: Path) -> None:
     Raises:
         InputError: the disk is full.
     """
+    _FILE.write(directory / _TENSORS, _tensors(avatar), _header(avatar))
+
+
+def as_stored(avatar: PortraitAvatar) -> PortraitAvatar:
+    """The avatar that loading this one gives, without the disk: rounded as files round it."""
+    tensors = _tensors(avatar)
+    widened = {
+        name: array.astype(np.float32) if array.dtype == np.float16 else array
+        for name, array in tensors.items()
+    }
+    return _avatar(widened, _header(avatar), avatar.frame)
+
+
+def _tensors(avatar: PortraitAvatar) -> Tensors:
     tensors: dict[str, np.ndarray] = {}
     for item in fields(RestSplats):
         array = getattr(avatar.splats, item.name)
@@ -61,8 +74,11 @@ def save_avatar(avatar: PortraitAvatar, directory: Path) -> None:
     if avatar.torso is not None:
         tensors["torso"] = avatar.torso
     tensors["plate"] = np.clip(np.round(avatar.plate * 255), 0, 255).astype(np.uint8)
-    header = {"engine": ENGINE, "dynamic": avatar.dynamic, "frame": asdict(avatar.frame)}
-    _FILE.write(directory / _TENSORS, tensors, header)
+    return tensors
+
+
+def _header(avatar: PortraitAvatar) -> Header:
+    return {"engine": ENGINE, "dynamic": avatar.dynamic, "frame": asdict(avatar.frame)}
 
 
 def load_avatar(directory: Path) -> PortraitAvatar:
@@ -72,9 +88,11 @@ def load_avatar(directory: Path) -> PortraitAvatar:
         InputError: files are missing, damaged, of a newer schema or another engine, or hold
             anything that no avatar holds.
     """
-    from talkcli.engines.portrait.avatar import PortraitAvatar
-
     tensors, header, frame = _read(directory)
+    return _avatar(tensors, header, frame)
+
+
+def _avatar(tensors: Tensors, header: Header, frame: PictureFrame) -> PortraitAvatar:
     own: dict[str, Any] = {name: tensors[name] for name in _OWN}
     return PortraitAvatar(
         splats=_splats(tensors),
@@ -98,8 +116,6 @@ def check_avatar(directory: Path) -> None:
 
 
 def _read(directory: Path) -> tuple[Tensors, Header, PictureFrame]:
-    from talkcli.engines.portrait.avatar import PictureFrame
-
     tensors, header = _FILE.read(directory / _TENSORS, directory / _OLD_HEADER)
     if header.get("engine") != ENGINE:
         raise InputError(

@@ -2,38 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from talkcli.config import DEFAULT_SIZE, Recipe
-from talkcli.errors import InputError
+from talkcli.engines.registry import ENGINES, engine
+from talkcli.errors import InputError, UsageError
+from talkcli.files.check import read_json
 from talkcli.pipeline.stages.faces import FoundFace, FoundFaces, choose_face, describe_face
-from talkcli.pipeline.stages.runner import _pending, _run
-from talkcli.progress import Reporter, Stopwatch
-from talkcli.project import Project, ProjectInput, Stage, StageRun
-from talkcli.project.store import PROJECT_FILE
+from talkcli.pipeline.stages.inputs import Picture
+from talkcli.pipeline.stages.runner import ensure, ensure_and_read
+from talkcli.progress import Task
+from talkcli.project import ProjectInput, Stage, StageRun
+from talkcli.project.run import Run
+from talkcli.project.stage import RECORD_NAME
 
 if TYPE_CHECKING:
     import numpy as np
 
-#: Raise one whenever the code behind a stage gives another result.
+    from talkcli.avatar import Avatar
+
+#: Raised whenever finding faces gives another result. Engines have versions of their own.
 PORTRAIT_VERSION = 1
-AVATAR_VERSION = 28
 
 
 @dataclass(frozen=True)
 class BuiltAvatar:
-    """Where an avatar lies and which stages it took.
+    """The stages that led to an avatar.
 
     Attributes:
-        path: directory that :meth:`talkcli.engines.portrait.avatar.PortraitAvatar.load` reads.
-        stages: in order.
+        stages: in order, the avatar's own last; in a plan it need not be there yet.
+        picture: width and height of its picture, where they are known without reading it.
     """
 
-    path: Path
     stages: tuple[StageRun, ...]
+    picture: tuple[int, int] | None = None
+
+    @cached_property
+    def avatar(self) -> Avatar:
+        """The avatar, read when it is first asked for.
+
+        Raises:
+            InputError: its files are damaged, of a newer schema, or of an engine not known here.
+        """
+        return load_avatar(self.stages[-1])
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of its picture, pixels."""
+        if self.picture is not None:
+            return self.picture
+        return self.avatar.info.width, self.avatar.info.height
 
 
 def portrait_stage(source: ProjectInput) -> Stage:
@@ -42,72 +63,75 @@ def portrait_stage(source: ProjectInput) -> Stage:
     return Stage("portrait", PORTRAIT_VERSION, {}, picture, FoundFaces.load)
 
 
-def avatar_stage(source: ProjectInput, found: StageRun, face: int, recipe: Recipe) -> Stage:
+def avatar_stage(
+    source: ProjectInput, found: StageRun, faces: FoundFaces, face: int, recipe: Recipe
+) -> Stage:
     """The avatar of one of the faces, at the resolution that the recipe asks for."""
-    faces = FoundFaces.load(found.path)
-    wanted = recipe.video.size or DEFAULT_SIZE
+    maker = engine(recipe.engine)
     values = {
-        "engine": "portrait",
+        "engine": maker.name,
         "face": face,
-        # Never larger than the picture, so that a generous --size does not build it twice.
-        "output_side": min(wanted, max(faces.width, faces.height)),
-        "max_crop": recipe.portrait.max_crop,
-        "fit_iterations": recipe.portrait.fit_iterations,
+        "output_side": output_side(faces, recipe),
+        **maker.key(recipe),
     }
     upstream = {"picture": source.sha256, "portrait": found.output_hash}
-    return Stage("avatar", AVATAR_VERSION, values, upstream, _check_avatar)
+    return Stage("avatar", maker.version, values, upstream, maker.check)
 
 
-def _check_avatar(directory: Path) -> None:
-    from talkcli.engines.portrait.checkpoint import check_avatar
+def output_side(faces: FoundFaces, recipe: Recipe) -> int:
+    """Longest side of a view that the avatar is made for, pixels.
 
-    check_avatar(directory)
+    Never larger than the picture, so that a generous ``--size`` does not build it twice.
+    """
+    return min(recipe.video.size or DEFAULT_SIZE, max(faces.width, faces.height))
 
 
-def ensure_avatar(
-    project: Project, portrait: Path, recipe: Recipe, reporter: Reporter, watch: Stopwatch
-) -> BuiltAvatar:
+def ensure_avatar(run: Run, picture: Picture) -> BuiltAvatar:
     """The avatar of a picture, built now or reused from the project.
 
     Args:
-        project: holds or receives the stages.
-        portrait: picture file.
-        recipe: face, size and effort are read.
-        reporter: told about progress and doubts.
-        watch: gets the seconds of ``load``, ``track`` and ``build``.
+        run: face, size and effort are read; ``load``, ``track`` and ``build`` are timed.
+        picture: the file.
 
     Raises:
         InputError: the picture is unreadable, holds no usable face, or not the one asked for.
+        UsageError: no such engine, or one that needs a clip.
     """
-    with project.lock(on_wait=reporter.warn):
-        with watch.measure("load"):
-            source = ProjectInput.of(portrait)
-        picture = _Picture(portrait, watch)
-        found = _run(project, portrait_stage(source), picture.find_faces, reporter, "track")
-        faces = FoundFaces.load(found.path).faces
-        index = choose_face(faces, recipe.portrait.face, portrait, reporter)
-        stage = avatar_stage(source, found, index, recipe)
+    maker = engine(run.recipe.engine)
+    if maker.source != "picture":
+        raise UsageError(
+            f"the engine {maker.name} makes avatars from clips, not from one picture",
+            "choose another with --set engine=NAME",
+        )
+    with run.lock():
+        with run.watch.measure("load"):
+            source = picture.source
+        work = _PictureWork(picture, run)
+        found, faces = ensure_and_read(
+            run, portrait_stage(source), work.find_faces, "track", FoundFaces.load
+        )
+        index = choose_face(faces.faces, run.recipe.portrait.face, picture.path, run.reporter)
+        stage = avatar_stage(source, found, faces, index, run.recipe)
 
-        def build(directory: Path) -> None:
-            picture.build(faces[index], stage.recipe, directory)
+        def build(directory: Path, task: Task) -> None:
+            work.build(faces.faces[index], output_side(faces, run.recipe), directory)
 
-        recorded = {"seed": recipe.seed, "backend": recipe.backend}
-        avatar = _run(project, stage, build, reporter, "build", recorded)
-        project.set_input("portrait", source)
-    return BuiltAvatar(avatar.path, (found, avatar))
+        built = ensure(run, stage, build, "build")
+        if not run.dry:
+            run.project.set_input("portrait", source)
+    return BuiltAvatar((found, built), (faces.width, faces.height))
 
 
-def stored_avatar(
-    project: Project, recipe: Recipe, reporter: Reporter, watch: Stopwatch
-) -> BuiltAvatar:
+def stored_avatar(run: Run) -> BuiltAvatar:
     """The avatar that a project holds; built again from its picture when it is damaged.
 
     Raises:
         InputError: there is none, or it is damaged and the picture is gone or another one now.
     """
-    current = project.current("avatar", _check_avatar)
+    project = run.project
+    current = project.current("avatar", _check_stored)
     if current is not None:
-        return BuiltAvatar(current.path, (current,))
+        return BuiltAvatar((current,))
     source = project.inputs.get("portrait")
     if source is None:
         raise InputError(
@@ -119,79 +143,71 @@ def stored_avatar(
             f"the avatar in {project.root} is damaged and its portrait {source.path} is gone",
             f"make it again with: talkcli reconstruct PORTRAIT -p {project.root}",
         )
-    return ensure_avatar(project, source.path, recipe, reporter, watch)
+    return ensure_avatar(run, Picture(source.path))
 
 
-def plan_avatar(
-    root: Path, portrait: Path | None, recipe: Recipe, reporter: Reporter
-) -> tuple[StageRun, ...]:
-    """The stages that :func:`ensure_avatar` would run or reuse, without running or writing any.
+def _check_stored(directory: Path) -> None:
+    """Let the engine judge that made what is there; one that is not known here cannot."""
+    name = read_json(directory / RECORD_NAME)["recipe"].get("engine")
+    if name in ENGINES:
+        engine(name).check(directory)
 
-    Where a stage would run, those behind it are not known yet and are taken to run too.
+
+def load_avatar(entry: StageRun) -> Avatar:
+    """Read the avatar in an entry of its stage, with the engine that made it.
+
+    Raises:
+        InputError: its files are damaged, of a newer schema, or of an engine not known here.
     """
-    if portrait is None:
-        current = Project.open(root).current("avatar")
-        return (current,) if current is not None else ()
-    project = Project.open(root) if (root / PROJECT_FILE).is_file() else Project(root, {})
-    source = ProjectInput.of(portrait)
-    stage = portrait_stage(source)
-    found = project.lookup(stage)
-    if found is None:
-        return _pending(project, stage), _pending(project, Stage("avatar", AVATAR_VERSION))
-    faces = FoundFaces.load(found.path).faces
-    index = choose_face(faces, recipe.portrait.face, portrait, reporter)
-    stage = avatar_stage(source, found, index, recipe)
-    return found, project.lookup(stage) or _pending(project, stage)
+    name = entry.recipe.get("engine")
+    if not isinstance(name, str) or name not in ENGINES:
+        raise InputError(
+            f"the avatar in {entry.path} is of an engine that is not known here, {name!r}",
+            "update talkcli, or build it again with: talkcli reconstruct PORTRAIT",
+        )
+    return engine(name).load(entry.path)
 
 
-class _Picture:
-    """Reads the file at most once, and not at all when every stage is reused."""
+class _PictureWork:
+    """Decodes the picture at most once, and not at all when every stage is reused."""
 
-    def __init__(self, path: Path, watch: Stopwatch) -> None:
-        self._path = path
-        self._watch = watch
+    def __init__(self, picture: Picture, run: Run) -> None:
+        self._picture, self._run = picture, run
         self._rgba: np.ndarray | None = None
 
-    def rgba(self) -> np.ndarray:
-        from talkcli.media.image import read_image
-
+    def _decoded(self) -> np.ndarray:
         if self._rgba is None:
-            with self._watch.measure("load"):
-                self._rgba = read_image(self._path)
+            with self._run.watch.measure("load"):
+                self._rgba = self._picture.decode()
         return self._rgba
 
-    def find_faces(self, directory: Path) -> None:
-        rgba = self.rgba()
-        with self._watch.measure("track"):
+    def find_faces(self, directory: Path, task: Task) -> None:
+        rgba = self._decoded()
+        with self._run.watch.measure("track"):
             from talkcli.imaging import over_white
             from talkcli.tracking.landmarks import detect_faces
 
             faces = tuple(describe_face(face) for face in detect_faces(over_white(rgba)))
         FoundFaces(rgba.shape[1], rgba.shape[0], faces).save(directory)
 
-    def build(self, found: FoundFace, recipe: Mapping[str, Any], directory: Path) -> None:
-        rgba = self.rgba()
+    def build(self, found: FoundFace, side: int, directory: Path) -> None:
+        rgba = self._decoded()
         # A photograph of 16 megapixels would hold a gigabyte through the build.
         self._rgba = None
-        with self._watch.measure("build"):
+        with self._run.watch.measure("build"):
             import numpy as np
 
-            from talkcli.engines.portrait.build.build import PortraitConfig, build_portrait
-            from talkcli.tracking.landmarks import Face
+            from talkcli.avatar import PictureSource
 
-            rgba, points = fit_picture(rgba, np.array(found.points), recipe["output_side"])
-            config = PortraitConfig(
-                output_side=recipe["output_side"],
-                max_crop=recipe["max_crop"],
-                fit_iterations=recipe["fit_iterations"],
-            )
-            build_portrait(rgba, Face(points), config).save(directory)
+            rgba, points = fit_picture(rgba, np.array(found.points), side)
+            source = PictureSource(rgba, points, side)
+            engine(self._run.recipe.engine).make(source, self._run, directory)
 
 
 def fit_picture(
     rgba: np.ndarray, points: np.ndarray, longest: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A picture at the size of the film, where it is larger; nothing beyond that is ever shown.
+    """A picture at the size of the video, where it is larger; nothing beyond that is ever shown.
 
     Args:
         rgba: ``[H, W, 4]`` uint8, straight alpha.

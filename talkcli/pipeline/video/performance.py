@@ -1,137 +1,140 @@
-"""What moves the head in a film: speech, another face, or both."""
+"""What the head does in a video: speech, another face, or both."""
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from talkcli.config import MotionConfig, Recipe
+from talkcli.config import MotionConfig
 from talkcli.errors import InputError
-from talkcli.motion.curves import is_curves, load_curves
+from talkcli.motion.curves import is_curves
+from talkcli.pipeline.stages.inputs import DriveInputs
 from talkcli.pipeline.stages.track import ensure_track
-from talkcli.progress import Reporter, Stopwatch
-from talkcli.project import Project
-from talkcli.speech.sound import RATE_HZ, PeakMeter, shift
+from talkcli.project.run import Run
+from talkcli.speech.sound import RATE_HZ, LookAhead, PeakMeter, shift
 from talkcli.types import MotionFrame
 
 if TYPE_CHECKING:
+    from talkcli.media.audio import Sound
     from talkcli.types import MotionCurves
 
 
 @dataclass(frozen=True)
-class Movers:
-    """The files that say how the head moves.
+class Heard:
+    """What is heard, and how long the video is.
 
     Attributes:
-        speech: any file with sound, or None.
-        driver: film or curves of a face, or None.
-        pose: film or curves whose head pose replaces the driver's or the idle one, or None.
+        sound: goes into the video, or None.
+        duration_s: of the video; None while only the sound's end can tell; in a plan an estimate
+            where a clip must be tracked to know it.
+        start_s: when the sound begins, seconds of the video.
     """
 
-    speech: Path | None
-    driver: Path | None = None
-    pose: Path | None = None
-
-    @property
-    def faces(self) -> tuple[Path, ...]:
-        """Driver and pose, as far as given and each file once."""
-        return tuple(dict.fromkeys(p for p in (self.driver, self.pose) if p is not None))
-
-    @property
-    def title(self) -> str:
-        """Name of the file that gives the film its length and its default name."""
-        return (self.speech or self.driver or self.faces[0]).stem
-
-
-@dataclass(frozen=True)
-class Sound:
-    """What is heard and how long the film is.
-
-    Attributes:
-        file: whose sound goes into the film, or None.
-        duration_s: of the film.
-        start_s: when in the driver's time the sound begins, where it is the driver's own.
-    """
-
-    file: Path | None
-    duration_s: float
+    sound: Sound | None
+    duration_s: float | None
     start_s: float = 0.0
 
 
-class Performance:
-    """The motion of a film, from tracked faces and speech.
+class MotionMix:
+    """The motion of a video, from tracked faces and speech.
 
     Args:
-        movers: inputs.
-        project: holds or receives the tracking stages.
-        recipe: ``motion`` and ``tracking`` are read.
-        reporter: told about progress and doubts.
-        watch: gets the seconds of ``track``.
+        inputs: what moves the head.
+        run: its project holds or receives the tracking stages; ``motion`` and ``tracking`` are
+            read, ``track`` is timed.
 
     Attributes:
         stages: tracking stages that were run or reused.
-        sound: what is heard, and the film's length.
+        heard: what is heard, and the video's length.
     """
 
-    def __init__(
-        self, movers: Movers, project: Project, recipe: Recipe, reporter: Reporter, watch: Stopwatch
-    ) -> None:
-        self._movers, self._recipe = movers, recipe
+    def __init__(self, inputs: DriveInputs, run: Run) -> None:
+        self._inputs, self._recipe = inputs, run.recipe
         self._peak_meter = PeakMeter()
         self._curves: dict[Path, MotionCurves] = {}
         stages = []
-        for path in movers.faces:
+        for path in inputs.faces:
             if is_curves(path):
-                self._curves[path] = load_curves(path)
+                self._curves[path] = inputs.curves(path)
                 continue
-            tracked = ensure_track(project, path, recipe, reporter, watch)
-            self._curves[path] = tracked.curves
+            tracked = ensure_track(run, inputs.clip(path))
             stages.append(tracked.stage)
+            if tracked.curves is not None:
+                self._curves[path] = tracked.curves
         self.stages = tuple(stages)
-        self.sound = self._choose_sound()
+        self.heard = self._choose_sound()
 
     @property
     def silent(self) -> bool:
         """Whether speech was given and nothing was heard in it; known after the last frame."""
-        return self._movers.speech is not None and self._peak_meter.silent
+        return self._inputs.speech is not None and self._peak_meter.silent
 
-    def frames(self, count: int, fps: Fraction) -> Iterator[MotionFrame]:
-        """The motion, frame ``i`` at ``(i + 0.5) / fps`` seconds."""
+    @property
+    def duration_s(self) -> float | None:
+        """Seconds; None until the end of the sound is known: at the latest after the last frame."""
+        if self.heard.duration_s is not None or self.heard.sound is None:
+            return self.heard.duration_s
+        return self.heard.sound.duration_s
+
+    def frames(self, fps: Fraction) -> Iterator[MotionFrame]:
+        """The motion, frame ``i`` at ``(i + 0.5) / fps`` seconds, to the end of the video.
+
+        To be called before whoever else reads the sound begins: both are then fed by one decoder.
+        """
         from talkcli.motion.retarget import lips_from, pose_from
 
-        movers, motion = self._movers, self._recipe.motion
-        if movers.speech is None:
-            return self._driven(motion.sync_offset_ms / 1000).frames(count, fps)
-        if movers.driver is not None:
-            lips = self._spoken(
-                replace(motion, head_motion=0, still=True, blink_rate=0), count, fps
-            )
-            return lips_from(lips, self._driven().frames(count, fps))
-        if movers.pose is not None:
-            calm = self._spoken(replace(motion, head_motion=0), count, fps)
-            return pose_from(calm, self._driven().frames(count, fps))
-        return self._spoken(motion, count, fps)
+        inputs, motion = self._inputs, self._recipe.motion
+        if inputs.speech is None:
+            driven = self._driven(motion.sync_offset_ms / 1000).frames(None, fps)
+            return self._until_the_end(driven, fps, None)
+        blocks = LookAhead(inputs.sound.blocks(RATE_HZ))
+        if inputs.driver is not None:
+            calm = replace(motion, head_motion=0, still=True, blink_rate=0)
+            mixed = lips_from(self._spoken(blocks, calm, fps), self._driven().frames(None, fps))
+        elif inputs.pose is not None:
+            calm = replace(motion, head_motion=0)
+            mixed = pose_from(self._spoken(blocks, calm, fps), self._driven().frames(None, fps))
+        else:
+            mixed = self._spoken(blocks, motion, fps)
+        return self._until_the_end(mixed, fps, blocks)
+
+    def _until_the_end(
+        self, frames: Iterator[MotionFrame], fps: Fraction, blocks: LookAhead | None
+    ) -> Iterator[MotionFrame]:
+        from talkcli.media.write import frame_count
+
+        for index in count():
+            if blocks is not None and self.duration_s is None:
+                # A frame belongs to the video if the sound lasts to its middle.
+                blocks.reach(float((index + Fraction(1, 2)) / fps))
+            if self.duration_s is not None and index >= frame_count(self.duration_s, fps):
+                break
+            yield next(frames)
+        if blocks is not None:
+            # What lies beyond the last frame was not heard yet, but may be all there is.
+            collections.deque(self._peak_meter.tap(blocks), maxlen=0)
 
     def _driven(self, delay_s: float = 0.0) -> Any:
         from talkcli.motion.retarget import DrivenMotion, RetargetSettings
 
-        movers, motion = self._movers, self._recipe.motion
+        inputs, motion = self._inputs, self._recipe.motion
         return DrivenMotion(
-            self._curves[movers.driver or movers.faces[0]],
+            self._curves[inputs.driver or inputs.faces[0]],
             RetargetSettings(motion.expr_scale, motion.pose_scale),
-            None if movers.pose is None else self._curves[movers.pose],
-            start_s=self.sound.start_s - delay_s,
+            None if inputs.pose is None else self._curves[inputs.pose],
+            start_s=-delay_s,
         )
 
-    def _spoken(self, motion: MotionConfig, count: int, fps: Fraction) -> Iterator[MotionFrame]:
-        from talkcli.media.audio import stream_pcm
+    def _spoken(
+        self, blocks: LookAhead, motion: MotionConfig, fps: Fraction
+    ) -> Iterator[MotionFrame]:
         from talkcli.motion import TalkSettings, motion_frames
 
-        assert self._movers.speech is not None
-        sound = self._peak_meter.tap(stream_pcm(self._movers.speech, RATE_HZ))
         settings = TalkSettings(
             head_motion=motion.head_motion,
             still=motion.still,
@@ -139,24 +142,22 @@ class Performance:
             lip_strength=motion.lip_strength,
             speech_model=motion.speech_model,
         )
-        return motion_frames(
-            shift(sound, motion.sync_offset_ms), count, fps, settings, self._recipe.seed
+        heard = shift(self._peak_meter.tap(blocks), motion.sync_offset_ms)
+        return motion_frames(heard, None, fps, settings, self._recipe.seed)
+
+    def _choose_sound(self) -> Heard:
+        inputs = self._inputs
+        if inputs.speech is not None:
+            return Heard(inputs.sound, inputs.sound.exact_duration_s)
+        leading = inputs.leading
+        tracked = leading in self._curves
+        duration_s = (
+            self._curves[leading].duration_s if tracked else inputs.clip(leading).duration_s
         )
-
-    def _choose_sound(self) -> Sound:
-        from talkcli.media.audio import probe_audio
-        from talkcli.media.read import probe
-
-        movers = self._movers
-        if movers.speech is not None:
-            return Sound(movers.speech, probe_audio(movers.speech).duration_s)
-        leading = movers.driver or movers.faces[0]
-        duration_s = self._curves[leading].duration_s
-        if is_curves(leading) or not probe(leading).has_audio:
-            return Sound(None, duration_s)
+        if is_curves(leading) or not inputs.clip(leading).info.has_audio:
+            return Heard(None, duration_s)
         try:
-            # A film's sound may begin after its picture; the encoder puts its start at 0.
-            return Sound(leading, duration_s, probe_audio(leading).start_s)
+            return Heard(inputs.sound, duration_s, inputs.sound.start_s)
         except InputError:
             # A sound track that nothing can be decoded from is as good as none.
-            return Sound(None, duration_s)
+            return Heard(None, duration_s)

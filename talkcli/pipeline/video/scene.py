@@ -1,27 +1,41 @@
-"""An avatar in front of its background, filmed frame by frame."""
+"""An avatar in front of its background: motion in, finished pictures out."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from talkcli.avatar import Avatar, Backdrop, View
 from talkcli.config import VideoConfig
 from talkcli.progress import Stopwatch
-from talkcli.render.player import Images, _CpuDrawing, _Drawing, settle_backend
+from talkcli.render.player import Images, draw_head, player
 from talkcli.types import MotionFrame
 
 if TYPE_CHECKING:
     from talkcli.compose.blend import Canvas
 
 
-class Scene:
+class Head(NamedTuple):
+    """A drawn head and what it stands before.
+
+    Attributes:
+        images: colour and coverage.
+        backdrop: of its frame.
+    """
+
+    images: Images
+    backdrop: Backdrop
+
+
+class AvatarPlayer:
     """Everything between a motion frame and finished pictures.
 
+    :meth:`head` and :meth:`paint` may be called from two threads, each from one.
+
     Args:
-        avatar: directory that holds it.
+        avatar: is posed and drawn.
         video: size and background are read.
         backend: renderer, as asked for.
         watch: gets the seconds of ``load``, ``render`` (posing included) and ``compose``.
@@ -30,18 +44,22 @@ class Scene:
         backend: renderer that draws.
     """
 
-    def __init__(self, avatar: Path, video: VideoConfig, backend: str, watch: Stopwatch) -> None:
+    def __init__(self, avatar: Avatar, video: VideoConfig, backend: str, watch: Stopwatch) -> None:
         with watch.measure("load"):
-            from talkcli.compose import Compositor
-            from talkcli.compose.solid import solidify
-            from talkcli.engines.portrait.avatar import PortraitAvatar
+            from talkcli.render.solid import solidify
 
+            self._avatar, self._video, self._watch = avatar, video, watch
+            # Made solid while the next head is drawn, by whoever paints.
             self._solidify = solidify
-            self.backend = settle_backend(backend)
-            model = PortraitAvatar.load(avatar)
-            self._draw = (_CpuDrawing if self.backend == "cpu" else _Drawing)(model, self.backend)
-            self._compositor = Compositor(model, bg=video.bg, size=video.size or None)
-        self._watch = watch
+            self._player = player(backend)
+            self.backend = self._player.backend
+            self._compose(avatar.backdrop())
+
+    def _compose(self, backdrop: Backdrop) -> None:
+        from talkcli.compose.blend import Compositor
+
+        self._backdrop = backdrop
+        self._compositor = Compositor(backdrop, bg=self._video.bg, size=self._video.size or None)
 
     @property
     def width(self) -> int:
@@ -58,31 +76,29 @@ class Scene:
         """Of a picture: 3, or 4 when transparent."""
         return 4 if self._compositor.transparent else 3
 
-    def pictures(self, motion: MotionFrame, yaws: Sequence[float | None]) -> list[np.ndarray]:
+    def pictures(self, motion: MotionFrame, views: Sequence[View]) -> list[np.ndarray]:
         """One ``[height, width, channels]`` uint8 picture per view."""
         images = self.images()
-        return [self.paint(self.head(motion, yaw, images), self.canvas()) for yaw in yaws]
+        return [self.paint(self.head(motion, view, images), self.canvas()) for view in views]
 
     def images(self) -> Images:
         """Memory for one head."""
-        side = self._draw.side
-        return np.empty((side, side, 3), np.float32), np.empty((side, side), np.float32)
+        return Images.empty(self._avatar.camera())
 
     def canvas(self, pixels: np.ndarray | None = None) -> Canvas:
-        """Memory for one picture, see :meth:`talkcli.compose.Compositor.canvas`."""
+        """Memory for one picture, see :meth:`talkcli.compose.blend.Compositor.canvas`."""
         return self._compositor.canvas(pixels)
 
-    def head(self, motion: MotionFrame, yaw: float | None, images: Images) -> Images:
-        """Pose and render one view, if possible into ``images``.
-
-        Returns:
-            ``[S, S, 3]`` premultiplied colour and ``[S, S]`` coverage.
-        """
+    def head(self, motion: MotionFrame, view: View, images: Images) -> Head:
+        """Pose and render one view, if possible into ``images``."""
         with self._watch.measure("render"):
-            return self._draw.head(motion, yaw, images)
+            drawn = draw_head(self._player, self._avatar, motion, view, images, solid=False)
+            return Head(drawn, self._avatar.backdrop(motion))
 
-    def paint(self, head: Images, canvas: Canvas) -> np.ndarray:
-        """Lay a head, which is changed, over the still picture; returns the canvas's pixels."""
+    def paint(self, head: Head, canvas: Canvas) -> np.ndarray:
+        """Lay a head, which is changed, over its backdrop; returns the canvas's pixels."""
         with self._watch.measure("compose"):
-            self._solidify(*head)
-            return self._compositor.frame(*head, canvas)
+            if head.backdrop is not self._backdrop:
+                self._compose(head.backdrop)
+            self._solidify(*head.images)
+            return self._compositor.frame(*head.images, canvas)

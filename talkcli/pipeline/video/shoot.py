@@ -1,4 +1,4 @@
-"""From motion to encoded films: stages that overlap, a handful of frames in memory."""
+"""From motion to encoded videos: stages that overlap, a handful of frames in memory."""
 
 from __future__ import annotations
 
@@ -6,20 +6,23 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import cycle
+from itertools import count, cycle
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from talkcli.avatar import View
 from talkcli.config import TRANSPARENT, VideoConfig
 from talkcli.pipeline.video.relay import Relay, ring_size
-from talkcli.pipeline.video.scene import Scene
-from talkcli.pipeline.video.views import YawsAt, plan_yaws
-from talkcli.progress import Reporter, Stopwatch
-from talkcli.render.player import Images
-from talkcli.runtime import process_age
+from talkcli.pipeline.video.scene import AvatarPlayer, Head
+from talkcli.pipeline.video.views import ViewsAt, plan_views
+from talkcli.progress import Stopwatch
+from talkcli.project.run import Run
 from talkcli.types import MotionFrame
+
+if TYPE_CHECKING:
+    from talkcli.media.audio import Sound
 
 #: Finished items that may wait between two stages. One lets a slow frame of the one and a quick
 #: frame of the other cancel out.
@@ -29,105 +32,117 @@ _MOTIONS_AHEAD = 25
 
 
 @dataclass(frozen=True)
-class FilmTarget:
-    """Films of one length that are written together.
+class VideoTarget:
+    """Videos of one length that are written together.
 
     Attributes:
         outputs: one file for all views side by side, or one per view.
         fps: frames per second.
-        frames: number of frames.
-        duration_s: of the sound.
-        audio: file whose sound goes into the films, or None.
+        duration_s: of the sound; None while only its end can tell.
+        heard: sound that goes into the videos, or None.
+        sound_start_s: when it begins, seconds of the video.
         overwrite: existing files may be replaced.
     """
 
     outputs: tuple[Path, ...]
     fps: Fraction
-    frames: int
-    duration_s: float
-    audio: Path | None
+    duration_s: float | None
+    heard: Sound | None
+    sound_start_s: float
     overwrite: bool
 
+    @property
+    def estimate_s(self) -> float:
+        """Seconds that the video will last, as far as that can be said."""
+        if self.duration_s is not None:
+            return self.duration_s
+        return self.heard.estimated_duration_s if self.heard is not None else 0.0
 
-def write_film(
-    target: FilmTarget,
-    scene: Scene,
+
+def render_video(
+    target: VideoTarget,
+    player: AvatarPlayer,
     motions: Iterator[MotionFrame],
-    video: VideoConfig,
-    reporter: Reporter,
-    watch: Stopwatch,
-) -> tuple[int, int]:
+    run: Run,
+) -> int:
     """Pose, render, compose and encode every frame, each stage in a thread of its own.
 
-    An error in any stage, or an interrupt, stops them all and leaves no film behind.
+    An error in any stage, or an interrupt, stops them all and leaves no video behind.
 
     Args:
         target: what is written.
-        scene: draws the pictures.
-        motions: at least ``target.frames`` of them.
-        video: views, camera path and quality are read.
-        reporter: counts frames.
-        watch: gets the seconds of ``motion`` and ``encode``; the scene adds its own. Stages
-            overlap: together they may take longer than the film took.
+        player: draws the pictures.
+        motions: one per frame, to the end of the video.
+        run: views, camera path and quality are read; frames are counted; ``motion`` and
+            ``encode`` are timed, and the player adds its own. Stages overlap: together they may
+            take longer than the video took.
 
     Returns:
-        Width and height of each film in pixels.
+        Number of frames.
     """
-    yaws_at = plan_yaws(video, target.duration_s)
-    views = len(yaws_at(0.0))
-    width, height = views // len(target.outputs) * scene.width, scene.height
-    task = reporter.begin("render", target.frames)
+    from talkcli.media.write import frame_count
+
+    video, watch = run.recipe.video, run.watch
+    views_at = plan_views(video, target.estimate_s or 1.0)
+    views = len(views_at(0.0))
+    width, height = views // len(target.outputs) * player.width, player.height
+    estimate = frame_count(target.estimate_s, target.fps) if target.estimate_s else None
+    task = run.reporter.begin("render", estimate)
+    frames = 0
     with ExitStack() as stack:
         with watch.measure("encode"):
             writers = _open_writers(stack, target, video, (width, height))
         relay = stack.enter_context(Relay())
-        shots = relay.stage("motion", _shots(target, motions, yaws_at, watch), _MOTIONS_AHEAD)
-        heads = relay.stage("render", _heads(scene, shots), _AHEAD)
-        strips = _strips(scene, heads, views, len(target.outputs))
+        shots = relay.stage("motion", _shots(target, motions, views_at, watch), _MOTIONS_AHEAD)
+        heads = relay.stage("render", _heads(player, shots), _AHEAD)
+        strips = _strips(player, heads, views, len(target.outputs))
         for pictures in relay.stage("compose", strips, _AHEAD):
             with watch.measure("encode"):
                 for writer, picture in zip(writers, pictures, strict=True):
                     writer.write(picture)
             if watch.first_frame_s is None:
-                watch.first_frame_s = process_age()
+                watch.first_frame_s = watch.total()
+            frames += 1
             task.advance()
         with watch.measure("encode"):
             stack.close()
-    reporter.end(task)
-    return width, height
+    run.reporter.end(task)
+    return frames
 
 
 def _shots(
-    target: FilmTarget, motions: Iterator[MotionFrame], yaws_at: YawsAt, watch: Stopwatch
-) -> Iterator[tuple[MotionFrame, tuple[float | None, ...]]]:
-    """Motion and the yaws of all views, frame by frame."""
-    for number in range(target.frames):
+    target: VideoTarget, motions: Iterator[MotionFrame], views_at: ViewsAt, watch: Stopwatch
+) -> Iterator[tuple[MotionFrame, tuple[View, ...]]]:
+    """Motion and all views, frame by frame."""
+    for number in count():
         with watch.measure("motion"):
             motion = next(motions, None)
         if motion is None:
             return
-        yield motion, yaws_at(float((number + 0.5) / target.fps))
+        yield motion, views_at(float((number + 0.5) / target.fps))
 
 
 def _heads(
-    scene: Scene, shots: Iterator[tuple[MotionFrame, tuple[float | None, ...]]]
-) -> Iterator[Images]:
+    player: AvatarPlayer, shots: Iterator[tuple[MotionFrame, tuple[View, ...]]]
+) -> Iterator[Head]:
     """Rendered heads, view by view, in buffers that take turns."""
-    ring = cycle([scene.images() for _ in range(ring_size(_AHEAD))])
-    for motion, yaws in shots:
-        for yaw in yaws:
-            yield scene.head(motion, yaw, next(ring))
+    ring = cycle([player.images() for _ in range(ring_size(_AHEAD))])
+    for motion, views in shots:
+        for view in views:
+            yield player.head(motion, view, next(ring))
 
 
-def _strips(scene: Scene, heads: Iterator[Images], views: int, films: int) -> Iterator[np.ndarray]:
-    """``[films, height, width, channels]`` of each frame, in buffers that take turns."""
-    columns = views // films
-    shape = (films, scene.height, columns * scene.width, scene.channels)
+def _strips(
+    player: AvatarPlayer, heads: Iterator[Head], views: int, files: int
+) -> Iterator[np.ndarray]:
+    """``[files, height, width, channels]`` of each frame, in buffers that take turns."""
+    columns = views // files
+    shape = (files, player.height, columns * player.width, player.channels)
     ring = []
     for _ in range(ring_size(_AHEAD)):
         strips = np.empty(shape, np.uint8)
-        places = strips.reshape(films, scene.height, columns, scene.width, -1).swapaxes(1, 2)
-        canvases = [scene.canvas(place) for film in places for place in film]
+        places = strips.reshape(files, player.height, columns, player.width, -1).swapaxes(1, 2)
+        canvases = [player.canvas(place) for row in places for place in row]
         ring.append((strips, canvases))
     for strips, canvases in cycle(ring):
         for canvas in canvases:
@@ -135,15 +150,18 @@ def _strips(scene: Scene, heads: Iterator[Images], views: int, films: int) -> It
                 head = next(heads)
             except StopIteration:
                 return
-            scene.paint(head, canvas)
+            player.paint(head, canvas)
         yield strips
 
 
 def _open_writers(
-    stack: ExitStack, target: FilmTarget, video: VideoConfig, size: tuple[int, int]
+    stack: ExitStack, target: VideoTarget, video: VideoConfig, size: tuple[int, int]
 ) -> Sequence[Any]:
     from talkcli.media.write import Encoding, VideoWriter
 
+    encoding = Encoding(
+        crf=video.crf, alpha=video.bg == TRANSPARENT, sound_start_s=target.sound_start_s
+    )
     return [
         stack.enter_context(
             VideoWriter(
@@ -152,9 +170,9 @@ def _open_writers(
                 height=size[1],
                 fps=target.fps,
                 duration_s=target.duration_s,
-                audio=target.audio,
+                audio=target.heard,
                 overwrite=target.overwrite,
-                encoding=Encoding(crf=video.crf, alpha=video.bg == TRANSPARENT),
+                encoding=encoding,
             )
         )
         for path in target.outputs

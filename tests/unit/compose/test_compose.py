@@ -8,8 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from talkcli.compose import Compositor
-from talkcli.compose.blend import output_size
+from talkcli.compose.blend import Compositor, output_size
 from talkcli.compose.over import composite_over
 from talkcli.compose.window import CropWindow
 from talkcli.errors import InputError, UsageError

@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from talkcli.avatar import View
 from talkcli.config import VideoConfig
 from talkcli.errors import InputError, UsageError
 from talkcli.pipeline.checks import check_outputs, view_paths
 from talkcli.pipeline.stages.avatar import fit_picture
 from talkcli.pipeline.stages.faces import FoundFace, FoundFaces, choose_face
 from talkcli.pipeline.stills import parse_expression
-from talkcli.pipeline.video.views import plan_yaws
+from talkcli.pipeline.video.views import plan_views
 from talkcli.progress import SilentReporter, Stopwatch
 from talkcli.speech.sound import PeakMeter, shift
 from talkcli.types import ARKIT_NAMES
@@ -48,22 +49,24 @@ def test_loudness_passes_everything_on() -> None:
 
 
 def test_views_stay_and_paths_move() -> None:
-    assert plan_yaws(VideoConfig(), 2.0)(1.3) == (None,)
-    assert plan_yaws(VideoConfig(views=(-30, 30)), 2.0)(1.3) == (-30, 30)
-    arc = plan_yaws(VideoConfig(camera_path="arc", camera_yaw_deg=20), 3.0)
-    assert [arc(t)[0] for t in (0, 1.5, 3)] == pytest.approx([-20, 0, 20], abs=1e-9)
-    orbit = plan_yaws(VideoConfig(camera_path="orbit"), 4.0)
-    assert [orbit(t)[0] for t in (0, 1, 2, 3, 4)] == pytest.approx([0, 30, 0, -30, 0], abs=1e-9)
+    assert plan_views(VideoConfig(), 2.0)(1.3) == (View(),)
+    assert plan_views(VideoConfig(views=(-30, 30)), 2.0)(1.3) == (View(-30.0), View(30.0))
+    arc = plan_views(VideoConfig(camera_path="arc", camera_yaw_deg=20), 3.0)
+    assert [arc(t)[0].yaw_deg for t in (0, 1.5, 3)] == pytest.approx([-20, 0, 20], abs=1e-9)
+    orbit = plan_views(VideoConfig(camera_path="orbit"), 4.0)
+    assert [orbit(t)[0].yaw_deg for t in (0, 1, 2, 3, 4)] == pytest.approx(
+        [0, 30, 0, -30, 0], abs=1e-9
+    )
     # Long films hold whole orbits of about eight seconds.
-    long = plan_yaws(VideoConfig(camera_path="orbit"), 31.0)
-    assert long(31.0 / 16)[0] == pytest.approx(30)
+    long = plan_views(VideoConfig(camera_path="orbit"), 31.0)
+    assert long(31.0 / 16)[0].yaw_deg == pytest.approx(30)
 
 
 def test_view_paths() -> None:
     out = Path("a/talk.mp4")
-    assert view_paths(out, (-30, 0), "strip") == (out,)
-    assert view_paths(out, (None,), "files") == (out,)
-    assert view_paths(out, (-12.5, 0, 30), "files") == (
+    assert view_paths(out, (View(-30), View(0)), "strip") == (out,)
+    assert view_paths(out, (View(),), "files") == (out,)
+    assert view_paths(out, (View(-12.5), View(0), View(30)), "files") == (
         Path("a/talk_-12.5.mp4"),
         Path("a/talk_0.mp4"),
         Path("a/talk_+30.mp4"),

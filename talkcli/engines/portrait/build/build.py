@@ -7,11 +7,12 @@ solution at every step; nothing is learned, so nothing has to be downloaded.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import UInt8
 
+from talkcli.config import DEFAULT_SIZE, PortraitConfig
 from talkcli.engines.portrait.avatar import PortraitAvatar
 from talkcli.engines.portrait.build.assemble import assemble_avatar
 from talkcli.engines.portrait.build.calibrate import calibrate
@@ -19,6 +20,7 @@ from talkcli.engines.portrait.build.crop import cut_crop
 from talkcli.engines.portrait.build.fit import fit_colors
 from talkcli.engines.portrait.build.geometry import head_geometry
 from talkcli.engines.portrait.build.lipline import find_lip_line
+from talkcli.engines.portrait.checkpoint import as_stored
 from talkcli.face.model import FaceModel
 from talkcli.face.pose import euler_to_rotation
 from talkcli.layers.matte import person_matte
@@ -26,26 +28,15 @@ from talkcli.layers.plate import background_plate
 from talkcli.layers.torso import torso_matte
 from talkcli.tracking.landmarks import Face
 
-
-@dataclass(frozen=True)
-class PortraitConfig:
-    """What shapes a portrait avatar.
-
-    Attributes:
-        output_side: longest side of the video the avatar is made for, pixels; splats match it.
-        max_crop: longest side of the head crop, pixels; bounds splats (one per pixel) and time.
-        fit_iterations: steps of the colour fit.
-    """
-
-    output_side: int = 1024
-    max_crop: int = 1024
-    fit_iterations: int = 12
+#: Full quality.
+DEFAULT_CONFIG = PortraitConfig()
 
 
 def build_portrait(
     picture: UInt8[np.ndarray, "H W 4"],
     face: Face,
-    config: PortraitConfig | None = None,
+    config: PortraitConfig = DEFAULT_CONFIG,
+    output_side: int = DEFAULT_SIZE,
     progress: Callable[[str], None] | None = None,
 ) -> PortraitAvatar:
     """Build the avatar of one face.
@@ -53,17 +44,17 @@ def build_portrait(
     Args:
         picture: ``[H, W, 4]`` uint8 RGBA, straight alpha.
         face: the face, in pixels of the picture.
-        config: sizes and effort.
+        config: size and effort; which face was taken does not matter here.
+        output_side: longest side of the video the avatar is made for, pixels; splats match it.
         progress: called with the name of each step as it starts.
 
     Returns:
         The avatar at the source's expression and pose.
     """
-    config = config or PortraitConfig()
     tell = progress or (lambda _: None)
     model = FaceModel.load()
     tell("matte")
-    crop = cut_crop(picture, face, config.output_side, config.max_crop)
+    crop = cut_crop(picture, face, output_side, config.max_crop)
     crop = replace(crop, points=find_lip_line(crop.rgb, crop.points))
     matte = person_matte(crop.rgb, crop.points, crop.face_height, crop.alpha, inside=crop.inside)
     tell("depth")
@@ -83,4 +74,5 @@ def build_portrait(
     avatar.rotation = euler_to_rotation(yaw + calibration.yaw_offset, pitch, roll)
     tell("colours")
     fit_colors(assembly, crop.rgb, matte.alpha, config.fit_iterations)
-    return avatar
+    # Rounded as its file is: what is measured on a built avatar holds for the one that users load.
+    return as_stored(avatar)

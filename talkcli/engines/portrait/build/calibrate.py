@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from talkcli.avatar import View
 from talkcli.engines.portrait.avatar import PortraitAvatar
 from talkcli.engines.portrait.build.assemble import assemble_avatar
 from talkcli.engines.portrait.build.crop import Crop
@@ -24,7 +25,8 @@ from talkcli.engines.portrait.build.neutral import neutralise
 from talkcli.face.model import FaceModel
 from talkcli.face.pose import DEPTH_SCALE, fit_pose, rotation_to_euler
 from talkcli.layers.matte import Matte
-from talkcli.render.cpu import rasterize
+from talkcli.render.player import Player, draw_head
+from talkcli.render.player import player as make_player
 from talkcli.tracking.landmarks import landmarks_in_crop
 from talkcli.types import MotionFrame
 
@@ -106,20 +108,20 @@ def _shrunk(crop: Crop, matte: Matte) -> tuple[Crop, Matte]:
 
 def _yaw_errors(avatar: PortraitAvatar, model: FaceModel) -> list[float] | None:
     """Apparent minus commanded yaw of the trial views; None when the face is lost."""
-    errors = []
+    errors, player = [], make_player("cpu")
     for yaw in _TRIAL_YAWS_DEG:
-        seen = _apparent_yaw(avatar, yaw, model)
+        seen = _apparent_yaw(player, avatar, yaw, model)
         if seen is None:
             return None
         errors.append(seen - yaw)
     return errors
 
 
-def _apparent_yaw(avatar: PortraitAvatar, yaw: float, model: FaceModel) -> float | None:
-    side = len(avatar.plate)
-    splats = avatar.posed_splats(MotionFrame.neutral(), yaw)
-    arrays = (splats.means, splats.covars, splats.opacities, splats.colors)
-    rgb, alpha = rasterize(*arrays, avatar.viewmat, avatar.K, side, side)
+def _apparent_yaw(
+    player: Player, avatar: PortraitAvatar, yaw: float, model: FaceModel
+) -> float | None:
+    # Not made solid: the limits and steps above were measured on heads drawn so.
+    rgb, alpha = draw_head(player, avatar, MotionFrame.neutral(), View(yaw), solid=False)
     shown = np.clip(rgb + (1 - alpha[..., None]) * avatar.plate, 0, 1)
     points = landmarks_in_crop((shown * 255).astype(np.uint8))
     if points is None:

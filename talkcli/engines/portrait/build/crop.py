@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from talkcli.engines.portrait.avatar import PictureFrame
+from talkcli.avatar import PictureFrame
 from talkcli.face.measures import face_height
 from talkcli.imaging import over_white
 from talkcli.tracking.landmarks import Face, crop_rectangle

@@ -15,7 +15,6 @@ import numpy as np
 from jaxtyping import Float
 from scipy import ndimage
 
-from talkcli.compose.solid import solidify
 from talkcli.engines.portrait.avatar import PortraitAvatar
 from talkcli.engines.portrait.build.assemble import Assembly
 from talkcli.engines.portrait.mouth_light import find_contact_shade
@@ -23,6 +22,7 @@ from talkcli.engines.portrait.splats import Layer
 from talkcli.face.topology import INNER_LOWER, INNER_UPPER
 from talkcli.imaging import smoothstep
 from talkcli.render.cpu import Workspace, backproject, rasterize
+from talkcli.render.solid import solidify
 
 #: Of all steps, this share is SIRT; the rest is conjugate gradients in rounds of this many.
 _SIRT_SHARE, _ROUND = 0.25, 3
@@ -52,7 +52,7 @@ class _View:
     workspace: Workspace
 
     def __post_init__(self) -> None:
-        scene = self.avatar.posed_splats()
+        scene = self.avatar.pose()
         self.shape = (scene.means, scene.covars, scene.opacities)
         self.camera = (self.avatar.viewmat, self.avatar.K)
         # Dense coverage counts as full in the film; coverage does not depend on colours, so that

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from talkcli.engines.portrait.avatar import PortraitAvatar
+from talkcli.avatar import View
 from talkcli.engines.portrait.build.build import build_portrait
 from talkcli.engines.portrait.build.crop import cut_crop
 from talkcli.engines.portrait.build.groups import SplatBuilder, SplatGroup, grid_neighbours
 from talkcli.engines.portrait.build.images import fill_smooth
 from talkcli.engines.portrait.build.raster import rasterize_triangles
 from talkcli.engines.portrait.build.symmetry import blend_with_mirror
+from talkcli.engines.portrait.checkpoint import load_avatar, save_avatar
 from talkcli.engines.portrait.mouth_light import source_pixels
 from talkcli.engines.portrait.splats import Layer
 from talkcli.errors import InputError
@@ -26,7 +27,7 @@ from talkcli.imaging import smoothstep
 from talkcli.pipeline.stages.faces import describe_face
 from talkcli.tracking.landmarks import detect_faces
 from talkcli.types import MotionFrame
-from tests.support.portraits import SMALL, as_picture, motion_of, shown
+from tests.support.portraits import SMALL, SMALL_SIDE, as_picture, motion_of, shown
 
 
 def pixels(image: np.ndarray) -> np.ndarray:
@@ -34,7 +35,7 @@ def pixels(image: np.ndarray) -> np.ndarray:
 
 
 def test_source_view_shows_the_source(avatar, picture, face) -> None:
-    wanted = cut_crop(picture, face, SMALL.output_side, SMALL.max_crop).rgb
+    wanted = cut_crop(picture, face, SMALL_SIDE, SMALL.max_crop).rgb
     image, alpha = shown(avatar)
     head = alpha > 0.5
     head[int(0.8 * len(head)) :] = False
@@ -67,7 +68,7 @@ def test_no_specks_of_collar_lie_on_the_neck_beside_the_jaw(avatar) -> None:
 @pytest.mark.slow
 def test_the_hidden_side_of_a_turned_source_is_a_face(avatar) -> None:
     image, _ = shown(avatar, MotionFrame.neutral(), 25.0)
-    again = build_portrait(as_picture(image), detect_faces(pixels(image))[0], SMALL)
+    again = build_portrait(as_picture(image), detect_faces(pixels(image))[0], SMALL, SMALL_SIDE)
     assert again.source_euler[0] == pytest.approx(25, abs=2)
     # 55° away from the source, half of this face was never seen.
     far, alpha = shown(again, MotionFrame.neutral(), -30.0)
@@ -99,7 +100,7 @@ def test_what_expressions_move_hangs_together(avatar) -> None:
 
 
 def test_fitted_colours_stay_near_the_picture(avatar, picture, face) -> None:
-    wanted = cut_crop(picture, face, SMALL.output_side, SMALL.max_crop).rgb
+    wanted = cut_crop(picture, face, SMALL_SIDE, SMALL.max_crop).rgb
     low = ndimage.minimum_filter(wanted, (3, 3, 1))
     high = ndimage.maximum_filter(wanted, (3, 3, 1))
     seen = (avatar.splats.layers == Layer.SKIN) & (avatar.splats.head_weight > 0.9)
@@ -127,19 +128,19 @@ def test_lips_never_pass_through_each_other(avatar) -> None:
 
 
 def test_gaze_moves_irises_only(avatar) -> None:
-    still = avatar.posed_splats(MotionFrame.neutral()).means.copy()
+    still = avatar.pose(MotionFrame.neutral()).means.copy()
     looking = MotionFrame.neutral()
     looking.gaze[:] = (10, 0)
-    moved = np.abs(avatar.posed_splats(looking).means - still).max(1)
+    moved = np.abs(avatar.pose(looking).means - still).max(1)
     iris = avatar.splats.layers == Layer.IRIS
     assert moved[iris].min() > 0.13  # cm; 10° of an eyeball's 1.2 cm are .2, less near its axis
     assert moved[~iris].max() == 0
 
 
 def test_posed_frames_repeat_bitwise(avatar) -> None:
-    first = avatar.posed_splats(motion_of(jawOpen=0.3), 15.0).means.copy()
-    avatar.posed_splats(motion_of(mouthPucker=1.0), -20.0)
-    again = avatar.posed_splats(motion_of(jawOpen=0.3), 15.0).means
+    first = avatar.pose(motion_of(jawOpen=0.3), View(15.0)).means.copy()
+    avatar.pose(motion_of(mouthPucker=1.0), View(-20.0))
+    again = avatar.pose(motion_of(jawOpen=0.3), View(15.0)).means
     np.testing.assert_array_equal(first, again)
 
 
@@ -149,17 +150,17 @@ def turned(base: MotionFrame, *degrees: float) -> MotionFrame:
 
 def test_what_is_not_computed_again_is_the_same_bit_by_bit(avatar, tmp_path) -> None:
     """Views of one frame, a still head that speaks, and both mixed, against fresh avatars."""
-    avatar.save(tmp_path)
-    used = PortraitAvatar.load(tmp_path)
+    save_avatar(avatar, tmp_path)
+    used = load_avatar(tmp_path)
     speaks = motion_of(jawOpen=0.4, mouthSmileLeft=0.5)
     looks = replace(motion_of(), gaze=np.array([8, -3], np.float32))
     frames = [
         (speaks, -30.0), (speaks, 0.0), (speaks, 30.0), (motion_of(), 30.0), (speaks, 30.0),
         (looks, 30.0), (turned(looks, 4, 1, 0), 30.0), (None, None), (None, None), (speaks, 30.0),
     ]  # fmt: skip
-    for number, frame in enumerate(frames):
-        fresh = PortraitAvatar.load(tmp_path).posed_splats(*frame)
-        splats = used.posed_splats(*frame)
+    for number, (moved, yaw) in enumerate(frames):
+        fresh = load_avatar(tmp_path).pose(moved, View(yaw))
+        splats = used.pose(moved, View(yaw))
         seen = fresh.opacities >= 1 / 255
         assert 0.3 < seen.mean() < 1
         for name in ("means", "covars", "opacities", "colors"):
@@ -170,19 +171,17 @@ def test_what_is_not_computed_again_is_the_same_bit_by_bit(avatar, tmp_path) -> 
 
 
 def test_changed_splats_are_taken_over(avatar, tmp_path) -> None:
-    avatar.save(tmp_path)
-    used = PortraitAvatar.load(tmp_path)
-    before = used.posed_splats(motion_of(), 0.0).opacities.copy()
+    save_avatar(avatar, tmp_path)
+    used = load_avatar(tmp_path)
+    before = used.pose(motion_of(), View(0.0)).opacities.copy()
     used.splats.opacities *= 0.5
     used.refresh()
-    np.testing.assert_allclose(
-        used.posed_splats(motion_of(), 0.0).opacities, 0.5 * before, atol=1e-6
-    )
+    np.testing.assert_allclose(used.pose(motion_of(), View(0.0)).opacities, 0.5 * before, atol=1e-6)
 
 
 def test_checkpoint_keeps_the_picture(avatar, tmp_path) -> None:
-    avatar.save(tmp_path)
-    again = PortraitAvatar.load(tmp_path)
+    save_avatar(avatar, tmp_path)
+    again = load_avatar(tmp_path)
     before, after = (
         shown(avatar, motion_of(jawOpen=0.2))[0],
         shown(again, motion_of(jawOpen=0.2))[0],
@@ -195,19 +194,19 @@ def test_checkpoint_keeps_the_picture(avatar, tmp_path) -> None:
 
 
 def test_damaged_checkpoints_are_refused(avatar, tmp_path) -> None:
-    avatar.save(tmp_path)
+    save_avatar(avatar, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["avatar.safetensors"]
     content = (tmp_path / "avatar.safetensors").read_bytes()
     (tmp_path / "avatar.safetensors").write_bytes(content[: len(content) // 2])
     with pytest.raises(InputError, match="cannot be read"):
-        PortraitAvatar.load(tmp_path)
+        load_avatar(tmp_path)
     shutil.rmtree(tmp_path)
     with pytest.raises(InputError, match="talkcli reconstruct"):
-        PortraitAvatar.load(tmp_path)
+        load_avatar(tmp_path)
 
 
 def test_ply_holds_visible_splats_upright_with_their_colours(avatar, tmp_path) -> None:
-    gaussians = avatar.neutral_gaussians()
+    gaussians = avatar.neutral()
     path = tmp_path / "head.ply"
     write_ply(path, gaussians)
     with pytest.raises(InputError, match="exists"):
@@ -248,7 +247,7 @@ def test_decompose_gives_back_the_covariance() -> None:
 def test_crop_beyond_the_border_is_replicated(picture) -> None:
     narrow = picture[:, 60:-60]
     face = detect_faces(np.ascontiguousarray(narrow[..., :3]))[0]
-    crop = cut_crop(narrow, face, SMALL.output_side, SMALL.max_crop)
+    crop = cut_crop(narrow, face, SMALL_SIDE, SMALL.max_crop)
     x0, _, x1, _ = crop.inside
     assert 0 <= x0 < x1 <= crop.rgb.shape[1]
     assert x0 > 20  # px

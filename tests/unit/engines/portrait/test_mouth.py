@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from talkcli.config import PortraitConfig
 from talkcli.engines.portrait.avatar import PortraitAvatar
-from talkcli.engines.portrait.build.build import PortraitConfig, build_portrait
+from talkcli.engines.portrait.build.build import build_portrait
 from talkcli.engines.portrait.build.mouth_colors import mouth_colors
+from talkcli.engines.portrait.checkpoint import load_avatar, save_avatar
 from talkcli.engines.portrait.lips import lip_side
 from talkcli.engines.portrait.mouth_light import (
     CONTACT_CM,
@@ -126,17 +128,17 @@ def test_lips_lose_each_others_shade_as_they_part(closed) -> None:
 
 def test_saved_lips_lose_their_shade_too(closed, tmp_path) -> None:
     assert len(closed.contact.index) and closed.contact.shade.max() > 0.12
-    closed.save(tmp_path)
-    loaded = PortraitAvatar.load(tmp_path)
+    save_avatar(closed, tmp_path)
+    loaded = load_avatar(tmp_path)
     wide = opened(0.8)
-    built, stored = (a.posed_splats(wide).colors - a.splats.colors for a in (closed, loaded))
+    built, stored = (a.pose(wide).colors - a.splats.colors for a in (closed, loaded))
     # Half floats: colours near 1 are stored to .0005, and light scales them.
     np.testing.assert_allclose(stored, built, atol=1e-3)
     assert np.abs(built[closed.contact.index]).max() > 0.12
 
 
 def test_avatars_of_schema_1_get_their_shade_back(avatar, tmp_path) -> None:
-    avatar.save(tmp_path)
+    save_avatar(avatar, tmp_path)
     tensors = load_file(tmp_path / "avatar.safetensors")
     kept = {name: array for name, array in tensors.items() if not name.startswith("contact.")}
     kept["splats.seen_cosine"] = kept.pop("splats.source_cosine")
@@ -145,7 +147,7 @@ def test_avatars_of_schema_1_get_their_shade_back(avatar, tmp_path) -> None:
     header = {"schema": 1, "engine": "portrait", "dynamic": avatar.dynamic}
     header |= {"frame": asdict(avatar.frame), "splats": len(avatar.splats)}
     (tmp_path / "avatar.json").write_text(json.dumps(header))
-    found = PortraitAvatar.load(tmp_path).contact
+    found = load_avatar(tmp_path).contact
     shades = (np.zeros_like(avatar.splats.colors) for _ in range(2))
     built, again = shades
     built[avatar.contact.index], again[found.index] = avatar.contact.shade, found.shade
@@ -154,9 +156,9 @@ def test_avatars_of_schema_1_get_their_shade_back(avatar, tmp_path) -> None:
 
 
 def test_even_lips_have_no_shade_and_the_source_keeps_its_colours(avatar) -> None:
-    avatar.posed_splats(opened(0.4))
-    assert np.any(avatar.posed_splats(opened(0.4)).colors != avatar.splats.colors)
-    shown = avatar.posed_splats(None)
+    avatar.pose(opened(0.4))
+    assert np.any(avatar.pose(opened(0.4)).colors != avatar.splats.colors)
+    shown = avatar.pose(None)
     skin = avatar.splats.layers == Layer.SKIN
     np.testing.assert_array_equal(shown.colors[skin], avatar.splats.colors[skin])
     lips = replace(avatar.splats, colors=np.full_like(avatar.splats.colors, 0.5))
@@ -172,12 +174,12 @@ def test_what_shows_between_parted_lips_is_not_the_lips(avatar, closed) -> None:
     assert np.all(ajar.splats.weights[inside] == 0)
     # Nothing of what is not teeth is left on lips that have moved away from where they were.
     dark = ajar.splats.layers == Layer.PICTURE_MOUTH
-    assert ajar.posed_splats(opened(0.6)).opacities[dark].max() < 0.05
+    assert ajar.pose(opened(0.6)).opacities[dark].max() < 0.05
 
 
 def test_teeth_stand_behind_both_closed_lips(avatar) -> None:
     neutral = avatar.vertices + avatar.neutral_shift
     front = neutral[[*LIP_UPPER, *LIP_LOWER], 2].max()
     for layer in (Layer.UPPER_TEETH, Layer.LOWER_TEETH, Layer.TONGUE):
-        positions = avatar.posed_splats(MotionFrame.neutral()).means
+        positions = avatar.pose(MotionFrame.neutral()).means
         assert positions[avatar.splats.layers == layer, 2].max() < front - 0.4

@@ -17,13 +17,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from talkcli.compose import Compositor
-from talkcli.config import VideoConfig
+from talkcli.avatar import View
+from talkcli.compose.blend import Compositor
+from talkcli.config import Recipe, VideoConfig
 from talkcli.errors import InputError, TalkcliError
 from talkcli.media.image import read_image
 from talkcli.pipeline.video.relay import Relay, ring_size
-from talkcli.pipeline.video.shoot import FilmTarget, write_film
+from talkcli.pipeline.video.shoot import VideoTarget, render_video
 from talkcli.progress import SilentReporter, Stopwatch
+from talkcli.project import Project
+from talkcli.project.run import Run
 from talkcli.types import MotionFrame
 from tests.support.pictures import portrait
 
@@ -153,11 +156,11 @@ class FakeScene:
     def canvas(self, pixels: np.ndarray) -> np.ndarray:
         return pixels
 
-    def head(self, motion: MotionFrame, yaw: float, images: Any) -> Any:
+    def head(self, motion: MotionFrame, view: View, images: Any) -> Any:
         if self.fail_at and self.drawn == self.fail_at[0]:
             self.fail_at[1]()
         self.drawn += 1
-        images[1][:] = motion.rotation[0] * 3 + yaw
+        images[1][:] = motion.rotation[0] * 3 + view.yaw_deg
         return images
 
     def paint(self, head: Any, canvas: np.ndarray) -> np.ndarray:
@@ -170,14 +173,18 @@ def motions(count: int) -> Iterator[MotionFrame]:
         yield replace(MotionFrame.neutral(), rotation=np.full(3, number, np.float32))
 
 
-def target_of(*outputs: Path, frames: int = 60) -> FilmTarget:
-    return FilmTarget(outputs, Fraction(25), frames, frames / 25, None, False)
+def target_of(*outputs: Path, frames: int = 60) -> VideoTarget:
+    return VideoTarget(outputs, Fraction(25), frames / 25, None, 0.0, False)
 
 
-def film(target: FilmTarget, scene: Any, views: tuple[float, ...] = (0, 1, 2)) -> tuple[int, int]:
-    video = VideoConfig(views=views)
-    moving = motions(target.frames)
-    return write_film(target, scene, moving, video, SilentReporter(), Stopwatch())
+def film(target: VideoTarget, scene: Any, views: tuple[float, ...] = (0, 1, 2)) -> None:
+    frames = round(target.duration_s * 25)
+    assert render_video(target, scene, motions(frames), run_of(views)) == frames
+
+
+def run_of(views: tuple[float, ...]) -> Run:
+    recipe = Recipe(video=VideoConfig(views=views))
+    return Run(Project(Path(), {}), recipe, SilentReporter(), Stopwatch())
 
 
 def values(folder: Path) -> np.ndarray:
@@ -188,13 +195,13 @@ def values(folder: Path) -> np.ndarray:
 
 def test_every_frame_and_view_lands_in_its_place(tmp_path: Path) -> None:
     scene = FakeScene()
-    assert film(target_of(tmp_path / "strip"), scene) == (96, 16)
+    film(target_of(tmp_path / "strip"), scene)
     expected = 3 * np.arange(60)[:, None] + np.arange(3)
     np.testing.assert_array_equal(values(tmp_path / "strip"), expected)
     # Sixty frames of three views went through a handful of buffers.
     assert scene.made <= 4
     outputs = [tmp_path / name for name in "abc"]
-    assert film(target_of(*outputs), FakeScene()) == (32, 16)
+    film(target_of(*outputs), FakeScene())
     for view, output in enumerate(outputs):
         np.testing.assert_array_equal(values(output)[:, 0], expected[:, view])
 
@@ -214,8 +221,8 @@ class RealPictures:
     def canvas(self, pixels: np.ndarray | None = None) -> Any:
         return self._compositor.canvas(pixels)
 
-    def head(self, motion: MotionFrame, yaw: float, images: Any) -> Any:
-        rng = np.random.default_rng(int(motion.rotation[0]) * 7 + int(yaw))
+    def head(self, motion: MotionFrame, view: View, images: Any) -> Any:
+        rng = np.random.default_rng(int(motion.rotation[0]) * 7 + int(view.yaw_deg))
         for image in images:
             image[:] = 0
         x, y = rng.integers(2, 40, 2)
@@ -235,7 +242,8 @@ def test_overlapping_changes_no_bit(tmp_path: Path) -> None:
     ):
         # One after the other, in memory that is new for every picture.
         views = [
-            scene.paint(scene.head(motion, yaw, scene.images()), scene.canvas()) for yaw in (0, 3)
+            scene.paint(scene.head(motion, View(yaw), scene.images()), scene.canvas())
+            for yaw in (0, 3)
         ]
         written = read_image(path)[..., :3]
         np.testing.assert_array_equal(written, np.concatenate(views, 1), err_msg=str(number))
@@ -300,7 +308,5 @@ def test_an_interrupt_stops_the_film(tmp_path: Path) -> None:
 def test_motion_that_ends_early_is_no_film(tmp_path: Path) -> None:
     target = target_of(tmp_path / "a.mp4")
     with pytest.raises(ValueError, match="40 frames were written"):
-        write_film(
-            target, FakeScene(), motions(40), VideoConfig(views=(0,)), SilentReporter(), Stopwatch()
-        )  # type: ignore[arg-type]
+        render_video(target, FakeScene(), motions(40), run_of((0,)))  # type: ignore[arg-type]
     assert left_over(tmp_path) == []

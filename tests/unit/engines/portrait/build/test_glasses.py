@@ -5,8 +5,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from talkcli.config import PortraitConfig
 from talkcli.engines.portrait.avatar import PortraitAvatar
-from talkcli.engines.portrait.build.build import PortraitConfig, build_portrait
+from talkcli.engines.portrait.build.build import build_portrait
 from talkcli.engines.portrait.build.crop import cut_crop
 from talkcli.engines.portrait.build.geometry import HeadGeometry, head_geometry
 from talkcli.engines.portrait.build.glasses import frame_depth, glasses_frame, without_frame
@@ -70,13 +71,13 @@ def test_skin_goes_on_behind_the_frame(picture: np.ndarray, face: Face) -> None:
 
 def test_a_frame_stays_when_the_eyes_close(picture: np.ndarray, face: Face) -> None:
     worn, _ = dressed(picture, face)
-    wearer = build_portrait(worn, face, PortraitConfig(output_side=320, fit_iterations=0))
+    wearer = build_portrait(worn, face, PortraitConfig(fit_iterations=0), 320)
     frame = wearer.splats.layers == Layer.GLASSES
     assert frame.sum() > 600  # 819
 
     def posed(blink: float) -> np.ndarray:
         names = ("eyeBlinkLeft", "eyeBlinkRight", "browInnerUp", "cheekSquintLeft")
-        return wearer.posed_splats(motion_of(**dict.fromkeys(names, blink))).means.copy()
+        return wearer.pose(motion_of(**dict.fromkeys(names, blink))).means.copy()
 
     moved = np.linalg.norm(posed(1.0) - posed(0.0), axis=1)
     assert moved[frame].max() == 0.0

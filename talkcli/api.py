@@ -1,0 +1,392 @@
+"""The public Python API: what ``import talkcli`` offers, and what the command line calls.
+
+    avatar = talkcli.reconstruct("me.png")
+    talkcli.animate(avatar, "a.wav", views=(-30, 0, 30), output="talk.mp4")
+    for rgb in talkcli.frames(avatar, talkcli.speak("a.wav"), fps=25): ...
+
+Every function takes the settings of ``docs/cli.md`` as keywords by their plain names (``views``,
+``fps``, ``size``, ``bg``, ``still``, …), or a whole ``recipe``. Errors are those of
+:mod:`talkcli.errors`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from talkcli.config import Recipe, recipe_with
+from talkcli.errors import InputError
+from talkcli.pipeline.export import export as run_export
+from talkcli.pipeline.request import Request
+from talkcli.pipeline.result import Result
+from talkcli.pipeline.stages.avatar import load_avatar
+from talkcli.pipeline.stages.inputs import Clip, DriveInputs
+from talkcli.pipeline.video.performance import MotionMix
+from talkcli.progress import Reporter, SilentReporter, Stopwatch
+from talkcli.project import Project, cached_project_root
+from talkcli.project.run import Run
+from talkcli.types import MotionCurves, MotionFrame
+
+if TYPE_CHECKING:
+    from talkcli.avatar import Avatar
+
+#: A file or directory, however it is named.
+Name = str | Path
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a command runs, whatever it makes.
+
+    Attributes:
+        project: project directory; None for the command's default.
+        overwrite: existing results may be replaced.
+        dry_run: check everything, make nothing.
+        reporter: told about progress and doubts; None for nobody.
+        watch: started when the run began; None begins now.
+    """
+
+    project: Path | None = None
+    overwrite: bool = False
+    dry_run: bool = False
+    reporter: Reporter = field(default_factory=SilentReporter)
+    watch: Stopwatch = field(default_factory=Stopwatch)
+
+    def request(self, command: str, recipe: Recipe, output: Name | None) -> Request:
+        """These options as the pipeline takes them."""
+        place = None if output is None else Path(output)
+        return Request(command, recipe, self.project, place, self.overwrite, self.dry_run)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An avatar in its project directory.
+
+    Attributes:
+        project: the directory.
+        result: what making it took; None for one that was only opened.
+    """
+
+    project: Path
+    result: Result | None = None
+
+    @cached_property
+    def avatar(self) -> Avatar:
+        """The avatar itself, read when it is first asked for.
+
+        Raises:
+            InputError: the project holds none, or a damaged one.
+        """
+        current = Project.open(self.project).current("avatar")
+        if current is None:
+            raise InputError(
+                f"{self.project} holds no whole avatar",
+                f"make one with: talkcli reconstruct PORTRAIT -p {self.project}",
+            )
+        return load_avatar(current)
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """A tracked clip.
+
+    Attributes:
+        curves: the performance; None in a plan of a clip that is not tracked yet.
+        result: what tracking it took.
+    """
+
+    curves: MotionCurves | None
+    result: Result
+
+
+class Performance:
+    """What a head does, at any frame rate.
+
+    Args:
+        mix: of speech and faces.
+    """
+
+    def __init__(self, mix: MotionMix) -> None:
+        self._mix = mix
+
+    @property
+    def duration_s(self) -> float | None:
+        """Seconds; None while only the end of the sound can tell (MP3, Ogg)."""
+        return self._mix.duration_s
+
+    def frames(self, fps: Fraction) -> Iterator[MotionFrame]:
+        """One motion per frame, frame ``i`` at ``(i + 0.5) / fps`` seconds."""
+        return self._mix.frames(fps)
+
+
+def reconstruct(
+    portrait: Name,
+    *,
+    output: Name | None = None,
+    recipe: Recipe | None = None,
+    run: RunOptions | None = None,
+    **settings: Any,
+) -> Subject:
+    """Build the avatar of a picture into a project directory, or find it there.
+
+    Args:
+        portrait: picture with a face.
+        output: also write the neutral head there, as a 3DGS ``.ply``.
+        recipe: all settings; None for the defaults.
+        run: project directory (default ``<portrait>.talk`` beside the picture) and so on.
+        **settings: single settings by name.
+
+    Raises:
+        InputError: no usable face, or a place that cannot be written.
+    """
+    from talkcli.pipeline.reconstruct import reconstruct as build
+
+    run = run or RunOptions()
+    request = run.request("reconstruct", recipe_with(recipe, settings), output)
+    result = build(request, Path(portrait), run.reporter, run.watch)
+    return Subject(result.project, result)
+
+
+def animate(
+    source: Name | Subject,
+    speech: Name | None = None,
+    *,
+    driver: Name | None = None,
+    pose_from: Name | None = None,
+    output: Name | None = None,
+    recipe: Recipe | None = None,
+    run: RunOptions | None = None,
+    **settings: Any,
+) -> Result:
+    """Make a video in which a head speaks, or does what another face does.
+
+    Args:
+        source: a picture, whose avatar is built or found; a project directory; or a subject.
+        speech: any file with sound.
+        driver: clip or curves of a face to follow; speech then moves only the lips.
+        pose_from: clip or curves whose head pose is taken.
+        output: the video; None puts it beside the input.
+        recipe: all settings; None for the defaults.
+        run: project directory (for a picture; default in the user's cache) and so on.
+        **settings: single settings by name.
+
+    Raises:
+        UsageError: settings that contradict each other.
+        InputError: an input that cannot be used, or an output that cannot be written.
+        MissingDependencyError: the back-end asked for is not there.
+    """
+    from dataclasses import replace
+
+    from talkcli.pipeline.animate import animate as make
+
+    run = run or RunOptions()
+    inputs = DriveInputs(*map(_path, (speech, driver, pose_from)))
+    portrait: Path | None = None
+    if isinstance(source, Subject) or Path(source).is_dir():
+        run = replace(run, project=_project_of(source))
+    else:
+        portrait = Path(source)
+    command = "drive" if portrait is None else "animate"
+    request = run.request(command, recipe_with(recipe, settings), output)
+    return make(request, inputs, portrait, run.reporter, run.watch)
+
+
+def draw(
+    source: Name | Subject,
+    expression: Iterable[str] = (),
+    *,
+    output: Name | None = None,
+    recipe: Recipe | None = None,
+    run: RunOptions | None = None,
+    **settings: Any,
+) -> Result:
+    """Draw an avatar that does not speak: a picture per view, a strip, or a turntable video.
+
+    Args:
+        source: a project directory or a subject.
+        expression: ARKit weights as ``jawOpen=0.5`` each.
+        output: ``.png``, ``.jpg``, ``.webp``, or a video; None puts it beside the project.
+        recipe: all settings; None for the defaults.
+        run: see :class:`RunOptions`.
+        **settings: single settings by name.
+
+    Raises:
+        UsageError: unknown expression, or settings that contradict each other.
+        InputError: no avatar there, or an output that cannot be written.
+    """
+    from dataclasses import replace
+
+    from talkcli.pipeline.stills import render_stills
+
+    run = replace(run or RunOptions(), project=_project_of(source))
+    request = run.request("render", recipe_with(recipe, settings), output)
+    return render_stills(request, tuple(expression), run.reporter, run.watch)
+
+
+def frames(
+    source: Name | Subject,
+    motion: Performance | MotionCurves | Iterable[MotionFrame],
+    *,
+    recipe: Recipe | None = None,
+    run: RunOptions | None = None,
+    **settings: Any,
+) -> Iterator[np.ndarray]:
+    """Finished pictures, one after the other, for loops of your own.
+
+    Args:
+        source: a project directory or a subject.
+        motion: of :func:`speak` or :func:`track`, or frames of your own.
+        recipe: all settings; None for the defaults.
+        run: see :class:`RunOptions`.
+        **settings: single settings by name: ``fps``, ``size``, ``views``, ``bg``, …
+
+    Yields:
+        ``[H, W, 3]`` uint8 sRGB (``[H, W, 4]`` with ``bg="transparent"``), a new array each, the
+        views side by side.
+
+    Raises:
+        InputError: no avatar there.
+    """
+    from talkcli.media.write import parse_fps
+    from talkcli.pipeline.video.scene import AvatarPlayer
+    from talkcli.pipeline.video.views import plan_views
+
+    run = run or RunOptions()
+    chosen = recipe_with(recipe, settings)
+    subject = source if isinstance(source, Subject) else load(source)
+    fps = parse_fps(chosen.video.fps)
+    duration_s = getattr(motion, "duration_s", 0.0) or 1.0
+    views_at = plan_views(chosen.video, duration_s)
+    player = AvatarPlayer(subject.avatar, chosen.video, chosen.backend, run.watch)
+    for number, frame in enumerate(_motions(motion, fps, chosen)):
+        views = views_at(float((number + 0.5) / fps))
+        yield np.concatenate(player.pictures(frame, views), axis=1)
+
+
+def speak(
+    speech: Name,
+    *,
+    driver: Name | None = None,
+    pose_from: Name | None = None,
+    recipe: Recipe | None = None,
+    run: RunOptions | None = None,
+    **settings: Any,
+) -> Performance:
+    """The motion of a head that says something, for :func:`frames`.
+
+    Args:
+        speech: any file with sound.
+        driver: clip or curves of a face; speech then moves only the lips.
+        pose_from: clip or curves whose head pose is taken.
+        recipe: all settings; None for the defaults.
+        run: see :class:`RunOptions`; its project keeps what is tracked.
+        **settings: single settings by name: ``seed``, ``lip_strength``, ``still``, …
+
+    Raises:
+        InputError: a file that cannot be used.
+    """
+    run = run or RunOptions()
+    inputs = DriveInputs(*map(_path, (speech, driver, pose_from)))
+    inputs.check()
+    clips = [inputs.clip(path) for path in inputs.clips]
+    root = run.project or cached_project_root(clips[0].source.sha256 if clips else "")
+    project = Project.create(root) if clips else Project.plan(root)
+    chosen = recipe_with(recipe, settings)
+    return Performance(MotionMix(inputs, Run(project, chosen, run.reporter, run.watch)))
+
+
+def track(
+    clip: Name,
+    *,
+    output: Name | None = None,
+    recipe: Recipe | None = None,
+    run: RunOptions | None = None,
+    **settings: Any,
+) -> Tracked:
+    """The performance of the face in a clip as ARKit curves.
+
+    Args:
+        clip: video of a face.
+        output: also write the curves there: ``.csv`` as Live Link Face does, or ``.npz``.
+        recipe: all settings; None for the defaults.
+        run: project directory (default in the user's cache) and so on.
+        **settings: single settings by name.
+
+    Raises:
+        InputError: no video, no face in it, or an output that cannot be written.
+        MissingDependencyError: the landmark network asked for is not there.
+    """
+    from talkcli.pipeline.track import track as make
+
+    run = run or RunOptions()
+    request = run.request("track", recipe_with(recipe, settings), output)
+    curves, result = make(request, Clip(Path(clip)), run.reporter, run.watch)
+    return Tracked(curves, result)
+
+
+def export(
+    source: Name | Subject,
+    output: Name | None = None,
+    *,
+    recipe: Recipe | None = None,
+    run: RunOptions | None = None,
+    **settings: Any,
+) -> Result:
+    """Write the neutral head of an avatar for other programs.
+
+    Args:
+        source: a project directory or a subject.
+        output: ``.ply``, the 3DGS file that viewers open; None puts it beside the project.
+        recipe: all settings; None for the defaults.
+        run: see :class:`RunOptions`.
+        **settings: single settings by name.
+
+    Raises:
+        UsageError: an ending that no format has.
+        InputError: no avatar there, or an output that cannot be written.
+    """
+    from dataclasses import replace
+
+    run = replace(run or RunOptions(), project=_project_of(source))
+    request = run.request("export", recipe_with(recipe, settings), output)
+    return run_export(request, run.reporter, run.watch)
+
+
+def load(project: Name) -> Subject:
+    """Open a project directory that holds an avatar.
+
+    Raises:
+        InputError: there is none.
+    """
+    subject = Subject(Path(project))
+    # Asked for now, so that an unusable directory is told of here.
+    _ = subject.avatar
+    return subject
+
+
+def _path(name: Name | None) -> Path | None:
+    return None if name is None else Path(name)
+
+
+def _project_of(source: Name | Subject) -> Path:
+    return source.project if isinstance(source, Subject) else Path(source)
+
+
+def _motions(
+    motion: Performance | MotionCurves | Iterable[MotionFrame], fps: Fraction, recipe: Recipe
+) -> Iterable[MotionFrame]:
+    if isinstance(motion, Performance):
+        return motion.frames(fps)
+    if isinstance(motion, MotionCurves):
+        from talkcli.media.write import frame_count
+        from talkcli.motion.retarget import DrivenMotion, RetargetSettings
+
+        settings = RetargetSettings(recipe.motion.expr_scale, recipe.motion.pose_scale)
+        return DrivenMotion(motion, settings).frames(frame_count(motion.duration_s, fps), fps)
+    return motion

@@ -1,0 +1,33 @@
+"""``talkcli export``."""
+
+from __future__ import annotations
+
+from talkcli.cli.options import (
+    CommonOptions,
+    OutputOptions,
+    ProjectArgument,
+    ProjectOption,
+    RecipeOptions,
+    expand_options,
+    one_project,
+    recipe_from,
+)
+from talkcli.cli.show import running
+
+
+@expand_options
+def export_command(
+    name: ProjectArgument = None,
+    *,
+    project: ProjectOption = None,
+    output: OutputOptions,
+    recipe: RecipeOptions,
+    common: CommonOptions,
+) -> None:
+    """Write the neutral head of a project's avatar for other programs (.ply)."""
+    from talkcli import Subject, export
+
+    place = one_project("export", name, project)
+    with running(common, output.run(None)) as run:
+        result = export(Subject(place), output.output, recipe=recipe_from(recipe), run=run.options)
+        run.show(result)

@@ -1,0 +1,54 @@
+"""The portrait engine as the registry knows it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from talkcli.avatar import Avatar, PictureSource
+from talkcli.config import Recipe
+from talkcli.project.run import Run
+
+#: Raised whenever the engine makes something else of the same picture.
+AVATAR_VERSION = 28
+
+
+class PortraitEngine:
+    """From one picture, in seconds; see :mod:`talkcli.engines.portrait.build`."""
+
+    name = "portrait"
+    version = AVATAR_VERSION
+    source: Literal["picture", "clip"] = "picture"
+
+    def key(self, recipe: Recipe) -> Mapping[str, Any]:
+        """See :class:`talkcli.engines.registry.Engine`."""
+        return {
+            "max_crop": recipe.portrait.max_crop,
+            "fit_iterations": recipe.portrait.fit_iterations,
+        }
+
+    def make(self, source: PictureSource, run: Run, directory: Path) -> None:
+        """See :class:`talkcli.engines.registry.Engine`."""
+        from talkcli.engines.portrait.build.build import build_portrait
+        from talkcli.engines.portrait.checkpoint import save_avatar
+        from talkcli.tracking.landmarks import Face
+
+        face = Face(source.points)
+        avatar = build_portrait(source.rgba, face, run.recipe.portrait, source.output_side)
+        save_avatar(avatar, directory)
+
+    def check(self, directory: Path) -> None:
+        """See :class:`talkcli.engines.registry.Engine`."""
+        from talkcli.engines.portrait.checkpoint import check_avatar
+
+        check_avatar(directory)
+
+    def load(self, directory: Path) -> Avatar:
+        """See :class:`talkcli.engines.registry.Engine`."""
+        from talkcli.engines.portrait.checkpoint import load_avatar
+
+        return load_avatar(directory)
+
+
+ENGINE = PortraitEngine()

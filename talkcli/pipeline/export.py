@@ -1,0 +1,86 @@
+"""An avatar's neutral head as a file for other programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from talkcli.avatar import Avatar
+from talkcli.errors import UsageError
+from talkcli.pipeline.checks import check_outputs
+from talkcli.pipeline.request import Request
+from talkcli.pipeline.result import Result
+from talkcli.pipeline.stages.avatar import stored_avatar
+from talkcli.progress import Reporter, Stopwatch
+from talkcli.project import Project
+from talkcli.project.run import Run
+
+#: Endings that an avatar can be written as.
+EXPORT_SUFFIXES = (".ply",)
+
+
+def export(request: Request, reporter: Reporter, watch: Stopwatch) -> Result:
+    """Write the neutral head of a project's avatar.
+
+    Args:
+        request: ``project`` holds the avatar; ``output`` defaults to ``<project>.ply`` beside it.
+        reporter: told about progress.
+        watch: gets the seconds of every part of the work.
+
+    Raises:
+        UsageError: an ending that no format has.
+        InputError: no avatar there, or an output that cannot be written.
+    """
+    from talkcli.files.output import check_output
+
+    assert request.project is not None
+    project = Project.open(request.project)
+    root = request.project.resolve()
+    output = request.output or root.with_name(f"{root.stem}.ply")
+    _check_suffix(output)
+    check_outputs((output,), (), lambda path: check_output(path, overwrite=request.overwrite))
+    run = Run(project, request.recipe, reporter, watch, request.dry_run)
+    avatar = stored_avatar(run)
+    splats = None
+    if not request.dry_run:
+        with watch.measure("load"):
+            model = avatar.avatar
+        with watch.measure("export"):
+            export_avatar(model, output, overwrite=request.overwrite)
+        splats = model.info.splats
+    return Result(
+        command=request.command,
+        outputs=(output,),
+        project=request.project,
+        stages=avatar.stages,
+        seconds=watch.seconds,
+        total_seconds=watch.total(),
+        recipe=request.recipe,
+        dry_run=request.dry_run,
+        facts={"splats": splats},
+    )
+
+
+def export_avatar(avatar: Avatar, output: Path, *, overwrite: bool) -> None:
+    """Write the neutral head of an avatar of any engine.
+
+    Args:
+        avatar: its neutral Gaussians are written.
+        output: ``.ply``: the 3DGS file that viewers open.
+        overwrite: an existing file may be replaced.
+
+    Raises:
+        UsageError: an ending that no format has.
+        InputError: the file exists, or its folder cannot be written.
+    """
+    from talkcli.export.ply import write_ply
+
+    _check_suffix(output)
+    write_ply(output, avatar.neutral(), overwrite=overwrite)
+
+
+def _check_suffix(output: Path) -> None:
+    if output.suffix.lower() not in EXPORT_SUFFIXES:
+        raise UsageError(
+            f"avatars cannot be exported as '{output.suffix or output.name}'",
+            f"end the output in {' or '.join(EXPORT_SUFFIXES)}",
+        )
