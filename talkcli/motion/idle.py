@@ -53,10 +53,10 @@ class IdlePose:
         gaze: yaw and pitch in degrees.
     """
 
-    expression: Float32[np.ndarray, 52]
-    rotation: Float[np.ndarray, 3]
-    translation: Float[np.ndarray, 3]
-    gaze: Float[np.ndarray, 2]
+    expression: Float32[np.ndarray, " 52"]
+    rotation: Float[np.ndarray, " 3"]
+    translation: Float[np.ndarray, " 3"]
+    gaze: Float[np.ndarray, " 2"]
 
 
 class IdleMotion:
@@ -192,7 +192,7 @@ class Gaze:
         self._began = 0.0
         self._next = float(rng.uniform(0.8, 2.5))
 
-    def at(self, time_s: float) -> Float[np.ndarray, 2]:
+    def at(self, time_s: float) -> Float[np.ndarray, " 2"]:
         """Yaw and pitch in degrees."""
         while self._next <= time_s:
             self._from, self._began = self._to, self._next

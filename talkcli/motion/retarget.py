@@ -139,8 +139,8 @@ def pose_from(motion: Iterator[MotionFrame], posed: Iterator[MotionFrame]) -> It
 
 
 def steady_gaze(
-    gaze: Float[np.ndarray, 2], rotation: Float[np.ndarray, 3]
-) -> Float32[np.ndarray, 2]:
+    gaze: Float[np.ndarray, " 2"], rotation: Float[np.ndarray, " 3"]
+) -> Float32[np.ndarray, " 2"]:
     """Eye angles in the head for a gaze in the room and a head turn, all in degrees."""
     turned = gaze - _STEADY * rotation[:2]
     return np.clip(turned, -_GAZE_LIMIT_DEG, _GAZE_LIMIT_DEG).astype(np.float32)

@@ -48,7 +48,7 @@ _SHAPE_HZ = (50.0, 120.0, 250.0, 500.0, 1000.0, 2000.0, 3500.0, 5500.0, 7600.0)
 _SHAPE_NAT = (-0.3, 0.8, 0.4, -1.2, -4.6, -5.2, -6.3, -8.3, -9.5)
 
 
-def mel_centres() -> Float64[np.ndarray, 80]:
+def mel_centres() -> Float64[np.ndarray, " 80"]:
     """Centre frequencies of the bands, Hz."""
     return _mel_edges()[1:-1]
 

@@ -71,9 +71,9 @@ class SpeechModel:
     layout: Layout
     networks: tuple[Mapping[str, np.ndarray], ...]
     shapes: tuple[str, ...]
-    mean: Float[np.ndarray, 52]
+    mean: Float[np.ndarray, " 52"]
     gain: float
-    aperture: Float[np.ndarray, 52]
+    aperture: Float[np.ndarray, " 52"]
     curve: Float[np.ndarray, "2 knots"]
 
     def stream(self) -> LipStream:

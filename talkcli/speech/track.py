@@ -42,7 +42,7 @@ class SpeechRow:
         emphasis: stress in the voice, 0–1.
     """
 
-    weights: Float[np.ndarray, 52]
+    weights: Float[np.ndarray, " 52"]
     activity: float
     emphasis: float
 
