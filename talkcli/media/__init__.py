@@ -1,6 +1,6 @@
-"""Pictures, films and sound in and out of talkcli.
+"""Reading and writing pictures, video and sound.
 
-``image`` reads and writes still pictures, ``read`` decodes films, ``audio`` decodes sound,
-``write`` encodes what is rendered. Import the submodule that is needed: each loads its codec
-libraries when it is imported, this package loads none.
+``image`` reads and writes still pictures, ``read`` decodes clips, ``audio`` decodes sound, and
+``write`` encodes rendered frames. Import the submodule you need: each one loads its codec
+libraries on import; the package itself loads none.
 """

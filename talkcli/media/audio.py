@@ -1,12 +1,12 @@
-"""Sound: a recording or the track of a film, opened once and decoded once, as streams of blocks.
+"""Sound: a recording, or the sound of a clip, opened once, decoded once and read in blocks.
 
     with open_sound("speech.mp3") as sound:
         for block in sound.blocks(16000):      # mono, for the motion
             ...
         print(sound.duration_s)                # exact, known at the latest now
 
-``blocks`` and ``track`` (stereo, for the encoder) may be drawn at the same time, from threads of
-their own: both are fed by the same decoder.
+``blocks`` and ``track`` (stereo, for the encoder) may be iterated at the same time in separate
+threads; the same decoder feeds both.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from av.container import InputContainer
 
 from talkcli.errors import InputError
 from talkcli.media.mix import Blocks, Cleaner, Mixer, has_downmix
+from talkcli.media.read import decode_packets
 from talkcli.media.track import (
     MAX_PADDING,
     Tally,
-    decode_track,
     estimated_length,
     no_sound,
     open_track,
@@ -59,7 +59,7 @@ class AudioInfo:
         duration_s: decoded samples over sample rate, without the padding that codecs add.
         sample_rate: Hz, of the first frame.
         channels: of the first frame.
-        start_s: when the sound begins, seconds from the first moment of the file; not 0 in films
+        start_s: when the sound begins, seconds from the first moment of the file; not 0 in clips
             whose picture starts earlier.
     """
 
@@ -70,20 +70,20 @@ class AudioInfo:
 
 
 class Sound:
-    """The sound of a recording or film; made by :func:`open_sound`, closed by ``with``.
+    """The sound of a recording or clip. Make it with :func:`open_sound`; ``with`` closes it.
 
-    Its readers (:meth:`blocks`, :meth:`track`) share one decoder if they were all made before the
-    first of them was drawn from; a later one decodes anew. Each may be drawn from in a thread of
-    its own. All agree on the length to the sample.
+    Its readers (:meth:`blocks`, :meth:`track`) share one decoder if all of them are created before
+    the first is iterated; one created later decodes the file again. Each may be iterated in its
+    own thread. All agree on the length to the sample.
 
     Attributes:
         path: the file.
         sample_rate: Hz, as the header states it.
         channels: as the header states them.
         start_s: when the sound begins, seconds from the first moment of the file.
-        exact_duration_s: length in seconds where the container states it exactly and is whole;
-            None where it shows only while decoding (MP3, Ogg, ADTS, Matroska, damaged files).
-        estimated_duration_s: length in seconds for progress bars and plans; 0 when unknown.
+        exact_duration_s: length in seconds if the container states it exactly and the file is
+            complete; None if only decoding can tell (MP3, Ogg, ADTS, Matroska, damaged files).
+        estimated_duration_s: length in seconds for plans and progress bars; 0 when unknown.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -112,14 +112,14 @@ class Sound:
         self.close()
 
     def close(self) -> None:
-        """Close the file. Readers that are still drawn from raise ValueError."""
+        """Close the file. Readers that have not finished then raise ValueError."""
         with self._lock:
             self._shared.close()
             self._files.close()
 
     @property
     def duration_s(self) -> float | None:
-        """Exact length in seconds; None until it is known: at the latest when a reader ends."""
+        """Exact length in seconds; None until it is known, at the latest when a reader ends."""
         seconds = self._stated if self._stated is not None else self._seconds
         return None if seconds is None else float(seconds)
 
@@ -217,7 +217,7 @@ class Sound:
         yield from blocks.finish(total, channels)
 
     def _next(self, reader: _Reader) -> AudioFrame | None:
-        """The next frame for a reader: decoded now, or when another reader needed it."""
+        """The next frame for a reader: decoded now, or kept since another reader needed it."""
         with self._lock:
             if reader.waiting:
                 return reader.take()
@@ -237,16 +237,21 @@ class Sound:
         self, container: InputContainer, stream: AudioStream
     ) -> Generator[AudioFrame, None, None]:
         """Decode to the end, clean, and settle the length."""
-        tally = Tally()
-        cleaner = Cleaner()
-        for frame in decode_track(container, stream):
-            tally.add(frame)
-            yield from cleaner.clean(frame)
+        tally, cleaner, damaged = Tally(), Cleaner(), 0
+        for frame in decode_packets(container, stream):
+            if frame is None:
+                damaged += 1
+            else:
+                tally.add(frame)
+                yield from cleaner.clean(frame)
+        first_time = self._seconds is None
         self._seconds = tally.seconds(container, stream)
         self._empty = not self._seconds
-        if cleaner.silenced:
+        if damaged and first_time:
+            _log.warning("%s: %d damaged pieces of sound were left out", self.path, damaged)
+        if cleaner.silenced and first_time:
             _log.warning(
-                "%s: %d samples are no numbers or far above full scale; silenced",
+                "%s: %d samples are not finite or far above full scale; silenced",
                 self.path,
                 cleaner.silenced,
             )
@@ -258,7 +263,7 @@ class Sound:
 
 
 def open_sound(path: str | Path) -> Sound:
-    """Open the sound of a recording or film.
+    """Open the sound of a recording or clip.
 
     Of several tracks the one flagged as default is taken, else the first. Nothing is decoded yet.
 
@@ -269,15 +274,16 @@ def open_sound(path: str | Path) -> Sound:
 
 
 def probe_audio(path: str | Path) -> AudioInfo:
-    """Measure the sound of a recording or film by decoding it (300–1000 times real time).
+    """Measure the sound of a recording or clip by decoding it (300–1000 times real time).
 
     Raises:
         InputError: no sound in it, or not a media file.
     """
     with open_track(path) as (container, stream):
         tally = Tally()
-        for frame in decode_track(container, stream):
-            tally.add(frame)
+        for frame in decode_packets(container, stream):
+            if frame is not None:
+                tally.add(frame)
         seconds = tally.seconds(container, stream)
         if not seconds:
             raise no_sound(path)
@@ -290,7 +296,7 @@ def probe_audio(path: str | Path) -> AudioInfo:
 
 
 def stream_pcm(path: str | Path, rate: int = 16000, block_s: float = 1.0) -> Iterator[np.ndarray]:
-    """Decode the sound of a recording or film as mono blocks, in constant memory.
+    """Decode the sound of a recording or clip as mono blocks, in constant memory.
 
     A stereo pair is averaged; of surround sound the centre enters at -3 dB and the pairs at half
     of their stereo downmix, turned down where the sum exceeds full scale. Other channels are

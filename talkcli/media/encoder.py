@@ -1,4 +1,4 @@
-"""An ffmpeg process that frames are handed to without waiting for it."""
+"""An ffmpeg process that takes frames without making the caller wait."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ _EXIT_S = 10.0
 
 
 def find_ffmpeg() -> str:
-    """The ffmpeg that encodes: ``TALKCLI_FFMPEG`` if set, else the one imageio-ffmpeg bundles.
+    """The ffmpeg to encode with: ``TALKCLI_FFMPEG`` if set, else the one in imageio-ffmpeg.
 
-    Never one that happens to be on the PATH: its version and its encoders are unknown.
+    An ffmpeg on the PATH is never used: its version and encoders are unknown.
 
     Raises:
         MissingDependencyError: there is none.
@@ -44,7 +44,7 @@ def find_ffmpeg() -> str:
         found = shutil.which(named)
         if found is None:
             raise MissingDependencyError(
-                f"TALKCLI_FFMPEG names {named}, which is no program",
+                f"TALKCLI_FFMPEG names {named}, which is not a program",
                 "correct it, or unset it to use the bundled ffmpeg",
             )
         return found
@@ -63,12 +63,12 @@ class Encoder:
     """Runs ffmpeg with raw frames on its standard input.
 
     Frames wait in a short queue and a thread writes them, so that encoding overlaps rendering.
-    ``finish`` or ``kill`` must be called; both may be called again.
+    Call ``finish`` or ``kill`` at the end; calling either again does no harm.
 
     Args:
         command: ffmpeg and its arguments.
         output: what the user asked to be written, for messages.
-        sound: whose pipe the command names, or None.
+        sound: the feed whose pipe the command names, or None.
     """
 
     def __init__(self, command: list[str], output: Path, sound: SoundFeed | None = None) -> None:
@@ -104,9 +104,9 @@ class Encoder:
             sound.start()
 
     def put(self, frame: bytes | memoryview) -> None:
-        """Queue one frame; waits only while the queue is full.
+        """Queue one frame; wait only while the queue is full.
 
-        The buffer must not change before ``FRAMES_HELD`` more frames were put.
+        The buffer must not change until ``FRAMES_HELD`` more frames have been queued.
 
         Raises:
             TalkcliError: ffmpeg has failed, or the sound cannot be read.
@@ -119,7 +119,7 @@ class Encoder:
         self._frames.put(frame)
 
     def finish(self) -> None:
-        """Send what is queued, let ffmpeg end, and check that it succeeded.
+        """Send what is queued, wait for ffmpeg to end, and check that it succeeded.
 
         Raises:
             TalkcliError: ffmpeg has failed, or the sound cannot be read.
@@ -141,7 +141,7 @@ class Encoder:
             raise self._failure()
 
     def kill(self) -> None:
-        """End ffmpeg at once and wait until it is gone."""
+        """Kill ffmpeg and wait until it is gone."""
         self._process.kill()
         # The feeder now fails to write, or waits for a frame: either way it takes the end marker.
         self._send_end()
@@ -193,7 +193,7 @@ class Encoder:
             return  # Python 3.9 names no F_SETPIPE_SZ, a sandbox may forbid it: only slower
 
     def _failure(self) -> TalkcliError:
-        """Say why ffmpeg ended, from its own words."""
+        """Explain why ffmpeg failed, from what it printed."""
         text = "\n".join(self._last_lines)
         if "No space left on device" in text or "File too large" in text:
             return no_space_error(self._output)

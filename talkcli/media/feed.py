@@ -1,4 +1,4 @@
-"""Sound on its way into ffmpeg, through a pipe of its own beside that of the frames."""
+"""Feeds sound to ffmpeg through a second pipe, beside the one for frames."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from collections.abc import Iterator
 
 import numpy as np
 
-#: Numbers below are standard input, output and errors, which the child gets anew.
+#: Lower numbers are standard input, output and error, which the child gets anew.
 _FIRST_FREE = 3
 
 
 class SoundFeed:
     """A thread that writes samples into a pipe as fast as ffmpeg reads them.
 
-    ffmpeg never opens the user's file: it gets the very samples that the motion was made from,
-    cleaned, of the same track, and counted the same way. The two pipes cannot lock each other:
-    each is filled by a thread that waits for nothing but its own.
+    ffmpeg never opens the user's file. It gets the samples that the motion is made from: cleaned,
+    from the same track, counted in the same way. The two pipes cannot block each other, because
+    each is filled by a thread that waits for nothing else.
 
     Args:
         samples: ``[n, C]`` float32 blocks.
 
     Attributes:
-        read_end: descriptor that the child inherits; :meth:`start` closes this process's copy.
+        read_end: file descriptor that the child inherits; :meth:`start` closes it in this process.
         error: what ended the thread early, or None.
     """
 
@@ -35,7 +35,7 @@ class SoundFeed:
         self._thread = threading.Thread(target=self._feed, name="encoder-sound", daemon=True)
 
     def start(self) -> None:
-        """Begin to write; called once the child runs."""
+        """Start writing, once the child is running."""
         os.close(self.read_end)
         self._thread.start()
 
@@ -45,7 +45,7 @@ class SoundFeed:
         os.close(self._write_end)
 
     def join(self) -> None:
-        """Wait until all is written, or the child has gone."""
+        """Wait until everything is written or the child is gone."""
         self._thread.join()
 
     def _feed(self) -> None:

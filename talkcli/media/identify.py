@@ -38,10 +38,10 @@ _CONTAINERS = (
 #: Options that keep libav from opening any file but the one it is given, and the network.
 _LOCAL_MEDIA = {"protocol_whitelist": "file", "format_whitelist": _CONTAINERS}
 
-#: How playlists begin that libav would follow.
+#: First bytes of playlists that libav would otherwise follow.
 _PLAYLISTS = (b"#EXTM3U", b"ffconcat", b"[playlist]", b"file ", b"file:")
 
-#: How pictures begin that no decoder could read after all.
+#: First bytes of picture formats, to name a file that no decoder could read.
 _PICTURE_STARTS = (
     *((0, b"II*\0", "TIFF"), (0, b"MM\0*", "TIFF"), (0, b"II+\0", "BigTIFF")),
     *((0, b"\x89PNG", "PNG"), (0, b"\xff\xd8\xff", "JPEG"), (0, b"GIF8", "GIF")),
@@ -64,7 +64,7 @@ def describe(path: Path) -> str:
         return "a text file"
     if _is_picture(path):
         return "a picture"
-    found = _film_or_sound(path)
+    found = _video_or_sound(path)
     if found is not None:
         return found
     for offset, start, name in _PICTURE_STARTS:
@@ -116,15 +116,15 @@ def _is_picture(path: Path) -> bool:
     return True
 
 
-def _film_or_sound(path: Path) -> str | None:
+def _video_or_sound(path: Path) -> str | None:
     import av
 
     try:
         with open_container(path) as container:
-            films = [stream for stream in container.streams.video if not is_cover_art(stream)]
+            videos = [stream for stream in container.streams.video if not is_cover_art(stream)]
             # One frame must decode: libav takes any bytes with a chance likeness for MPEG.
-            next(container.decode((films or container.streams.audio)[0]))
-            return "a video" if films else "a sound recording"
+            next(container.decode((videos or container.streams.audio)[0]))
+            return "a video" if videos else "a sound recording"
     except (av.FFmpegError, OSError, ValueError, IndexError, StopIteration):
         return None
 

@@ -1,4 +1,4 @@
-"""Still pictures: any file to upright sRGB with straight alpha, and back to disk whole or not."""
+"""Still pictures: any file to upright sRGB with straight alpha, and atomic saving."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def _read(path: Path) -> np.ndarray:
 
 
 def write_image(path: str | Path, pixels: np.ndarray, *, overwrite: bool = True) -> None:
-    """Save a picture so that ``path`` is either untouched or whole.
+    """Save a picture; ``path`` is either left as it was or complete.
 
     Args:
         path: ``.png``, ``.jpg`` or ``.webp`` (lossless); its directory is made when missing.
@@ -119,7 +119,7 @@ def write_image(path: str | Path, pixels: np.ndarray, *, overwrite: bool = True)
         )
     if pixels.shape[2] == 4 and options["format"] == "JPEG":
         raise UsageError(f"{path.name}: JPEG keeps no transparency", "use .png or .webp")
-    # Encoded in memory first: a failing encoder then never touches the disk.
+    # Encoded in memory first, so that a failing encoder never touches the disk.
     encoded = io.BytesIO()
     Image.fromarray(pixels).save(encoded, **options)  # type: ignore[arg-type]
     with PendingOutput(path, overwrite=overwrite) as pending:

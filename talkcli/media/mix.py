@@ -1,4 +1,4 @@
-"""Decoded sound of any shape as mono or stereo at one rate, cut into blocks."""
+"""Converts decoded sound of any layout to mono or stereo at one rate, in equal blocks."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Mixer:
         self._headroom = _Headroom()
 
     def mix(self, frame: AudioFrame) -> Iterator[np.ndarray]:
-        """Add a frame; yields ``[channels, n]`` float32, delayed by the resampling filter."""
+        """Convert a frame; yields ``[channels, n]`` float32, delayed by the resampling filter."""
         own = (frame.sample_rate, frame.layout.name, frame.format.name)
         if own != self._format:
             yield from self.flush()
@@ -77,7 +77,7 @@ class Mixer:
         yield from self._shape(self._resampler.resample(frame))
 
     def flush(self) -> Iterator[np.ndarray]:
-        """Yield what the filter still holds."""
+        """Yield what is left in the filter."""
         if self._resampler is not None:
             yield from self._shape(self._resampler.resample(None))
             self._resampler = None
@@ -112,7 +112,7 @@ class Blocks:
 
     @property
     def full(self) -> bool:
-        """Whether everything up to the limit has come in."""
+        """Whether everything up to the limit has been added."""
         return self._limit is not None and self._given + self._held >= self._limit
 
     def add(self, samples: np.ndarray) -> Iterator[np.ndarray]:
@@ -152,7 +152,7 @@ class Cleaner:
     """Prepares decoded frames for any number of mixers.
 
     Attributes:
-        silenced: samples so far that were no numbers or far above full scale, now 0.
+        silenced: samples set to 0 so far because they were not finite or far above full scale.
     """
 
     def __init__(self) -> None:
@@ -161,7 +161,7 @@ class Cleaner:
         self._packed: tuple[int, str, str] | None = None
 
     def clean(self, frame: AudioFrame) -> Iterator[AudioFrame]:
-        """Yield a frame without a time stamp, silenced where needed; usually the very one."""
+        """Yield the frame without its time stamp; a silenced copy if it holds damaged samples."""
         # Samples are counted, not timed: gaps between time stamps must not become silence here
         # while the encoder, which is fed the same count, has none.
         frame.pts = None
@@ -210,7 +210,7 @@ def has_downmix(layout: str, channels: int) -> bool:
 
 
 class _Average:
-    """Averages channels, or follows the loudest one while their average cancels."""
+    """Averages channels; while the average cancels out, follows the loudest one instead."""
 
     def __init__(self, rate: int) -> None:
         self._rate = rate
@@ -234,7 +234,7 @@ class _Average:
 
 
 class _Headroom:
-    """Turns sound down to full scale at its loudest moment so far, and never up again."""
+    """Lowers the gain so that the loudest moment so far is at full scale; never raises it."""
 
     def __init__(self) -> None:
         self._gain: float | None = None

@@ -1,4 +1,4 @@
-"""Films: what is in a file, and its frames upright with their real times."""
+"""Clips: what a file contains, and its frames, upright and with their real times."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ _BT709, _BT601 = 1, 5
 _BICUBIC, _AREA = 0x4, 0x20
 _EXACT = 0x40000 | 0x2000 | 0x4000
 
-#: Untagged films of at least this many lines are taken for BT.709, smaller ones for BT.601, as
+#: Untagged clips of at least this many lines are taken for BT.709, smaller ones for BT.601, as
 #: players do.
 _HD_LINES = 720
 
 
 @dataclass(frozen=True)
 class MediaInfo:
-    """What the header of a film or recording says, plus the orientation of its first frame.
+    """What the header of a clip or recording says, plus the orientation of its first frame.
 
     Attributes:
         duration_s: seconds as the container states them; an estimate. The exact duration of a
@@ -97,13 +97,13 @@ def open_media(path: str | Path, wanted: str) -> Iterator[InputContainer]:
 
 
 def probe(path: str | Path) -> MediaInfo:
-    """Read the header of a film or recording, and one frame for its orientation.
+    """Read the header of a clip or recording, and one frame for its orientation.
 
     Raises:
-        InputError: not a readable film or recording, or a still picture.
+        InputError: not a readable clip or recording, or a still picture.
     """
     with open_media(path, "a video or recording") as container:
-        stream = _film_stream(container)
+        stream = _video_stream(container)
         audio = bool(container.streams.audio)
         duration = container.duration / av.time_base if container.duration else 0.0
         if stream is None:
@@ -132,24 +132,24 @@ def probe(path: str | Path) -> MediaInfo:
 
 
 def read_frames(path: str | Path, *, max_side: int | None = None) -> Iterator[VideoFrame]:
-    """Decode a film frame by frame, in constant memory.
+    """Decode a clip frame by frame, in constant memory.
 
     Frames keep their own times, however uneven. A damaged frame is left out and counted; a
-    damaged end ends the film. Rotation (mirroring too), pixel shape, colour matrix and range of
+    damaged end ends the clip. Rotation (mirroring too), pixel shape, colour matrix and range of
     the file are applied.
 
     Args:
-        path: any film that libav reads, animated pictures included.
+        path: any clip that libav reads, animated pictures included.
         max_side: shrink frames whose longer side exceeds this many pixels.
 
     Yields:
         frames in presentation order.
 
     Raises:
-        InputError: not a film, or not one frame of it can be decoded.
+        InputError: not a clip, or not one frame of it can be decoded.
     """
     with open_media(path, "a video") as container:
-        stream = _film_stream(container)
+        stream = _video_stream(container)
         if stream is None or _is_still(container):
             raise _unreadable(Path(path), "a video")
         stream.thread_type = "AUTO"
@@ -212,10 +212,10 @@ class _Clock:
         return time
 
 
-def _film_stream(container: InputContainer) -> VideoStream | None:
-    # Of an unknown codec libav knows the stream, but nothing about it.
-    films = (s for s in container.streams.video if s.codec_context is not None)
-    return next((s for s in films if not is_cover_art(s)), None)
+def _video_stream(container: InputContainer) -> VideoStream | None:
+    # A stream whose codec libav does not know has no codec context.
+    known = (s for s in container.streams.video if s.codec_context is not None)
+    return next((s for s in known if not is_cover_art(s)), None)
 
 
 def _is_still(container: InputContainer) -> bool:

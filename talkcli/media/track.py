@@ -1,8 +1,7 @@
-"""The sound track of a file: which one, how long as stated, and its frames as they are decoded."""
+"""The sound track of a file: which one it is, and how long, as stated and as decoded."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,14 +16,16 @@ from av.stream import Disposition
 
 from talkcli.errors import InputError
 from talkcli.media.identify import describe
-from talkcli.media.read import decode_packets, open_media
-
-_log = logging.getLogger(__name__)
+from talkcli.media.read import open_media
 
 #: Longest AAC frame (HE-AAC), in samples: how much padding an MP4 may carry at its end.
 MAX_PADDING = 2048
 #: Encoder delay that an MP4 may carry at its start: 2112 samples by iTunes, twice that in HE-AAC.
 _MAX_PRIMING = 4224
+
+#: Sample rates below this hold no speech, Hz: such a header is damaged, and believing it would
+#: stretch a sentence to hours.
+_LEAST_RATE = 1000
 
 #: Containers that state a length in samples. Others (MP3, Ogg, ADTS, Matroska) state none, or one
 #: rounded or guessed from the size of the file.
@@ -62,7 +63,7 @@ class Tally:
 
 @contextmanager
 def open_track(path: str | Path) -> Iterator[tuple[InputContainer, AudioStream]]:
-    """Open a file and the sound track that players would play.
+    """Open a file and the sound track that a player would choose.
 
     Raises:
         InputError: there is none.
@@ -76,24 +77,18 @@ def open_track(path: str | Path) -> Iterator[tuple[InputContainer, AudioStream]]
                 "a picture": "the portrait comes first, the speech second",
             }.get(kind, "give a recording such as .wav or .mp3")
             raise InputError(f"{path} has no sound in it: it is {kind}", fix)
-        # Of an unknown codec libav knows the track, but nothing about it.
+        # A track whose codec libav does not know has no codec context.
         known = [track for track in tracks if track.codec_context is not None]
         if not known:
             raise no_sound(path)
         flagged = (track for track in known if track.disposition & Disposition.default)
-        yield container, next(flagged, known[0])
-
-
-def decode_track(container: InputContainer, stream: AudioStream) -> Iterator[AudioFrame]:
-    """Yield the frames that can be decoded; damaged packets are left out and counted."""
-    skipped = 0
-    for frame in decode_packets(container, stream):
-        if frame is None:
-            skipped += 1
-        else:
-            yield frame
-    if skipped:
-        _log.warning("%s: %d damaged pieces of sound were left out", container.name, skipped)
+        track = next(flagged, known[0])
+        if 0 < (track.sample_rate or 0) < _LEAST_RATE:
+            raise InputError(
+                f"{path} states a sample rate of {track.sample_rate} Hz, too low for speech",
+                "export it again as .wav or .mp3",
+            )
+        yield container, track
 
 
 def stated_length(container: InputContainer, stream: AudioStream, path: Path) -> Fraction | None:
@@ -103,7 +98,7 @@ def stated_length(container: InputContainer, stream: AudioStream, path: Path) ->
         return None
     stated: Fraction = stream.duration * Fraction(stream.time_base)
     codec = stream.codec_context
-    if "mp4" in kinds and codec.frame_size > 1:
+    if "mp4" in kinds and codec.frame_size > 1 and codec.sample_rate:
         # All packets, less what the encoder added before and after; else an edit list leaves
         # something out, or the sound has gaps, and only decoding tells.
         packets = Fraction(stream.frames * codec.frame_size, codec.sample_rate)
@@ -114,7 +109,7 @@ def stated_length(container: InputContainer, stream: AudioStream, path: Path) ->
 
 
 def _is_whole(path: Path, header: AudioStream) -> bool:
-    """Whether the last packet is where the header of its track says that the sound ends."""
+    """Whether the file really ends where its header says: its last packet is there, and whole."""
     try:
         with open_track(path) as (container, stream):
             assert header.duration is not None

@@ -1,4 +1,4 @@
-"""Films out: H.264 + AAC in MP4, ProRes with transparency in MOV, or a folder of PNGs."""
+"""Writing video: H.264 + AAC in MP4, ProRes with transparency in MOV, or a folder of PNGs."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Encoding:
 
 @dataclass(frozen=True)
 class _Format:
-    """What a kind of output needs from ffmpeg."""
+    """What ffmpeg must do for one kind of output."""
 
     video: dict[str, Any]
     pixels: str
@@ -105,18 +105,18 @@ def frame_count(duration_s: float, fps: Fraction) -> int:
 
 
 def check_target(path: str | Path, *, overwrite: bool, alpha: bool = False) -> None:
-    """Refuse an output before any work is done: wrong suffix, taken, or not writable.
+    """Refuse an output before any work is done: unknown suffix, existing file, no write access.
 
     Raises:
-        UsageError: suffix without an encoder, or one that keeps no transparency.
-        InputError: the place cannot be used.
+        UsageError: no encoder for the suffix, or none that keeps transparency.
+        InputError: nothing can be written there.
     """
     chosen = _choose_format(Path(path), Encoding(alpha=alpha))
     check_output(path, overwrite=overwrite, directory=chosen.directory)
 
 
 class VideoWriter:
-    """Encodes frames as they come and muxes a sound track, whole or not at all.
+    """Encodes frames as they come and adds a sound track; the result is complete or absent.
 
     Use as a context manager. Leaving it normally finishes the file, syncs it and renames it into
     place; leaving it by an exception removes what was written. A killed run leaves a hidden
@@ -130,18 +130,19 @@ class VideoWriter:
         path: the output.
         width, height: pixels; even ones for H.264.
         fps: exact, see :func:`parse_fps`.
-        duration_s: of picture and sound; :func:`frame_count` frames must be written. None where
-            the sound's length shows only while decoding: then it lasts as long as the sound.
-        audio: what is muxed from its beginning, cut or padded to ``duration_s``: a path, or an
+        duration_s: length of picture and sound; :func:`frame_count` frames must be written. None
+            if the sound's length is not known yet: the video then lasts as long as the sound, and
+            the number of frames is checked at the end. Without sound, any number is right.
+        audio: the sound track, from its beginning, cut or padded to ``duration_s``: a path, or an
             open :class:`~talkcli.media.audio.Sound`, which stays open and whose decoder is
             shared; None for a silent video.
         overwrite: replace an existing output.
         encoding: quality and transparency.
 
     Raises:
-        UsageError: sizes, suffix and transparency that do not fit together.
-        InputError: the place is taken, not writable or full; before any frame is taken.
-        MissingDependencyError: no ffmpeg that can encode.
+        UsageError: size, suffix and transparency do not fit together.
+        InputError: the output exists, or cannot be written; raised before the first frame.
+        MissingDependencyError: there is no ffmpeg that can encode.
     """
 
     def __init__(
@@ -160,7 +161,7 @@ class VideoWriter:
         self._encoding = encoding or Encoding()
         self._format = _choose_format(self._path, self._encoding)
         if duration_s is not None and not (math.isfinite(duration_s) and duration_s > 0):
-            raise UsageError(f"a film of {duration_s} s cannot be written")
+            raise UsageError(f"a video of {duration_s} s cannot be written")
         if self._format.even_sizes and (width % 2 or height % 2):
             raise UsageError(
                 f"{width}x{height} has an odd side, which H.264 cannot store",
@@ -179,7 +180,7 @@ class VideoWriter:
         self.frames_written = 0
         check_output(self._path, overwrite=overwrite, directory=self._format.directory)
         self._resources = ExitStack()
-        # Opened now, so that an unusable recording is refused before any work is done.
+        # Opened here so that an unusable recording is refused before any work is done.
         if audio is None or isinstance(audio, Sound):
             self._sound = audio
         else:
@@ -295,7 +296,7 @@ class VideoWriter:
         return [url if part == "OUTPUT" else part for part in command]
 
 
-#: The name under which callers that do not care for the format open a writer.
+#: Another name for callers that do not care about the format.
 open_writer = VideoWriter
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import wave
 from pathlib import Path
 
@@ -321,6 +322,46 @@ def test_damaged_middle_is_skipped(tmp_path: Path) -> None:
     info = probe_audio(path)
     assert 3.5 < info.duration_s <= 4.1
     assert sum(map(len, stream_pcm(path))) == round(info.duration_s * 16000)
+
+
+def test_damage_is_told_once_and_by_the_name_of_the_file(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = make_audio(tmp_path / "voice.mp3", tone(4.0, 44100, 2), 44100)
+    content = bytearray(path.read_bytes())
+    content[20000:22000] = np.random.default_rng(0).bytes(2000)
+    path.write_bytes(content)
+    with open_sound(path) as sound:
+        blocks = list(sound.blocks())
+        assert sum(map(len, sound.blocks())) == sum(map(len, blocks))  # decoded again
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{path}: {damaged} damaged pieces of sound were left out"
+        for damaged in re.findall(r": (\d+) damaged", caplog.text)[:1]
+    ]
+    assert len(caplog.records) == 1
+
+
+def test_a_rate_too_low_for_speech_is_damage(tmp_path: Path) -> None:
+    path = make_audio(tmp_path / "v.wav", tone(1.0, 8000), 8000)
+    content = bytearray(path.read_bytes())
+    content[24:28] = (3).to_bytes(4, "little")
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="sample rate of 3 Hz"):
+        open_sound(path)
+
+
+def test_length_of_a_streamed_wav_header_is_not_believed(tmp_path: Path) -> None:
+    path = make_audio(tmp_path / "v.wav", tone(1.0, 8000), 8000)
+    for size in (0xFFFFFFFF, 0, 40):
+        content = bytearray(path.read_bytes())
+        at = content.index(b"data") + 4
+        content[at : at + 4] = size.to_bytes(4, "little")
+        other = tmp_path / "streamed.wav"
+        other.write_bytes(content)
+        with open_sound(other) as sound:
+            held = sum(map(len, sound.blocks(8000)))
+            assert held == round(probe_audio(other).duration_s * 8000)
+            assert sound.exact_duration_s in (None, held / 8000)
 
 
 def test_decoder_agrees_with_ffmpeg(tmp_path: Path) -> None:
