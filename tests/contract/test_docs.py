@@ -25,10 +25,6 @@ from tests.support import docs
 
 #: Commands with a table of their own; the other options stand in the common one.
 OWN_TABLES = ("bench", "train speech", "train face")
-#: On their way from one spelling to the other.
-RENAMED = {"--expr", "--expression"}
-#: On their way.
-ANNOUNCED: set[str] = set()
 
 
 def subclasses(cls: type) -> set[type]:
@@ -63,8 +59,8 @@ def documented_options() -> dict[str, set[str]]:
 
 def test_options() -> None:
     written, actual = documented_options(), docs.command_options()
-    missing = {name: actual[name] - written[name] - RENAMED for name in actual}
-    invented = {name: written[name] - actual[name] - RENAMED for name in actual}
+    missing = {name: actual[name] - written[name] for name in actual}
+    invented = {name: written[name] - actual[name] for name in actual}
     assert {name: options for name, options in missing.items() if options} == {}, "undocumented"
     assert {name: options for name, options in invented.items() if options} == {}, "no such option"
 
@@ -131,6 +127,33 @@ def test_stages_and_their_versions() -> None:
         name.rpartition(".")[2].removesuffix("_VERSION").lower(): value
         for name, value in constants.items()
     }
+
+
+def test_what_stages_read(tmp_path: Path) -> None:
+    from talkcli.config import TrackingConfig
+    from talkcli.pipeline.stages.avatar import avatar_stage, portrait_stage
+    from talkcli.pipeline.stages.faces import FoundFaces
+    from talkcli.pipeline.stages.track import track_stage
+    from talkcli.project import ProjectInput, StageRun
+
+    source = ProjectInput(tmp_path, "0" * 64, 1)
+    found = StageRun("portrait", "0" * 64, tmp_path, False, 0.0, "0" * 64)
+    stages = (
+        portrait_stage(source),
+        avatar_stage(source, found, FoundFaces(512, 512, ()), 0, Recipe()),
+        track_stage(source, TrackingConfig(landmarks="bundled")),
+    )
+    rows = {
+        docs.quoted(row[0])[0]: row
+        for row in docs.table(
+            docs.section(docs.page("project_format.md"), "## Entries"), "stage", "version", "reads"
+        )
+    }
+    for stage in stages:
+        _, _, reads, inputs, _ = rows[stage.name]
+        names = re.sub(r"\([^)]*\)", "", reads).replace("–", "").split(",")
+        assert {name.strip() for name in names if name.strip()} == set(stage.recipe)
+        assert set(inputs.split(", ")) == set(stage.upstream)
 
 
 #: Row of docs/project_format.md ("File formats") for every schema in the code.
@@ -306,7 +329,7 @@ def test_files_that_pages_mention_exist() -> None:
     for path in docs.PAGES:
         for text in re.findall(r"`([\w./]+\.(?:py|toml|sh))`", path.read_text(encoding="utf-8")):
             known = text in tracked or any(name.endswith(f"/{text}") for name in tracked)
-            if not known and text not in {"project.toml", *ANNOUNCED}:
+            if not known and text != "project.toml":
                 wrong.append(f"{path.name}: {text}")
     assert wrong == []
 
