@@ -48,12 +48,12 @@ def page(result: BenchResult) -> str:
         rates = (1e3 / each.median_ms for each in (scene.forward, scene.backward, scene.fit))
         cells = " | ".join(f"{rate:.0f}" for rate in rates)
         lines.append(f"| {scene.splats} | {scene.size} | {cells} |")
-    lines += ["", "| film | frames/s | real-time factor | first frame |", "|---|---|---|---|"]
-    for film in result.films:
+    lines += ["", "| video | frames/s | real-time factor | first frame |", "|---|---|---|---|"]
+    for video in result.videos:
         lines.append(
-            f"| {film.duration_s:.0f} s, {film.views} view(s) of 512 px "
-            f"| {25 * film.duration_s / film.total_s:.0f} | {film.real_time_factor:.2f} "
-            f"| {film.first_frame_s:.2f} s |"
+            f"| {video.duration_s:.0f} s, {video.views} view(s) of 512 px "
+            f"| {25 * video.duration_s / video.total_s:.0f} | {video.real_time_factor:.2f} "
+            f"| {video.first_frame_s:.2f} s |"
         )
     return "\n".join(lines) + "\n"
 

@@ -1,4 +1,4 @@
-"""Everything that ``talkcli bench`` measures, one after the other."""
+"""The measurements of ``talkcli bench``."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from typing import Any
 from talkcli import __version__
 from talkcli.bench.machine import describe_machine
 from talkcli.bench.renderer import SCENES, SceneTimings, time_renderer
-from talkcli.bench.video import Film, FilmTimings, repeat_speech, time_film
+from talkcli.bench.video import VideoJob, VideoTimings, repeat_speech, time_video
 from talkcli.errors import UsageError
 from talkcli.progress import Reporter, SilentReporter
 from talkcli.render import choose_backend
 
-#: The sample lies beside the package in a checkout, and is not part of an installation.
+#: The sample is next to the package in a checkout and not part of an installation.
 SAMPLE = Path(__file__).parents[2] / "assets"
 _THREE_VIEWS = (-30.0, 0.0, 30.0)
 
 
 @dataclass(frozen=True)
 class BenchRequest:
-    """What is to be measured.
+    """What to measure.
 
     Attributes:
-        backend: renderer, as asked for.
-        scenes: splats and side in px of each head that the renderer draws.
-        repeats: rounds that count.
-        portrait: picture for the films; None for the sample, where it is at hand.
-        speech: likewise.
-        seconds: length of the films; 0 for no films.
+        backend: name of the renderer, or ``auto``.
+        scenes: number of splats and side of the picture (px) of each head to draw.
+        repeats: number of timed rounds.
+        portrait: picture for the videos; None for the sample, if it is there.
+        speech: sound for the videos; likewise.
+        seconds: length of the videos; 0 for none.
         size: longest side of one view, px.
-        three_views: also film three views side by side.
+        three_views: also make a video of three views side by side.
     """
 
     backend: str = "auto"
@@ -46,7 +46,7 @@ class BenchRequest:
     three_views: bool = True
 
     def quick(self) -> BenchRequest:
-        """The same in a fraction of the time, for a first idea."""
+        """A shorter version for a first idea."""
         return replace(self, repeats=5, seconds=min(self.seconds, 5.0), three_views=False)
 
 
@@ -55,20 +55,20 @@ class BenchResult:
     """What was measured.
 
     Attributes:
-        machine: of :func:`talkcli.bench.machine.describe_machine`.
-        backend: renderer that drew.
-        reason: why it.
-        renderer: per scene.
-        build: the film of a picture that was never seen before; None without films.
-        films: with the avatar in the cache.
+        machine: see :func:`talkcli.bench.machine.describe_machine`.
+        backend: renderer that was used.
+        reason: why that one.
+        renderer: timings of each scene.
+        build: the video of a new picture, including its avatar; None without videos.
+        videos: with the avatar in the cache.
     """
 
     machine: dict[str, Any]
     backend: str
     reason: str
     renderer: list[SceneTimings]
-    build: FilmTimings | None
-    films: list[FilmTimings]
+    build: VideoTimings | None
+    videos: list[VideoTimings]
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, keys as documented in docs/cli.md."""
@@ -80,16 +80,16 @@ class BenchResult:
             "reason": self.reason,
             "renderer": [scene.as_json() for scene in self.renderer],
             "build": None if self.build is None else _build_as_json(self.build),
-            "animate": [film.as_json() for film in self.films],
+            "animate": [video.as_json() for video in self.videos],
         }
 
 
 def run_bench(request: BenchRequest, reporter: Reporter | None = None) -> BenchResult:
-    """Measure the renderer, the build of a portrait and films, as far as asked for.
+    """Measure the renderer, the build of a portrait and videos, as requested.
 
     Raises:
-        UsageError: the slow reference was asked for.
-        MissingDependencyError: the renderer asked for is not there.
+        UsageError: the reference renderer was requested.
+        MissingDependencyError: the requested renderer is not available.
         InputError: portrait or speech cannot be used.
     """
     reporter = reporter or SilentReporter()
@@ -100,13 +100,13 @@ def run_bench(request: BenchRequest, reporter: Reporter | None = None) -> BenchR
     task = reporter.begin("renderer")
     renderer = time_renderer(choice.name, request.scenes, request.repeats)
     reporter.end(task)
-    build, films = None, []
+    build, videos = None, []
     sources = _sources(request, reporter) if request.seconds else None
     if sources is not None:
-        task = reporter.begin("films")
-        build, *films = _time_films(request, *sources, choice.name)
+        task = reporter.begin("videos")
+        build, *videos = _time_videos(request, *sources, choice.name)
         reporter.end(task)
-    return BenchResult(machine, choice.name, choice.reason, renderer, build, films)
+    return BenchResult(machine, choice.name, choice.reason, renderer, build, videos)
 
 
 def _sources(request: BenchRequest, reporter: Reporter) -> tuple[Path, Path] | None:
@@ -117,42 +117,42 @@ def _sources(request: BenchRequest, reporter: Reporter) -> tuple[Path, Path] | N
     for given, path in ((request.portrait, portrait), (request.speech, speech)):
         if given is None and not path.is_file():
             reporter.warn(
-                "films are not timed: name a picture and speech with --portrait, --speech"
+                "videos are not timed: give a picture and speech with --portrait and --speech"
             )
             return None
     return check_readable(portrait, "a picture"), check_readable(speech, "a recording")
 
 
-def _time_films(
+def _time_videos(
     request: BenchRequest, portrait: Path, speech: Path, backend: str
-) -> Iterator[FilmTimings]:
-    """First the film that builds the avatar, then those that find it."""
+) -> Iterator[VideoTimings]:
+    """First the video that builds the avatar, then those that reuse it."""
     with tempfile.TemporaryDirectory(prefix="talkcli-bench-") as name:
         folder = Path(name)
         sounds = {}
         for label, seconds in (("short", min(1.0, request.seconds)), ("whole", request.seconds)):
             sounds[label] = folder / f"{label}.wav"
             repeat_speech(speech, seconds, sounds[label])
-        film = Film(
+        job = VideoJob(
             portrait=str(portrait.resolve()),
             speech=str(sounds["short"]),
             project=str(folder / "warm"),
-            output=str(folder / "film.mp4"),
+            output=str(folder / "video.mp4"),
             size=request.size,
             backend=backend,
         )
         # The first one may compile kernels, and finds no library in the system's cache.
-        time_film(film)
-        film = replace(film, project=str(folder / "avatar"))
-        yield time_film(film)
-        film = replace(film, speech=str(sounds["whole"]))
-        yield time_film(film)
+        time_video(job)
+        job = replace(job, project=str(folder / "avatar"))
+        yield time_video(job)
+        job = replace(job, speech=str(sounds["whole"]))
+        yield time_video(job)
         if request.three_views:
-            yield time_film(replace(film, views=_THREE_VIEWS))
+            yield time_video(replace(job, views=_THREE_VIEWS))
 
 
-def _build_as_json(film: FilmTimings) -> dict[str, Any]:
-    """What a new picture costs before its first frame."""
-    parts = {name: film.seconds[name] for name in ("track", "build") if name in film.seconds}
+def _build_as_json(video: VideoTimings) -> dict[str, Any]:
+    """What a new picture costs before its first frame, as plain values."""
+    parts = {name: video.seconds[name] for name in ("track", "build") if name in video.seconds}
     return {"seconds": round(sum(parts.values()), 3), "parts": parts,
-            "first_frame_s": round(film.first_frame_s, 3)}  # fmt: skip
+            "first_frame_s": round(video.first_frame_s, 3)}  # fmt: skip

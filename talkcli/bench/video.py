@@ -1,7 +1,7 @@
-"""The whole way from a picture and speech to a film, timed in processes of its own.
+"""The whole way from a picture and speech to a video, timed in separate processes.
 
-A process of its own is what a user starts: importing libraries and loading models counts. Run as
-a module, this file is that process.
+A user starts a fresh process, so importing libraries and loading models counts. Run as a module,
+this file is that process.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ _ERRORS: dict[int, type[TalkcliError]] = {
 
 
 @dataclass(frozen=True)
-class Film:
-    """What one process is to make.
+class VideoJob:
+    """A video for one process to make.
 
     Attributes:
         portrait: picture file.
         speech: sound file.
         project: directory of the avatar.
-        output: the film; replaced.
+        output: file of the video; replaced if it exists.
         size: longest side of one view, px; 0 for the picture's own.
-        views: head yaws in degrees; empty for the source's own view.
+        views: head yaws in degrees; empty for the picture's own view.
         backend: renderer.
     """
 
@@ -51,16 +51,16 @@ class Film:
 
 
 @dataclass(frozen=True)
-class FilmTimings:
+class VideoTimings:
     """How long one process took.
 
     Attributes:
-        views: how many stood side by side.
-        duration_s: of the film.
-        first_frame_s: from the start of the process until the first frame was handed on to the
+        views: number of views side by side.
+        duration_s: length of the video.
+        first_frame_s: from the start of the process until the first frame was handed to the
             encoder.
-        total_s: from the start of the process until the film was whole.
-        seconds: by part of the work; parts that overlap add up to more than the whole.
+        total_s: from the start of the process until the video was complete.
+        seconds: by part of the work; parts overlap, so their sum exceeds the total.
         peak_memory_mb: of the process, without ffmpeg's.
     """
 
@@ -73,7 +73,7 @@ class FilmTimings:
 
     @property
     def real_time_factor(self) -> float:
-        """Seconds of work per second of film; below 1 is faster than real time."""
+        """Seconds of work per second of video; below 1 is faster than real time."""
         return self.total_s / self.duration_s
 
     def as_json(self) -> dict[str, Any]:
@@ -82,17 +82,17 @@ class FilmTimings:
         return {**values, "real_time_factor": round(self.real_time_factor, 3)}
 
 
-def time_film(film: Film) -> FilmTimings:
-    """Make a film in a fresh process and time it.
+def time_video(job: VideoJob) -> VideoTimings:
+    """Make a video in a fresh process and time it.
 
     Raises:
-        InputError: a file that cannot be used.
-        MissingDependencyError: the renderer asked for is not there.
-        TalkcliError: the process ended in another way.
+        InputError: a file cannot be used.
+        MissingDependencyError: the requested renderer is not available.
+        TalkcliError: the process failed in another way.
     """
     started = time.time()
     process = subprocess.run(
-        [sys.executable, "-m", "talkcli.bench.video", json.dumps(asdict(film))],
+        [sys.executable, "-m", "talkcli.bench.video", json.dumps(asdict(job))],
         capture_output=True,
         text=True,
         check=False,
@@ -101,10 +101,10 @@ def time_film(film: Film) -> FilmTimings:
     if process.returncode:
         told = process.stderr.strip().splitlines() or ["it said nothing"]
         kind = _ERRORS.get(process.returncode, TalkcliError)
-        raise kind(f"no film could be made for timing: {told[-1]}")
+        raise kind(f"no video could be made for timing: {told[-1]}")
     answer = json.loads(process.stdout)
-    return FilmTimings(
-        views=len(film.views) or 1,
+    return VideoTimings(
+        views=len(job.views) or 1,
         duration_s=answer["duration_s"],
         first_frame_s=answer["first_frame_s"],
         total_s=total_s,
@@ -132,17 +132,17 @@ def repeat_speech(speech: Path, seconds: float, target: Path) -> None:
         file.writeframes((samples.clip(-1, 1) * 32767).astype("<i2").tobytes())
 
 
-def make_film(film: Film) -> Iterator[tuple[str, Any]]:
-    """Make it in this process; names and values for :func:`time_film`."""
+def make_video(job: VideoJob) -> Iterator[tuple[str, Any]]:
+    """Make the video in this process; yields names and values for :func:`time_video`."""
     from talkcli.bench.machine import peak_memory_mb
     from talkcli.pipeline.animate import animate
     from talkcli.pipeline.request import Request
     from talkcli.pipeline.stages.inputs import DriveInputs
 
-    recipe = load_recipe(options={"backend": film.backend, "video.size": film.size})
-    recipe = replace(recipe, video=replace(recipe.video, views=tuple(film.views)))
-    request = Request("animate", recipe, Path(film.project), Path(film.output), overwrite=True)
-    inputs, portrait = DriveInputs(Path(film.speech)), Path(film.portrait)
+    recipe = load_recipe(options={"backend": job.backend, "video.size": job.size})
+    recipe = replace(recipe, video=replace(recipe.video, views=tuple(job.views)))
+    request = Request("animate", recipe, Path(job.project), Path(job.output), overwrite=True)
+    inputs, portrait = DriveInputs(Path(job.speech)), Path(job.portrait)
     watch = Stopwatch(runtime.process_age())
     result = animate(request, inputs, portrait, SilentReporter(), watch)
     yield "duration_s", result.facts["duration_s"]
@@ -152,11 +152,11 @@ def make_film(film: Film) -> Iterator[tuple[str, Any]]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The process: a film as JSON in, what it took as JSON out."""
+    """The process: a job as JSON in its argument, what it took as JSON on stdout."""
     runtime.configure()
     runtime.silence_native_logs()
     try:
-        answer = dict(make_film(Film(**json.loads(arguments[0]))))
+        answer = dict(make_video(VideoJob(**json.loads(arguments[0]))))
     except TalkcliError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code

@@ -17,7 +17,7 @@ def bench_command(
     *,
     quick: Annotated[bool, typer.Option("--quick", help="A first idea in half a minute.")] = False,
     seconds: Annotated[
-        float, typer.Option(metavar="S", min=0, help="Length of the films; 0 for no films.")
+        float, typer.Option(metavar="S", min=0, help="Length of the videos; 0 for none.")
     ] = 60.0,
     portrait: Annotated[
         Optional[Path],  # noqa: UP045
@@ -30,7 +30,7 @@ def bench_command(
     backend: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda.")] = "auto",
     common: CommonOptions,
 ) -> None:
-    """Measure renderer, portrait build and films on this machine."""
+    """Measure the renderer, the portrait build and videos on this machine."""
     from talkcli.bench.run import BenchRequest, run_bench
 
     request = BenchRequest(backend=backend, seconds=seconds, portrait=portrait, speech=speech)
@@ -62,11 +62,12 @@ def bench_lines(answer: dict[str, Any]) -> list[str]:
             f"portrait build {build['seconds']:.2f} s; first frame of a new picture after "
             f"{build['first_frame_s']:.2f} s"
         )
-    for film in answer["animate"]:
+    for video in answer["animate"]:
         lines.append(
-            f"film of {film['duration_s']:.0f} s, {film['views']} view{'s' * (film['views'] > 1)}: "
-            f"{film['total_s']:.1f} s of work, real-time factor {film['real_time_factor']:.2f} "
-            f"({1 / film['real_time_factor']:.2f} times as fast as real time), "
-            f"first frame after {film['first_frame_s']:.2f} s"
+            f"video of {video['duration_s']:.0f} s, "
+            f"{video['views']} view{'s' * (video['views'] > 1)}: "
+            f"{video['total_s']:.1f} s of work, real-time factor {video['real_time_factor']:.2f} "
+            f"({1 / video['real_time_factor']:.2f} times as fast as real time), "
+            f"first frame after {video['first_frame_s']:.2f} s"
         )
     return lines

@@ -12,7 +12,7 @@ from talkcli.cli.bench import bench_lines
 
 @pytest.fixture
 def requests(monkeypatch: pytest.MonkeyPatch) -> list[run.BenchRequest]:
-    """What was asked for; the answer is a measurement of a tiny head without films."""
+    """What was asked for; the answer is a measurement of a tiny head without videos."""
     seen: list[run.BenchRequest] = []
     measure = run.run_bench
 
@@ -47,8 +47,8 @@ def test_unknown_back_end_is_a_usage_error(talkcli) -> None:
     assert answer.code == 2 and "metal" in answer.error
 
 
-def test_films_are_told_in_seconds_and_speed() -> None:
-    film = {
+def test_videos_are_told_in_seconds_and_speed() -> None:
+    video = {
         "duration_s": 60.0,
         "views": 3,
         "total_s": 30.0,
@@ -62,11 +62,11 @@ def test_films_are_told_in_seconds_and_speed() -> None:
         "reason": "asked for",
         "renderer": [],
         "build": {"seconds": 2.5, "parts": {}, "first_frame_s": 3.75},
-        "animate": [film],
+        "animate": [video],
     }
     lines = bench_lines(answer)
     assert "portrait build 2.50 s; first frame of a new picture after 3.75 s" in lines
     assert lines[-1] == (
-        "film of 60 s, 3 views: 30.0 s of work, real-time factor 0.50 "
+        "video of 60 s, 3 views: 30.0 s of work, real-time factor 0.50 "
         "(2.00 times as fast as real time), first frame after 1.25 s"
     )

@@ -15,10 +15,10 @@ import torch
 
 from benchmarks import gpu
 from talkcli.bench import machine, renderer, run
-from talkcli.bench import video as films
+from talkcli.bench import video as videos
 from talkcli.bench.renderer import torch_l1_ssim
 from talkcli.bench.timing import Timing, interleaved
-from talkcli.bench.video import Film, FilmTimings, repeat_speech, time_film
+from talkcli.bench.video import VideoJob, VideoTimings, repeat_speech, time_video
 from talkcli.errors import InputError, UsageError
 from talkcli.progress import SilentReporter
 from talkcli.render.backend import cuda_obstacle
@@ -91,17 +91,22 @@ def test_the_two_losses_that_are_compared_are_the_same() -> None:
 
 
 def test_bench_answers_with_plain_values(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[Film] = []
+    asked: list[VideoJob] = []
 
-    def timed(film: Film) -> FilmTimings:
-        with wave.open(film.speech) as sound:
+    def timed(video: VideoJob) -> VideoTimings:
+        with wave.open(video.speech) as sound:
             seconds = sound.getnframes() / sound.getframerate()
-        asked.append(film)
-        return FilmTimings(
-            len(film.views) or 1, seconds, 0.5, 4.0, {"track": 0.25, "build": 1.5, "render": 1}, 9.0
+        asked.append(video)
+        return VideoTimings(
+            len(video.views) or 1,
+            seconds,
+            0.5,
+            4.0,
+            {"track": 0.25, "build": 1.5, "render": 1},
+            9.0,
         )
 
-    monkeypatch.setattr(run, "time_film", timed)
+    monkeypatch.setattr(run, "time_video", timed)
     request = run.BenchRequest(backend="cpu", scenes=TINY[:1], repeats=1, seconds=2.0)
     answer = json.loads(json.dumps(run.run_bench(request).as_json()))
     assert answer["command"] == "bench" and answer["backend"] == "cpu" and answer["reason"]
@@ -109,28 +114,28 @@ def test_bench_answers_with_plain_values(monkeypatch: pytest.MonkeyPatch) -> Non
     assert answer["build"]["seconds"] == 1.75 and answer["build"]["first_frame_s"] == 0.5
     assert [f["views"] for f in answer["animate"]] == [1, 3]
     assert [f["real_time_factor"] for f in answer["animate"]] == [2.0, 2.0]
-    # A film to warm up and one that builds, each with a new project; the rest find the avatar.
-    projects = [Path(film.project).name for film in asked]
+    # A video to warm up and one that builds, each with a new project; the rest find the avatar.
+    projects = [Path(video.project).name for video in asked]
     assert projects == ["warm", "avatar", "avatar", "avatar"]
-    assert {film.backend for film in asked} == {"cpu"}
+    assert {video.backend for video in asked} == {"cpu"}
 
 
 @pytest.mark.slow
-def test_the_sample_is_filmed() -> None:
+def test_a_video_of_the_sample_is_timed() -> None:
     request = run.BenchRequest("cpu", (), 1, seconds=1.0, size=128, three_views=False)
     result = run.run_bench(request)
     assert result.build is not None and result.build.seconds["build"] > 0
-    (film,) = result.films
-    assert "build" not in film.seconds
-    assert 0 < film.first_frame_s < film.total_s
-    assert film.duration_s == 1.0 and film.peak_memory_mb
+    (video,) = result.videos
+    assert "build" not in video.seconds
+    assert 0 < video.first_frame_s < video.total_s
+    assert video.duration_s == 1.0 and video.peak_memory_mb
 
 
-def test_no_films_without_the_sample(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_no_videos_without_the_sample(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(run, "SAMPLE", tmp_path)
     reporter = SilentReporter()
     result = run.run_bench(run.BenchRequest("cpu", scenes=(), repeats=1), reporter)
-    assert result.build is None and result.films == []
+    assert result.build is None and result.videos == []
     assert "--portrait" in reporter.warnings[0]
 
 
@@ -171,26 +176,26 @@ def test_peak_memory_is_that_of_the_process_alone() -> None:
     assert 1 < float(told) < 300
 
 
-def test_a_film_that_cannot_be_made_says_why(tmp_path: Path) -> None:
+def test_a_video_that_cannot_be_made_says_why(tmp_path: Path) -> None:
     nowhere = str(tmp_path / "no.png")
     with pytest.raises(InputError, match=r"no\.png does not exist"):
-        time_film(Film(nowhere, nowhere, str(tmp_path / "p"), str(tmp_path / "o.mp4")))
+        time_video(VideoJob(nowhere, nowhere, str(tmp_path / "p"), str(tmp_path / "o.mp4")))
 
 
 def test_the_process_answers_what_its_parent_reads(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     answer = {"duration_s": 2.0, "first_frame_s": 0.5, "seconds": {}, "peak_memory_mb": None}
-    made: list[Film] = []
+    made: list[VideoJob] = []
 
-    def make(film: Film) -> Any:
-        made.append(film)
+    def make(video: VideoJob) -> Any:
+        made.append(video)
         return iter(answer.items())
 
-    monkeypatch.setattr(films, "make_film", make)
-    monkeypatch.setattr(films.runtime, "silence_native_logs", lambda: None)
-    film = {"portrait": "a", "speech": "b", "project": "c", "output": "d", "views": [1.0]}
-    assert films.main([json.dumps(film)]) == 0
+    monkeypatch.setattr(videos, "make_video", make)
+    monkeypatch.setattr(videos.runtime, "silence_native_logs", lambda: None)
+    video = {"portrait": "a", "speech": "b", "project": "c", "output": "d", "views": [1.0]}
+    assert videos.main([json.dumps(video)]) == 0
     assert json.loads(capsys.readouterr().out) == answer
     assert made[0].views == [1.0]
 
@@ -207,8 +212,8 @@ def test_the_gpu_benchmark_refuses_without_a_gpu(
 def test_the_gpu_page_holds_what_was_measured() -> None:
     timing = Timing(np.array([4.0]))
     scene = renderer.SceneTimings(60_000, 512, timing, timing, Timing(np.array([10.0])))
-    film = FilmTimings(1, 60.0, 0.5, 30.0, {}, None)
+    video = VideoTimings(1, 60.0, 0.5, 30.0, {}, None)
     found = {"gpu": "G", "cpu": "C", "threads": 2, "system": sys.platform, "versions": {}}
-    text = gpu.page(run.BenchResult(found, "cuda", "asked for", [scene], film, [film]))
+    text = gpu.page(run.BenchResult(found, "cuda", "asked for", [scene], video, [video]))
     assert "| 60000 | 512 | 250 | 250 | 100 |" in text
     assert "| 60 s, 1 view(s) of 512 px | 50 | 0.50 | 0.50 s |" in text
