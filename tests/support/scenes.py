@@ -64,7 +64,7 @@ RECIPES: dict[str, Recipe] = {
     "needles": Recipe(count=100, log_scale=-2.5, scale_spread=1.2),
     "faint": Recipe(count=100, log_scale=-1.5, opacity=(0.001, 0.01)),
     "one column": Recipe(count=80, size=(1, 40)),
-    "several tiles": Recipe(count=500, size=(131, 97), log_scale=-2.4, spread=3.0),
+    "several tiles": Recipe(count=300, size=(99, 65), log_scale=-2.4, spread=3.0),
 }
 
 
