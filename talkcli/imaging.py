@@ -19,7 +19,7 @@ def disc(radius: float) -> UInt8[np.ndarray, "side side"]:
     return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
 
 
-#: Sides of the crop over which hair that leaves it goes over into the still picture.
+#: Share of the crop over which hair that reaches its border fades into the still picture.
 EDGE_FADE = 0.05
 
 

@@ -1,4 +1,4 @@
-"""How kernels are compiled: one decorator, and a cache on disk that cannot go stale.
+"""Compiles kernels: one decorator, and a cache on disk that cannot go stale.
 
 numba keys its cache on the source of the compiled function alone, so an edited helper in another
 module would leave old machine code in use. :func:`talkcli.runtime.configure` names a folder after

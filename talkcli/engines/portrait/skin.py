@@ -1,6 +1,6 @@
-"""Turns splats with the head and gives them their shape: sixteen at a time, on several threads.
+"""Rotates splats with the head and shapes their covariances, sixteen at a time, on all threads.
 
-The readable twin of the kernel is the numpy code in ``tests/numeric/test_rig.py``.
+The readable twin of the kernel is the numpy code in ``tests/numeric/engines/portrait/test_rig.py``.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from talkcli.kernels.memory import load, load_columns, store, store_columns
 from talkcli.kernels.simd import LANES, largest, maximum, minimum, select, splat, square_root
 from talkcli.types import SplatArrays
 
-#: Growth of the viewing cosine, in units of the source's, at which a splat starts to give way and
-#: is gone: stretched to twice and to four times its width.
+#: Growth of the viewing cosine, in units of the source's, at which a splat begins to fade and at
+#: which it is gone: stretched to twice and to four times its width.
 FADE_START, FADE_END = np.float32(1.0), np.float32(3.5)
 #: A grid of splats is closed by the renderer's 0.3 px² only while a step, as the camera sees it,
 #: is about a pixel. By a pixel more, the variance per squared step has grown to what closes a

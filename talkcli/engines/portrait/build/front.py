@@ -28,8 +28,8 @@ EYE_DEPTH_FH = 0.03
 PICTURE_MOUTH_DEPTH_CM = 0.5
 #: Expression fades with the squared distance from the mesh, in face heights.
 FALLOFF_FH = 0.16
-#: The rim of the hair is seen edge-on. It gives way from 8° of turn on, not at the
-#: first nod, which would let soft hair edges come and go while the head idles.
+#: The rim of the hair is seen edge-on. It fades from 8° of turn on, not at the first
+#: nod, or soft hair edges would come and go while the head idles.
 _LEAST_COSINE = 0.14
 #: From this much better viewing cosine on, the mirrored side is surely the better one.
 _SURE_GAIN = 0.2

@@ -15,7 +15,7 @@ from talkcli.engines.portrait.splats import Layer, RestSplats
 
 #: Variance of a splat in units of its grid step squared. The renderer adds 0.3 px² of screen
 #: blur, which alone closes a grid seen at its own scale; every bit more costs sharpness that the
-#: colour fit must win back (0.15 → 0.04 gains 3–4 dB in the source view). ``avatar.skin`` widens
+#: colour fit must win back (0.15 → 0.04 gains 3–4 dB in the source view). ``portrait.skin`` widens
 #: splats that are stretched.
 PIXEL_SPREAD = 0.04
 GRID_SPREAD = 0.4
@@ -40,7 +40,7 @@ class SplatGroup:
         neighbours: ``[n, 4]`` int32 left, right, up, down within the group, itself where none.
         pixels: ``[n, 2]`` row and column in the crop, -1 where not from a pixel.
         normals: ``[n, 3]`` outward surface normal; from the tangents where left out.
-        source_cosine: ``[n]`` viewing cosine in the source, less near contours; 0: never gives way.
+        source_cosine: ``[n]`` viewing cosine in the source, less near contours; 0: never fades.
         spread: covariance per squared tangent.
     """
 
