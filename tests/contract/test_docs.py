@@ -237,6 +237,20 @@ def test_endings_of_outputs(tmp_path: Path) -> None:
             check_target(tmp_path / f"talk{unknown}", overwrite=False, alpha=False)
 
 
+@pytest.mark.parametrize("name", ["docs/cli.md", "README.md"])
+def test_frame_rates(name: str) -> None:
+    from talkcli.media.write import parse_fps
+
+    text = " ".join((docs.ROOT / name).read_text(encoding="utf-8").split())
+    found = re.search(r"at (\d+) to (\d+) frames per second|from (\d+) to (\d+), 25 by", text)
+    assert found
+    low, high = (int(number) for number in found.groups() if number)
+    assert (parse_fps(str(low)), parse_fps(str(high))) == (low, high)
+    for refused in (low - 1, high + 1):
+        with pytest.raises(errors.UsageError):
+            parse_fps(str(refused))
+
+
 def test_environment_variables() -> None:
     text = docs.page("environment.md")
     own = {
