@@ -18,7 +18,7 @@ from talkcli.compose.over import composite_over
 from talkcli.compose.window import CropWindow
 from talkcli.errors import UsageError
 from talkcli.imaging import EDGE_FADE, over_white
-from talkcli.layers.closed_form import split_layers
+from talkcli.layers.colors import split_layers
 
 _LONGEST_PX = 1024  # default for the output's longest side
 _FEATHER_PX = 6.0  # the plate goes over into the picture over this width at the crop's border

@@ -18,7 +18,8 @@ import numpy as np
 from talkcli.errors import MissingDependencyError
 from talkcli.face.topology import CHIN_TIP, FACE_OVAL, FOREHEAD_TOP, NOSE_TIP
 from talkcli.imaging import disc, smoothstep
-from talkcli.layers.closed_form import nearest_index, sample_alpha, solve_matte, split_layers
+from talkcli.layers.closed_form import nearest_index, sample_alpha, solve_matte
+from talkcli.layers.colors import split_layers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,6 +15,7 @@ import numpy as np
 from numba import prange
 
 from talkcli.kernels.jit import kernel
+from talkcli.layers.colors import diffuse
 
 _RADIUS = 3  # 7×7 patches: 5×5 lose the direction of edges, 9×9 cost twice as much
 _BIAS = 0.08  # colour shift that a patch may take on, sRGB 0–1: enough for studio vignettes
@@ -228,29 +229,6 @@ def _relax_steps(
                     v += result[y + 1, x, c] - down[y, x, c]
                     n += np.float32(1.0)
                 result[y, x, c] += np.float32(1.8) * (v / n - result[y, x, c])
-
-
-def diffuse(image: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Smooth continuation of the known pixels over the others (push-pull pyramid).
-
-    Args:
-        image: ``[H, W, C]`` float32.
-        known: ``[H, W]`` float32 0–1, how far each pixel is to be believed.
-
-    Returns:
-        ``[H, W, C]`` float32; the picture itself where known is 1.
-    """
-    sums, trust = [image * known[..., None]], [known.astype(np.float32)]
-    while min(trust[-1].shape) > 2:
-        sums.append(cv2.pyrDown(sums[-1]))
-        trust.append(cv2.pyrDown(trust[-1]))
-    result = sums[-1] / np.maximum(trust[-1], 1e-6)[..., None]
-    for total, weight in zip(sums[-2::-1], trust[-2::-1], strict=True):
-        size = (weight.shape[1], weight.shape[0])
-        coarse = cv2.resize(result, size, interpolation=cv2.INTER_LINEAR).reshape(total.shape)
-        own = total / np.maximum(weight, 1e-6)[..., None]
-        result = coarse + np.clip(weight, 0, 1)[..., None] * (own - coarse)
-    return result
 
 
 def fill_patches(image: np.ndarray, hole: np.ndarray, known: np.ndarray) -> np.ndarray:

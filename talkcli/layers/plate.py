@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 
 from talkcli.imaging import EDGE_FADE, disc, smoothstep
-from talkcli.layers.patches import diffuse, fill_patches
+from talkcli.layers.colors import diffuse
+from talkcli.layers.patches import fill_patches
 
 _RIM = 0.04  # face heights outside the matte that carry the head's light and compression noise
 _STRAND_REACH = 0.25  # face heights that hair may stand out from the matte

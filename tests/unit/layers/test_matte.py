@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from talkcli.face.topology import CHIN_TIP, FACE_OVAL, FOREHEAD_TOP, NOSE_TIP
-from talkcli.layers.closed_form import nearest_index, sample_alpha, solve_matte, split_layers
+from talkcli.layers.closed_form import nearest_index, sample_alpha, solve_matte
+from talkcli.layers.colors import split_layers
 from talkcli.layers.matte import person_matte
 
 SIZE = 160

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from talkcli.layers.patches import diffuse, fill_patches
+from talkcli.layers.colors import diffuse
+from talkcli.layers.patches import fill_patches
 from talkcli.layers.plate import background_plate, still_weight
 
 SIZE = 256
