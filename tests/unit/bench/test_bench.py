@@ -167,7 +167,7 @@ def test_speech_is_repeated_or_cut(seconds: float, tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems tell it otherwise")
 def test_peak_memory_is_that_of_the_process_alone() -> None:
     """Whoever starts it may be large; bench has torch loaded."""
-    child = "from talkcli.pipeline.result import peak_memory_mb; print(peak_memory_mb())"
+    child = "from talkcli.bench.machine import peak_memory_mb; print(peak_memory_mb())"
     parent = (
         "import subprocess, sys; held = bytearray(b'x' * 400_000_000)\n"
         f"print(subprocess.check_output([sys.executable, '-c', {child!r}], text=True))"
