@@ -16,6 +16,7 @@ from talkcli.types import ARKIT_NAMES
 def main(clip: str) -> None:
     tracked = talkcli.track(clip, output="curves.csv")
     curves = tracked.curves
+    assert curves is not None  # only a dry run has none
     print(f"{len(curves)} frames, {curves.duration_s:.2f} s, in {tracked.result.outputs[0]}")
     lively = curves.expression.std(axis=0)  # [52], one standard deviation per shape
     for shape in lively.argsort()[::-1][:5]:
