@@ -17,8 +17,8 @@ RATE_TEXTS = st.one_of(
     st.integers(1, 120).map(str),
     st.decimals(1, 120, places=3).map(str),
     st.tuples(st.integers(1, 120_000), st.integers(1, 1001)).map(lambda p: f"{p[0]}/{p[1]}"),
-    # Anything of the right letters; long exponents have a test of their own.
-    st.text("0123456789./e-+_ ", max_size=7).filter(lambda text: "e" not in text[:-3]),
+    # Anything of the right letters.
+    st.text("0123456789./e-+_ ", max_size=10),
 )
 
 
@@ -57,12 +57,12 @@ def test_a_rate_is_what_was_written_or_the_ntsc_rate_that_was_meant(text: str) -
 
 @given(st.text(max_size=12) | RATE_TEXTS)
 def test_a_text_is_a_rate_or_a_usage_error_that_names_it(text: str) -> None:
-    if "e" in text.lower() and len(text) > 8:
-        return
     try:
         parse_fps(text)
     except UsageError as error:
-        assert text in str(error) and "--fps" in str(error.fix)
+        # What cannot be printed is told as Python writes it.
+        assert text in error.what or repr(text) in error.what
+        assert "--fps" in str(error.fix)
 
 
 @given(SECONDS, SECONDS, st.integers(1, 120))
@@ -71,7 +71,9 @@ def test_longer_sounds_never_have_fewer_frames(first: float, second: float, fps:
     assert frame_count(shorter, Fraction(fps)) <= frame_count(longer, Fraction(fps))
 
 
-@pytest.mark.parametrize("text", ["0.999", "121", "-25", "nan", "inf", "25/0", "", "25fps"])
+@pytest.mark.parametrize(
+    "text", ["0.999", "121", "-25", "nan", "inf", "25/0", "", "25fps", "1e999999999"]
+)
 def test_other_rates_are_refused(text: str) -> None:
     with pytest.raises(UsageError):
         parse_fps(text)
