@@ -1,5 +1,47 @@
-"""``python -m talkcli``."""
+"""``python -m talkcli`` and the ``talkcli`` script.
 
-from talkcli.cli.app import main
+The command line takes a third of a second to import. Signals that come meanwhile, and closed
+standard streams, are seen to here, before anything else is loaded.
+"""
 
-main()
+from __future__ import annotations
+
+import os
+import sys
+from types import FrameType
+
+from talkcli.signals import on_ending
+
+#: As in ``talkcli.errors.InterruptedRunError``.
+_INTERRUPTED = 5
+
+
+def main() -> None:
+    """Entry point of the ``talkcli`` script."""
+    _open_standard_streams()
+    on_ending(_end_at_once)
+    from talkcli.cli.app import main as command_line
+
+    command_line()
+
+
+def _end_at_once(number: int, frame: FrameType | None) -> None:
+    """Nothing was begun yet, so there is nothing to unwind."""
+    os.write(2, b"talkcli: interrupted; nothing was begun\n")
+    os._exit(_INTERRUPTED)
+
+
+def _open_standard_streams() -> None:
+    """Let descriptors 0 to 2 exist: else a file of ours would take their numbers."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    for name, number, mode in (("stdin", 0, "r"), ("stdout", 1, "w"), ("stderr", 2, "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115
+
+
+if __name__ == "__main__":
+    main()

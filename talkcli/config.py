@@ -46,6 +46,7 @@ def setting(
     high: float | None = None,
     choices: Sequence[str] = (),
     even: bool = False,
+    least: int = 0,
 ) -> Any:
     """A dataclass field with the limits that :func:`load_recipe` checks.
 
@@ -55,8 +56,9 @@ def setting(
         high: largest.
         choices: the only texts allowed.
         even: the number must be even.
+        least: smallest allowed number but for 0, which leaves the choice to somebody else.
     """
-    limits = {"low": low, "high": high, "choices": tuple(choices), "even": even}
+    limits = {"low": low, "high": high, "choices": tuple(choices), "even": even, "least": least}
     return field(default=default, metadata=limits)
 
 
@@ -66,7 +68,7 @@ class VideoConfig:
 
     Attributes:
         fps: frames per second as written: ``25``, ``23.976``, ``30000/1001``.
-        size: longest side of one view in pixels; 0 takes the source's, at most 1024.
+        size: longest side of one view in pixels, at least 64; 0 takes the source's, at most 1024.
         views: head yaws in degrees, one picture each; empty for the source's own view.
         layout: ``strip`` puts the views side by side, ``files`` writes one file each.
         camera_path: ``orbit`` swings the head to both sides, ``arc`` turns it over once.
@@ -76,7 +78,7 @@ class VideoConfig:
     """
 
     fps: str = "25"
-    size: int = setting(0, low=0, high=4096, even=True)
+    size: int = setting(0, low=0, high=4096, even=True, least=64)
     views: tuple[float, ...] = setting((), low=-MAX_VIEW_YAW_DEG, high=MAX_VIEW_YAW_DEG)
     layout: str = setting("strip", choices=("strip", "files"))
     camera_path: str = setting("none", choices=("none", "orbit", "arc"))
@@ -198,7 +200,9 @@ def load_recipe(
         told = problems[:_MOST_PROBLEMS]
         if len(problems) > len(told):
             told.append(f"and {len(problems) - len(told)} more")
-        raise UsageError("; ".join(told), "docs/cli.md lists the settings")
+        raise UsageError(
+            "; ".join(told), f"{_recipe_folder() / 'portrait.toml'} lists the settings"
+        )
     return recipe
 
 
@@ -381,6 +385,8 @@ def check_limits(value: Any, limits: Mapping[str, Any]) -> None:
             raise ValueError(f"must be {_range(low, high)}")
     if limits["choices"] and value not in limits["choices"]:
         raise ValueError(f"must be one of {', '.join(limits['choices'])}")
+    if limits["least"] and 0 < value < limits["least"]:
+        raise ValueError(f"must be 0 or at least {limits['least']}")
     if limits["even"] and value % 2:
         raise ValueError("must be even")
 

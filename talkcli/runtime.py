@@ -8,6 +8,7 @@ and, once it looks for the cache, platformdirs.
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import hashlib
 import io
@@ -20,6 +21,7 @@ import tempfile
 import time
 import warnings
 from pathlib import Path
+from typing import TextIO
 
 from talkcli.errors import InputError
 
@@ -120,6 +122,36 @@ def process_age() -> float:
         return time.monotonic() - _IMPORTED
 
 
+class _LenientStream(io.TextIOWrapper):
+    """Text for people, which is lost where it cannot be written: a full disk, a closed terminal."""
+
+    def write(self, text: str) -> int:
+        """As any stream, but it never fails."""
+        with contextlib.suppress(OSError):
+            super().write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """As any stream, but it never fails."""
+        with contextlib.suppress(OSError):
+            super().flush()
+
+
+def lenient(stream: TextIO) -> TextIO:
+    """The same stream, whose failures to write are ignored; as it was where it is no file."""
+    try:
+        number = stream.fileno()
+    except (AttributeError, OSError, ValueError):  # replaced by a test, or closed
+        return stream
+    return _LenientStream(
+        io.FileIO(number, "w", closefd=False),
+        encoding=stream.encoding,
+        errors="backslashreplace",
+        line_buffering=True,
+        write_through=True,
+    )
+
+
 def silence_native_logs() -> None:
     """Sends what native libraries write to stderr nowhere; Python's own stderr goes on as before.
 
@@ -134,7 +166,7 @@ def silence_native_logs() -> None:
         return
     sys.stderr.flush()
     terminal = os.dup(2)
-    replacement = io.TextIOWrapper(
+    replacement = _LenientStream(
         io.FileIO(terminal, "w"),
         encoding=sys.stderr.encoding,
         errors="backslashreplace",

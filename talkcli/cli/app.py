@@ -5,8 +5,10 @@ Imports nothing heavy: ``talkcli --help`` answers before torch could even begin 
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
+import json
 import os
 import signal
 import sys
@@ -24,6 +26,7 @@ from talkcli.cli.doctor import doctor_command
 from talkcli.cli.export import export_command
 from talkcli.cli.reconstruct import reconstruct_command
 from talkcli.cli.render import render_command
+from talkcli.cli.show import UnwritableAnswerError
 from talkcli.cli.status import status_command
 from talkcli.cli.track import track_command
 from talkcli.cli.train import train_app
@@ -34,6 +37,7 @@ from talkcli.errors import (
     TalkcliError,
     UsageError,
 )
+from talkcli.signals import on_ending
 
 _NO_SPACE = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ENOTDIR}
@@ -80,7 +84,15 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A path with letters that the terminal's encoding lacks is no reason to fail.
         sys.stdout.reconfigure(errors="backslashreplace")
-    sys.exit(run(sys.argv[1:]))
+    # Progress that nobody can read is no reason either.
+    sys.stderr = runtime.lenient(sys.stderr)
+    code = run(sys.argv[1:])
+    if code == InterruptedRunError.exit_code:
+        # A second signal, or a library's thread that the first one left hanging, could still
+        # change the code while the interpreter winds down. Everything of ours is closed.
+        sys.stdout.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -104,19 +116,23 @@ def run(arguments: Sequence[str]) -> int:
         )
         if interrupts or code == _TYPER_INTERRUPTED:
             raise KeyboardInterrupt
+        sys.stdout.flush()
         return int(code or 0)
     except SystemExit as exit_request:
         # Shell completion ends this way.
         return int(exit_request.code or 0)
     except BrokenPipeError:
-        # Whoever read stdout has gone (``| head``). Python would complain again at exit.
+        # Whoever read stdout has gone (``| head``) and has what it wanted. Python would complain
+        # again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        return 0
     except BaseException as error:  # noqa: BLE001 - every failure ends in a line and a code
         explained = _interrupted() if interrupts else explain(error)
         if debug:
             traceback.print_exc()
         sys.stderr.write(f"talkcli: {_one_line(str(explained))}\n")
+        if "--json" in arguments:
+            _answer(explained)
         return explained.exit_code
     finally:
         restore()
@@ -130,7 +146,14 @@ def explain(error: BaseException) -> TalkcliError:
         return _interrupted()
     if hasattr(error, "format_message"):
         # Typer's own errors. Their class has another home since Typer brings its own click.
-        return UsageError(error.format_message().rstrip("."), "see talkcli --help")
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context is not None else "talkcli"
+        return UsageError(error.format_message().rstrip("."), f"see {command} --help")
+    if isinstance(error, UnwritableAnswerError):
+        return InputError(
+            f"the answer cannot be written to stdout ({error}); what was made is there",
+            "send stdout elsewhere",
+        )
     if isinstance(error, OSError) and error.errno in _NO_SPACE:
         place = f" ({error.filename})" if error.filename else ""
         return InputError(
@@ -155,9 +178,17 @@ def explain(error: BaseException) -> TalkcliError:
 
 def _interrupted() -> InterruptedRunError:
     return InterruptedRunError(
-        "interrupted; no half-written film is left",
+        "interrupted; no half-written file is left",
         "the same command resumes with what is finished",
     )
+
+
+def _answer(error: TalkcliError) -> None:
+    """The failure as an object on stdout, for programs."""
+    answer = {"error": error.what, "code": error.exit_code, "mend": error.fix}
+    with contextlib.suppress(OSError):
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
 
 
 def _one_line(text: str) -> str:
@@ -165,7 +196,7 @@ def _one_line(text: str) -> str:
 
 
 def _on_signals(interrupts: list[int]) -> Callable[[], None]:
-    """Let SIGINT and SIGTERM unwind the stack once; returns what puts the old handlers back.
+    """Let what ends a command unwind the stack once; returns what puts the old handlers back.
 
     The list is filled even where the exception that they raise is replaced by another one on its
     way, such as a broken pipe to an encoder that got the same signal.
@@ -177,7 +208,7 @@ def _on_signals(interrupts: list[int]) -> Callable[[], None]:
             raise KeyboardInterrupt
 
     try:
-        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = on_ending(stop)
     except ValueError:
         # Not the main thread (an embedding program): its own handlers stay.
         return lambda: None

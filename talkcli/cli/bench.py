@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -10,6 +9,7 @@ import typer
 
 from talkcli.cli.options import CommonOptions, expand_options
 from talkcli.cli.progress import reporting
+from talkcli.cli.show import write_json
 
 
 @expand_options
@@ -37,7 +37,10 @@ def bench_command(
     with reporting(quiet=common.quiet, verbose=common.verbose) as reporter:
         result = run_bench(request.quick() if quick else request, reporter)
     answer = {**result.as_json(), "warnings": list(reporter.warnings)}
-    typer.echo(json.dumps(answer) if common.as_json else "\n".join(bench_lines(answer)))
+    if common.as_json:
+        write_json(answer)
+    else:
+        typer.echo("\n".join(bench_lines(answer)))
 
 
 def bench_lines(answer: dict[str, Any]) -> list[str]:

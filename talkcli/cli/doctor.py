@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from talkcli.cli.options import CommonOptions, expand_options
+from talkcli.cli.show import write_json
 from talkcli.errors import MissingDependencyError
 from talkcli.pipeline import doctor
 
@@ -22,7 +21,7 @@ def doctor_command(*, common: CommonOptions) -> None:
     works = doctor.default_path_works(checks)
     if common.as_json:
         answer = {"command": "doctor", "ok": works, "checks": [each.as_dict() for each in checks]}
-        typer.echo(json.dumps(answer))
+        write_json(answer)
     else:
         _print_table([each for each in checks if each.status != "ok" or not common.quiet])
     if not works:

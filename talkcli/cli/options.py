@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 # Typer resolves these at run time, on Python 3.10 too, where "str | None" has no Annotated twin.
 _Text = Optional[str]  # noqa: UP045
 _File = Optional[Path]  # noqa: UP045
+_FLAGS = (bool, Optional[bool])  # noqa: UP045
 
 Portrait = Annotated[Path, typer.Argument(metavar="PORTRAIT", help="A picture with a face.")]
 ProjectArgument = Annotated[
@@ -274,7 +275,7 @@ def expand_options(function: Callable[..., None]) -> Callable[..., None]:
             parameters.extend(_field_parameters(groups[name]))
         else:
             kind = inspect.Parameter.KEYWORD_ONLY
-            hint = _without_implied_optional(hints[name])
+            hint = _named_flag(_without_implied_optional(hints[name]))
             parameters.append(parameter.replace(annotation=hint, kind=kind))
 
     @functools.wraps(function)
@@ -287,6 +288,16 @@ def expand_options(function: Callable[..., None]) -> Callable[..., None]:
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {item.name: item.annotation for item in parameters}
     return command
+
+
+def _named_flag(hint: Any) -> Any:
+    """A flag takes no value, so the help shows none; Typer would write ``<bool>``."""
+    kind, *options = typing.get_args(hint) or (hint,)
+    if kind not in _FLAGS or not options:
+        return hint
+    option = copy.copy(options[0])
+    option.metavar = ""
+    return Annotated[kind, option]
 
 
 def _without_implied_optional(hint: Any) -> Any:
@@ -307,6 +318,8 @@ def _field_parameters(cls: Any) -> Iterator[inspect.Parameter]:
         kind, option = typing.get_args(hints[field.name])
         option = copy.copy(option)
         option.rich_help_panel = panel
+        if kind in _FLAGS:
+            option.metavar = ""
         yield inspect.Parameter(
             field.name,
             inspect.Parameter.KEYWORD_ONLY,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +19,25 @@ if TYPE_CHECKING:
 
 #: In which order the parts of the work are shown.
 _ORDER = ("load", "track", "build", "motion", "render", "compose", "encode", "export")
+
+
+class UnwritableAnswerError(Exception):
+    """Stdout takes no more: its disk is full, or it is a device that refuses."""
+
+
+def write_json(answer: Mapping[str, Any]) -> None:
+    """One object on stdout.
+
+    Raises:
+        UnwritableAnswerError: it does not take it.
+    """
+    try:
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise UnwritableAnswerError(error.strerror or str(error)) from error
 
 
 @dataclass
@@ -57,8 +76,7 @@ def show_result(result: Result, warnings: Sequence[str], common: CommonOptions) 
     """Tell what was made: one JSON object on stdout, or a table on stderr, or with -q nothing."""
     answer = {**result.as_json(), "warnings": list(warnings)}
     if common.as_json:
-        sys.stdout.write(json.dumps(answer) + "\n")
-        sys.stdout.flush()
+        write_json(answer)
     elif not common.quiet:
         sys.stderr.write("\n".join(_lines(answer)) + "\n")
 
@@ -107,7 +125,7 @@ def status_lines(projects: Sequence[dict[str, Any]]) -> list[str]:
         lines.append(project["project"])
         for name, path in project["inputs"].items():
             mark = " (changed or gone)" if name in project["changed_inputs"] else ""
-            lines.append(f"  {name}: {path}{mark}")
+            lines.append(f"  made from {path}{mark}")
         for stage in project["stages"]:
             current = stage["current"] or "missing or damaged"
             entries = f"{stage['entries']} stored, {_bytes(stage['bytes'])}"

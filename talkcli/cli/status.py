@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
+from typing import Annotated
 
 import typer
 
 from talkcli.cli.options import CommonOptions, ProjectArgument, ProjectOption, expand_options
 from talkcli.cli.progress import reporting
-from talkcli.cli.show import status_lines
+from talkcli.cli.show import status_lines, write_json
 from talkcli.errors import UsageError
+from talkcli.project.prune import MAX_AGE_DAYS, MAX_BYTES
 
 
 @expand_options
@@ -17,6 +18,15 @@ def status_command(
     name: ProjectArgument = None,
     *,
     project: ProjectOption = None,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Clear the cache of what is old, then of the oldest.")
+    ] = False,
+    max_gb: Annotated[
+        float, typer.Option(metavar="GB", min=0, help="How much --prune leaves.")
+    ] = MAX_BYTES / 1e9,
+    max_age_days: Annotated[
+        float, typer.Option(metavar="DAYS", min=0, help="How long --prune keeps the unused.")
+    ] = MAX_AGE_DAYS,
     common: CommonOptions,
 ) -> None:
     """Show what a project holds, or without one which avatars the cache keeps."""
@@ -25,10 +35,29 @@ def status_command(
     if name is not None and project is not None:
         raise UsageError("the project is named twice", "give it as PROJECT or with -p")
     place = name or project
+    if prune:
+        if place is not None:
+            raise UsageError("--prune clears the cache, not a project", "leave the project out")
+        _prune(max_gb, max_age_days, common)
+        return
     with reporting(quiet=common.quiet, verbose=common.verbose):
         projects = [project_status(place)] if place else cached_projects()
     answers = [status.as_json() for status in projects]
     if common.as_json:
-        typer.echo(json.dumps({"command": "status", "projects": answers}))
+        write_json({"command": "status", "projects": answers})
     else:
         typer.echo("\n".join(status_lines(answers)) or "the cache holds no avatar")
+
+
+def _prune(max_gb: float, max_age_days: float, common: CommonOptions) -> None:
+    from talkcli.project.prune import prune_cache
+
+    with reporting(quiet=common.quiet, verbose=common.verbose):
+        pruned = prune_cache(round(max_gb * 1e9), max_age_days)
+    if common.as_json:
+        write_json({"command": "status", **pruned.as_json()})
+        return
+    lines = [f"removed {path}" for path in pruned.removed]
+    lines += [f"in use, kept: {path}" for path in pruned.busy]
+    lines.append(f"{pruned.freed / 1e6:.1f} MB freed, {pruned.kept / 1e6:.1f} MB left")
+    typer.echo("\n".join(lines))

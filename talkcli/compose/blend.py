@@ -6,7 +6,6 @@ the head then looks as it does in the source picture, whose hair edges are encod
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,13 +16,12 @@ from talkcli.avatar import Backdrop
 from talkcli.compose.over import composite_over
 from talkcli.compose.window import CropWindow
 from talkcli.errors import UsageError
-from talkcli.imaging import EDGE_FADE, over_white
+from talkcli.imaging import EDGE_FADE, named_color, over_white
 from talkcli.layers.colors import split_layers
 
 _LONGEST_PX = 1024  # default for the output's longest side
 _FEATHER_PX = 6.0  # the plate goes over into the picture over this width at the crop's border
 _NOWHERE = np.s_[0:0, 0:0]
-_HEX = re.compile(r"#([0-9a-fA-F]{3}|[0-9a-fA-F]{6})")
 
 
 def output_size(width: int, height: int, longest: int | None = None) -> tuple[int, int]:
@@ -56,8 +54,8 @@ class Compositor:
     Args:
         backdrop: picture, plate, the crop's place, and the torso's matte for other backgrounds.
         bg: ``keep`` or ``plate``: the picture's own background, with the plate where the head
-            was; ``transparent``: none, frames have four channels; ``#rrggbb`` or ``#rgb``; or the
-            path of a picture, scaled to cover the frame and cut to its shape.
+            was; ``transparent``: none, frames have four channels; a colour, ``#rrggbb`` or
+            ``red``; or the path of a picture, scaled to cover the frame and cut to its shape.
         size: longest side of a frame in pixels; by default the picture's, at most 1024.
 
     Attributes:
@@ -168,12 +166,8 @@ class Compositor:
 
 def _ground(bg: str, width: int, height: int) -> np.ndarray:
     """A colour or a picture that fills the frame, ``[height, width, 3]`` float32 0–1."""
-    if bg.startswith("#"):
-        digits = _HEX.fullmatch(bg)
-        if digits is None:
-            raise UsageError(f"--bg {bg} is not a colour", "write six hexadecimal digits: #1e90ff")
-        text = digits[1] if len(digits[1]) == 6 else "".join(2 * d for d in digits[1])
-        return np.full((height, width, 3), [b / 255 for b in bytes.fromhex(text)], np.float32)
+    if color := named_color(bg):
+        return np.full((height, width, 3), [level / 255 for level in color], np.float32)
     from talkcli.media.image import read_image
 
     picture = _on_ground(read_image(bg))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from talkcli.config import TRANSPARENT
 from talkcli.errors import InputError
-from talkcli.pipeline.checks import check_outputs, check_scene, view_paths
+from talkcli.pipeline.checks import check_outputs, check_scene, check_width, view_paths
 from talkcli.pipeline.request import Request
 from talkcli.pipeline.result import Result, timing_facts, video_facts
 from talkcli.pipeline.stages.avatar import BuiltAvatar, ensure_avatar, stored_avatar
@@ -88,6 +88,7 @@ def _animate(
     mix = MotionMix(inputs, run)
     avatar = stored_avatar(run) if picture is None else ensure_avatar(run, picture)
     width, height = output_size(*avatar.size, request.recipe.video.size or None)
+    check_width(target.views, width)
     duration_s = mix.duration_s if mix.duration_s is not None else _measured(request, inputs)
     if not request.dry_run:
         _render(request, target, avatar, mix, run, duration_s)
@@ -189,5 +190,10 @@ def _render(
         target.outputs, target.fps, duration_s, heard.sound, heard.start_s, request.overwrite
     )
     render_video(video, player, mix.frames(target.fps), run)
+    if heard.sound is not None and not target.outputs[0].suffix:
+        run.reporter.warn(
+            f"{target.outputs[0]} is a folder of pictures: the sound is left out, and lies in "
+            f"{heard.sound.path}"
+        )
     if mix.silent and heard.sound is not None:
         run.reporter.warn(f"{heard.sound.path} is silent: the mouth stays shut")

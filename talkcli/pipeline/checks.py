@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -11,7 +11,8 @@ from talkcli.config import TRANSPARENT, VideoConfig
 from talkcli.errors import InputError, UsageError
 from talkcli.render.backend import choose_backend
 
-_COLOUR = re.compile(r"#([0-9a-fA-F]{3}|[0-9a-fA-F]{6})")
+#: Widest picture that x264 encodes, pixels.
+_WIDEST_PX = 16384
 
 
 def check_outputs(
@@ -48,6 +49,37 @@ def _signed(yaw: float) -> str:
     return "0" if yaw == 0 else f"{yaw:+g}"
 
 
+def check_width(views: int, width: int) -> None:
+    """Refuse a strip that no H.264 decoder takes, before it is rendered.
+
+    Args:
+        views: side by side in one file.
+        width: of one, pixels.
+
+    Raises:
+        UsageError: it is too wide.
+    """
+    if views * width > _WIDEST_PX:
+        raise UsageError(
+            f"{views} views of {width} pixels side by side are {views * width} pixels wide, "
+            f"more than the {_WIDEST_PX} that videos can have",
+            "take fewer with --views, a smaller --size, or --layout files",
+        )
+
+
+def _check_background(bg: str) -> None:
+    from talkcli.files.check import check_readable
+    from talkcli.imaging import named_color
+
+    if named_color(bg) is not None:
+        return
+    if bg.startswith("#") or not (os.sep in bg or "." in bg or os.path.lexists(bg)):
+        raise UsageError(
+            f"--bg {bg} is not a colour", "write it as #1e90ff or red, or name a picture file"
+        )
+    check_readable(bg, "a background picture")
+
+
 def check_scene(video: VideoConfig, backend: str) -> str:
     """Refuse a background or renderer that cannot be had, before anything is computed for it.
 
@@ -59,11 +91,6 @@ def check_scene(video: VideoConfig, backend: str) -> str:
         InputError: a background picture that cannot be read.
         MissingDependencyError: a renderer that was asked for by name and is not there.
     """
-    if video.bg.startswith("#"):
-        if not _COLOUR.fullmatch(video.bg):
-            raise UsageError(f"--bg {video.bg} is not a colour", "write it as #1e90ff")
-    elif video.bg not in ("keep", "plate", TRANSPARENT):
-        from talkcli.files.check import check_readable
-
-        check_readable(video.bg, "a background picture")
+    if video.bg not in ("keep", "plate", TRANSPARENT):
+        _check_background(video.bg)
     return choose_backend(backend).name

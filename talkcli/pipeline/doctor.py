@@ -20,6 +20,7 @@ from typing import Literal
 
 from talkcli import runtime
 from talkcli.errors import MissingDependencyError, TalkcliError
+from talkcli.render.backend import CUDA_MEND
 from talkcli.weights.registry import DATA, SHIPPED
 
 #: A build of one portrait needs about 50 MB and a minute of video about 10 MB.
@@ -115,8 +116,7 @@ def _cuda() -> Check:
         return Check("cuda", "ok", "no CUDA device (optional); the CPU renders")
     device = torch.cuda.get_device_name(0)
     if importlib.util.find_spec("gsplat") is None:
-        fix = pip_command("install", "talkcli[cuda]")
-        return Check("cuda", "warn", f"{device}, but gsplat is missing; the CPU renders", fix)
+        return Check("cuda", "warn", f"{device}, but gsplat is missing; the CPU renders", CUDA_MEND)
     gsplat = importlib.metadata.version("gsplat")
     return Check("cuda", "ok", f"{device}, gsplat {gsplat}")
 

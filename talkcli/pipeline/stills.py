@@ -12,7 +12,7 @@ import numpy as np
 
 from talkcli.config import TRANSPARENT
 from talkcli.errors import UsageError
-from talkcli.pipeline.checks import check_outputs, check_scene, view_paths
+from talkcli.pipeline.checks import check_outputs, check_scene, check_width, view_paths
 from talkcli.pipeline.request import Request
 from talkcli.pipeline.result import Result
 from talkcli.pipeline.stages.avatar import stored_avatar
@@ -65,6 +65,9 @@ def render_stills(
     avatar = stored_avatar(run)
     fps = parse_fps(recipe.video.fps)
     frames = frame_count(ORBIT_S, fps) if is_video else 1
+    width, height = output_size(*avatar.size, recipe.video.size or None)
+    if is_video:
+        check_width(len(views) // len(outputs), width)
     if not request.dry_run:
         with watch.measure("load"):
             model = avatar.avatar
@@ -76,7 +79,6 @@ def render_stills(
             pictures = player.pictures(motion, views)
             with watch.measure("encode"):
                 _write_pictures(pictures, outputs, request.overwrite)
-    width, height = output_size(*avatar.size, recipe.video.size or None)
     size = (len(views) // len(outputs) * width, height)
     return Result(
         command=request.command,

@@ -89,7 +89,7 @@ class StageRun:
             "status": "executed" if self.executed else "reused",
             "key": self.key[:SHORT_KEY],
             "seconds": round(self.seconds, 3),
-            "path": str(self.path),
+            "path": str(self.path.absolute()),
         }
 
 

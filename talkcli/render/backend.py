@@ -12,6 +12,9 @@ from talkcli.errors import MissingDependencyError, UsageError
 #: What ``--backend`` accepts. ``reference`` is the slow truth that the tests compare with.
 BACKENDS: tuple[str, ...] = ("auto", "cpu", "cuda", "reference")
 
+#: What brings gsplat.
+CUDA_MEND = "run: pip install 'talkcli[cuda]', or use --backend cpu"
+
 _log = logging.getLogger(__name__)
 
 
@@ -74,7 +77,7 @@ def cuda_obstacle() -> tuple[str, str] | None:
     else that a call of ``render`` does beside drawing.
     """
     if importlib.util.find_spec("gsplat") is None:
-        return "gsplat is not installed", "pip install 'talkcli[cuda]', or use --backend cpu"
+        return "gsplat is not installed", CUDA_MEND
     import torch
 
     if torch.version.cuda is None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from talkcli.errors import MissingDependencyError
+from talkcli.render.backend import CUDA_MEND
 from talkcli.types import Cameras, Gaussians, Rendered
 
 
@@ -108,9 +109,7 @@ def _rasterize(arguments: dict[str, Any]) -> tuple[Tensor, Tensor]:
     try:
         from gsplat import rasterization
     except (ImportError, OSError) as error:
-        raise MissingDependencyError(
-            f"gsplat does not load ({error})", "reinstall 'talkcli[cuda]', or use --backend cpu"
-        ) from error
+        raise MissingDependencyError(f"gsplat does not load ({error})", CUDA_MEND) from error
     try:
         images, alpha, _ = rasterization(**arguments)
     except torch.cuda.OutOfMemoryError:
@@ -119,6 +118,6 @@ def _rasterize(arguments: dict[str, Any]) -> tuple[Tensor, Tensor]:
         # gsplat builds its kernels at the first call and leaves them None where it cannot.
         raise MissingDependencyError(
             f"gsplat does not run on this machine ({error})",
-            "reinstall 'talkcli[cuda]' for this torch and CUDA, or use --backend cpu",
+            CUDA_MEND,
         ) from error
     return images, alpha

@@ -240,6 +240,8 @@ def test_errors_of_libraries_are_explained(
         (["--layout", "grid"], "strip, files"),
         (["--size", "511"], "even"),
         (["--size", "9000"], "between 0 and 4096"),
+        (["--size", "2"], "at least 64"),
+        (["--bg", "rad"], "not a colour"),
         (["--fps", "fast"], "fps"),
         (["--fps", "1000"], "1000"),
         (["--head-motion", "2"], "between 0 and 1"),

@@ -7,7 +7,9 @@ import json
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from tests.cli.conftest import write_tone
 
@@ -145,13 +147,13 @@ def test_transparent_film_carries_alpha(talkcli, portrait, speech, tmp_path) -> 
 
 def test_recipe_set_and_option_win_in_this_order(talkcli, portrait, speech, tmp_path) -> None:
     recipe = tmp_path / "mine.toml"
-    recipe.write_text("seed = 1\n[video]\nfps = 10\ncrf = 30\nsize = 32\n")
+    recipe.write_text("seed = 1\n[video]\nfps = 10\ncrf = 30\nsize = 96\n")
     answer = talkcli(
         "animate", portrait, speech, "--recipe", recipe, "--set", "video.crf=20",
         "--set", "video.fps=20", "--fps", "50", "--json",
     )  # fmt: skip
     result = json.loads(answer.out)["recipe"]
-    assert (result["seed"], result["video"]["size"]) == (1, 32)
+    assert (result["seed"], result["video"]["size"]) == (1, 96)
     assert (result["video"]["crf"], result["video"]["fps"]) == (20, "50")
 
 
@@ -282,6 +284,45 @@ def test_status_of_a_project_and_of_the_cache(talkcli, portrait, speech, tmp_pat
     answer = talkcli("status", "-p", tmp_path / "me")
     assert "portrait.png (changed or gone)" in answer.out
     assert talkcli("status", "-p", tmp_path / "none").code == 3
+
+
+def test_a_colour_by_its_name(talkcli, portrait, speech, tmp_path) -> None:
+    answer = talkcli("animate", portrait, speech, "--bg", "red", "-o", tmp_path / "red")
+    assert answer.code == 0 and "the sound is left out" in answer.err
+    first = np.asarray(Image.open(tmp_path / "red" / "00000.png"))
+    assert first[0, 0].tolist() == [255, 0, 0]
+
+
+def test_a_strip_that_no_video_can_hold_is_refused(talkcli, engine, portrait, speech) -> None:
+    views = ",".join(["0"] * 60)
+    answer = talkcli("animate", portrait, speech, "--views", views)
+    assert answer.code == 2 and "--layout files" in answer.error and engine.seen == []
+
+
+def test_help_shows_no_type_for_flags(talkcli) -> None:
+    told = talkcli("animate", "--help").out
+    flags = [line for line in told.splitlines() if "--overwrite" in line or "--json" in line]
+    assert flags and not [line for line in flags if "<" in line]
+
+
+def test_the_project_is_an_argument_or_an_option(talkcli, portrait, tmp_path) -> None:
+    assert talkcli("reconstruct", portrait, "-p", tmp_path / "me").code == 0
+    for command in (["status"], ["export", "-o", tmp_path / "a.ply"]):
+        assert talkcli(*command, tmp_path / "me").code == 0
+        twice = talkcli(*command, tmp_path / "me", "-p", tmp_path / "me")
+        assert twice.code == 2 and "named twice" in twice.error
+    told = talkcli("status", tmp_path / "me").out
+    assert told.count("portrait:") == 1
+    old = talkcli("render", "-p", tmp_path / "me", "--expr", "jawOpen=.5", "--json")
+    assert old.code == 0, old.err
+
+
+def test_the_cache_is_cleared(talkcli, portrait, speech, tmp_path) -> None:
+    assert talkcli("animate", portrait, speech).code == 0
+    answer = json.loads(talkcli("status", "--prune", "--max-gb", "0", "--json").out)
+    assert len(answer["removed"]) == 1 and answer["freed_bytes"] > 0
+    assert json.loads(talkcli("status", "--json").out)["projects"] == []
+    assert talkcli("status", "--prune", tmp_path).code == 2
 
 
 def test_version_and_help(talkcli) -> None:

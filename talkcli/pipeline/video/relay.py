@@ -28,6 +28,34 @@ class _HaltedError(Exception):
     """The line was left while a stage waited for its input."""
 
 
+class _Switching:
+    """The interpreter's switch interval, short for as long as any relay runs.
+
+    It is one number for the whole process: relays that begin and end in any order, as those of a
+    batch do, must leave it as the first of them found it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._holders, self._before = 0, 0.0
+
+    def hold(self) -> None:
+        with self._lock:
+            if not self._holders:
+                self._before = sys.getswitchinterval()
+                sys.setswitchinterval(min(self._before, _SWITCH_S))
+            self._holders += 1
+
+    def release(self) -> None:
+        with self._lock:
+            self._holders -= 1
+            if not self._holders:
+                sys.setswitchinterval(self._before)
+
+
+_switching = _Switching()
+
+
 class Relay:
     """A chain of stages, one thread each.
 
@@ -41,11 +69,9 @@ class Relay:
         self._changed = threading.Condition()
         self._halted = False
         self._threads: list[threading.Thread] = []
-        self._switch_s = 0.0
 
     def __enter__(self) -> Relay:
-        self._switch_s = sys.getswitchinterval()
-        sys.setswitchinterval(min(self._switch_s, _SWITCH_S))
+        _switching.hold()
         return self
 
     def __exit__(
@@ -59,7 +85,7 @@ class Relay:
             self._changed.notify_all()
         for thread in self._threads:
             thread.join(_STOP_S)
-        sys.setswitchinterval(self._switch_s)
+        _switching.release()
 
     def stage(self, name: str, items: Iterable[T], ahead: int) -> Iterator[T]:
         """Pull ``items`` in a thread of its own and keep up to ``ahead`` of them ready.
