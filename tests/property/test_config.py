@@ -111,7 +111,7 @@ def test_what_is_accepted_survives_being_written_and_read(values: dict[str, Any]
         assert shown[key] == value and type(shown[key]) is type(value), key
     assert load_recipe(options=shown) == recipe
     assert read_back(as_toml(shown)) == recipe
-    sets = [line.replace(" = ", "=", 1) for line in as_toml(shown).splitlines()]
+    sets = [line.replace(" = ", "=", 1) for line in as_toml(shown).split("\n")[:-1]]
     assert load_recipe(sets=sets) == recipe
     # As JSON too, which has no tuples.
     assert load_recipe(options=flat(json.loads(json.dumps(recipe.as_json())))) == recipe
@@ -129,7 +129,7 @@ def test_any_value_of_any_setting_is_taken_or_named(key: str, value: Any) -> Non
         except UsageError as error:
             told = str(error).replace("-", "_")
             assert key in told or f"__{key.rpartition('.')[2]}" in told
-            assert len(str(error).splitlines()) == 1
+            assert "\n" not in str(error)
         else:
             assert load_recipe(options=flat(recipe.as_json())) == recipe
 
@@ -173,4 +173,4 @@ def test_any_text_as_a_recipe_is_read_or_refused_in_one_line(text: str) -> None:
     try:
         read_back(text.replace("\r", ""))
     except UsageError as error:
-        assert len(str(error).splitlines()) == 1
+        assert "\n" not in str(error)
