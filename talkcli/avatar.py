@@ -9,14 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
+from jaxtyping import Float, UInt8
 
-from talkcli.types import MotionFrame, SplatArrays
-
-if TYPE_CHECKING:
-    from talkcli.types import Gaussians
+from talkcli.types import Gaussians, MotionFrame, SplatArrays
 
 
 @dataclass(frozen=True)
@@ -67,8 +65,8 @@ class Camera:
         height: pixels.
     """
 
-    viewmat: np.ndarray
-    K: np.ndarray
+    viewmat: Float[np.ndarray, "4 4"]
+    K: Float[np.ndarray, "3 3"]
     width: int
     height: int
 
@@ -85,10 +83,10 @@ class Backdrop:
             need it.
     """
 
-    source: np.ndarray
-    plate: np.ndarray
+    source: UInt8[np.ndarray, "height width 4"]
+    plate: Float[np.ndarray, "side side 3"] | UInt8[np.ndarray, "side side 3"]
     frame: PictureFrame
-    torso: np.ndarray | None = None
+    torso: UInt8[np.ndarray, "height width"] | None = None
 
 
 @dataclass(frozen=True)
@@ -146,6 +144,6 @@ class PictureSource:
         output_side: longest side of the video in pixels.
     """
 
-    rgba: np.ndarray
-    points: np.ndarray
+    rgba: UInt8[np.ndarray, "height width 4"]
+    points: Float[np.ndarray, "478 3"]
     output_side: int

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
+from jaxtyping import Float32
 
 from talkcli.avatar import SOURCE_VIEW, Avatar, Camera, View
 from talkcli.render.backend import choose_backend
@@ -19,8 +20,8 @@ class Images(NamedTuple):
         alpha: ``[H, W]`` float32 coverage, 0–1.
     """
 
-    rgb: np.ndarray
-    alpha: np.ndarray
+    rgb: Float32[np.ndarray, "height width 3"]
+    alpha: Float32[np.ndarray, "height width"]
 
     @staticmethod
     def empty(camera: Camera) -> Images:

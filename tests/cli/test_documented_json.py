@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from talkcli.bench import run as bench_run
-from talkcli.bench.video import FilmTimings
+from talkcli.bench.video import VideoTimings
 from tests.support import docs
 
 TEXT = docs.section(docs.page("cli.md"), "## JSON output")
@@ -90,7 +90,7 @@ def test_keys_of_bench() -> None:
     renderer, timing = inner("each of `renderer`")
     assert set(scene) == renderer and set(scene["fit"]) == timing
     assert [set(bench_run.describe_machine())] == inner("`machine`")
-    video = FilmTimings(1, 1.0, 0.5, 2.0, {"track": 1.0, "build": 1.0}, 300.0)
+    video = VideoTimings(1, 1.0, 0.5, 2.0, {"track": 1.0, "build": 1.0}, 300.0)
     assert [set(video.as_json())] == inner("each of `animate`")
     result = bench_run.BenchResult({}, "cpu", "", [], video, [])
     assert set(result.as_json()) | {"warnings"} == documented("bench")

@@ -12,7 +12,7 @@ from talkcli.config import VideoConfig
 from talkcli.errors import InputError, UsageError
 from talkcli.pipeline.checks import check_outputs, view_paths
 from talkcli.pipeline.stages.avatar import fit_picture
-from talkcli.pipeline.stages.faces import FoundFace, FoundFaces, choose_face
+from talkcli.pipeline.stages.faces import FoundFace, choose_face
 from talkcli.pipeline.stills import parse_expression
 from talkcli.pipeline.video.views import plan_views
 from talkcli.progress import SilentReporter, Stopwatch
@@ -101,11 +101,8 @@ def a_face(size: float, yaw: float = 0.0) -> FoundFace:
     return FoundFace([[0.0, 0.0, 0.0], [20.0, 10.0, 0.0]], size, yaw)
 
 
-def test_faces_survive_the_disk(tmp_path: Path) -> None:
-    found = FoundFaces(640, 480, (a_face(200.5, -3.25), a_face(90)))
-    found.save(tmp_path)
-    assert FoundFaces.load(tmp_path) == found
-    assert found.faces[0].centre == (10, 5)
+def test_a_face_is_named_by_its_centre() -> None:
+    assert a_face(200.5).centre == (10, 5)
 
 
 @pytest.mark.parametrize(

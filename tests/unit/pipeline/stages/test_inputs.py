@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from talkcli.errors import InputError
-from talkcli.pipeline.checks import check_film
+from talkcli.pipeline.stages.inputs import Clip
 from tests.support.media import make_film
 
 
@@ -16,10 +16,10 @@ def test_pictures_and_single_frames_move_nothing(tmp_path: Path) -> None:
     picture = tmp_path / "p.png"
     Image.fromarray(frames[0]).save(picture)
     with pytest.raises(InputError, match=r"p\.png is a picture: nothing moves in it"):
-        check_film(picture)
+        _ = Clip(picture).info
     # MP4 counts its frames, Matroska and GIF do not.
     for suffix in ("mp4", "mkv", "gif"):
         single = make_film(tmp_path / f"one.{suffix}", frames[:1])
         with pytest.raises(InputError, match="has only one frame: nothing moves in it"):
-            check_film(single)
-        check_film(make_film(tmp_path / f"five.{suffix}", frames))
+            _ = Clip(single).info
+        assert Clip(make_film(tmp_path / f"five.{suffix}", frames)).info.has_video
