@@ -1,1 +1,1 @@
-"""The command line; :mod:`talkcli.cli.app` is its entry."""
+"""The command line; its entry point is :mod:`talkcli.cli.app`."""

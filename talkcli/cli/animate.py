@@ -29,12 +29,15 @@ from talkcli.errors import UsageError
 # Typer resolves these at run time, on Python 3.10 too.
 Speech = Annotated[
     Optional[Path],  # noqa: UP045
-    typer.Argument(metavar="SPEECH", help="Any sound, or a clip's sound; optional with --driver."),
+    typer.Argument(
+        metavar="SPEECH", help="Audio file, or a clip with sound; optional with --driver."
+    ),
 ]
 Names = Annotated[
     Optional[list[Path]],  # noqa: UP045
     typer.Argument(
-        metavar="[PROJECT] [SPEECH]", help="Project directory, unless -p names it; then sound."
+        metavar="[PROJECT] [SPEECH]",
+        help="Project directory (omit with -p), then an audio file or a clip with sound.",
     ),
 ]
 
@@ -52,7 +55,7 @@ def animate_command(  # noqa: PLR0913 - one parameter per group of options
     recipe: RecipeOptions,
     common: CommonOptions,
 ) -> None:
-    """Make a portrait speak, or do what another face does: a picture becomes a video."""
+    """Turn a portrait into a video in which it speaks, or follows another face."""
     from talkcli import animate
 
     settings = _settings(recipe, view, motion, driver, portrait=source.settings())
@@ -73,12 +76,12 @@ def drive_command(
     recipe: RecipeOptions,
     common: CommonOptions,
 ) -> None:
-    """Make the avatar of a project speak, or do what another face does."""
+    """Make a video in which a project's avatar speaks, or follows another face."""
     from talkcli import Subject, animate
 
     place, rest = project_and_rest("drive", names, project)
     if len(rest) > 1:
-        raise UsageError(f"drive takes one project and one speech, not also {rest[1]}")
+        raise UsageError(f"drive takes one project and one speech file, not {rest[1]} as well")
     settings = _settings(recipe, view, motion, driver)
     with running(common, output.run(None)) as run:
         given = _given(driver, output, settings)
@@ -107,7 +110,7 @@ def _given(driver: DriverOptions, output: OutputOptions, settings: Recipe) -> di
 
 
 def _file(portrait: Path) -> Path:
-    """A directory is no picture; without this it would be taken for a project."""
+    """Refuse a directory as the portrait: the API would take it for a project."""
     from talkcli.files.check import check_readable
 
     return check_readable(portrait, "a picture") if portrait.is_dir() else portrait

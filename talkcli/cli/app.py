@@ -1,6 +1,6 @@
-"""The command ``talkcli``: the commands it knows, and the only place that exits.
+"""The ``talkcli`` command: its subcommands, and the only place that exits the process.
 
-Imports nothing heavy: ``talkcli --help`` answers before torch could even begin to load.
+Imports nothing heavy, so that ``talkcli --help`` answers without loading torch.
 """
 
 from __future__ import annotations
@@ -41,13 +41,14 @@ from talkcli.signals import on_ending
 
 _NO_SPACE = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ENOTDIR}
-#: What Typer returns for a command that Ctrl-C has ended.
+#: What Typer returns for a command ended by Ctrl-C.
 _TYPER_INTERRUPTED = 130
 
 app = typer.Typer(
     name="talkcli",
-    help="A portrait and a speech file become a talking video, on a plain CPU.",
-    epilog="Exit codes: 0 done, 1 bug, 2 usage, 3 bad input, 4 something missing, 5 interrupted.",
+    help="Make a talking-head video from one portrait and a speech file, on an ordinary CPU.",
+    epilog="Exit codes: 0 success, 1 bug, 2 usage, 3 bad input, 4 something missing, "
+    "5 interrupted.",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -76,20 +77,20 @@ def _root(
         typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
-    """A portrait and a speech file become a talking video, on a plain CPU."""
+    """Make a talking-head video from one portrait and a speech file, on an ordinary CPU."""
 
 
 def main() -> None:
     """Entry point of the ``talkcli`` script."""
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # A path with letters that the terminal's encoding lacks is no reason to fail.
+        # A path with characters that the terminal cannot encode is no reason to fail.
         sys.stdout.reconfigure(errors="backslashreplace")
-    # Progress that nobody can read is no reason either.
+    # Neither is progress that cannot be written anywhere.
     sys.stderr = runtime.lenient(sys.stderr)
     code = run(sys.argv[1:])
     if code == InterruptedRunError.exit_code:
-        # A second signal, or a library's thread that the first one left hanging, could still
-        # change the code while the interpreter winds down. Everything of ours is closed.
+        # A second signal, or a library thread left hanging by the first, could still change the
+        # exit code while the interpreter shuts down. All of our own files are closed by now.
         sys.stdout.flush()
         os._exit(code)
     sys.exit(code)
@@ -99,10 +100,10 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command line.
 
     Args:
-        arguments: without the program's name; empty shows the help.
+        arguments: without the program name; empty shows the help.
 
     Returns:
-        The exit code. Errors have been written to stderr, one line each.
+        The exit code. An error has been written to stderr as one line.
     """
     debug = "--debug" in arguments
     interrupts: list[int] = []
@@ -119,11 +120,11 @@ def run(arguments: Sequence[str]) -> int:
         sys.stdout.flush()
         return int(code or 0)
     except SystemExit as exit_request:
-        # Shell completion ends this way.
+        # Shell completion exits this way.
         return int(exit_request.code or 0)
     except BrokenPipeError:
-        # Whoever read stdout has gone (``| head``) and has what it wanted. Python would complain
-        # again at exit.
+        # The reader of stdout (``| head``) has what it wanted and is gone. Without the new stdout
+        # Python would report the broken pipe again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except BaseException as error:  # noqa: BLE001 - every failure ends in a line and a code
@@ -139,52 +140,52 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def explain(error: BaseException) -> TalkcliError:
-    """Any exception as what failed, why, the mend and an exit code."""
+    """Turn any exception into an error that says what failed, why, and how to fix it."""
     if isinstance(error, TalkcliError):
         return error
     if isinstance(error, KeyboardInterrupt):
         return _interrupted()
     if hasattr(error, "format_message"):
-        # Typer's own errors. Their class has another home since Typer brings its own click.
+        # Typer's own errors, known by this method: Typer vendors click, so the class has moved.
         context = getattr(error, "ctx", None)
         command = context.command_path if context is not None else "talkcli"
         return UsageError(error.format_message().rstrip("."), f"see {command} --help")
     if isinstance(error, UnwritableAnswerError):
         return InputError(
-            f"the answer cannot be written to stdout ({error}); what was made is there",
-            "send stdout elsewhere",
+            f"the result cannot be written to stdout ({error}); the output files are complete",
+            "redirect stdout elsewhere",
         )
     if isinstance(error, OSError) and error.errno in _NO_SPACE:
         place = f" ({error.filename})" if error.filename else ""
         return InputError(
-            f"the disk is full{place}", "free some space, or choose another place with -o and -p"
+            f"the disk is full{place}", "free some space, or choose other locations with -o and -p"
         )
     if isinstance(error, OSError) and error.errno in _REFUSED:
         return InputError(
             f"{error.filename or 'a file'}: {error.strerror}",
-            "check the rights or choose another place with -o and -p",
+            "check the permissions, or choose other locations with -o and -p",
         )
     if isinstance(error, ImportError) and not (error.name or "").startswith("talkcli"):
         return MissingDependencyError(
             f"a library cannot be loaded ({error})", "run: talkcli doctor"
         )
     if isinstance(error, MemoryError):
-        return TalkcliError("the memory is full", "choose a smaller --size")
+        return TalkcliError("out of memory", "choose a smaller --size")
     return TalkcliError(
         f"unexpected {type(error).__name__}: {error}",
-        "this is a bug: run it again with --debug and report what it shows",
+        "this is a bug: run the command again with --debug and report the output",
     )
 
 
 def _interrupted() -> InterruptedRunError:
     return InterruptedRunError(
-        "interrupted; no half-written file is left",
-        "the same command resumes with what is finished",
+        "interrupted; no partial output was left behind",
+        "run the same command again: it resumes from the finished stages",
     )
 
 
 def _answer(error: TalkcliError) -> None:
-    """The failure as an object on stdout, for programs."""
+    """Write the failure as a JSON object to stdout, for programs."""
     answer = {"error": error.what, "code": error.exit_code, "mend": error.fix}
     with contextlib.suppress(OSError):
         sys.stdout.write(json.dumps(answer) + "\n")
@@ -196,10 +197,13 @@ def _one_line(text: str) -> str:
 
 
 def _on_signals(interrupts: list[int]) -> Callable[[], None]:
-    """Let what ends a command unwind the stack once; returns what puts the old handlers back.
+    """Let the first terminating signal unwind the stack; ignore further ones.
 
-    The list is filled even where the exception that they raise is replaced by another one on its
-    way, such as a broken pipe to an encoder that got the same signal.
+    Every signal is noted in the list, even if the exception that it raises is replaced by another
+    on its way up, such as a broken pipe to an encoder that received the same signal.
+
+    Returns:
+        A function that restores the previous handlers.
     """
 
     def stop(number: int, frame: FrameType | None) -> None:

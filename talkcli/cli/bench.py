@@ -1,4 +1,4 @@
-"""``talkcli bench``: how fast this machine is, and what it is."""
+"""``talkcli bench``: describe this machine and measure its speed."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from talkcli.cli.show import write_json
 @expand_options
 def bench_command(
     *,
-    quick: Annotated[bool, typer.Option("--quick", help="A first idea in half a minute.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Rough figures in half a minute.")] = False,
     seconds: Annotated[
-        float, typer.Option(metavar="S", min=0, help="Length of the videos; 0 for none.")
+        float, typer.Option(metavar="S", min=0, help="Length of the test videos; 0 skips them.")
     ] = 60.0,
     portrait: Annotated[
         Optional[Path],  # noqa: UP045
@@ -25,12 +25,12 @@ def bench_command(
     ] = None,
     speech: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option(metavar="SPEECH", help="Any sound (default: the sample)."),
+        typer.Option(metavar="SPEECH", help="Audio file (default: the sample)."),
     ] = None,
     backend: Annotated[str, typer.Option(metavar="NAME", help="auto, cpu or cuda.")] = "auto",
     common: CommonOptions,
 ) -> None:
-    """Measure the renderer, the portrait build and videos on this machine."""
+    """Measure how fast this machine renders, builds a portrait and makes videos."""
     from talkcli.bench.run import BenchRequest, run_bench
 
     request = BenchRequest(backend=backend, seconds=seconds, portrait=portrait, speech=speech)
@@ -44,7 +44,7 @@ def bench_command(
 
 
 def bench_lines(answer: dict[str, Any]) -> list[str]:
-    """The figures as a table for people."""
+    """Format the figures as a readable table."""
     machine = answer["machine"]
     versions = ", ".join(f"{name} {value}" for name, value in machine["versions"].items() if value)
     lines = [
@@ -67,10 +67,10 @@ def bench_lines(answer: dict[str, Any]) -> list[str]:
         )
     for video in answer["animate"]:
         lines.append(
-            f"video of {video['duration_s']:.0f} s, "
+            f"{video['duration_s']:.0f} s of video, "
             f"{video['views']} view{'s' * (video['views'] > 1)}: "
-            f"{video['total_s']:.1f} s of work, real-time factor {video['real_time_factor']:.2f} "
-            f"({1 / video['real_time_factor']:.2f} times as fast as real time), "
+            f"made in {video['total_s']:.1f} s, real-time factor {video['real_time_factor']:.2f} "
+            f"({1 / video['real_time_factor']:.2f} times real-time speed), "
             f"first frame after {video['first_frame_s']:.2f} s"
         )
     return lines

@@ -1,4 +1,4 @@
-"""``talkcli doctor``: what is missing on this machine, and the command that mends it."""
+"""``talkcli doctor``: what is missing on this machine, and the commands that fix it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MARKS = {"ok": "[green]ok[/]", "warn": "[yellow]warning[/]", "fail": "[red]FAIL
 
 @expand_options
 def doctor_command(*, common: CommonOptions) -> None:
-    """Check what talkcli needs here; exit code 4 if animate cannot work."""
+    """Check that this machine has everything talkcli needs; exit code 4 if animate cannot run."""
     checks = doctor.run_checks()
     works = doctor.default_path_works(checks)
     if common.as_json:
@@ -27,7 +27,7 @@ def doctor_command(*, common: CommonOptions) -> None:
     if not works:
         failed = [check for check in checks if check.status == "fail"]
         names = ", ".join(check.name for check in failed)
-        raise MissingDependencyError(f"animate cannot work here ({names})", failed[0].fix)
+        raise MissingDependencyError(f"animate cannot run here ({names})", failed[0].fix)
 
 
 def _print_table(checks: list[doctor.Check]) -> None:
@@ -36,10 +36,10 @@ def _print_table(checks: list[doctor.Check]) -> None:
         table.add_row(_MARKS[check.status], check.name, check.detail)
     console = Console()
     console.print(table)
-    mended: dict[str, list[str]] = {}
+    fixes: dict[str, list[str]] = {}
     for check in checks:
         if check.fix and check.status != "ok":
-            mended.setdefault(check.fix, []).append(check.name)
-    for fix, names in mended.items():
+            fixes.setdefault(check.fix, []).append(check.name)
+    for fix, names in fixes.items():
         # Plain echo: a command to be copied must not be wrapped or coloured.
-        typer.echo(f"\nTo mend {' and '.join(names)}:\n  {fix}")
+        typer.echo(f"\nTo fix {' and '.join(names)}:\n  {fix}")

@@ -24,7 +24,7 @@ def export_command(
     recipe: RecipeOptions,
     common: CommonOptions,
 ) -> None:
-    """Write the neutral head of a project's avatar for other programs (.ply)."""
+    """Export the neutral head of a project's avatar as a 3DGS file (.ply)."""
     from talkcli import Subject, export
 
     place = one_project("export", name, project)

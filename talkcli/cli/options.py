@@ -1,9 +1,9 @@
-"""Options that several commands share, as dataclasses which :func:`expand_options` unfolds.
+"""Options that several commands share, as dataclasses that :func:`expand_options` unfolds.
 
 A command takes a few of these objects instead of twenty parameters; Typer sees every field as a
-parameter of its own, in a help panel named after the class's docstring. Fields that are None were
-not given: the recipe decides. Numbers arrive as text, so that the recipe's own check, with the
-same words, is the only one.
+separate parameter, in a help panel named after the class docstring. A field of None was not given
+on the command line and is left to the recipe. Numbers stay text here, so that the recipe's check
+is the only one and its messages are the same everywhere.
 """
 
 from __future__ import annotations
@@ -33,40 +33,42 @@ _FLAGS = (bool, Optional[bool])  # noqa: UP045
 
 Portrait = Annotated[Path, typer.Argument(metavar="PORTRAIT", help="A picture with a face.")]
 ProjectArgument = Annotated[
-    _File, typer.Argument(metavar="PROJECT", help="Project directory, unless -p names it.")
+    _File, typer.Argument(metavar="PROJECT", help="Project directory; omit it with -p.")
 ]
 ProjectOption = Annotated[_File, typer.Option("-p", "--project", help="Project directory.")]
 Output = Annotated[
-    _File, typer.Option("-o", "--output", help="Where the result goes (default: beside the input).")
+    _File, typer.Option("-o", "--output", help="Output path (default: beside the input).")
 ]
-Overwrite = Annotated[bool, typer.Option("-y", "--overwrite", help="Replace existing results.")]
-DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Check everything, show the plan, make nothing.")
-]
+Overwrite = Annotated[bool, typer.Option("-y", "--overwrite", help="Overwrite existing outputs.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Check the inputs and show the plan only.")]
 
 
 @dataclass(frozen=True)
 class CommonOptions:
     """Messages."""
 
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Nothing but errors.")] = False
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout.")] = (
+        False
+    )
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print errors only.")] = False
     verbose: Annotated[
-        bool, typer.Option("-v", "--verbose", help="Also back-end and cache decisions.")
+        bool, typer.Option("-v", "--verbose", help="Also print back-end and cache decisions.")
     ] = False
-    debug: Annotated[bool, typer.Option("--debug", help="Tracebacks and native logs.")] = False
+    debug: Annotated[bool, typer.Option("--debug", help="Print tracebacks and native logs.")] = (
+        False
+    )
 
 
 @dataclass(frozen=True)
 class OutputOptions:
-    """Result."""
+    """Output."""
 
     output: Output = None
     overwrite: Overwrite = False
     dry_run: DryRun = False
 
     def run(self, project: Path | None) -> RunOptions:
-        """How the command runs, but for whoever listens."""
+        """How the command runs, without a reporter yet."""
         return run_options(project, self.overwrite, self.dry_run)
 
 
@@ -75,14 +77,14 @@ class SourceOptions:
     """Portrait."""
 
     project: Annotated[
-        _File, typer.Option("-p", "--project", help="Project directory for the avatar.")
+        _File, typer.Option("-p", "--project", help="Project directory to keep the avatar in.")
     ] = None
     face: Annotated[
-        _Text, typer.Option(metavar="largest|INDEX", help="Which face; 0 is the largest.")
+        _Text, typer.Option(metavar="largest|INDEX", help="Which face to use; 0 is the largest.")
     ] = None
 
     def settings(self) -> dict[str, Any]:
-        """The recipe's settings among them."""
+        """Those of the options that are recipe settings."""
         return {"face": self.face}
 
 
@@ -93,19 +95,21 @@ class ViewOptions:
     views: Annotated[
         _Text,
         typer.Option(
-            metavar="DEG,DEG,...", help="Head yaws: -30,0,30 (default: the source's own)."
+            metavar="DEG,DEG,...", help="Head yaws, e.g. -30,0,30 (default: as in the source)."
         ),
     ] = None
     layout: Annotated[
-        _Text, typer.Option(metavar="strip|files", help="Views side by side or one file each.")
+        _Text,
+        typer.Option(metavar="strip|files", help="All views side by side, or one file per view."),
     ] = None
     camera_path: Annotated[
-        _Text, typer.Option(metavar="orbit|arc", help="Turn the head in the course of the video.")
+        _Text,
+        typer.Option(metavar="orbit|arc", help="Move the camera around the head during the video."),
     ] = None
     size: Annotated[
         _Text,
         typer.Option(
-            metavar="PX", help="Longest side, even (default: the source's, at most 1024)."
+            metavar="PX", help="Longest side; even (default: the source's, at most 1024)."
         ),
     ] = None
     fps: Annotated[
@@ -117,7 +121,8 @@ class ViewOptions:
     bg: Annotated[
         _Text,
         typer.Option(
-            metavar="BG", help="keep, plate, transparent, a colour or a picture (default: keep)."
+            metavar="BG",
+            help="keep, plate, transparent, a colour or a picture file (default: keep).",
         ),
     ] = None
 
@@ -127,21 +132,21 @@ class MotionOptions:
     """Motion."""
 
     head_motion: Annotated[
-        _Text, typer.Option(metavar="0..1", help="Idle head motion (default: 1).")
+        _Text, typer.Option(metavar="0..1", help="Amount of idle head motion (default: 1).")
     ] = None
     still: Annotated[
         Optional[bool],  # noqa: UP045
-        typer.Option("--still", help="No head motion; blinks stay.", show_default=False),
+        typer.Option("--still", help="Keep the head still; it still blinks.", show_default=False),
     ] = None
     blink_rate: Annotated[
         _Text, typer.Option(metavar="N", help="Blinks per minute (default: 17).")
     ] = None
     lip_strength: Annotated[
-        _Text, typer.Option(metavar="0..2", help="Factor on the lip motion (default: 1).")
+        _Text, typer.Option(metavar="0..2", help="Scale the lip motion (default: 1).")
     ] = None
     sync_offset_ms: Annotated[
         _Text,
-        typer.Option(metavar="MS", help="> 0 moves the mouth later than the sound (default: 0)."),
+        typer.Option(metavar="MS", help="Delay the mouth relative to the sound (default: 0)."),
     ] = None
 
 
@@ -154,35 +159,37 @@ class DriverOptions:
         typer.Option(
             "--driver",
             metavar="FILE",
-            help="A face to follow: a clip, or curves (.csv of Live Link Face, .npz).",
+            help="Face to follow: a clip, or curves (Live Link Face .csv, or .npz).",
         ),
     ] = None
-    # The older spelling.
+    # The old spelling.
     expr: Annotated[_File, typer.Option("--expr", metavar="FILE", hidden=True)] = None
     pose_from: Annotated[
         _File,
-        typer.Option("--pose-from", metavar="FILE", help="Head pose from this clip or curves."),
+        typer.Option(
+            "--pose-from", metavar="FILE", help="Clip or curves to take the head pose from."
+        ),
     ] = None
     expr_scale: Annotated[
-        _Text, typer.Option(metavar="0..2", help="Factor on the driver's expression (default: 1).")
+        _Text, typer.Option(metavar="0..2", help="Scale the driver's expression (default: 1).")
     ] = None
     pose_scale: Annotated[
-        _Text, typer.Option(metavar="0..2", help="Factor on the driver's head motion (default: 1).")
+        _Text, typer.Option(metavar="0..2", help="Scale the driver's head motion (default: 1).")
     ] = None
 
     def settings(self) -> dict[str, Any]:
-        """The settings of the recipe's motion among them."""
+        """Those of the options that are motion settings of the recipe."""
         return {"expr_scale": self.expr_scale, "pose_scale": self.pose_scale}
 
     @property
     def file(self) -> Path | None:
-        """The driver, however it was spelt.
+        """The driver, by either spelling of the option.
 
         Raises:
             UsageError: both spellings were used.
         """
         if self.driver is not None and self.expr is not None:
-            raise UsageError("the driver is named twice", "give --driver alone")
+            raise UsageError("the driver is named twice", "use --driver only")
         return self.driver or self.expr
 
 
@@ -191,30 +198,31 @@ class RecipeOptions:
     """Settings."""
 
     recipe: Annotated[
-        _Text, typer.Option("--recipe", metavar="FILE", help="TOML file or shipped recipe.")
+        _Text,
+        typer.Option(
+            "--recipe", metavar="FILE", help="Recipe: a TOML file or the name of a shipped one."
+        ),
     ] = None
     sets: Annotated[
         Optional[list[str]],  # noqa: UP045
-        typer.Option("--set", metavar="KEY=VALUE", help="One setting, e.g. video.crf=14."),
+        typer.Option("--set", metavar="KEY=VALUE", help="Set one value, e.g. video.crf=14."),
     ] = None
-    seed: Annotated[_Text, typer.Option(metavar="N", help="Of everything random (default: 0).")] = (
-        None
-    )
+    seed: Annotated[_Text, typer.Option(metavar="N", help="Random seed (default: 0).")] = None
     backend: Annotated[
         _Text,
         typer.Option(
             metavar="NAME",
-            help="auto, cpu, cuda, or reference, which is very slow (default: auto).",
+            help="auto, cpu, cuda or reference (very slow) (default: auto).",
         ),
     ] = None
 
 
 def recipe_from(options: RecipeOptions, **sections: Any) -> Recipe:
-    """All settings of a command: its options over ``--set`` over ``--recipe`` over defaults.
+    """All settings of a command; options override ``--set``, ``--recipe`` and the defaults.
 
     Args:
         options: recipe, sets, seed, backend.
-        sections: options of a section of the recipe, as a dataclass or a dict.
+        sections: options that belong to each recipe section, as a dataclass or a dict.
 
     Raises:
         UsageError: see :func:`talkcli.config.load_recipe`.
@@ -227,7 +235,7 @@ def recipe_from(options: RecipeOptions, **sections: Any) -> Recipe:
 
 
 def run_options(project: Path | None, overwrite: bool, dry_run: bool) -> RunOptions:
-    """How a command runs, counted from the start of the process."""
+    """How a command runs; its time counts from the start of the process."""
     from talkcli import RunOptions, runtime
     from talkcli.progress import Stopwatch
 
@@ -238,7 +246,7 @@ def run_options(project: Path | None, overwrite: bool, dry_run: bool) -> RunOpti
 def project_and_rest(
     command: str, names: list[Path] | None, project: Path | None
 ) -> tuple[Path, list[Path]]:
-    """The project directory, from ``-p`` or else the first argument, and the other arguments.
+    """The project directory, from ``-p`` or the first argument, and the remaining arguments.
 
     Raises:
         UsageError: there is none.
@@ -246,7 +254,7 @@ def project_and_rest(
     rest = list(names or [])
     if project is None:
         if not rest:
-            raise UsageError(f"{command} needs an avatar", "name its project directory")
+            raise UsageError(f"{command} needs an avatar", "give its project directory")
         project = rest.pop(0)
     return project, rest
 
@@ -259,12 +267,12 @@ def one_project(command: str, name: Path | None, project: Path | None) -> Path:
     """
     place, rest = project_and_rest(command, [] if name is None else [name], project)
     if rest:
-        raise UsageError("the project is named twice", "give it as PROJECT or with -p")
+        raise UsageError("the project is named twice", "give it either as PROJECT or with -p")
     return place
 
 
 def expand_options(function: Callable[..., None]) -> Callable[..., None]:
-    """Show Typer every field of the dataclass parameters as a parameter of the command."""
+    """Present every field of the dataclass parameters to Typer as a parameter of the command."""
     hints = typing.get_type_hints(function, include_extras=True)
     groups: dict[str, Any] = {
         name: hint for name, hint in hints.items() if dataclasses.is_dataclass(hint)
@@ -291,7 +299,7 @@ def expand_options(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def _named_flag(hint: Any) -> Any:
-    """A flag takes no value, so the help shows none; Typer would write ``<bool>``."""
+    """Hide the value of a flag in the help; Typer would print ``<bool>``."""
     kind, *options = typing.get_args(hint) or (hint,)
     if kind not in _FLAGS or not options:
         return hint
@@ -301,9 +309,9 @@ def _named_flag(hint: Any) -> Any:
 
 
 def _without_implied_optional(hint: Any) -> Any:
-    """Python 3.10 wraps the hint of a parameter that defaults to None in one more Optional.
+    """Remove the extra Optional that Python 3.10 puts around hints of parameters set to None.
 
-    Typer does not look for its options inside that.
+    Typer does not look for its options inside it.
     """
     arguments = typing.get_args(hint)
     if arguments and typing.get_origin(arguments[0]) is typing.Annotated:

@@ -1,4 +1,4 @@
-"""Progress on stderr: live bars on a terminal, plain lines elsewhere, nothing with ``-q``."""
+"""Progress on stderr: live bars on a terminal, plain lines elsewhere, none with ``-q``."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import Any
 
 from talkcli.progress import Reporter, SilentReporter, Task
 
-#: Without a terminal a long stage tells where it is this often.
+#: How often a long stage reports its progress when stderr is not a terminal.
 _LINE_EVERY_S = 10.0
 
 
 @dataclass
 class PlainTask:
-    """A stage in a log file."""
+    """A stage reported as plain lines."""
 
     name: str
     total: int | None
@@ -39,7 +39,7 @@ class PlainTask:
 
 
 class PlainReporter(SilentReporter):
-    """One line per stage, and one every ten seconds within it."""
+    """One line per stage, and one every ten seconds during it."""
 
     def begin(self, name: str, total: int | None = None) -> PlainTask:
         """See :class:`talkcli.progress.Reporter`."""
@@ -60,7 +60,7 @@ class PlainReporter(SilentReporter):
 
 @dataclass
 class BarTask:
-    """A stage as a line of rich's progress display."""
+    """A stage shown as a line of rich's progress display."""
 
     bars: Any
     number: Any
@@ -73,7 +73,7 @@ class BarTask:
 
 
 class BarReporter(SilentReporter):
-    """Stages with rate and time left, drawn in place on a terminal."""
+    """Stages with their rate and the time left, redrawn in place on a terminal."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -115,14 +115,14 @@ class BarReporter(SilentReporter):
         self._console.print(text, markup=False, soft_wrap=True)
 
     def close(self) -> None:
-        """Give the terminal back; harmless when no stage runs."""
+        """Restore the terminal; harmless when no stage is running."""
         if self._bars is not None:
             self._bars.stop()
             self._bars = None
 
 
 class _ToReporter(logging.Handler):
-    """Lets the warnings of every talkcli module reach whoever listens."""
+    """Passes the warnings of all talkcli modules on to the reporter."""
 
     def __init__(self, reporter: Reporter, verbose: bool) -> None:
         super().__init__(logging.INFO if verbose else logging.WARNING)
@@ -137,7 +137,7 @@ class _ToReporter(logging.Handler):
 
 @contextmanager
 def reporting(*, quiet: bool, verbose: bool) -> Iterator[SilentReporter]:
-    """The reporter that fits stderr, and the log of all modules with it, for one command."""
+    """Set up the reporter that suits stderr, and route all modules' logs to it, for one command."""
     bars = not quiet and sys.stderr.isatty()
     reporter = BarReporter() if bars else SilentReporter() if quiet else PlainReporter()
     logger = logging.getLogger("talkcli")
@@ -157,6 +157,6 @@ def reporting(*, quiet: bool, verbose: bool) -> Iterator[SilentReporter]:
 
 
 def _tell(line: str) -> None:
-    # Looked up at every call: runtime.silence_native_logs puts another stream there.
+    # Looked up at every call: runtime.silence_native_logs replaces the stream.
     sys.stderr.write(f"{line}\n")
     sys.stderr.flush()

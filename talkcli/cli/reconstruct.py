@@ -35,7 +35,7 @@ def reconstruct_command(
     recipe: RecipeOptions,
     common: CommonOptions,
 ) -> None:
-    """Build the avatar of a picture into a project directory (default: PORTRAIT.talk)."""
+    """Build an avatar from a picture, in a project directory (default: PORTRAIT.talk)."""
     from talkcli import reconstruct
 
     settings = recipe_from(recipe, portrait=source.settings())

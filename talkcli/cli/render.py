@@ -20,10 +20,12 @@ from talkcli.cli.options import (
 from talkcli.cli.show import running
 
 _WEIGHT = "NAME=WEIGHT"
-# "--expr" is the older spelling.
+# "--expr" is the old spelling.
 Expression = Annotated[
     Optional[list[str]],  # noqa: UP045
-    typer.Option("--expression", metavar=_WEIGHT, help="ARKit weight, e.g. jawOpen=0.5."),
+    typer.Option(
+        "--expression", metavar=_WEIGHT, help="ARKit weight, e.g. jawOpen=0.5; repeatable."
+    ),
 ]
 OldExpression = Annotated[
     Optional[list[str]],  # noqa: UP045
@@ -43,7 +45,7 @@ def render_command(
     recipe: RecipeOptions,
     common: CommonOptions,
 ) -> None:
-    """Draw the avatar of a project: pictures (.png, .jpg, .webp) or a turntable video (.mp4)."""
+    """Draw a project's avatar as pictures (.png, .jpg, .webp) or a turntable video (.mp4)."""
     from talkcli import Subject, draw
 
     place = one_project("render", name, project)

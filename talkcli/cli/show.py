@@ -1,4 +1,4 @@
-"""Results on stdout (``--json``) or as a short table on stderr."""
+"""Show results as JSON on stdout (``--json``) or as a short table on stderr."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
     from talkcli.api import RunOptions
     from talkcli.pipeline.result import Result
 
-#: In which order the parts of the work are shown.
+#: The order in which the parts of the work are shown.
 _ORDER = ("load", "track", "build", "motion", "render", "compose", "encode", "export")
 
 
 class UnwritableAnswerError(Exception):
-    """Stdout takes no more: its disk is full, or it is a device that refuses."""
+    """Stdout cannot be written: its disk is full, or its device refuses."""
 
 
 def write_json(answer: Mapping[str, Any]) -> None:
-    """One object on stdout.
+    """Write one JSON object to stdout.
 
     Raises:
-        UnwritableAnswerError: it does not take it.
+        UnwritableAnswerError: stdout cannot be written.
     """
     try:
         sys.stdout.write(json.dumps(answer) + "\n")
@@ -42,10 +42,10 @@ def write_json(answer: Mapping[str, Any]) -> None:
 
 @dataclass
 class Running:
-    """A command under way.
+    """A running command.
 
     Attributes:
-        options: how it runs, and who is told.
+        options: how it runs, and the reporter.
         result: what it made.
     """
 
@@ -53,17 +53,17 @@ class Running:
     result: Result | None = None
 
     def show(self, result: Result | None) -> None:
-        """Show this when the progress display is gone."""
+        """Keep the result, to be shown once the progress display is closed."""
         self.result = result
 
 
 @contextmanager
 def running(common: CommonOptions, options: RunOptions) -> Iterator[Running]:
-    """Progress on stderr while the block works, then what it made.
+    """Show progress on stderr during the block, and its result afterwards.
 
     Args:
-        common: how much is said.
-        options: how the command runs, but for whoever listens.
+        common: how much is printed.
+        options: how the command runs; its reporter is replaced.
     """
     with reporting(quiet=common.quiet, verbose=common.verbose) as reporter:
         run = Running(replace(options, reporter=reporter))
@@ -73,7 +73,7 @@ def running(common: CommonOptions, options: RunOptions) -> Iterator[Running]:
 
 
 def show_result(result: Result, warnings: Sequence[str], common: CommonOptions) -> None:
-    """Tell what was made: one JSON object on stdout, or a table on stderr, or with -q nothing."""
+    """Print what was made: JSON on stdout, a table on stderr, or nothing with ``-q``."""
     answer = {**result.as_json(), "warnings": list(warnings)}
     if common.as_json:
         write_json(answer)
@@ -98,7 +98,7 @@ def _lines(answer: dict[str, Any]) -> list[str]:
             f"{answer['width']}x{answer['height']}; real-time factor "
             f"{answer['real_time_factor']:.2f} (seconds of work per second of video)"
         )
-        lines.append(f"first frame after {answer['first_frame_s']:.2f} s; parts overlap")
+        lines.append(f"first frame after {answer['first_frame_s']:.2f} s; the parts overlap")
     for output in answer["outputs"]:
         lines.append(f"{output} ({_size(Path(output))})")
     if not answer["outputs"]:
@@ -119,7 +119,7 @@ def _plan_lines(answer: dict[str, Any]) -> list[str]:
 
 
 def status_lines(projects: Sequence[dict[str, Any]]) -> list[str]:
-    """One paragraph per project."""
+    """Format the projects, one paragraph each."""
     lines = []
     for project in projects:
         lines.append(project["project"])

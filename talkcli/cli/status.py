@@ -19,25 +19,28 @@ def status_command(
     *,
     project: ProjectOption = None,
     prune: Annotated[
-        bool, typer.Option("--prune", help="Clear the cache of what is old, then of the oldest.")
+        bool,
+        typer.Option(
+            "--prune", help="Remove old entries from the cache, then the oldest of the rest."
+        ),
     ] = False,
     max_gb: Annotated[
-        float, typer.Option(metavar="GB", min=0, help="How much --prune leaves.")
+        float, typer.Option(metavar="GB", min=0, help="Size that --prune reduces the cache to.")
     ] = MAX_BYTES / 1e9,
     max_age_days: Annotated[
-        float, typer.Option(metavar="DAYS", min=0, help="How long --prune keeps the unused.")
+        float, typer.Option(metavar="DAYS", min=0, help="How long --prune keeps unused entries.")
     ] = MAX_AGE_DAYS,
     common: CommonOptions,
 ) -> None:
-    """Show what a project holds, or without one which avatars the cache keeps."""
+    """Show the contents of a project or, without one, the avatars in the cache."""
     from talkcli.project.status import cached_projects, project_status
 
     if name is not None and project is not None:
-        raise UsageError("the project is named twice", "give it as PROJECT or with -p")
+        raise UsageError("the project is named twice", "give it either as PROJECT or with -p")
     place = name or project
     if prune:
         if place is not None:
-            raise UsageError("--prune clears the cache, not a project", "leave the project out")
+            raise UsageError("--prune clears the cache, not a project", "omit the project")
         _prune(max_gb, max_age_days, common)
         return
     with reporting(quiet=common.quiet, verbose=common.verbose):
@@ -46,7 +49,7 @@ def status_command(
     if common.as_json:
         write_json({"command": "status", "projects": answers})
     else:
-        typer.echo("\n".join(status_lines(answers)) or "the cache holds no avatar")
+        typer.echo("\n".join(status_lines(answers)) or "the cache holds no avatars")
 
 
 def _prune(max_gb: float, max_age_days: float, common: CommonOptions) -> None:
@@ -58,6 +61,6 @@ def _prune(max_gb: float, max_age_days: float, common: CommonOptions) -> None:
         write_json({"command": "status", **pruned.as_json()})
         return
     lines = [f"removed {path}" for path in pruned.removed]
-    lines += [f"in use, kept: {path}" for path in pruned.busy]
+    lines += [f"kept, in use: {path}" for path in pruned.busy]
     lines.append(f"{pruned.freed / 1e6:.1f} MB freed, {pruned.kept / 1e6:.1f} MB left")
     typer.echo("\n".join(lines))

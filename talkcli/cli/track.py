@@ -27,13 +27,13 @@ def track_command(
     project: ProjectOption = None,
     face: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(metavar="INDEX", help="Which face; 0 is the largest."),
+        typer.Option(metavar="INDEX", help="Which face to follow; 0 is the largest."),
     ] = None,
     output: OutputOptions,
     recipe: RecipeOptions,
     common: CommonOptions,
 ) -> None:
-    """Write the performance in a clip as ARKit curves: .csv as Live Link Face does, or .npz."""
+    """Write the performance in a clip as ARKit curves (Live Link Face .csv, or .npz)."""
     from talkcli import track
 
     settings = recipe_from(recipe, tracking={"face": face})

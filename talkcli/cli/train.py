@@ -1,4 +1,4 @@
-"""``talkcli train``: train the models that ship."""
+"""``talkcli train``: train the bundled models."""
 
 from __future__ import annotations
 
@@ -12,24 +12,22 @@ import typer
 from talkcli.cli.options import expand_options
 
 train_app = typer.Typer(
-    help="Train the models that ship (for developers; needs footage and espeak-ng)."
+    help="Train the bundled models (for developers; needs footage and espeak-ng)."
 )
 
 _File = Optional[Path]  # noqa: UP045 - Typer resolves it on Python 3.10 too
 _Data = Annotated[
-    Path, typer.Option("--data", metavar="DIR", help="Folder that holds speech_clips.json.")
+    Path, typer.Option("--data", metavar="DIR", help="Folder with speech_clips.json.")
 ]
 _Cache = Annotated[
     _File,
-    typer.Option(
-        "--cache", metavar="DIR", help="Folder that keeps landmarks and finished networks."
-    ),
+    typer.Option("--cache", metavar="DIR", help="Folder for landmarks and finished networks."),
 ]
 
 
 @train_app.callback()
 def _group() -> None:
-    """Train the models that ship (for developers; needs footage and espeak-ng)."""
+    """Train the bundled models (for developers; needs footage and espeak-ng)."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +48,10 @@ class TrainingOptions:
         bool,
         typer.Option("--curve", help="Also measure training on 10, 25, 50 and 100 % of the clips."),
     ] = False
-    jobs: Annotated[int, typer.Option(min=1, help="Networks trained at the same time.")] = 2
+    jobs: Annotated[int, typer.Option(min=1, help="Number of networks to train at once.")] = 2
     steps: Annotated[
         Optional[int],  # noqa: UP045
-        typer.Option(min=1, help="Optimiser steps per network (default: as for the shipped ones)."),
+        typer.Option(min=1, help="Optimiser steps per network (default: as for the bundled ones)."),
     ] = None
     utterances: Annotated[int, typer.Option(min=10, help="Number of synthetic sentences.")] = 700
 
@@ -63,12 +61,12 @@ class TrainingOptions:
 def speech_command(
     data: _Data,
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="File for the weights (.safetensors).")
+        Path, typer.Option("-o", "--output", help="Output file for the weights (.safetensors).")
     ],
     training: TrainingOptions,
     cache: _Cache = None,
 ) -> None:
-    """Cross-validate the speech network over speakers, print the scores, train and save it."""
+    """Cross-validate the speech network across speakers, then train and save it."""
     from dataclasses import replace
 
     from talkcli.train.speech.corpus import RecipeSettings
@@ -95,15 +93,15 @@ def speech_command(
 def face_command(
     data: _Data,
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="File for the face model (.safetensors).")
+        Path, typer.Option("-o", "--output", help="Output file for the face model (.safetensors).")
     ],
     cache: _Cache = None,
     keep_mean: Annotated[
         bool,
-        typer.Option("--keep-mean", help="Take the shipped mean face instead of measuring it."),
+        typer.Option("--keep-mean", help="Use the bundled mean face instead of measuring one."),
     ] = False,
 ) -> None:
-    """Build the face model from measured faces and ICT-FaceKit's shapes."""
+    """Build the face model from measured faces and the ICT-FaceKit shapes."""
     from talkcli.train.face.build import build_face_model
 
     place = _cache_folder(cache, "face")

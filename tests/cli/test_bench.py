@@ -67,6 +67,6 @@ def test_videos_are_told_in_seconds_and_speed() -> None:
     lines = bench_lines(answer)
     assert "portrait build 2.50 s; first frame of a new picture after 3.75 s" in lines
     assert lines[-1] == (
-        "video of 60 s, 3 views: 30.0 s of work, real-time factor 0.50 "
-        "(2.00 times as fast as real time), first frame after 1.25 s"
+        "60 s of video, 3 views: made in 30.0 s, real-time factor 0.50 "
+        "(2.00 times real-time speed), first frame after 1.25 s"
     )

@@ -112,8 +112,8 @@ def test_failure_is_exit_code_4_and_each_command_is_printed_once_unwrapped(
     monkeypatch.setattr(doctor, "run_checks", lambda: checks)
     assert run(["doctor"]) == 4
     told = capsys.readouterr()
-    assert told.out.count(f"To mend opencv and mediapipe:\n  {fix}\n") == 1
-    assert told.err.startswith("talkcli: animate cannot work here (opencv, mediapipe)")
+    assert told.out.count(f"To fix opencv and mediapipe:\n  {fix}\n") == 1
+    assert told.err.startswith("talkcli: animate cannot run here (opencv, mediapipe)")
     assert "Traceback" not in told.err
 
 
