@@ -1,7 +1,7 @@
 """talkcli: talking-head video from one portrait or a short clip, with 3D Gaussian splatting.
 
-The functions of :mod:`talkcli.api` are offered here and loaded when they are first asked for:
-``import talkcli`` itself takes no numeric library in.
+The functions of :mod:`talkcli.api` are available here and loaded on first use: ``import talkcli``
+itself imports no numeric library.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ _API = (
 )
 __all__ = ["__version__", *_API]
 
-# A package has the name of a function of the API. It is loaded first and its name given up, or its
-# first import would put the package where the function stands.
+# The package ``talkcli.export`` has the same name as an API function. It is imported here and its
+# name removed; otherwise its first import would replace the function.
 import_module("talkcli.export")
 del globals()["export"]
 
@@ -40,7 +40,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from talkcli import runtime
 
-    # Threads and caches must stand before the first numeric library is imported.
+    # Threads and caches must be configured before the first numeric library is imported.
     runtime.configure()
     globals()[name] = value = getattr(import_module("talkcli.api"), name)
     return value

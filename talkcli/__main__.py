@@ -1,7 +1,7 @@
 """``python -m talkcli`` and the ``talkcli`` script.
 
-The command line takes a third of a second to import. Signals that come meanwhile, and closed
-standard streams, are seen to here, before anything else is loaded.
+The command line takes a third of a second to import. Signals that arrive in that time, and closed
+standard streams, are dealt with here, before anything else is loaded.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ def main() -> None:
 
 
 def _end_at_once(number: int, frame: FrameType | None) -> None:
-    """Nothing was begun yet, so there is nothing to unwind."""
-    os.write(2, b"talkcli: interrupted; nothing was begun\n")
+    """Exit immediately: nothing has started yet, so there is nothing to clean up."""
+    os.write(2, b"talkcli: interrupted before any work had started\n")
     os._exit(_INTERRUPTED)
 
 
 def _open_standard_streams() -> None:
-    """Let descriptors 0 to 2 exist: else a file of ours would take their numbers."""
+    """Make sure that descriptors 0 to 2 exist, or our own files would take their numbers."""
     for number in range(3):
         try:
             os.fstat(number)

@@ -1,11 +1,11 @@
-"""The public Python API: what ``import talkcli`` offers, and what the command line calls.
+"""The public Python API: what ``import talkcli`` provides and the command line calls.
 
     avatar = talkcli.reconstruct("me.png")
     talkcli.animate(avatar, "a.wav", views=(-30, 0, 30), output="talk.mp4")
     for rgb in talkcli.frames(avatar, talkcli.speak("a.wav"), fps=25): ...
 
-Every function takes the settings of ``docs/cli.md`` as keywords by their plain names (``views``,
-``fps``, ``size``, ``bg``, ``still``, …), or a whole ``recipe``. Errors are those of
+Every function accepts the settings of ``docs/cli.md`` as keyword arguments under their plain names
+(``views``, ``fps``, ``size``, ``bg``, ``still``, …), or a complete ``recipe``. Errors are those of
 :mod:`talkcli.errors`.
 """
 
@@ -36,7 +36,7 @@ from talkcli.types import MotionCurves, MotionFrame
 if TYPE_CHECKING:
     from talkcli.avatar import Avatar
 
-#: A file or directory, however it is named.
+#: The path of a file or directory.
 Name = str | Path
 
 
@@ -46,10 +46,10 @@ class RunOptions:
 
     Attributes:
         project: project directory; None for the command's default.
-        overwrite: existing results may be replaced.
-        dry_run: check everything, make nothing.
-        reporter: told about progress and doubts; None for nobody.
-        watch: started when the run began; None begins now.
+        overwrite: whether existing outputs may be replaced.
+        dry_run: check everything but write nothing.
+        reporter: receives progress and warnings; the default one is silent.
+        watch: stopwatch for the run; the default one starts now.
     """
 
     project: Path | None = None
@@ -59,7 +59,7 @@ class RunOptions:
     watch: Stopwatch = field(default_factory=Stopwatch)
 
     def request(self, command: str, recipe: Recipe, output: Name | None) -> Request:
-        """These options as the pipeline takes them."""
+        """These options in the form that the pipeline takes."""
         place = None if output is None else Path(output)
         return Request(command, recipe, self.project, place, self.overwrite, self.dry_run)
 
@@ -69,8 +69,8 @@ class Subject:
     """An avatar in its project directory.
 
     Attributes:
-        project: the directory.
-        result: what making it took; None for one that was only opened.
+        project: the project directory.
+        result: result of the command that made it; None if it was only opened.
     """
 
     project: Path
@@ -78,15 +78,15 @@ class Subject:
 
     @cached_property
     def avatar(self) -> Avatar:
-        """The avatar itself, read when it is first asked for.
+        """The avatar itself, read on first use.
 
         Raises:
-            InputError: the project holds none, or a damaged one.
+            InputError: the project holds no avatar, or a damaged one.
         """
         current = Project.open(self.project).current("avatar")
         if current is None:
             raise InputError(
-                f"{self.project} holds no whole avatar",
+                f"{self.project} holds no complete avatar",
                 f"make one with: talkcli reconstruct PORTRAIT -p {self.project}",
             )
         return load_avatar(current)
@@ -97,8 +97,8 @@ class Tracked:
     """A tracked clip.
 
     Attributes:
-        curves: the performance; None in a plan of a clip that is not tracked yet.
-        result: what tracking it took.
+        curves: the performance; None in a dry run if the clip has not been tracked yet.
+        result: result of the command that tracked it.
     """
 
     curves: MotionCurves | None
@@ -106,10 +106,10 @@ class Tracked:
 
 
 class Performance:
-    """What a head does, at any frame rate.
+    """The motion of a head, available at any frame rate.
 
     Args:
-        mix: of speech and faces.
+        mix: the motion, from speech and tracked faces.
     """
 
     def __init__(self, mix: MotionMix) -> None:
@@ -117,7 +117,7 @@ class Performance:
 
     @property
     def duration_s(self) -> float | None:
-        """Seconds; None while only the end of the sound can tell (MP3, Ogg)."""
+        """Seconds; None until the sound has been read to its end (MP3, Ogg)."""
         return self._mix.duration_s
 
     def frames(self, fps: Fraction) -> Iterator[MotionFrame]:
@@ -133,17 +133,17 @@ def reconstruct(
     run: RunOptions | None = None,
     **settings: Any,
 ) -> Subject:
-    """Build the avatar of a picture into a project directory, or find it there.
+    """Build the avatar of a picture in a project directory, or reuse the one there.
 
     Args:
-        portrait: picture with a face.
-        output: also write the neutral head there, as a 3DGS ``.ply``.
+        portrait: a picture with a face.
+        output: file to write the neutral head to as well, a 3DGS ``.ply``.
         recipe: all settings; None for the defaults.
-        run: project directory (default ``<portrait>.talk`` beside the picture) and so on.
-        **settings: single settings by name.
+        run: project directory (default: ``<portrait>.talk`` beside the picture) and so on.
+        **settings: individual settings by name.
 
     Raises:
-        InputError: no usable face, or a place that cannot be written.
+        InputError: no usable face, or a path that cannot be written.
     """
     from talkcli.pipeline.reconstruct import reconstruct as build
 
@@ -164,22 +164,22 @@ def animate(
     run: RunOptions | None = None,
     **settings: Any,
 ) -> Result:
-    """Make a video in which a head speaks, or does what another face does.
+    """Make a video in which a head speaks, or follows another face.
 
     Args:
-        source: a picture, whose avatar is built or found; a project directory; or a subject.
+        source: a picture, whose avatar is built or reused; a project directory; or a subject.
         speech: any file with sound.
         driver: clip or curves of a face to follow; speech then moves only the lips.
-        pose_from: clip or curves whose head pose is taken.
+        pose_from: clip or curves to take the head pose from.
         output: the video; None puts it beside the input.
         recipe: all settings; None for the defaults.
-        run: project directory (for a picture; default in the user's cache) and so on.
-        **settings: single settings by name.
+        run: project directory (for a picture; default: in the user's cache) and so on.
+        **settings: individual settings by name.
 
     Raises:
         UsageError: settings that contradict each other.
         InputError: an input that cannot be used, or an output that cannot be written.
-        MissingDependencyError: the back-end asked for is not there.
+        MissingDependencyError: the requested back-end is not available.
     """
     from dataclasses import replace
 
@@ -206,19 +206,19 @@ def draw(
     run: RunOptions | None = None,
     **settings: Any,
 ) -> Result:
-    """Draw an avatar that does not speak: a picture per view, a strip, or a turntable video.
+    """Draw a silent avatar: one picture per view, a strip of views, or a turntable video.
 
     Args:
         source: a project directory or a subject.
-        expression: ARKit weights as ``jawOpen=0.5`` each.
-        output: ``.png``, ``.jpg``, ``.webp``, or a video; None puts it beside the project.
+        expression: ARKit weights, each written as ``jawOpen=0.5``.
+        output: ``.png``, ``.jpg``, ``.webp`` or a video; None puts it beside the project.
         recipe: all settings; None for the defaults.
         run: see :class:`RunOptions`.
-        **settings: single settings by name.
+        **settings: individual settings by name.
 
     Raises:
-        UsageError: unknown expression, or settings that contradict each other.
-        InputError: no avatar there, or an output that cannot be written.
+        UsageError: an unknown expression, or settings that contradict each other.
+        InputError: no avatar in the project, or an output that cannot be written.
     """
     from dataclasses import replace
 
@@ -237,21 +237,21 @@ def frames(
     run: RunOptions | None = None,
     **settings: Any,
 ) -> Iterator[np.ndarray]:
-    """Finished pictures, one after the other, for loops of your own.
+    """Yield finished pictures one by one, for use in a loop of your own.
 
     Args:
         source: a project directory or a subject.
-        motion: of :func:`speak` or :func:`track`, or frames of your own.
+        motion: from :func:`speak` or :func:`track`, or motion frames of your own.
         recipe: all settings; None for the defaults.
         run: see :class:`RunOptions`.
-        **settings: single settings by name: ``fps``, ``size``, ``views``, ``bg``, …
+        **settings: individual settings by name: ``fps``, ``size``, ``views``, ``bg``, …
 
     Yields:
-        ``[H, W, 3]`` uint8 sRGB (``[H, W, 4]`` with ``bg="transparent"``), a new array each, the
-        views side by side.
+        ``[H, W, 3]`` uint8 sRGB (``[H, W, 4]`` with ``bg="transparent"``) with the views side by
+        side, a new array for every frame.
 
     Raises:
-        InputError: no avatar there.
+        InputError: no avatar in the project.
     """
     from talkcli.media.write import parse_fps
     from talkcli.pipeline.video.scene import AvatarPlayer
@@ -278,15 +278,15 @@ def speak(
     run: RunOptions | None = None,
     **settings: Any,
 ) -> Performance:
-    """The motion of a head that says something, for :func:`frames`.
+    """The motion of a speaking head, for :func:`frames`.
 
     Args:
         speech: any file with sound.
-        driver: clip or curves of a face; speech then moves only the lips.
-        pose_from: clip or curves whose head pose is taken.
+        driver: clip or curves of a face to follow; speech then moves only the lips.
+        pose_from: clip or curves to take the head pose from.
         recipe: all settings; None for the defaults.
-        run: see :class:`RunOptions`; its project keeps what is tracked.
-        **settings: single settings by name: ``seed``, ``lip_strength``, ``still``, …
+        run: see :class:`RunOptions`; its project keeps the tracked clips.
+        **settings: individual settings by name: ``seed``, ``lip_strength``, ``still``, …
 
     Raises:
         InputError: a file that cannot be used.
@@ -312,15 +312,15 @@ def track(
     """The performance of the face in a clip as ARKit curves.
 
     Args:
-        clip: video of a face.
-        output: also write the curves there: ``.csv`` as Live Link Face does, or ``.npz``.
+        clip: a video of a face.
+        output: file to write the curves to as well: a Live Link Face ``.csv``, or ``.npz``.
         recipe: all settings; None for the defaults.
-        run: project directory (default in the user's cache) and so on.
-        **settings: single settings by name.
+        run: project directory (default: in the user's cache) and so on.
+        **settings: individual settings by name.
 
     Raises:
-        InputError: no video, no face in it, or an output that cannot be written.
-        MissingDependencyError: the landmark network asked for is not there.
+        InputError: not a video, no face in it, or an output that cannot be written.
+        MissingDependencyError: the requested landmark network is not available.
     """
     from talkcli.pipeline.track import track as make
 
@@ -338,18 +338,18 @@ def export(
     run: RunOptions | None = None,
     **settings: Any,
 ) -> Result:
-    """Write the neutral head of an avatar for other programs.
+    """Export the neutral head of an avatar for other programs.
 
     Args:
         source: a project directory or a subject.
-        output: ``.ply``, the 3DGS file that viewers open; None puts it beside the project.
+        output: a ``.ply``, the 3DGS format that viewers open; None puts it beside the project.
         recipe: all settings; None for the defaults.
         run: see :class:`RunOptions`.
-        **settings: single settings by name.
+        **settings: individual settings by name.
 
     Raises:
-        UsageError: an ending that no format has.
-        InputError: no avatar there, or an output that cannot be written.
+        UsageError: an unknown file extension.
+        InputError: no avatar in the project, or an output that cannot be written.
     """
     from dataclasses import replace
 
@@ -362,10 +362,10 @@ def load(project: Name) -> Subject:
     """Open a project directory that holds an avatar.
 
     Raises:
-        InputError: there is none.
+        InputError: the directory holds no usable avatar.
     """
     subject = Subject(Path(project))
-    # Asked for now, so that an unusable directory is told of here.
+    # Read the avatar now, so that an unusable directory is reported here.
     _ = subject.avatar
     return subject
 

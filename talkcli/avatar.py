@@ -1,8 +1,8 @@
-"""The seam between avatars and everything that plays them.
+"""The interface between avatars and everything that uses them.
 
-An engine (:mod:`talkcli.engines.registry`) makes avatars; ``drive``, ``render``, ``export`` and
-``bench`` know only what stands here. World space is the head frame of the source pose in
-centimetres, cameras are OpenCV's, see ``docs/conventions.md``.
+Engines (:mod:`talkcli.engines.registry`) make avatars; ``drive``, ``render``, ``export`` and
+``bench`` know only what is defined here. World space is the head frame of the source pose, in
+centimetres; cameras follow OpenCV. See ``docs/conventions.md``.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from talkcli.types import Gaussians, MotionFrame, SplatArrays
 
 @dataclass(frozen=True)
 class PictureFrame:
-    """Where the head's square crop lies in its picture.
+    """Where the square crop of the head lies in its picture.
 
     Attributes:
-        width: of the picture, pixels.
-        height: of the picture, pixels.
-        crop_x: left edge of the crop in pixels of the picture; may be negative.
-        crop_y: top edge.
-        crop_side: side of the crop in pixels of the picture.
-        crop_pixels: side of the crop as built and rendered.
+        width: width of the picture, pixels.
+        height: height of the picture, pixels.
+        crop_x: left edge of the crop in picture pixels; may be negative.
+        crop_y: top edge of the crop; likewise.
+        crop_side: side of the crop in picture pixels.
+        crop_pixels: side of the crop as built and rendered, pixels.
     """
 
     width: int
@@ -40,29 +40,29 @@ class PictureFrame:
 
 @dataclass(frozen=True)
 class View:
-    """From where a head is seen.
+    """The direction a head is seen from.
 
     Attributes:
         yaw_deg: head yaw relative to the camera in degrees, > 0 towards image right; None keeps
-            the source's own.
+            that of the source.
     """
 
     yaw_deg: float | None = None
 
 
-#: The source as photographed.
+#: The view of the source photograph.
 SOURCE_VIEW = View()
 
 
 @dataclass(frozen=True)
 class Camera:
-    """One pinhole camera, OpenCV axes.
+    """A pinhole camera with OpenCV axes.
 
     Attributes:
         viewmat: ``[4, 4]`` world to camera.
-        K: ``[3, 3]`` pixels; pixel centres lie at +0.5.
-        width: pixels.
-        height: pixels.
+        K: ``[3, 3]`` intrinsics in pixels; pixel centres lie at +0.5.
+        width: image width, pixels.
+        height: image height, pixels.
     """
 
     viewmat: Float[np.ndarray, "4 4"]
@@ -73,14 +73,14 @@ class Camera:
 
 @dataclass(frozen=True, eq=False)
 class Backdrop:
-    """What a rendered head is laid over.
+    """What a rendered head is composited over.
 
     Attributes:
         source: ``[H, W, 4]`` uint8 RGBA, the whole picture, straight alpha.
-        plate: ``[S, S, 3]`` float32 0–1 or uint8, the head's crop without the head.
-        frame: place of the crop in ``source``.
-        torso: ``[H, W]`` uint8 matte of the person without the head, or None; other backgrounds
-            need it.
+        plate: ``[S, S, 3]`` float32 0–1 or uint8, the crop with the head removed.
+        frame: position of the crop in ``source``.
+        torso: ``[H, W]`` uint8 matte of the person without the head, or None; needed to replace the
+            background.
     """
 
     source: UInt8[np.ndarray, "height width 4"]
@@ -91,15 +91,15 @@ class Backdrop:
 
 @dataclass(frozen=True)
 class AvatarInfo:
-    """What is known of an avatar before it is posed.
+    """What is known about an avatar before it is posed.
 
     Attributes:
         engine: name of the engine that made it.
-        splats: how many Gaussians it has.
-        width: of its picture, pixels.
-        height: of its picture, pixels.
-        fps: of the clip it was fitted to; None for an avatar of one picture.
-        needs: what its motion must hold: ``expression``, ``speech``, ``clip_frame``.
+        splats: number of Gaussians.
+        width: width of its picture, pixels.
+        height: height of its picture, pixels.
+        fps: frame rate of the clip it was fitted to; None for an avatar made from one picture.
+        needs: what each motion frame must provide: ``expression``, ``speech``, ``clip_frame``.
     """
 
     engine: str
@@ -112,35 +112,35 @@ class AvatarInfo:
 
 @runtime_checkable
 class Avatar(Protocol):
-    """A head that can be posed, seen and exported, whichever engine made it."""
+    """A head that can be posed, rendered and exported, whichever engine made it."""
 
     @property
     def info(self) -> AvatarInfo:
-        """Engine, size and needs."""
+        """Engine, size and required motion."""
 
     def pose(self, motion: MotionFrame | None = None, view: View = SOURCE_VIEW) -> SplatArrays:
-        """The splats of one frame; None for the source as photographed.
+        """The splats of one frame; a motion of None gives the source as photographed.
 
-        The arrays belong to the avatar and last until the next call.
+        The arrays belong to the avatar and are valid until the next call.
         """
 
     def camera(self, motion: MotionFrame | None = None, view: View = SOURCE_VIEW) -> Camera:
-        """The camera of a frame; its size is that of the head's picture."""
+        """The camera of a frame; its image is as large as the crop of the head."""
 
     def backdrop(self, motion: MotionFrame | None = None) -> Backdrop:
-        """What lies behind the head: the same object for as long as it stands still."""
+        """What lies behind the head: the same object for as long as it does not change."""
 
     def neutral(self) -> Gaussians:
-        """The whole neutral head, its back too, for viewers from any side."""
+        """The whole neutral head, including its back, to be viewed from any side."""
 
 
 @dataclass(frozen=True)
 class PictureSource:
-    """What an engine makes an avatar from when one picture is all there is.
+    """What an engine that starts from one picture makes an avatar from.
 
     Attributes:
         rgba: ``[H, W, 4]`` uint8, straight alpha, no larger than the video it is made for.
-        points: ``[478, 3]`` landmarks of the chosen face in its pixels.
+        points: ``[478, 3]`` landmarks of the chosen face, in pixels of ``rgba``.
         output_side: longest side of the video in pixels.
     """
 

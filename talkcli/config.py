@@ -1,6 +1,6 @@
-"""Settings: typed, frozen, read from TOML recipes, with every mistake reported at once.
+"""Settings: typed, frozen and read from TOML recipes, with all mistakes reported together.
 
-A setting is found in this order: command-line option, ``--set key=value``, ``--recipe``, default.
+In order of precedence: command-line option, ``--set key=value``, ``--recipe``, default.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ _log = logging.getLogger(__name__)
 
 #: Beyond this the far side of the face is mostly guessed; see docs/log.md for what it looks like.
 MAX_VIEW_YAW_DEG = 45.0
-#: Longest side of a view unless --size says otherwise.
+#: Longest side of a view, pixels, unless --size overrides it.
 DEFAULT_SIZE = 1024
-#: Former names of settings that recipes and --set may still use.
+#: Old names of settings, which recipes and --set may still use.
 _RENAMED = {"motion.weights": "motion.speech_model"}
-#: A recipe of every setting with comments is 3 kB.
+#: Limit on a recipe's size; one with every setting and comments takes 3 kB.
 _RECIPE_BYTES = 1 << 16
-#: More mistakes than these at once are no recipe.
+#: How many mistakes are listed; a file with more is hardly a recipe.
 _MOST_PROBLEMS = 8
-#: The background that asks for an alpha channel.
+#: The background that requests an alpha channel.
 TRANSPARENT = "transparent"
 
 
@@ -48,15 +48,15 @@ def setting(
     even: bool = False,
     least: int = 0,
 ) -> Any:
-    """A dataclass field with the limits that :func:`load_recipe` checks.
+    """A dataclass field with limits, which :func:`load_recipe` checks.
 
     Args:
-        default: used when nobody says otherwise.
-        low: smallest allowed number, also of each in a list.
-        high: largest.
-        choices: the only texts allowed.
+        default: value when none is given.
+        low: smallest allowed number; applies to every element of a list.
+        high: largest allowed number; likewise.
+        choices: the only strings allowed.
         even: the number must be even.
-        least: smallest allowed number but for 0, which leaves the choice to somebody else.
+        least: smallest allowed number other than 0, which stands for an automatic choice.
     """
     limits = {"low": low, "high": high, "choices": tuple(choices), "even": even, "least": least}
     return field(default=default, metadata=limits)
@@ -64,17 +64,18 @@ def setting(
 
 @dataclass(frozen=True)
 class VideoConfig:
-    """What the pictures look like.
+    """How the pictures look.
 
     Attributes:
-        fps: frames per second as written: ``25``, ``23.976``, ``30000/1001``.
+        fps: frames per second as a string: ``25``, ``23.976``, ``30000/1001``.
         size: longest side of one view in pixels, at least 64; 0 takes the source's, at most 1024.
-        views: head yaws in degrees, one picture each; empty for the source's own view.
-        layout: ``strip`` puts the views side by side, ``files`` writes one file each.
-        camera_path: ``orbit`` swings the head to both sides, ``arc`` turns it over once.
-        camera_yaw_deg: how far ``camera_path`` turns it.
-        bg: ``keep``, ``plate``, ``transparent``, ``#rrggbb`` or the path of a picture.
-        crf: quality of H.264, 0 (lossless) to 51.
+        views: head yaws in degrees, one picture each; empty for the view of the source.
+        layout: ``strip`` puts the views side by side, ``files`` writes one file per view.
+        camera_path: ``orbit`` swings the view to both sides, ``arc`` sweeps it across once.
+        camera_yaw_deg: largest yaw of ``camera_path``, in degrees.
+        bg: ``keep``, ``plate``, ``transparent``, a colour (``#rrggbb`` or a name) or the path of a
+            picture.
+        crf: H.264 quality, 0 (lossless) to 51.
     """
 
     fps: str = "25"
@@ -89,17 +90,17 @@ class VideoConfig:
 
 @dataclass(frozen=True)
 class MotionConfig:
-    """How the head behaves.
+    """How the head moves.
 
     Attributes:
-        head_motion: idle head motion, 0 (none) to 1.
-        still: no head motion at all; blinks stay.
+        head_motion: amount of idle head motion, 0 (none) to 1.
+        still: no head motion at all; the head still blinks.
         blink_rate: blinks per minute.
-        lip_strength: factor on the speech expression.
-        sync_offset_ms: > 0 lets the mouth move later than the sound.
-        expr_scale: factor on the expression of a driver; blinks stay whole.
-        pose_scale: factor on the head motion of a driver.
-        speech_model: ``speech``, or ``speech-clean``, trained on freely licensed clips alone.
+        lip_strength: scale of the speech expression.
+        sync_offset_ms: delay of the mouth relative to the sound; negative moves it earlier.
+        expr_scale: scale of the driver's expression; blinks are not scaled.
+        pose_scale: scale of the driver's head motion.
+        speech_model: ``speech``, or ``speech-clean``, trained on freely licensed clips only.
     """
 
     head_motion: float = setting(1.0, low=0, high=1)
@@ -114,12 +115,12 @@ class MotionConfig:
 
 @dataclass(frozen=True)
 class TrackingConfig:
-    """How faces are followed in films.
+    """How faces are followed in clips.
 
     Attributes:
-        landmarks: ``bundled``, the path of a ``face_landmarker.task``, or ``auto``: the file that
-            the variable ``TALKCLI_FACE_LANDMARKER`` names, else bundled.
-        face: of several faces in a film; 0 is the largest of the first frame that shows any.
+        landmarks: ``bundled``, the path of a ``face_landmarker.task``, or ``auto``: the file named
+            by the variable ``TALKCLI_FACE_LANDMARKER``, or else bundled.
+        face: which of several faces in a clip; 0 is the largest in the first frame with a face.
     """
 
     landmarks: str = "auto"
@@ -128,12 +129,13 @@ class TrackingConfig:
 
 @dataclass(frozen=True)
 class PortraitConfig:
-    """How the avatar is built; everything here is part of its key in the project directory.
+    """How the avatar is built; every setting is part of its key in the project directory.
 
     Attributes:
-        face: ``largest``, or the number of a face, 0 for the largest.
-        max_crop: longest side of the head crop in pixels; bounds splats (one per pixel) and time.
-        fit_iterations: steps of the colour fit.
+        face: ``largest``, or the index of a face, where 0 is the largest.
+        max_crop: longest side of the head crop in pixels; bounds the number of splats (one per
+            pixel) and the build time.
+        fit_iterations: number of steps of the colour fit.
     """
 
     face: str = "largest"
@@ -146,9 +148,9 @@ class Recipe:
     """Every setting of a run.
 
     Attributes:
-        seed: of everything random; the same seed gives the same frames.
-        backend: renderer; recorded with what it made, never part of a key.
-        engine: what makes the avatar, one of :data:`talkcli.engines.registry.ENGINES`.
+        seed: random seed; the same seed gives the same frames.
+        backend: renderer; recorded with the results, but never part of a key.
+        engine: which engine makes the avatar, one of :data:`talkcli.engines.registry.ENGINES`.
     """
 
     seed: int = setting(0, low=0, high=2**32 - 1)
@@ -160,7 +162,7 @@ class Recipe:
     portrait: PortraitConfig = field(default_factory=PortraitConfig)
 
     def as_json(self) -> dict[str, Any]:
-        """Plain nested values."""
+        """All settings as nested dictionaries of JSON values."""
         return dataclasses.asdict(self)
 
 
@@ -170,15 +172,16 @@ def load_recipe(
     sets: Sequence[str] = (),
     options: Mapping[str, Any] | None = None,
 ) -> Recipe:
-    """Settings from a recipe, ``--set`` and options of the command line.
+    """Combine a recipe, ``--set`` and command-line options into settings.
 
     Args:
-        path: a TOML file, or the name of a shipped recipe, or None for the defaults.
-        sets: ``section.key=value`` each; the value is read as TOML, else taken as text.
+        path: a TOML file, the name of a shipped recipe, or None for the defaults.
+        sets: strings of the form ``section.key=value``; the value is read as TOML if possible, and
+            otherwise taken as a string.
         options: ``{"section.key": value}``; None values are ignored.
 
     Raises:
-        UsageError: names every unknown key and every bad value together.
+        UsageError: unknown keys or bad values; the message lists all of them.
     """
     problems: list[str] = []
     flat: dict[str, tuple[str, Any]] = {}
@@ -207,15 +210,15 @@ def load_recipe(
 
 
 def recipe_with(recipe: Recipe | None, settings: Mapping[str, Any]) -> Recipe:
-    """A recipe with single settings changed, as Python callers name them.
+    """Change individual settings of a recipe, by the names that Python callers use.
 
     Args:
         recipe: None for the defaults.
-        settings: by plain name, ``views`` for ``video.views``; with the section and an underscore,
-            ``tracking_face``, where the plain name stands in several sections.
+        settings: values by plain name, such as ``views`` for ``video.views``. A name that occurs in
+            several sections needs its section and an underscore: ``tracking_face``.
 
     Raises:
-        UsageError: names every unknown name and every bad value together.
+        UsageError: unknown names or bad values; the message lists all of them.
     """
     recipe = recipe or Recipe()
     if not settings:
@@ -233,7 +236,7 @@ def recipe_with(recipe: Recipe | None, settings: Mapping[str, Any]) -> Recipe:
             values[keys[0]] = value
         elif keys:
             choices = " or ".join(key.replace(".", "_") for key in keys)
-            problems.append(f"setting {name} stands in several sections: write {choices}")
+            problems.append(f"setting {name} occurs in several sections: write {choices}")
         else:
             near = difflib.get_close_matches(name, names, n=1)
             problems.append(f"unknown setting {name}" + (f" (is it {near[0]}?)" if near else ""))
@@ -243,13 +246,13 @@ def recipe_with(recipe: Recipe | None, settings: Mapping[str, Any]) -> Recipe:
 
 
 def shipped_recipes() -> list[str]:
-    """Names that ``--recipe`` takes without a path."""
+    """Names of recipes that ``--recipe`` accepts without a path."""
     items = _recipe_folder().iterdir()
     return sorted(Path(item.name).stem for item in items if item.name.endswith(".toml"))
 
 
 def _recipe_folder() -> Traversable:
-    """The shipped recipes: inside an installed package, beside the package in a checkout."""
+    """The folder of shipped recipes: inside an installed package, beside it in a checkout."""
     inside = resources.files("talkcli") / "recipes"
     return inside if inside.is_dir() else Path(__file__).parents[1] / "recipes"
 
@@ -268,7 +271,7 @@ def _read_recipe(path: str | Path) -> tuple[str, dict[str, Any]]:
             f"give a TOML file or one of: {', '.join(shipped_recipes())}",
         ) from error
     except toml.TOMLDecodeError as error:
-        raise UsageError(f"the recipe {name} is not TOML ({error})", "mend that line") from error
+        raise UsageError(f"the recipe {name} is not TOML ({error})", "fix that line") from error
     except ValueError as error:
         raise UsageError(
             f"{name} cannot be a recipe: {error}", "give a TOML file or a shipped recipe's name"
@@ -276,7 +279,7 @@ def _read_recipe(path: str | Path) -> tuple[str, dict[str, Any]]:
 
 
 def _current(key: str) -> str:
-    """The present name of a setting; an old one is accepted, and said to be old."""
+    """The current name of a setting; an old name is accepted with a warning."""
     if key not in _RENAMED:
         return key
     _log.warning("the setting %s is now called %s", key, _RENAMED[key])
@@ -284,7 +287,7 @@ def _current(key: str) -> str:
 
 
 def _flatten(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """``section.key`` and value of every setting; no deeper, for nothing is known down there."""
+    """``section.key`` and value of every setting; sections are not nested any deeper."""
     for key, value in table.items():
         if isinstance(value, dict) and not prefix:
             yield from _flatten(value, f"{prefix}{key}.")
@@ -343,7 +346,7 @@ def _assemble(cls: Any, values: Mapping[str, Any], prefix: str = "") -> Any:
 
 
 def _convert(value: Any, hint: Any) -> Any:
-    """``value`` as the type of a setting, or ValueError with what it should be."""
+    """Convert a value to the type of a setting, or raise ValueError saying what it must be."""
     if typing.get_origin(hint) is tuple:
         parts = value.split(",") if isinstance(value, str) else value
         if not isinstance(parts, list | tuple):
@@ -363,18 +366,18 @@ def _convert(value: Any, hint: Any) -> Any:
         raise ValueError(f"must be {_TYPE_NAMES[hint]}") from error
 
 
-_TYPE_NAMES = {int: "a whole number", float: "a number", str: "a text"}
+_TYPE_NAMES = {int: "a whole number", float: "a number", str: "a string"}
 
 
 def check_limits(value: Any, limits: Mapping[str, Any]) -> None:
-    """Refuse a value outside the limits of its :func:`setting`.
+    """Reject a value outside the limits of its :func:`setting`.
 
     Args:
-        value: of the setting's type; each number of a list is checked.
+        value: a value of the setting's type; every number in a list is checked.
         limits: the metadata of the dataclass field.
 
     Raises:
-        ValueError: what the value must be.
+        ValueError: the value is out of range; the message says what it must be.
     """
     if not limits:
         return

@@ -1,19 +1,19 @@
-"""Exceptions that carry what a user needs: what failed, why, and the command that mends it.
+"""Exceptions that tell the user what failed, why, and how to fix it.
 
-Libraries raise these; only :mod:`talkcli.cli.app` turns them into one line on stderr and an exit
-code. Exit codes are part of the interface: 1 bug, 2 usage, 3 bad input, 4 missing dependency or
-model, 5 interrupted and resumable.
+Library code raises these; only :mod:`talkcli.cli.app` turns them into one line on stderr and an
+exit code. Exit codes are part of the interface: 1 bug, 2 usage, 3 bad input, 4 missing dependency
+or model, 5 interrupted and resumable.
 """
 
 from __future__ import annotations
 
 
 class TalkcliError(Exception):
-    """Base of every error that talkcli explains.
+    """Base class of every error that talkcli explains.
 
     Args:
-        what: what failed and why, one sentence without a final full stop.
-        fix: what mends it, usually a command or an option.
+        what: what failed and why, in one sentence without a final full stop.
+        fix: how to fix it, usually a command or an option.
     """
 
     exit_code = 1
@@ -37,12 +37,12 @@ class InputError(TalkcliError):
 
 
 class MissingDependencyError(TalkcliError):
-    """An optional library, model or device that was asked for is not there."""
+    """A requested optional library, model or device is missing."""
 
     exit_code = 4
 
 
 class InterruptedRunError(TalkcliError):
-    """The run was stopped; what is finished is kept and the same command resumes it."""
+    """The run was stopped; finished stages are kept, and the same command resumes."""
 
     exit_code = 5

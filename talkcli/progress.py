@@ -1,7 +1,7 @@
-"""How long work tells where it is, without knowing who listens.
+"""How long-running work reports progress, whoever displays it.
 
-The command line shows it with rich (:mod:`talkcli.cli.progress`); a caller in Python passes
-nothing, or an object of its own.
+The command line displays it with rich (:mod:`talkcli.cli.progress`); a Python caller passes
+nothing, or a reporter of its own.
 """
 
 from __future__ import annotations
@@ -15,28 +15,28 @@ from typing import Protocol, runtime_checkable
 
 @runtime_checkable
 class Task(Protocol):
-    """One stage under way."""
+    """A stage in progress."""
 
     def advance(self, steps: int = 1) -> None:
-        """So many more steps are done."""
+        """Report that this many more steps are done."""
 
 
 @runtime_checkable
 class Reporter(Protocol):
-    """Whoever is told about progress."""
+    """Receives progress and warnings."""
 
     def begin(self, name: str, total: int | None = None) -> Task:
-        """A stage begins; ``total`` steps are known or None."""
+        """Begin a stage; ``total`` is its number of steps, or None if unknown."""
 
     def end(self, task: Task, note: str = "") -> None:
-        """The stage is finished; ``note`` replaces its duration ("reused")."""
+        """End a stage; a ``note`` such as "reused" is shown instead of its duration."""
 
     def warn(self, text: str) -> None:
-        """Something the user should know; one line."""
+        """Warn the user, in one line."""
 
 
 class SilentReporter:
-    """Listens to nothing and keeps the warnings."""
+    """Shows nothing and keeps the warnings."""
 
     def __init__(self) -> None:
         self.warnings: list[str] = []
@@ -57,15 +57,15 @@ class SilentReporter:
 
 
 class Stopwatch:
-    """Seconds by name; parts that run interleaved, or at the same time, add up separately.
+    """Seconds by name; parts that run interleaved or in parallel are summed separately.
 
     Args:
-        age_s: seconds that had passed when the watch was made: a command counts from the start
-            of its process.
+        age_s: seconds already on the watch when it is created: a command counts from the start of
+            its process.
 
     Attributes:
-        seconds: by name.
-        first_frame_s: when the encoder got the first frame, on this watch; None before.
+        seconds: seconds of each part, by name.
+        first_frame_s: reading of this watch when the encoder got the first frame; None until then.
     """
 
     def __init__(self, age_s: float = 0.0) -> None:
@@ -84,10 +84,10 @@ class Stopwatch:
             self.add(name, time.perf_counter() - start)
 
     def add(self, name: str, seconds: float) -> None:
-        """Add seconds that were measured elsewhere."""
+        """Add seconds measured elsewhere."""
         with self._lock:
             self.seconds[name] = self.seconds.get(name, 0.0) + seconds
 
     def total(self) -> float:
-        """Seconds since the beginning, measured or not."""
+        """Seconds since the start, whether measured or not."""
         return time.perf_counter() - self._begin

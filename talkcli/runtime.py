@@ -1,9 +1,9 @@
-"""Settings that must stand before numeric libraries load, in one place.
+"""Process settings that must be in place before numeric libraries load.
 
 :func:`configure` is called by the command line (and by the tests) before torch, numba, OpenCV or
-MediaPipe are imported: all of them read these variables once, at import. Nothing that the user has
-set in the environment is changed. This module imports no more than the standard library
-and, once it looks for the cache, platformdirs.
+MediaPipe are imported: all of them read these variables once, at import. Variables that the user
+has set are left alone. This module imports only the standard library and, when it looks for the
+cache, platformdirs.
 """
 
 from __future__ import annotations
@@ -25,32 +25,33 @@ from typing import TextIO
 
 from talkcli.errors import InputError
 
-#: Packages that hold kernels, or helpers that kernels swallow.
+#: Packages with kernels, or with helpers that are inlined into kernels.
 _KERNEL_PACKAGES = ("kernels", "render", "compose", "engines/portrait", "layers", "speech")
-#: Kernel caches of older states of the code that are kept; each is a few MB.
+#: How many kernel caches of different code versions are kept; each is a few MB.
 _KEPT_KERNEL_CACHES = 3
 _IMPORTED = time.monotonic()
 
 
 def configure() -> None:
-    """Sets threads, caches, log levels and how processes start, before libraries are imported.
+    """Set threads, caches, log levels and the process start method, before libraries are imported.
 
-    Idempotent, takes a few milliseconds.
+    Idempotent; takes a few milliseconds.
     """
     threads = str(thread_count())
     cache = cache_root()
     settings = {
-        # PyTorch and numba each bring an OpenMP runtime. When their idle threads spin, they take
-        # the cores from each other: up to 4 times slower on a busy machine.
+        # PyTorch and numba each bring an OpenMP runtime. If their idle threads spin, they take
+        # cores from each other: up to 4 times slower on a busy machine.
         "OMP_WAIT_POLICY": "passive",
         "OMP_NUM_THREADS": threads,
         "OPENBLAS_NUM_THREADS": threads,
         "MKL_NUM_THREADS": threads,
         "NUMBA_NUM_THREADS": threads,
         "NUMBA_CACHE_DIR": str(kernel_cache(cache)),
-        # numba's own order starts with tbb, which spins as well; workqueue is not thread-safe.
+        # numba's default order starts with tbb, which spins too; workqueue is not thread-safe.
         "NUMBA_THREADING_LAYER_PRIORITY": "omp tbb workqueue",
-        # Matplotlib comes with MediaPipe, wants a place to write and must not look for a display.
+        # MediaPipe pulls in Matplotlib, which needs a writable folder and must not look for a
+        # display.
         "MPLCONFIGDIR": str(cache / "matplotlib"),
         "MPLBACKEND": "Agg",
         "GLOG_minloglevel": "2",
@@ -59,27 +60,27 @@ def configure() -> None:
     for name, value in settings.items():
         os.environ.setdefault(name, value)
     if multiprocessing.get_start_method(allow_none=True) is None:
-        # A forked child inherits locks of threads that it does not have.
+        # A forked child would inherit locks held by threads that it does not have.
         multiprocessing.set_start_method("spawn")
-    # From MediaPipe's use of protobuf; nothing that a user could act on.
+    # Caused by MediaPipe's use of protobuf; users can do nothing about it.
     warnings.filterwarnings("ignore", message=r"SymbolDatabase\.GetPrototype", category=UserWarning)
 
 
 def cache_root() -> Path:
-    """The folder for what can be made again: ``TALKCLI_CACHE``, or the system's cache folder.
+    """The folder for files that can be made again: ``TALKCLI_CACHE``, or the system's cache folder.
 
-    Where the system's cannot be written (a read-only home, as in some containers), a private folder
-    under the system's temporary directory. The folder exists on return.
+    If the system's cannot be written (a read-only home, as in some containers), it is a private
+    folder in the system's temporary directory. The folder exists on return.
 
     Raises:
-        InputError: ``TALKCLI_CACHE`` names no folder that can be written, or not even the
-            temporary directory can be.
+        InputError: ``TALKCLI_CACHE`` is not a writable folder, or not even the temporary directory
+            is writable.
     """
-    mend = "set TALKCLI_CACHE to a folder that you may write to"
+    fix = "set TALKCLI_CACHE to a folder that you can write to"
     if named := os.environ.get("TALKCLI_CACHE"):
         chosen = Path(named).expanduser()
         if reason := _unusable(chosen):
-            raise InputError(f"the cache {chosen} (TALKCLI_CACHE) cannot be used: {reason}", mend)
+            raise InputError(f"the cache {chosen} (TALKCLI_CACHE) cannot be used: {reason}", fix)
         return chosen
     from platformdirs import user_cache_path
 
@@ -88,14 +89,14 @@ def cache_root() -> Path:
         return chosen
     owner = os.getuid() if hasattr(os, "getuid") else 0
     fallback = Path(tempfile.gettempdir()) / f"talkcli-{owner}"
-    # Compiled kernels are loaded from here: a folder that another user has laid there is not used.
+    # Compiled kernels are loaded from here, so a folder that another user created is not used.
     if (reason := _unusable(fallback, 0o700)) or (reason := _foreign(fallback)):
-        raise InputError(f"neither {chosen} nor {fallback} can be used ({reason})", mend)
+        raise InputError(f"neither {chosen} nor {fallback} can be used ({reason})", fix)
     return fallback
 
 
 def available_cpus() -> int:
-    """Cores that this process may use: affinity and container quota counted, at least 1."""
+    """Cores that this process may use, at least 1, given its affinity and container quota."""
     if hasattr(os, "sched_getaffinity"):
         cores = len(os.sched_getaffinity(0))
     else:
@@ -105,16 +106,16 @@ def available_cpus() -> int:
 
 
 def thread_count() -> int:
-    """Threads for numeric work: ``OMP_NUM_THREADS`` if it is a number, else the cores at hand."""
+    """Threads for numeric work: ``OMP_NUM_THREADS`` if it is a number, else the available cores."""
     wish = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     return int(wish) if wish.isdecimal() and int(wish) > 0 else available_cpus()
 
 
 def process_age() -> float:
-    """Seconds since this process started; where the system does not tell, since this import."""
+    """Seconds since this process started or, if the system does not say, since this import."""
     try:
-        # Field 22, the start in clock ticks since the system's own (man 5 proc); the name of the
-        # program in field 2 may hold blanks.
+        # Field 22 is the start in clock ticks since boot (man 5 proc); the program name in field 2
+        # may contain spaces.
         fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
         started = int(fields[19]) / os.sysconf("SC_CLK_TCK")
         return time.clock_gettime(time.CLOCK_BOOTTIME) - started
@@ -123,22 +124,22 @@ def process_age() -> float:
 
 
 class _LenientStream(io.TextIOWrapper):
-    """Text for people, which is lost where it cannot be written: a full disk, a closed terminal."""
+    """A text stream that drops what it cannot write: a full disk, a closed terminal."""
 
     def write(self, text: str) -> int:
-        """As any stream, but it never fails."""
+        """As for any text stream, except that it never fails."""
         with contextlib.suppress(OSError):
             super().write(text)
         return len(text)
 
     def flush(self) -> None:
-        """As any stream, but it never fails."""
+        """As for any text stream, except that it never fails."""
         with contextlib.suppress(OSError):
             super().flush()
 
 
 def lenient(stream: TextIO) -> TextIO:
-    """The same stream, whose failures to write are ignored; as it was where it is no file."""
+    """The same stream, but ignoring failed writes; unchanged if it is not a file."""
     try:
         number = stream.fileno()
     except (AttributeError, OSError, ValueError):  # replaced by a test, or closed
@@ -153,11 +154,11 @@ def lenient(stream: TextIO) -> TextIO:
 
 
 def silence_native_logs() -> None:
-    """Sends what native libraries write to stderr nowhere; Python's own stderr goes on as before.
+    """Discard what native libraries write to stderr; Python's own stderr works as before.
 
-    MediaPipe's C++ side logs a dozen lines per model past every log level that can be set. Call it
-    once, early, from the command line; not with ``--debug``. Crash reports of the interpreter
-    still reach the terminal. Does nothing where ``sys.stderr`` is not file descriptor 2.
+    MediaPipe's C++ code logs a dozen lines per model regardless of its log level. Called once,
+    early, by the command line, unless ``--debug`` is given. Crash reports of the interpreter still
+    reach the terminal. Does nothing if ``sys.stderr`` is not file descriptor 2.
     """
     try:
         if sys.stderr.fileno() != 2:
@@ -181,7 +182,7 @@ def silence_native_logs() -> None:
 
 
 def _container_quota(cgroup: Path) -> float | None:
-    """CPU quota of the container in cores (control groups 2, then 1), or None without one."""
+    """CPU quota of the container in cores (cgroups v2, then v1), or None if there is none."""
     try:
         quota, period = (cgroup / "cpu.max").read_text().split()[:2]
     except (OSError, ValueError):
@@ -196,9 +197,9 @@ def _container_quota(cgroup: Path) -> float | None:
 
 
 def _unusable(folder: Path, mode: int = 0o755) -> str | None:
-    """Why nothing can be written in a folder, which is made where it is missing.
+    """Why a folder cannot be written to, or None; a missing folder is created.
 
-    Not even with a umask of 0 may others write to what is made here.
+    Others cannot write to a folder created here, even with a umask of 0.
     """
     try:
         folder.mkdir(mode=mode, parents=True, exist_ok=True)
@@ -206,11 +207,11 @@ def _unusable(folder: Path, mode: int = 0o755) -> str | None:
         return "it is not a folder"
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         return getattr(error, "strerror", None) or str(error)
-    return None if os.access(folder, os.W_OK | os.X_OK) else "it may not be written to"
+    return None if os.access(folder, os.W_OK | os.X_OK) else "it is not writable"
 
 
 def _foreign(folder: Path) -> str | None:
-    """Why others than this user could lay files into a folder; a group's right to is taken away."""
+    """Why other users could put files into a folder, or None; group write access is removed."""
     if not hasattr(os, "geteuid"):
         return None
     state = folder.lstat()
@@ -221,14 +222,14 @@ def _foreign(folder: Path) -> str | None:
     if state.st_mode & stat.S_IWOTH:
         return f"others can write to it (mode {stat.S_IMODE(state.st_mode):o}), and kernels are run"
     if state.st_mode & stat.S_IWGRP:
-        # As earlier versions left it where users share no group: made safe, as kernels' files are
-        # looked at one by one.
+        # Left by earlier versions where every user has a group of their own. Removing the right
+        # suffices, since each kernel file is checked as well.
         folder.chmod(stat.S_IMODE(state.st_mode) & ~stat.S_IWGRP)
     return None
 
 
 def _exposed(cache: Path) -> str | None:
-    """Why others could lay another folder in the place of the kernels' own."""
+    """Why other users could replace the kernel folder with one of theirs, or None."""
     state = cache.stat()
     if hasattr(os, "geteuid") and state.st_uid not in (os.geteuid(), 0):
         return "it belongs to another user"
@@ -238,14 +239,14 @@ def _exposed(cache: Path) -> str | None:
 
 
 def kernel_cache(cache: Path) -> Path:
-    """Folder for numba's compiled kernels, named after the state of the kernel sources.
+    """The folder for numba's compiled kernels, named after the state of the kernel sources.
 
-    numba compares only the file of the compiled function itself and would go on using kernels whose
-    helpers in other modules have changed. A new name forces a fresh compilation; the oldest
+    numba compares only the file of the compiled function itself, and would keep using kernels whose
+    helpers in other modules have changed. A new folder name forces a fresh compilation; the oldest
     folders are removed.
 
     Raises:
-        InputError: the folder cannot be written, or others than this user can write to it.
+        InputError: the folder cannot be written, or other users can write to it.
     """
     digest = hashlib.sha256()
     package = Path(__file__).parent
@@ -263,7 +264,7 @@ def kernel_cache(cache: Path) -> Path:
         if reason:
             raise InputError(
                 f"compiled kernels cannot be kept in {place}: {reason}",
-                f"run chmod go-w {place}, remove it, or set TALKCLI_CACHE to a folder of yours",
+                f"run chmod go-w {place}, remove it, or set TALKCLI_CACHE to your own folder",
             )
     if fresh:
         others = [other for other in parent.iterdir() if other != folder]

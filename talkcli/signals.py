@@ -1,4 +1,4 @@
-"""What ends a command from outside. Imports next to nothing: it comes first."""
+"""Signals that end a command. Imports next to nothing, since it is loaded first."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from typing import Any
 
 Handler = Callable[[int, FrameType | None], None]
 
-#: Ctrl-C, a polite kill, a terminal that is closed.
+#: Ctrl-C, a plain ``kill``, and the closing of the terminal.
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
 def on_ending(handler: Handler) -> dict[int, Any]:
-    """Have a handler called by everything that ends a command.
+    """Install a handler for every signal that ends a command.
 
     Returns:
-        The handlers before, by signal.
+        The previous handlers, by signal.
 
     Raises:
-        ValueError: this is not the main thread.
+        ValueError: not called from the main thread.
     """
     numbers = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
     return {
         number: signal.signal(number, handler)
         for number in numbers
-        # ``nohup`` has a command ignore the closing of its terminal: that stays so.
+        # ``nohup`` makes a command ignore the closing of its terminal: leave it that way.
         if number == signal.SIGINT or signal.getsignal(number) is not signal.SIG_IGN
     }

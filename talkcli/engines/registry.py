@@ -1,7 +1,7 @@
-"""Which engines there are, and what each must offer.
+"""The available engines, and the interface that each implements.
 
-A new engine is a folder under ``talkcli/engines``, a line in :data:`ENGINES` and a section of the
-recipe for its settings; nothing else names it.
+A new engine is a folder under ``talkcli/engines``, a line in :data:`ENGINES` and a recipe section
+for its settings; nothing else refers to it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from talkcli.config import Recipe
 from talkcli.errors import UsageError
 from talkcli.project.run import Run
 
-#: Engine name to the module whose ``ENGINE`` it is; imported when it is asked for.
+#: Engine name to the module that defines it as ``ENGINE``; imported on first use.
 ENGINES: dict[str, str] = {
     "portrait": "talkcli.engines.portrait.build.engine",
 }
@@ -27,9 +27,9 @@ class Engine(Protocol):
     """A way to make avatars.
 
     Attributes:
-        name: as recipes name it.
-        version: part of the stage's key; raised whenever the engine makes something else.
-        source: what it starts from.
+        name: its name in recipes.
+        version: part of the stage's key; increased whenever the engine's output changes.
+        source: what it makes avatars from.
     """
 
     name: str
@@ -37,26 +37,26 @@ class Engine(Protocol):
     source: Literal["picture", "clip"]
 
     def key(self, recipe: Recipe) -> Mapping[str, Any]:
-        """The settings that decide what is made, JSON values: part of the stage's key."""
+        """The settings that affect the result, as JSON values: part of the stage's key."""
 
     def make(self, source: PictureSource, run: Run, directory: Path) -> None:
         """Make an avatar and write it into an empty directory.
 
         Args:
-            source: what it is made from.
-            run: settings, progress, and a project to keep intermediate stages in.
-            directory: receives the avatar's files; whole when this returns.
+            source: what the avatar is made from.
+            run: settings, progress, and a project for intermediate stages.
+            directory: receives the avatar's files, all of them by the time this returns.
         """
 
     def check(self, directory: Path) -> None:
-        """Look whether :meth:`load` would succeed, as cheaply as that can be told.
+        """Check as cheaply as possible whether :meth:`load` would succeed.
 
         Raises:
-            InputError: as :meth:`load`.
+            InputError: as for :meth:`load`.
         """
 
     def load(self, directory: Path) -> Avatar:
-        """Read what :meth:`make` wrote.
+        """Read an avatar written by :meth:`make`.
 
         Raises:
             InputError: files are missing, damaged or of a newer schema.
@@ -64,10 +64,10 @@ class Engine(Protocol):
 
 
 def engine(name: str) -> Engine:
-    """The engine of that name.
+    """Look up an engine by name.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is no such engine.
     """
     if name not in ENGINES:
         raise UsageError(f"unknown engine {name!r}", f"use one of: {', '.join(sorted(ENGINES))}")

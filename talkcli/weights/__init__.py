@@ -1,1 +1,1 @@
-"""Weights and tables: which ones there are, and where they lie."""
+"""The bundled weights and tables, and where they are."""

@@ -1,15 +1,15 @@
-"""The tables and weights that travel inside the package, by name.
+"""The tables and weights that are part of the package, by name.
 
-``NOTICE`` says for each what it was trained on and under which licence.
+``NOTICE`` says what each was trained on and under which licence.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-#: Folder of everything that ships.
+#: The folder of all bundled files.
 DATA = Path(__file__).parents[1] / "data"
-#: Name to file. Names of speech models are what ``motion.speech_model`` takes.
+#: Name to file; the names of the speech models are the values of ``motion.speech_model``.
 SHIPPED = {
     "face": "face_model.safetensors",
     "speech": "speech.safetensors",
@@ -18,7 +18,7 @@ SHIPPED = {
 
 
 def shipped(name: str) -> Path:
-    """Where a shipped file lies.
+    """The path of a bundled file.
 
     Args:
         name: a key of :data:`SHIPPED`.

@@ -145,7 +145,7 @@ def test_limits_may_be_open_on_either_side(limits, good, bad, words: str) -> Non
         ("seed = " + "9" * 5000, "is not TOML"),
         ("seed = 1e999", "a whole number"),
         ("seed = 1979-05-27", "a whole number"),
-        ("[video]\nfps = 07:32:00", "must be a text"),
+        ("[video]\nfps = 07:32:00", "must be a string"),
         ("[video]\nviews = [1979-05-27T07:32:00Z]", "must be a number"),
         ("[video]\nviews = [[[[1]]]]", "must be a number"),
         ("[video.size]\nx = 1", "a whole number"),
