@@ -23,21 +23,6 @@ def disc(radius: float) -> UInt8[np.ndarray, "side side"]:
 EDGE_FADE = 0.05
 
 
-def named_color(text: str) -> tuple[int, int, int] | None:
-    """The colour that a text names, 0–255 each: ``#1e90ff``, ``#0f8``, ``red``, ``dodgerblue``.
-
-    Returns:
-        None where it names none: it may be the path of a picture.
-    """
-    from PIL import ImageColor
-
-    try:
-        red, green, blue = ImageColor.getrgb(text)[:3]
-    except ValueError:
-        return None
-    return red, green, blue
-
-
 def over_white(rgba: np.ndarray) -> np.ndarray:
     """A picture with its transparent parts white, as on paper: the one ground of every output.
 

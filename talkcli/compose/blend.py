@@ -13,10 +13,11 @@ import cv2
 import numpy as np
 
 from talkcli.avatar import Backdrop
+from talkcli.compose.color import named_color
 from talkcli.compose.over import composite_over
 from talkcli.compose.window import CropWindow
 from talkcli.errors import UsageError
-from talkcli.imaging import EDGE_FADE, named_color, over_white
+from talkcli.imaging import EDGE_FADE, over_white
 from talkcli.layers.colors import split_layers
 
 _LONGEST_PX = 1024  # default for the output's longest side

@@ -69,7 +69,8 @@ def describe(path: Path) -> str:
         return found
     for offset, start, name in _PICTURE_STARTS:
         if head.startswith(start, offset):
-            return f"a {name} picture that is damaged or of a kind not supported"
+            article = "an" if name[0] in "AE" else "a"  # AVIF, EXR
+            return f"{article} {name} picture that is damaged or of a kind not supported"
     return "in no format that is known, or damaged"
 
 

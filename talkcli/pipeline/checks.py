@@ -68,15 +68,13 @@ def check_width(views: int, width: int) -> None:
 
 
 def _check_background(bg: str) -> None:
+    from talkcli.compose.color import named_color, not_a_color
     from talkcli.files.check import check_readable
-    from talkcli.imaging import named_color
 
     if named_color(bg) is not None:
         return
-    if bg.startswith("#") or not (os.sep in bg or "." in bg or os.path.lexists(bg)):
-        raise UsageError(
-            f"--bg {bg} is not a colour", "write it as #1e90ff or red, or name a picture file"
-        )
+    if not (os.sep in bg or "." in bg or os.path.lexists(bg)):
+        raise not_a_color(bg)
     check_readable(bg, "a background picture")
 
 

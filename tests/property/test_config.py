@@ -50,6 +50,8 @@ def numbers(hint: Any, limits: Mapping[str, Any]) -> st.SearchStrategy[Any]:
     low, high = limits.get("low"), limits.get("high")
     if hint is int:
         whole = st.integers(int(low or 0), int(2**31 if high is None else high))
+        if limits.get("least"):
+            whole = st.just(0) | st.integers(int(limits["least"]), int(high))
         return whole.map(lambda n: n - n % 2) if limits.get("even") else whole
     return st.floats(-1e9 if low is None else low, 1e9 if high is None else high)
 

@@ -72,7 +72,8 @@ def test_lists_are_written_either_way(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("video.size=7", "must be even"),
+        ("video.size=7", "0 or at least 64"),
+        ("video.size=65", "must be even"),
         ("video.size=1e9", "between 0 and 4096"),
         ("video.size=2.5", "a whole number"),
         ("video.size=inf", "a whole number"),
@@ -87,7 +88,7 @@ def test_lists_are_written_either_way(text: str) -> None:
     ],
 )
 def test_bad_values_say_what_is_wanted(text: str, words: str) -> None:
-    with pytest.raises(UsageError, match="docs/cli") as caught:
+    with pytest.raises(UsageError, match="lists the settings") as caught:
         load_recipe(sets=[text])
     assert words in str(caught.value)
 

@@ -182,7 +182,7 @@ def test_several_threads_may_ask_for_the_same_kernel(folder: Path) -> None:
 def test_kernels_survive_the_process(folder: Path) -> None:
     code = (
         "import sys, numpy as np\nfrom talkcli import runtime\nruntime.configure()\n"
-        "from talkcli.compose.solid import solidify\n"
+        "from talkcli.render.solid import solidify\n"
         "rgb, alpha = np.full((8, 8, 3), .5, np.float32), np.full((8, 8), .5, np.float32)\n"
         "solidify(rgb, alpha)\nprint(round(float(alpha[4, 4]), 3))"
     )
