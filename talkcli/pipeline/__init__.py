@@ -1,1 +1,1 @@
-"""The whole way from files to files: what every command of the command line calls."""
+"""From input files to output files: what every command of the command line calls."""

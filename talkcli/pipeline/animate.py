@@ -1,4 +1,4 @@
-"""Speech or another face, and an avatar, become a video, frame by frame, in constant memory."""
+"""Turn speech or another face, and an avatar, into a video, frame by frame in constant memory."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from talkcli.project.run import Run
 
 @dataclass(frozen=True)
 class _Target:
-    """What is settled before any work.
+    """What is decided before any work.
 
     Attributes:
         outputs: files that will be written.
         fps: frames per second.
-        backend: renderer that will draw.
-        views: how many stand side by side in one file.
+        backend: the renderer that will be used.
+        views: number of views side by side in one file.
     """
 
     outputs: tuple[Path, ...]
@@ -47,23 +47,23 @@ def animate(
     reporter: Reporter,
     watch: Stopwatch,
 ) -> Result:
-    """Make a video in which a head speaks, or does what another face does.
+    """Make a video in which a head speaks, or follows another face.
 
-    Everything that can be refused is refused before any work; nothing is left behind when the
-    video is not finished, except stages of the avatar, which the next run reuses. A plan takes the
-    same way and stops before the first frame.
+    Whatever can be rejected is rejected before any work starts. An unfinished video leaves nothing
+    behind except stages of the avatar, which the next run reuses. A dry run takes the same steps
+    and stops before the first frame.
 
     Args:
-        request: project, output, settings.
-        inputs: what moves the head.
-        portrait: picture file; None takes the avatar that the project holds.
-        reporter: told about progress and doubts.
-        watch: gets the seconds of every part of the work.
+        request: project, output and settings.
+        inputs: the files that move the head.
+        portrait: picture file; None uses the avatar in the project.
+        reporter: receives progress and warnings.
+        watch: receives the seconds of every part of the work.
 
     Raises:
         UsageError: settings that contradict each other.
         InputError: an input that cannot be used, or an output that cannot be written.
-        MissingDependencyError: the back-end asked for is not there.
+        MissingDependencyError: the requested back-end is not available.
     """
     with closing(inputs):
         return _animate(request, inputs, portrait, reporter, watch)
@@ -84,7 +84,7 @@ def _animate(
         target = _target(request, inputs, picture)
         project = _project(request, picture)
     run = Run(project, request.recipe, reporter, watch, request.dry_run)
-    # Tracking comes first: a driver without a face should not cost the building of an avatar.
+    # Tracking comes first: a driver without a face should not cost the time to build an avatar.
     mix = MotionMix(inputs, run)
     avatar = stored_avatar(run) if picture is None else ensure_avatar(run, picture)
     width, height = output_size(*avatar.size, request.recipe.video.size or None)
@@ -117,10 +117,10 @@ def _animate(
 
 
 def _measured(request: Request, inputs: DriveInputs) -> float | None:
-    """Length of a sound whose container does not tell it, where that must be known beforehand.
+    """Length of a sound whose container does not state it, if it must be known beforehand.
 
-    Decoding all of it takes seconds per hour: only a plan, and a camera path, which divides the
-    whole, are worth that.
+    Decoding takes seconds per hour of sound. Only a dry run and a camera path, which is spread
+    over the whole video, justify that.
     """
     if not request.dry_run and request.recipe.video.camera_path == "none":
         return None
@@ -149,13 +149,13 @@ def _target(request: Request, inputs: DriveInputs, picture: Picture | None) -> _
 
     check_outputs(outputs, files, check)
     if inputs.speech is not None:
-        # Refused here rather than after the avatar is built.
+        # Rejected here rather than after the avatar is built.
         _ = inputs.sound
     return _Target(outputs, fps, backend, len(views) // len(outputs))
 
 
 def _default_output(request: Request, inputs: DriveInputs, picture: Picture | None) -> Path:
-    """``portrait_speech.mp4`` beside the portrait; with a project, beside what moves it."""
+    """``portrait_speech.mp4`` beside the portrait or, with a project, beside the leading input."""
     suffix = ".mov" if request.recipe.video.bg == TRANSPARENT else ".mp4"
     title = inputs.leading.stem
     if picture is not None:
@@ -192,7 +192,7 @@ def _render(
     render_video(video, player, mix.frames(target.fps), run)
     if heard.sound is not None and not target.outputs[0].suffix:
         run.reporter.warn(
-            f"{target.outputs[0]} is a folder of pictures: the sound is left out, and lies in "
+            f"{target.outputs[0]} is a folder of pictures: the sound is left out; take it from "
             f"{heard.sound.path}"
         )
     if mix.silent and heard.sound is not None:

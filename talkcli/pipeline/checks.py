@@ -1,4 +1,4 @@
-"""What a command refuses before any work: outputs and backgrounds that cannot be had."""
+"""Checks before any work: can the outputs be written, and are background and renderer usable?"""
 
 from __future__ import annotations
 
@@ -11,26 +11,28 @@ from talkcli.config import TRANSPARENT, VideoConfig
 from talkcli.errors import InputError, UsageError
 from talkcli.render.backend import choose_backend
 
-#: Widest picture that x264 encodes, pixels.
+#: The widest picture that x264 can encode, pixels.
 _WIDEST_PX = 16384
 
 
 def check_outputs(
     paths: Sequence[Path], inputs: Sequence[Path], check: Callable[[Path], None]
 ) -> None:
-    """Make sure that every result can be written and none replaces an input.
+    """Make sure that every output can be written and that none replaces an input.
 
     Args:
-        paths: results.
+        paths: the outputs.
         inputs: files that are read.
         check: raises for a path that cannot be written.
 
     Raises:
-        UsageError: two results would have the same name.
-        InputError: an output is an input, or ``check`` raises it.
+        UsageError: two outputs would have the same name.
+        InputError: an output is also an input, or raised by ``check``.
     """
     if len(set(paths)) < len(paths):
-        raise UsageError("--views names a view twice", "give each yaw once with --layout files")
+        raise UsageError(
+            "--views lists a view twice", "give each yaw only once with --layout files"
+        )
     for path in paths:
         if path.exists() and any(path.samefile(source) for source in inputs if source.exists()):
             raise InputError(f"the output {path} is also an input", "choose another -o")
@@ -50,20 +52,20 @@ def _signed(yaw: float) -> str:
 
 
 def check_width(views: int, width: int) -> None:
-    """Refuse a strip that no H.264 decoder takes, before it is rendered.
+    """Reject a strip that is too wide for H.264, before it is rendered.
 
     Args:
-        views: side by side in one file.
-        width: of one, pixels.
+        views: number of views side by side in one file.
+        width: width of one view, pixels.
 
     Raises:
-        UsageError: it is too wide.
+        UsageError: the strip is too wide.
     """
     if views * width > _WIDEST_PX:
         raise UsageError(
             f"{views} views of {width} pixels side by side are {views * width} pixels wide, "
-            f"more than the {_WIDEST_PX} that videos can have",
-            "take fewer with --views, a smaller --size, or --layout files",
+            f"more than the {_WIDEST_PX} that a video can have",
+            "use fewer --views, a smaller --size, or --layout files",
         )
 
 
@@ -79,15 +81,15 @@ def _check_background(bg: str) -> None:
 
 
 def check_scene(video: VideoConfig, backend: str) -> str:
-    """Refuse a background or renderer that cannot be had, before anything is computed for it.
+    """Reject an unusable background or renderer before any work is done.
 
     Returns:
-        The renderer that will draw.
+        The renderer that will be used.
 
     Raises:
-        UsageError: a background that is no colour.
+        UsageError: a background that is not a colour.
         InputError: a background picture that cannot be read.
-        MissingDependencyError: a renderer that was asked for by name and is not there.
+        MissingDependencyError: the requested renderer is not available.
     """
     if video.bg not in ("keep", "plate", TRANSPARENT):
         _check_background(video.bg)

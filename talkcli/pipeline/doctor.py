@@ -1,6 +1,6 @@
-"""What talkcli needs on this machine, checked one by one, each with the command that mends it.
+"""Checks of what talkcli needs on this machine, each with the command that fixes it.
 
-The checks import the heavy libraries inside their functions: ``talkcli --help`` must not load them.
+The checks import heavy libraries inside their functions: ``talkcli --help`` must not load them.
 """
 
 from __future__ import annotations
@@ -35,10 +35,11 @@ class Check:
     """Result of one check.
 
     Attributes:
-        name: what was looked at, one or two words.
-        status: ``ok``; ``warn``: the default path works, something else does not; ``fail``.
-        detail: what was found, one line.
-        fix: the command or the step that mends it, where there is one.
+        name: what was checked, in one or two words.
+        status: ``ok``; ``warn`` if ``animate`` works with the defaults but something else does not;
+            or ``fail``.
+        detail: what was found, in one line.
+        fix: the command or step that fixes it, if there is one.
     """
 
     name: str
@@ -47,33 +48,34 @@ class Check:
     fix: str | None = None
 
     def as_dict(self) -> dict[str, str | None]:
-        """Plain form for ``--json``."""
+        """The check as shown by ``--json``."""
         return asdict(self)
 
 
 def run_checks() -> list[Check]:
-    """Runs every check; takes a few seconds, because the libraries are really loaded.
+    """Run every check; takes a few seconds, because the libraries are actually loaded.
 
-    A check that breaks in an unforeseen way is reported as failed: the others still run.
+    A check that fails unexpectedly is reported as such, and the others still run.
     """
     return [_guarded(name, check) for name, check in _CHECKS]
 
 
 def default_path_works(checks: list[Check]) -> bool:
-    """Whether ``talkcli animate`` can be expected to work: no check failed."""
+    """Whether ``talkcli animate`` can be expected to work, which is so if no check failed."""
     return all(check.status != "fail" for check in checks)
 
 
 def pip_command(*arguments: str) -> str:
-    """A pip command for the environment that runs this program, ready to be copied."""
+    """A pip command for the environment that runs this program, ready to copy."""
     return shlex.join([sys.executable, "-m", "pip", *arguments])
 
 
 def headless_opencv_command() -> str:
     """The one command that makes OpenCV load on a machine without libGL and libglib.
 
-    mediapipe requires ``opencv-contrib-python``, which links both. Its headless twin writes the
-    same folder ``cv2``; installed over it, the twin wins, and mediapipe's requirement stays met.
+    mediapipe requires ``opencv-contrib-python``, which links to both. The headless package writes
+    to the same folder ``cv2``; installed on top it takes over, and mediapipe's requirement stays
+    met.
     """
     try:
         version = "==" + importlib.metadata.version("opencv-contrib-python")
@@ -87,7 +89,7 @@ def headless_opencv_command() -> str:
 def _guarded(name: str, check: Callable[[], Check]) -> Check:
     try:
         return check()
-    except Exception as error:  # noqa: BLE001 - the point of a doctor is to survive what it finds
+    except Exception as error:  # noqa: BLE001 - a doctor has to survive what it finds
         reason = (str(error).splitlines() or ["no reason given"])[0]
         return Check(name, "fail", f"{type(error).__name__}: {reason}")
 
@@ -113,10 +115,12 @@ def _cuda() -> Check:
     import torch
 
     if not torch.cuda.is_available():
-        return Check("cuda", "ok", "no CUDA device (optional); the CPU renders")
+        return Check("cuda", "ok", "no CUDA device (optional); rendering on the CPU")
     device = torch.cuda.get_device_name(0)
     if importlib.util.find_spec("gsplat") is None:
-        return Check("cuda", "warn", f"{device}, but gsplat is missing; the CPU renders", CUDA_MEND)
+        return Check(
+            "cuda", "warn", f"{device}, but gsplat is missing; rendering on the CPU", CUDA_MEND
+        )
     gsplat = importlib.metadata.version("gsplat")
     return Check("cuda", "ok", f"{device}, gsplat {gsplat}")
 
@@ -129,11 +133,11 @@ def _numba() -> Check:
             importlib.import_module(f"numba.np.ufunc.{layer}")
         except ImportError:
             continue
-        return Check("numba", "ok", f"{numba.__version__}, threads by {layer[:3]}")
+        return Check("numba", "ok", f"{numba.__version__}, threads from {layer[:3]}")
     return Check(
         "numba",
         "ok",
-        f"{numba.__version__}, threads by its own queue (no libgomp on this machine)",
+        f"{numba.__version__}, threads from its own pool (no libgomp on this machine)",
     )
 
 
@@ -158,7 +162,7 @@ def _mediapipe() -> Check:
     model = Path(mediapipe.__file__).parent / "modules/face_landmark/face_landmark.tflite"
     if not hasattr(mediapipe, "solutions") or not model.is_file():
         fix = pip_command("install", "mediapipe==0.10.21")
-        return Check("mediapipe", "fail", f"{mediapipe.__version__} brings no FaceMesh", fix)
+        return Check("mediapipe", "fail", f"{mediapipe.__version__} lacks FaceMesh", fix)
     return Check("mediapipe", "ok", f"{mediapipe.__version__} with FaceMesh")
 
 
@@ -167,7 +171,7 @@ def _landmarks() -> Check:
 
     model = landmark_model("auto")
     if model is None:
-        detail = f"the bundled FaceMesh; {MODEL_VARIABLE} may name a face_landmarker.task"
+        detail = f"bundled FaceMesh ({MODEL_VARIABLE} can name a face_landmarker.task)"
         return Check("landmarks", "ok", detail)
     try:
         open_landmarks(str(model)).close()
@@ -185,7 +189,7 @@ def _reading() -> Check:
         return Check("reading", "warn", f"PyAV {av.__version__} lacks {', '.join(missing)}", fix)
     if importlib.util.find_spec("pillow_heif") is None:
         fix = pip_command("install", "pillow-heif")
-        return Check("reading", "warn", f"PyAV {av.__version__}; no HEIC pictures", fix)
+        return Check("reading", "warn", f"PyAV {av.__version__}; cannot read HEIC pictures", fix)
     return Check("reading", "ok", f"PyAV {av.__version__}, HEIC pictures")
 
 
@@ -197,7 +201,7 @@ def _writing() -> Check:
         executable = find_ffmpeg()
     except MissingDependencyError as error:
         return Check("writing", "fail", error.what, error.fix)
-    # A fifth of a second of picture and tone through the encoders that every result goes through.
+    # Encode a fifth of a second of picture and tone with the encoders that every video uses.
     trial = [executable, "-nostdin"]
     trial += ["-f", "lavfi", "-i", "color=size=64x64:rate=25", "-f", "lavfi", "-i", "sine"]
     trial += [
@@ -217,7 +221,7 @@ def _writing() -> Check:
     if run.returncode != 0:
         reason = (run.stderr.strip() or f"exit status {run.returncode}").splitlines()[-1]
         return Check("writing", "fail", f"{executable}: {reason}", fix)
-    # "ffmpeg version 7.0.2-static https://… Copyright …" opens what it says.
+    # Its output starts with "ffmpeg version 7.0.2-static https://… Copyright …".
     version = " ".join(run.stderr.split()[2:3])
     return Check("writing", "ok", f"ffmpeg {version}, H.264 and AAC")
 
@@ -245,7 +249,7 @@ def _cache() -> Check:
         with tempfile.TemporaryFile(dir=folder) as probe:
             probe.write(b"talkcli")
     except (OSError, TalkcliError) as error:
-        return Check("cache", "fail", str(error), "export TALKCLI_CACHE=/a/folder/you/may/write")
+        return Check("cache", "fail", str(error), "export TALKCLI_CACHE=/a/writable/folder")
     free = shutil.disk_usage(folder).free
     detail = f"{folder}, {free / 1024**3:.1f} GB free"
     fix = "free some space, or export TALKCLI_CACHE=/a/folder/on/a/larger/disk"

@@ -1,4 +1,4 @@
-"""An avatar's neutral head as a file for other programs."""
+"""Export an avatar's neutral head for other programs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from talkcli.progress import Reporter, Stopwatch
 from talkcli.project import Project
 from talkcli.project.run import Run
 
-#: Endings that an avatar can be written as.
+#: Extensions of the files that an avatar can be exported to.
 EXPORT_SUFFIXES = (".ply",)
 
 
@@ -23,12 +23,12 @@ def export(request: Request, reporter: Reporter, watch: Stopwatch) -> Result:
 
     Args:
         request: ``project`` holds the avatar; ``output`` defaults to ``<project>.ply`` beside it.
-        reporter: told about progress.
-        watch: gets the seconds of every part of the work.
+        reporter: receives progress.
+        watch: receives the seconds of every part of the work.
 
     Raises:
-        UsageError: an ending that no format has.
-        InputError: no avatar there, or an output that cannot be written.
+        UsageError: an unknown file extension.
+        InputError: no avatar in the project, or an output that cannot be written.
     """
     from talkcli.files.output import check_output
 
@@ -64,12 +64,12 @@ def export_avatar(avatar: Avatar, output: Path, *, overwrite: bool) -> None:
     """Write the neutral head of an avatar of any engine.
 
     Args:
-        avatar: its neutral Gaussians are written.
-        output: ``.ply``: the 3DGS file that viewers open.
-        overwrite: an existing file may be replaced.
+        avatar: the avatar whose neutral Gaussians are written.
+        output: a ``.ply``, the 3DGS format that viewers open.
+        overwrite: whether an existing file may be replaced.
 
     Raises:
-        UsageError: an ending that no format has.
+        UsageError: an unknown file extension.
         InputError: the file exists, or its folder cannot be written.
     """
     from talkcli.export.ply import write_ply

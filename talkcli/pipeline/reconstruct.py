@@ -1,4 +1,4 @@
-"""A picture becomes an avatar in a project directory."""
+"""Build an avatar from a picture, in a project directory."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def reconstruct(request: Request, portrait: Path, reporter: Reporter, watch: Sto
         request: settings; ``project`` defaults to ``<portrait>.talk`` beside the picture, and
             ``output``, if given, receives the neutral head as a 3DGS file.
         portrait: picture file.
-        reporter: told about progress.
-        watch: gets the seconds of every part of the work.
+        reporter: receives progress.
+        watch: receives the seconds of every part of the work.
 
     Raises:
-        InputError: no usable face, or a place that cannot be written.
+        InputError: no usable face, or a path that cannot be written.
     """
     from talkcli.files.output import check_output
 

@@ -1,4 +1,4 @@
-"""What every command is asked for, beside its own inputs."""
+"""What every command is asked to do, apart from its own inputs."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from talkcli.config import Recipe
 
 @dataclass(frozen=True)
 class Request:
-    """What a command is asked for.
+    """What a command is asked to do.
 
     Attributes:
-        command: its name, for the result.
+        command: the name of the command, for the result.
         recipe: all settings.
         project: project directory; None for the command's default.
-        output: where the result goes; None puts it beside the input.
-        overwrite: existing results may be replaced.
-        dry_run: check everything, make nothing.
+        output: output path; None puts the output beside the input.
+        overwrite: whether existing outputs may be replaced.
+        dry_run: check everything but write nothing.
     """
 
     command: str

@@ -1,4 +1,4 @@
-"""What a run answers, one shape for every command: for people as a table, for programs as JSON."""
+"""The result of a run, in one form for every command: shown as a table or as JSON."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from talkcli.project import StageRun
 
 @dataclass(frozen=True)
 class Result:
-    """What a command made, or with ``dry_run`` what it would make.
+    """What a command made or, with ``dry_run``, would make.
 
     Attributes:
-        command: the command that made it.
-        outputs: files, in the order of the views.
+        command: the name of the command.
+        outputs: output files, in the order of the views.
         project: directory that holds the stages.
-        stages: what was executed and what was reused.
-        seconds: by part of the work. The parts of a video overlap, and together may take longer
-            than the whole.
-        total_seconds: the whole run.
+        stages: the stages that were executed or reused.
+        seconds: seconds of each part of the work. The parts of a video overlap, so their sum may
+            exceed the total.
+        total_seconds: seconds of the whole run.
         recipe: all settings.
-        dry_run: nothing was made.
-        facts: what this command has to say beside, JSON values; the same keys in a plan, None
-            where only the run can tell.
+        dry_run: whether this is a plan and nothing was made.
+        facts: further JSON values specific to the command; a plan has the same keys, with None for
+            what only the run can tell.
     """
 
     command: str
@@ -41,7 +41,7 @@ class Result:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values, keys as documented in docs/cli.md."""
+        """The result as JSON values, with the keys documented in docs/cli.md."""
         return {
             "command": self.command,
             "version": __version__,
@@ -69,14 +69,14 @@ def video_facts(
     duration_s: float | None,
     backend: str,
 ) -> dict[str, Any]:
-    """What is said of a video, see docs/cli.md.
+    """Facts about a video, see docs/cli.md.
 
     Args:
-        size: width and height in pixels, all views of a strip together.
-        frames: number of frames; None while only the sound's end can tell.
-        fps: frames per second, a fraction as text.
-        duration_s: of the sound, likewise.
-        backend: renderer that drew, or would.
+        size: width and height in pixels, of all views of a strip together.
+        frames: number of frames; None if it is unknown until the sound has been read.
+        fps: frames per second, as a fraction in a string.
+        duration_s: length of the sound in seconds; None likewise.
+        backend: the renderer used, or to be used.
     """
     return {
         "frames": frames,
@@ -91,12 +91,12 @@ def video_facts(
 def timing_facts(
     first_frame_s: float | None, total_seconds: float, duration_s: float | None
 ) -> dict[str, Any]:
-    """How fast a video was made; None of it is known in a plan.
+    """How fast a video was made; in a plan every value is None.
 
     Args:
-        first_frame_s: from the start of the run until the encoder got the first frame.
-        total_seconds: the whole run.
-        duration_s: of the video.
+        first_frame_s: seconds from the start of the run until the encoder got the first frame.
+        total_seconds: seconds of the whole run.
+        duration_s: length of the video in seconds.
     """
     if first_frame_s is None or not duration_s:
         return {"first_frame_s": None, "real_time_factor": None}

@@ -1,4 +1,4 @@
-"""Pictures and turntable videos of an avatar that does not speak."""
+"""Pictures and turntable videos of a silent avatar."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ from talkcli.project import Project
 from talkcli.project.run import Run
 from talkcli.types import ARKIT_NAMES, MotionFrame
 
-#: Endings of pictures; any other output is a video (or a folder of its frames).
+#: Extensions of pictures; any other output is a video (or a folder of its frames).
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 
 def render_stills(
     request: Request, expression: Sequence[str], reporter: Reporter, watch: Stopwatch
 ) -> Result:
-    """Draw the avatar of a project: a picture per view, a strip of them, or a turntable video.
+    """Draw a project's avatar: one picture per view, a strip of views, or a turntable video.
 
     Args:
         request: ``project`` holds the avatar; ``output`` is a picture or a video and defaults to
             ``<project>_views.png`` beside the project.
-        expression: ``jawOpen=0.5`` each.
-        reporter: told about progress.
-        watch: gets the seconds of every part of the work.
+        expression: weights, each written as ``jawOpen=0.5``.
+        reporter: receives progress.
+        watch: receives the seconds of every part of the work.
 
     Raises:
-        UsageError: unknown expression, or settings that contradict each other.
-        InputError: no avatar there, or an output that cannot be written.
+        UsageError: an unknown expression, or settings that contradict each other.
+        InputError: no avatar in the project, or an output that cannot be written.
     """
     from talkcli.compose.blend import output_size
     from talkcli.media.write import frame_count, parse_fps
@@ -55,7 +55,7 @@ def render_stills(
     output = request.output or _default_output(request)
     is_video = output.suffix.lower() not in PICTURE_SUFFIXES
     if not is_video and recipe.video.camera_path != "none":
-        raise UsageError("--camera-path makes a video", "end the output in .mp4 or .mov")
+        raise UsageError("--camera-path makes a video", "give an output that ends in .mp4 or .mov")
     if is_video and recipe.video.camera_path == "none" and not recipe.video.views:
         recipe = replace(recipe, video=replace(recipe.video, camera_path="orbit"))
     views = plan_views(recipe.video, ORBIT_S)(0.0)
@@ -99,10 +99,10 @@ def render_stills(
 
 
 def parse_expression(texts: Sequence[str]) -> np.ndarray:
-    """``[52]`` float32 weights from ``name=weight`` texts, each of which may hold several.
+    """``[52]`` float32 weights from ``name=weight`` strings, each of which may list several.
 
     Raises:
-        UsageError: names every unknown name and every weight outside 0–1 together.
+        UsageError: unknown names or weights outside 0–1; the message lists all of them.
     """
     weights = np.zeros(len(ARKIT_NAMES), np.float32)
     problems = []
@@ -144,7 +144,7 @@ def _check(path: Path, request: Request, is_video: bool) -> None:
     from talkcli.files.output import check_output
 
     if alpha and path.suffix.lower() in (".jpg", ".jpeg"):
-        raise UsageError(f"{path.name}: JPEG keeps no transparency", "use .png or .webp")
+        raise UsageError(f"{path.name}: JPEG does not support transparency", "use .png or .webp")
     check_output(path, overwrite=request.overwrite)
 
 

@@ -1,4 +1,4 @@
-"""A clip of a face becomes a file of curves."""
+"""Turn a clip of a face into a file of curves."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ if TYPE_CHECKING:
 def track(
     request: Request, clip: Clip, reporter: Reporter, watch: Stopwatch
 ) -> tuple[MotionCurves | None, Result]:
-    """The performance in a clip, tracked now or reused, and written where it is asked for.
+    """Track the performance in a clip, or reuse it, and write it to the output, if there is one.
 
     Args:
         request: ``output`` is ``.csv`` or ``.npz``, or None for no file; ``project`` keeps the
-            stage, None keeps it in the user's cache.
-        clip: the video.
-        reporter: told about progress and doubts.
-        watch: gets the seconds of every part of the work.
+            stage, and None keeps it in the user's cache.
+        clip: the clip of a face.
+        reporter: receives progress and warnings.
+        watch: receives the seconds of every part of the work.
 
     Returns:
-        The curves, None in a plan of a clip that is not tracked yet, and the result.
+        The curves, which are None in a plan if the clip has not been tracked yet, and the result.
 
     Raises:
         UsageError: an output that is neither .csv nor .npz.
-        InputError: no video, no face in it, or an output that cannot be written.
-        MissingDependencyError: the landmark network asked for is not there.
+        InputError: not a video, no face in it, or an output that cannot be written.
+        MissingDependencyError: the requested landmark network is not available.
     """
-    _ = clip.info  # looking is checking
+    _ = clip.info  # reading it checks the clip
     outputs = () if request.output is None else (request.output,)
     _check_outputs(outputs, clip.path, request.overwrite)
     root = request.project or cached_project_root(clip.source.sha256)
@@ -71,13 +71,14 @@ def _check_outputs(outputs: tuple[Path, ...], clip: Path, overwrite: bool) -> No
     for output in outputs:
         if output.suffix.lower() not in CURVE_SUFFIXES:
             raise UsageError(
-                f"curves cannot be written as '{output.suffix}'", "name a .csv or .npz with -o"
+                f"curves cannot be written as '{output.suffix}'",
+                "give a .csv or .npz file with -o",
             )
     check_outputs(outputs, (clip,), lambda path: check_output(path, overwrite=overwrite))
 
 
 def _write(path: Path, curves: MotionCurves) -> None:
-    """Curves at an even whole rate as CSV, or exactly as tracked as NPZ."""
+    """Write curves as CSV at a constant whole frame rate, or as NPZ exactly as tracked."""
     import numpy as np
 
     from talkcli.motion.curves import resample, write_csv, write_npz
@@ -86,7 +87,7 @@ def _write(path: Path, curves: MotionCurves) -> None:
     if path.suffix.lower() == ".npz":
         write_npz(path, curves)
         return
-    # A timecode counts whole frames: 29.97 would drift from it by a frame in half a minute.
+    # Timecodes count whole frames: 29.97 would drift by a frame in half a minute.
     step = float(np.median(np.diff(curves.times))) if len(curves) > 1 else 0.04
     fps = Fraction(max(1, round(1.0 / step)))
     write_csv(path, resample(curves, fps).frames, fps)

@@ -1,1 +1,1 @@
-"""Stages of a project: run once, reused afterwards."""
+"""Stages of a project, which run once and are reused afterwards."""

@@ -1,4 +1,4 @@
-"""The stages that lead from a picture to an avatar, and the choice of the face in it."""
+"""The stages from a picture to an avatar, including the choice of a face."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
 
     from talkcli.avatar import Avatar
 
-#: Raised whenever finding faces gives another result. Engines have versions of their own.
+#: Increased whenever face detection gives a different result. Engines have their own versions.
 PORTRAIT_VERSION = 1
 
 
 @dataclass(frozen=True)
 class BuiltAvatar:
-    """The stages that led to an avatar.
+    """The stages that lead to an avatar.
 
     Attributes:
-        stages: in order, the avatar's own last; in a plan it need not be there yet.
-        picture: width and height of its picture, where they are known without reading it.
+        stages: in order, ending with that of the avatar, which may not exist yet in a plan.
+        picture: width and height of its picture, if known without reading the avatar.
     """
 
     stages: tuple[StageRun, ...]
@@ -42,10 +42,10 @@ class BuiltAvatar:
 
     @cached_property
     def avatar(self) -> Avatar:
-        """The avatar, read when it is first asked for.
+        """The avatar, read on first use.
 
         Raises:
-            InputError: its files are damaged, of a newer schema, or of an engine not known here.
+            InputError: its files are damaged, of a newer schema, or from an unknown engine.
         """
         return load_avatar(self.stages[-1])
 
@@ -58,7 +58,7 @@ class BuiltAvatar:
 
 
 def portrait_stage(source: ProjectInput) -> Stage:
-    """All faces of a picture."""
+    """The stage that finds all faces of a picture."""
     picture = {"picture": source.sha256}
     return Stage("portrait", PORTRAIT_VERSION, {}, picture, FoundFaces.load)
 
@@ -66,7 +66,7 @@ def portrait_stage(source: ProjectInput) -> Stage:
 def avatar_stage(
     source: ProjectInput, found: StageRun, faces: FoundFaces, face: int, recipe: Recipe
 ) -> Stage:
-    """The avatar of one of the faces, at the resolution that the recipe asks for."""
+    """The stage that makes the avatar of one face, at the resolution that the recipe sets."""
     maker = engine(recipe.engine)
     values = {
         "engine": maker.name,
@@ -79,29 +79,29 @@ def avatar_stage(
 
 
 def output_side(faces: FoundFaces, recipe: Recipe) -> int:
-    """Longest side of a view that the avatar is made for, pixels.
+    """The longest side of the views that an avatar is made for, pixels.
 
-    Never larger than the picture, so that a generous ``--size`` does not build it twice.
+    At most that of the picture, so that an overlarge ``--size`` does not build it again.
     """
     return min(recipe.video.size or DEFAULT_SIZE, max(faces.width, faces.height))
 
 
 def ensure_avatar(run: Run, picture: Picture) -> BuiltAvatar:
-    """The avatar of a picture, built now or reused from the project.
+    """Build the avatar of a picture, or reuse the one in the project.
 
     Args:
-        run: face, size and effort are read; ``load``, ``track`` and ``build`` are timed.
-        picture: the file.
+        run: supplies the face, size and effort; ``load``, ``track`` and ``build`` are timed.
+        picture: the picture file.
 
     Raises:
-        InputError: the picture is unreadable, holds no usable face, or not the one asked for.
+        InputError: the picture is unreadable, or has no usable face or not the requested one.
         UsageError: no such engine, or one that needs a clip.
     """
     maker = engine(run.recipe.engine)
     if maker.source != "picture":
         raise UsageError(
             f"the engine {maker.name} makes avatars from clips, not from one picture",
-            "choose another with --set engine=NAME",
+            "choose another one with --set engine=NAME",
         )
     with run.lock():
         with run.watch.measure("load"):
@@ -123,10 +123,10 @@ def ensure_avatar(run: Run, picture: Picture) -> BuiltAvatar:
 
 
 def stored_avatar(run: Run) -> BuiltAvatar:
-    """The avatar that a project holds; built again from its picture when it is damaged.
+    """The avatar in a project; rebuilt from its picture if it is damaged.
 
     Raises:
-        InputError: there is none, or it is damaged and the picture is gone or another one now.
+        InputError: there is none, or it is damaged and its picture is gone or has changed.
     """
     project = run.project
     current = project.current("avatar", _check_stored)
@@ -140,36 +140,36 @@ def stored_avatar(run: Run) -> BuiltAvatar:
         )
     if not source.unchanged():
         raise InputError(
-            f"the avatar in {project.root} is damaged and its portrait {source.path} is gone",
-            f"make it again with: talkcli reconstruct PORTRAIT -p {project.root}",
+            f"the avatar in {project.root} is damaged, and its portrait {source.path} is gone",
+            f"rebuild it with: talkcli reconstruct PORTRAIT -p {project.root}",
         )
     return ensure_avatar(run, Picture(source.path))
 
 
 def _check_stored(directory: Path) -> None:
-    """Let the engine judge that made what is there; one that is not known here cannot."""
+    """Let the engine that made an entry check it; an unknown engine passes unchecked."""
     name = read_json(directory / RECORD_NAME)["recipe"].get("engine")
     if name in ENGINES:
         engine(name).check(directory)
 
 
 def load_avatar(entry: StageRun) -> Avatar:
-    """Read the avatar in an entry of its stage, with the engine that made it.
+    """Read the avatar in a stage entry, with the engine that made it.
 
     Raises:
-        InputError: its files are damaged, of a newer schema, or of an engine not known here.
+        InputError: its files are damaged, of a newer schema, or from an unknown engine.
     """
     name = entry.recipe.get("engine")
     if not isinstance(name, str) or name not in ENGINES:
         raise InputError(
-            f"the avatar in {entry.path} is of an engine that is not known here, {name!r}",
-            "update talkcli, or build it again with: talkcli reconstruct PORTRAIT",
+            f"the avatar in {entry.path} was made by an unknown engine, {name!r}",
+            "update talkcli, or rebuild it with: talkcli reconstruct PORTRAIT",
         )
     return engine(name).load(entry.path)
 
 
 class _PictureWork:
-    """Decodes the picture at most once, and not at all when every stage is reused."""
+    """Decodes the picture at most once, and not at all if every stage is reused."""
 
     def __init__(self, picture: Picture, run: Run) -> None:
         self._picture, self._run = picture, run
@@ -192,7 +192,7 @@ class _PictureWork:
 
     def build(self, found: FoundFace, side: int, directory: Path) -> None:
         rgba = self._decoded()
-        # A photograph of 16 megapixels would hold a gigabyte through the build.
+        # A 16-megapixel photograph would occupy a gigabyte during the build.
         self._rgba = None
         with self._run.watch.measure("build"):
             import numpy as np
@@ -207,15 +207,15 @@ class _PictureWork:
 def fit_picture(
     rgba: np.ndarray, points: np.ndarray, longest: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A picture at the size of the video, where it is larger; nothing beyond that is ever shown.
+    """Reduce a picture that is larger than the video; more detail would never be seen.
 
     Args:
         rgba: ``[H, W, 4]`` uint8, straight alpha.
-        points: ``[n, 3]`` landmarks in its pixels.
-        longest: of both sides, pixels.
+        points: ``[n, 3]`` landmarks, in pixels of ``rgba``.
+        longest: limit on both sides, pixels.
 
     Returns:
-        Picture and landmarks in its pixels; both sides are even when it was reduced.
+        The picture and the landmarks in its pixels; a reduced picture has even sides.
     """
     import numpy as np
     from PIL import Image
@@ -226,8 +226,8 @@ def fit_picture(
     if max(height, width) <= longest:
         return rgba, points
     size = output_size(width, height, longest)
-    # Pillow multiplies by alpha for this, so that nothing hidden bleeds into the rim; a filter
-    # without negative lobes keeps it from ringing there.
+    # Pillow premultiplies alpha for this, so that hidden colours do not bleed into the edges; a
+    # filter without negative lobes avoids ringing there.
     picture = Image.fromarray(rgba).resize(size, Image.Resampling.HAMMING)
     scale = size[0] / width, size[1] / height, longest / max(height, width)
     return np.array(picture), points * scale

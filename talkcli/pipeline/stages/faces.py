@@ -1,4 +1,4 @@
-"""The faces of a picture as the portrait stage stores them, and the choice among them."""
+"""The faces of a picture as the portrait stage stores them, and how one is chosen."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from talkcli.progress import Reporter
 if TYPE_CHECKING:
     from talkcli.tracking.landmarks import Face
 
-#: Below this face height the eyes are a few pixels wide: nothing can be made of it. 64 are
-#: promised, which the landmarks measure up to 5 % too small.
+#: Below this face height the eyes are only a few pixels wide, which is unusable. The documented
+#: limit is 64, and the landmarks measure up to 5 % too small.
 MIN_FACE_PX = 61
-#: Below this the result is visibly blurred.
+#: Below this face height the result is visibly blurred.
 SMALL_FACE_PX = 128
-#: Beyond this yaw the far eye is hidden and the landmarks guess.
+#: Beyond this yaw the far eye is hidden and its landmarks are guesses.
 PROFILE_YAW_DEG = 45.0
 _FILE = "faces.json"
 _LANDMARKS = 478
@@ -34,7 +34,7 @@ class FoundFace:
 
     Attributes:
         points: ``[478][3]`` landmarks, as in :class:`talkcli.tracking.landmarks.Face`.
-        size_px: forehead to chin.
+        size_px: height from forehead to chin, pixels.
         yaw_deg: head yaw, > 0 towards image right.
     """
 
@@ -44,7 +44,7 @@ class FoundFace:
 
     @property
     def centre(self) -> tuple[int, int]:
-        """Pixel in the middle of the landmarks."""
+        """The pixel at the centre of the landmarks."""
         columns = [sorted(point[axis] for point in self.points) for axis in (0, 1)]
         x, y = ((column[0] + column[-1]) / 2 for column in columns)
         return round(x), round(y)
@@ -55,9 +55,9 @@ class FoundFaces:
     """What the portrait stage found.
 
     Attributes:
-        width: of the picture, pixels.
-        height: of the picture, pixels.
-        faces: largest first.
+        width: width of the picture, pixels.
+        height: height of the picture, pixels.
+        faces: the faces, largest first.
     """
 
     width: int
@@ -74,7 +74,7 @@ class FoundFaces:
         """Read what :meth:`save` wrote.
 
         Raises:
-            InputError: unreadable, or not faces that anybody found in a picture.
+            InputError: the file is unreadable, or its faces cannot come from a picture.
         """
         path = directory / _FILE
         try:
@@ -92,14 +92,14 @@ class FoundFaces:
 
 
 def _check_face(face: FoundFace, reach: float) -> None:
-    """Refuse a face that no detector found.
+    """Reject a face that no detector can have found.
 
     Args:
-        face: as read.
-        reach: how far landmarks may lie from the picture's corner, pixels.
+        face: the face as read from the file.
+        reach: largest distance of a landmark from the corner of the picture, pixels.
 
     Raises:
-        ValueError: what is wrong.
+        ValueError: the face is impossible; the message says why.
     """
     points = face.points
     if not isinstance(points, list) or len(points) != _LANDMARKS:
@@ -124,17 +124,20 @@ def describe_face(face: Face) -> FoundFace:
 
 
 def choose_face(faces: Sequence[FoundFace], which: str, portrait: Path, reporter: Reporter) -> int:
-    """Index of the face to animate, after a warning for everything that will look poor.
+    """Choose the face to animate, with a warning about anything that will look poor.
 
     Args:
-        faces: largest first.
-        which: ``largest`` or an index as text.
-        portrait: for messages.
-        reporter: told about several faces, a small face and a profile.
+        faces: the faces, largest first.
+        which: ``largest``, or an index as a string.
+        portrait: path of the picture, for messages.
+        reporter: warned of several faces, a small face and a profile.
+
+    Returns:
+        The index of the face.
 
     Raises:
-        UsageError: ``which`` is neither.
-        InputError: there is no face, none of that number, or it is too small.
+        UsageError: ``which`` is neither of these.
+        InputError: there is no face, none with that index, or it is too small.
     """
     if which != "largest" and not which.isdecimal():
         raise UsageError(f"--face takes 'largest' or a number, not {which!r}")
@@ -150,18 +153,18 @@ def choose_face(faces: Sequence[FoundFace], which: str, portrait: Path, reporter
     if index >= len(faces):
         raise InputError(
             f"{portrait} has no face {index}, only {places}",
-            f"choose --face 0 to {len(faces) - 1}" if len(faces) > 1 else "leave --face out",
+            f"choose --face 0 to {len(faces) - 1}" if len(faces) > 1 else "omit --face",
         )
     if len(faces) > 1 and which == "largest":
         reporter.warn(
-            f"{portrait} shows {len(faces)} faces ({places}); taking the largest, "
-            "--face INDEX takes another"
+            f"{portrait} shows {len(faces)} faces ({places}); using the largest "
+            "(choose another with --face INDEX)"
         )
     face = faces[index]
     if face.size_px < MIN_FACE_PX:
         raise InputError(
             f"the face in {portrait} at {face.centre} is {face.size_px:.0f} px high, too small",
-            "use a picture with a face of at least 64 px (128 px and more give good results)",
+            "use a picture with a face at least 64 px high (128 px or more gives good results)",
         )
     if face.size_px < SMALL_FACE_PX:
         reporter.warn(
@@ -169,7 +172,7 @@ def choose_face(faces: Sequence[FoundFace], which: str, portrait: Path, reporter
         )
     if abs(face.yaw_deg) > PROFILE_YAW_DEG:
         reporter.warn(
-            f"the face in {portrait} is turned by {face.yaw_deg:+.0f}°, beyond "
-            f"{PROFILE_YAW_DEG:.0f}°: its hidden half is guessed"
+            f"the face in {portrait} is turned by {face.yaw_deg:+.0f}°, more than "
+            f"{PROFILE_YAW_DEG:.0f}°: its hidden half will be guessed"
         )
     return index

@@ -1,4 +1,4 @@
-"""The user's files, each looked at once: hashed, probed, decoded where that cannot be avoided."""
+"""The user's files, each read once: hashed, probed, and decoded only if necessary."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class Picture:
     """A picture that an avatar is made from.
 
     Args:
-        path: the file.
+        path: the picture file.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def check(self) -> None:
-        """A first look.
+        """Check that the file can be read.
 
         Raises:
             InputError: missing, empty or unreadable.
@@ -45,17 +45,17 @@ class Picture:
         return ProjectInput.of(self.path)
 
     def decode(self) -> np.ndarray:
-        """``[H, W, 4]`` uint8; not kept here, since 16 megapixels take 64 MB."""
+        """``[H, W, 4]`` uint8; not cached, since 16 megapixels take 64 MB."""
         from talkcli.media.image import read_image
 
         return read_image(self.path)
 
 
 class Clip:
-    """A video of a face that is tracked.
+    """A video of a face that is to be tracked.
 
     Args:
-        path: the file.
+        path: the video file.
     """
 
     def __init__(self, path: Path) -> None:
@@ -68,10 +68,10 @@ class Clip:
 
     @cached_property
     def info(self) -> MediaInfo:
-        """What the header says.
+        """The properties stated in the header.
 
         Raises:
-            InputError: missing, empty, a picture, sound alone, too short to move, or unreadable.
+            InputError: missing, empty, unreadable, a picture, only sound, or too few frames.
         """
         from talkcli.media.identify import describe
         from talkcli.media.read import probe, read_frames
@@ -82,15 +82,13 @@ class Clip:
         except InputError:
             if self.path.is_file() and describe(self.path) == "a picture":
                 raise InputError(
-                    f"{self.path} is a picture: nothing moves in it",
-                    "give a video of a face that moves, or sound to speak",
+                    f"{self.path} is a picture, which contains no motion",
+                    "give a video of a moving face, or speech",
                 ) from None
             raise
         if not info.has_video:
-            raise InputError(
-                f"{self.path} has no picture in it, only sound", "give a video of a face"
-            )
-        # Not every container counts its frames.
+            raise InputError(f"{self.path} contains no video, only sound", "give a video of a face")
+        # Not every container states its number of frames.
         frames = info.n_frames or sum(1 for _ in islice(read_frames(self.path), FEWEST_FRAMES))
         if frames < FEWEST_FRAMES:
             raise too_few_frames(self.path, frames)
@@ -98,19 +96,20 @@ class Clip:
 
     @property
     def duration_s(self) -> float:
-        """Of the picture, in seconds, as the header states it: an estimate."""
+        """Length of the video stream in seconds, estimated from the header."""
         info = self.info
         frames, fps = info.n_frames, info.fps
         return frames / float(fps) if frames and fps else info.duration_s
 
 
 class DriveInputs:
-    """The files that say how the head moves.
+    """The files that determine how the head moves.
 
     Args:
         speech: any file with sound, or None.
         driver: clip or curves of a face, or None.
-        pose: clip or curves whose head pose replaces the driver's or the idle one, or None.
+        pose: clip or curves whose head pose replaces that of the driver or the idle motion, or
+            None.
 
     Attributes:
         speech, driver, pose: as given.
@@ -125,7 +124,7 @@ class DriveInputs:
 
     @property
     def faces(self) -> tuple[Path, ...]:
-        """Driver and pose, as far as given and each file once."""
+        """Driver and pose, if given, each file once."""
         return tuple(dict.fromkeys(p for p in (self.driver, self.pose) if p is not None))
 
     @property
@@ -135,29 +134,29 @@ class DriveInputs:
 
     @property
     def leading(self) -> Path:
-        """The file that gives the video its length and its default name."""
+        """The file that determines the length and the default name of the video."""
         return self.speech or self.driver or self.faces[0]
 
     def check(self) -> list[Path]:
-        """Refuse files that cannot move a head, before any work is done for them.
+        """Reject files that cannot drive a head, before any work is done.
 
         Returns:
-            All of them.
+            All of the files.
 
         Raises:
-            UsageError: none was given.
-            InputError: one is missing, empty, unreadable or of the wrong kind.
+            UsageError: no file was given.
+            InputError: a file is missing, empty, unreadable or of the wrong kind.
         """
         from talkcli.files.check import check_readable
 
         if self.speech is None and not self.faces:
             raise UsageError(
-                "there is nothing to move the head by", "give a sound file, or a clip with --driver"
+                "nothing was given to move the head", "give a speech file, or a clip with --driver"
             )
         files = [] if self.speech is None else [check_readable(self.speech, "a recording")]
         files += [check_readable(path, "a video of a face") for path in self.faces]
         for path in self.faces:
-            # Looking is checking.
+            # Reading a file checks it.
             self.curves(path) if is_curves(path) else self.clip(path).info
         return files
 
@@ -177,10 +176,10 @@ class DriveInputs:
 
     @cached_property
     def sound(self) -> Sound:
-        """What is heard, speech or else the driver's own sound, opened once for all who read it.
+        """The sound of the video, from the speech or else the driver; opened once for all readers.
 
         Raises:
-            InputError: there is none.
+            InputError: there is no sound.
         """
         from talkcli.media.audio import open_sound
 
@@ -193,6 +192,6 @@ class DriveInputs:
         return sound
 
     def close(self) -> None:
-        """Close what was opened."""
+        """Close the sound, if it was opened."""
         if "sound" in self.__dict__:
             self.sound.close()

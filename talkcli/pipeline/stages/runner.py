@@ -1,4 +1,4 @@
-"""Running a stage or reusing it; in a plan, saying beforehand which of the two it would be."""
+"""Run a stage or reuse it; in a plan, predict which of the two would happen."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from talkcli.project.stage import digest_outputs
 T = TypeVar("T")
 
 
-#: Writes all outputs of a stage into the empty directory that it gets; may advance the task.
+#: Writes all outputs of a stage into the given empty directory; may advance the task.
 Make = Callable[[Path, Task], None]
 
 
 def ensure(run: Run, stage: Stage, make: Make, title: str, total: int | None = None) -> StageRun:
-    """The entry of a stage, made now or reused; hold the project's lock.
+    """Make the entry of a stage, or reuse it; the caller must hold the project's lock.
 
     Args:
         run: project, progress, and whether this is a plan, in which nothing is made.
         stage: name, version, settings and inputs.
         make: does the work.
-        title: what progress calls it.
-        total: steps by which ``make`` advances its task, where that is known.
+        title: name shown in the progress display.
+        total: number of steps by which ``make`` advances its task, if known.
     """
     if run.dry:
         return run.project.lookup(stage) or _pending(run, stage, "")
@@ -45,17 +45,17 @@ def ensure_and_read(
     title: str,
     read: Callable[[Path], T],
 ) -> tuple[StageRun, T]:
-    """As :func:`ensure`, and what is in the entry; for stages that others build on.
+    """As :func:`ensure`, and read the entry; for stages that others build on.
 
-    A plan makes the entry aside, so that the keys of the stages behind it are those that the run
-    will have. Such stages must be quick.
+    A plan makes the entry in a temporary directory, so that later stages get the same keys as in
+    the run. Such stages must be quick.
 
     Args:
-        run: as above.
-        stage: as above.
-        make: as above.
-        title: as above.
-        read: reads the entry's directory.
+        run: as for :func:`ensure`.
+        stage: as for :func:`ensure`.
+        make: as for :func:`ensure`.
+        title: as for :func:`ensure`.
+        read: reads the contents of the entry's directory.
     """
     found = run.project.lookup(stage) if run.dry else ensure(run, stage, make, title)
     if found is not None:

@@ -1,4 +1,4 @@
-"""The tracking stage: a clip of a face becomes curves."""
+"""The tracking stage, which turns a clip of a face into curves."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from talkcli.project.run import Run
 if TYPE_CHECKING:
     from talkcli.types import MotionCurves
 
-#: Raise it whenever tracking gives another result.
+#: Increased whenever tracking gives a different result.
 TRACK_VERSION = 3
 _CURVES, _ABOUT = "curves.npz", "clip.json"
-#: What ``clip.json`` says of a clip, beside its schema.
+#: What ``clip.json`` records about a clip, besides its schema.
 ABOUT_KEYS = ("landmarks", "faces_seen", "frames", "flagged", "turned", "duration_s")
-#: Above this share of frames without a measured face the user is told.
+#: The user is warned if the share of frames without a measured face exceeds this.
 _MANY_FLAGGED = 0.02
 
 
 @dataclass(frozen=True)
 class TrackedPerformance:
-    """A clip's performance as the project stores it.
+    """The performance in a clip as the project stores it.
 
     Attributes:
-        stage: what was run or reused.
-        curves: see :class:`talkcli.tracking.clip.TrackedClip`; None in a plan of a clip that is
-            not tracked yet.
+        stage: the stage that was run or reused.
+        curves: see :class:`talkcli.tracking.clip.TrackedClip`; None in a plan if the clip has not
+            been tracked yet.
         about: ``landmarks`` (network), ``faces_seen``, ``frames``, ``flagged`` (share),
-            ``turned`` (degrees clockwise) and ``duration_s``; None each where ``curves`` is.
+            ``turned`` (degrees clockwise) and ``duration_s``; all None if ``curves`` is None.
     """
 
     stage: StageRun
@@ -46,7 +46,7 @@ class TrackedPerformance:
 
 
 def track_stage(source: ProjectInput, tracking: TrackingConfig) -> Stage:
-    """The performance of one face in a clip."""
+    """The stage that tracks one face in a clip."""
     from talkcli.tracking.follow import landmark_model
 
     model = landmark_model(tracking.landmarks)
@@ -58,16 +58,16 @@ def track_stage(source: ProjectInput, tracking: TrackingConfig) -> Stage:
 
 
 def ensure_track(run: Run, clip: Clip) -> TrackedPerformance:
-    """The performance in a clip, tracked now or reused from the project.
+    """Track the performance in a clip, or reuse it from the project.
 
     Args:
-        run: ``tracking`` is read and ``track`` timed; several faces and many missed frames are
-            warned of.
-        clip: the file.
+        run: its ``tracking`` settings apply, ``track`` is timed, and its reporter is warned of
+            several faces and of many missed frames.
+        clip: the clip to track.
 
     Raises:
         InputError: not a clip, or no face in it.
-        MissingDependencyError: the landmark network asked for is not there.
+        MissingDependencyError: the requested landmark network is not available.
     """
     with run.watch.measure("track"), run.lock():
         stage = track_stage(clip.source, run.recipe.tracking)
@@ -105,11 +105,11 @@ def _track(run: Run, clip: Clip, directory: Path, task: Task) -> None:
 
 
 def _read(directory: Path) -> tuple[dict[str, Any], MotionCurves]:
-    """What the stage has written.
+    """Read what the stage has written.
 
     Raises:
-        InputError: the curves are none.
-        ValueError: the notes about the clip are none, or belong to other curves.
+        InputError: the curves cannot be read.
+        ValueError: ``clip.json`` is incomplete or describes other curves.
     """
     from talkcli.motion.curves import read_npz
 
@@ -130,19 +130,19 @@ def _load(entry: StageRun, clip: Clip, run: Run) -> TrackedPerformance:
     about, curves = _read(entry.path)
     if about["faces_seen"] > 1 and run.recipe.tracking.face == 0:
         run.reporter.warn(
-            f"{clip.path} shows {about['faces_seen']} faces; following the largest, "
-            "--set tracking.face=1 takes the next"
+            f"{clip.path} shows {about['faces_seen']} faces; following the largest "
+            "(--set tracking.face=1 selects the next)"
         )
     if about["turned"]:
         way = "upside down" if about["turned"] == 180 else "on its side"
         run.reporter.warn(
-            f"the face in {clip.path} is {way}; tracked with its frames turned by "
-            f"{about['turned']}°"
+            f"the face in {clip.path} is {way}: its frames were rotated by {about['turned']}° "
+            "for tracking"
         )
     if about["flagged"] > _MANY_FLAGGED:
         run.reporter.warn(
-            f"in {about['flagged']:.0%} of the frames of {clip.path} the face could not be "
-            "measured; they are filled in from the others"
+            f"the face could not be measured in {about['flagged']:.0%} of the frames of "
+            f"{clip.path}; they are interpolated"
         )
     return TrackedPerformance(entry, curves, about)
 
@@ -151,6 +151,6 @@ def _existing(model: Path) -> Path:
     if not model.is_file():
         raise MissingDependencyError(
             f"the landmark model {model} does not exist",
-            "correct --set tracking.landmarks or TALKCLI_FACE_LANDMARKER, or use bundled",
+            "correct --set tracking.landmarks or TALKCLI_FACE_LANDMARKER, or use the bundled one",
         )
     return model

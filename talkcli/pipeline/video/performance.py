@@ -1,4 +1,4 @@
-"""What the head does in a video: speech, another face, or both."""
+"""The motion of the head in a video, from speech, another face, or both."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Heard:
-    """What is heard, and how long the video is.
+    """The sound and the length of a video.
 
     Attributes:
-        sound: goes into the video, or None.
-        duration_s: of the video; None while only the sound's end can tell; in a plan an estimate
-            where a clip must be tracked to know it.
-        start_s: when the sound begins, seconds of the video.
+        sound: sound that goes into the video, or None.
+        duration_s: length of the video in seconds; None until the sound has been read, if its
+            container does not state it; an estimate in a plan if a clip must be tracked to know it.
+        start_s: when the sound begins, in seconds of the video.
     """
 
     sound: Sound | None
@@ -44,13 +44,13 @@ class MotionMix:
     """The motion of a video, from tracked faces and speech.
 
     Args:
-        inputs: what moves the head.
-        run: its project holds or receives the tracking stages; ``motion`` and ``tracking`` are
-            read, ``track`` is timed.
+        inputs: the files that move the head.
+        run: its project holds or receives the tracking stages, its ``motion`` and ``tracking``
+            settings apply, and ``track`` is timed.
 
     Attributes:
         stages: tracking stages that were run or reused.
-        heard: what is heard, and the video's length.
+        heard: the sound and the length of the video.
     """
 
     def __init__(self, inputs: DriveInputs, run: Run) -> None:
@@ -71,12 +71,12 @@ class MotionMix:
 
     @property
     def silent(self) -> bool:
-        """Whether speech was given and nothing was heard in it; known after the last frame."""
+        """Whether speech was given but proved silent; known after the last frame."""
         return self._inputs.speech is not None and self._peak_meter.silent
 
     @property
     def duration_s(self) -> float | None:
-        """Seconds; None until the end of the sound is known: at the latest after the last frame."""
+        """Seconds; None until the end of the sound is known, at the latest after the last frame."""
         if self.heard.duration_s is not None or self.heard.sound is None:
             return self.heard.duration_s
         return self.heard.sound.duration_s
@@ -84,7 +84,7 @@ class MotionMix:
     def frames(self, fps: Fraction) -> Iterator[MotionFrame]:
         """The motion, frame ``i`` at ``(i + 0.5) / fps`` seconds, to the end of the video.
 
-        To be called before whoever else reads the sound begins: both are then fed by one decoder.
+        Must be called before any other reader of the sound starts, so that one decoder feeds both.
         """
         from talkcli.motion.retarget import lips_from, pose_from
 
@@ -110,13 +110,13 @@ class MotionMix:
 
         for index in count():
             if blocks is not None and self.duration_s is None:
-                # A frame belongs to the video if the sound lasts to its middle.
+                # A frame belongs to the video if the sound reaches its midpoint.
                 blocks.reach(float((index + Fraction(1, 2)) / fps))
             if self.duration_s is not None and index >= frame_count(self.duration_s, fps):
                 break
             yield next(frames)
         if blocks is not None:
-            # What lies beyond the last frame was not heard yet, but may be all there is.
+            # The sound beyond the last frame has not been metered yet, but may be all there is.
             collections.deque(self._peak_meter.tap(blocks), maxlen=0)
 
     def _driven(self, delay_s: float = 0.0) -> Any:
@@ -159,5 +159,5 @@ class MotionMix:
         try:
             return Heard(inputs.sound, duration_s, inputs.sound.start_s)
         except InputError:
-            # A sound track that nothing can be decoded from is as good as none.
+            # A sound track that cannot be decoded is treated as absent.
             return Heard(None, duration_s)

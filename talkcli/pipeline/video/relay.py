@@ -1,7 +1,7 @@
-"""Stages that work at the same time and hand their results on in order.
+"""Stages that run concurrently and pass their results on in order.
 
-A film is motion → render → compose → encode. Each stage waits for something else (one core, both
-cores, ffmpeg), so that, run one after the other, they leave a third of two cores idle.
+A video is made by motion → render → compose → encode. Each stage waits for something different (one
+core, both cores, ffmpeg); run one after another, they would leave a third of two cores idle.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-#: How long threads may take to stop, seconds. Longer than any frame; a thread that hangs in a
-#: read of a dead network mount must not keep the command from ending.
+#: How long threads may take to stop, seconds. Longer than any frame; a thread stuck reading from a
+#: dead network mount must not keep the command from ending.
 _STOP_S = 10.0
-#: A thread that has finished a kernel waits this long, seconds, for the one that holds the
-#: interpreter. With Python's 5 ms, a second of speech features, 40 ms of plain Python, would hold
-#: up each of the dozen kernel calls of a frame by 5 ms.
+#: How long a thread that has finished a kernel waits for the thread that holds the interpreter,
+#: seconds. With Python's default of 5 ms, computing a second of speech features (40 ms of plain
+#: Python) would delay each of the dozen kernel calls of a frame by 5 ms.
 _SWITCH_S = 0.0005
 
 
 class _HaltedError(Exception):
-    """The line was left while a stage waited for its input."""
+    """The relay was closed while a stage was waiting for its input."""
 
 
 class _Switching:
-    """The interpreter's switch interval, short for as long as any relay runs.
+    """The interpreter's switch interval, which is shortened while any relay is running.
 
-    It is one number for the whole process: relays that begin and end in any order, as those of a
-    batch do, must leave it as the first of them found it.
+    It is a single number for the whole process. Relays that start and end in any order, as in a
+    batch, must leave it as the first of them found it.
     """
 
     def __init__(self) -> None:
@@ -59,10 +59,10 @@ _switching = _Switching()
 class Relay:
     """A chain of stages, one thread each.
 
-    Use as a context manager. Leaving it, normally or not, stops every stage: those that wait are
-    woken, those at work finish their item. The last stage is the caller, who iterates over what
-    :meth:`stage` returned last; an error anywhere before it reaches the caller there, after the
-    items that came before it.
+    Use it as a context manager. Leaving it, normally or not, stops every stage: waiting stages are
+    woken, working ones finish their item. The last stage is the caller, which iterates over what
+    the last call of :meth:`stage` returned; an error in any earlier stage is raised there, after
+    the items that precede it.
     """
 
     def __init__(self) -> None:
@@ -88,16 +88,16 @@ class Relay:
         _switching.release()
 
     def stage(self, name: str, items: Iterable[T], ahead: int) -> Iterator[T]:
-        """Pull ``items`` in a thread of its own and keep up to ``ahead`` of them ready.
+        """Consume ``items`` in a separate thread and keep up to ``ahead`` of them ready.
 
-        Besides those, one may be in the making and one in use: a source that fills buffers in
-        turn needs :func:`ring_size` of them, if its consumer is done with each item before it
-        asks for the next.
+        In addition, one may be in the making and one in use: a source that fills buffers in turn
+        needs :func:`ring_size` of them, if its consumer is done with each item before it asks for
+        the next.
 
         Args:
-            name: of the thread.
-            items: an iterator, usually over an earlier stage.
-            ahead: at least 1.
+            name: name of the thread.
+            items: an iterable, usually an earlier stage.
+            ahead: number of items to keep ready, at least 1.
         """
         stage: _Stage[T] = _Stage(self._changed, lambda: self._halted, ahead)
         thread = threading.Thread(
@@ -109,12 +109,12 @@ class Relay:
 
 
 def ring_size(ahead: int) -> int:
-    """Buffers that a stage with so many items ahead needs, see :meth:`Relay.stage`."""
+    """Number of buffers for a stage that keeps ``ahead`` items ready, see :meth:`Relay.stage`."""
     return ahead + 2
 
 
 class _Stage(Iterator[T], Generic[T]):
-    """A bounded queue that ends with its source, or with its source's error."""
+    """A bounded queue that ends with its source, or with an error of its source."""
 
     def __init__(
         self, changed: threading.Condition, halted: Callable[[], bool], ahead: int
@@ -127,7 +127,7 @@ class _Stage(Iterator[T], Generic[T]):
         self._error: BaseException | None = None
 
     def run(self, items: Iterable[T]) -> None:
-        """What the stage's thread does."""
+        """Run the stage; called in its thread."""
         error: BaseException | None = None
         try:
             for item in items:
@@ -155,7 +155,7 @@ class _Stage(Iterator[T], Generic[T]):
             raise StopIteration
 
     def _put(self, item: T) -> bool:
-        """Wait for room; False when there is nobody left to take the item."""
+        """Wait for room and add the item; False if the relay was closed meanwhile."""
         with self._changed:
             self._changed.wait_for(lambda: len(self._ready) < self._ahead or self._halted())
             if not self._halted():

@@ -1,4 +1,4 @@
-"""An avatar in front of its background: motion in, finished pictures out."""
+"""Turn motion into finished pictures of an avatar in front of its background."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 
 class Head(NamedTuple):
-    """A drawn head and what it stands before.
+    """A drawn head and its backdrop.
 
     Attributes:
-        images: colour and coverage.
-        backdrop: of its frame.
+        images: colour and coverage of the head.
+        backdrop: backdrop of the frame.
     """
 
     images: Images
@@ -30,18 +30,18 @@ class Head(NamedTuple):
 
 
 class AvatarPlayer:
-    """Everything between a motion frame and finished pictures.
+    """Turns motion frames into finished pictures.
 
-    :meth:`head` and :meth:`paint` may be called from two threads, each from one.
+    :meth:`head` and :meth:`paint` may run in two different threads, but each in only one.
 
     Args:
-        avatar: is posed and drawn.
-        video: size and background are read.
-        backend: renderer, as asked for.
-        watch: gets the seconds of ``load``, ``render`` (posing included) and ``compose``.
+        avatar: the avatar to pose and draw.
+        video: its size and background apply.
+        backend: the requested renderer.
+        watch: receives the seconds of ``load``, ``render`` (including posing) and ``compose``.
 
     Attributes:
-        backend: renderer that draws.
+        backend: the renderer in use.
     """
 
     def __init__(self, avatar: Avatar, video: VideoConfig, backend: str, watch: Stopwatch) -> None:
@@ -49,7 +49,7 @@ class AvatarPlayer:
             from talkcli.render.solid import solidify
 
             self._avatar, self._video, self._watch = avatar, video, watch
-            # Made solid while the next head is drawn, by whoever paints.
+            # Applied by paint, while the next head is being drawn.
             self._solidify = solidify
             self._player = player(backend)
             self.backend = self._player.backend
@@ -63,17 +63,17 @@ class AvatarPlayer:
 
     @property
     def width(self) -> int:
-        """Pixels of one view."""
+        """Width of one view, pixels."""
         return self._compositor.width
 
     @property
     def height(self) -> int:
-        """Pixels of one view."""
+        """Height of one view, pixels."""
         return self._compositor.height
 
     @property
     def channels(self) -> int:
-        """Of a picture: 3, or 4 when transparent."""
+        """Channels of a picture: 3, or 4 if it is transparent."""
         return 4 if self._compositor.transparent else 3
 
     def pictures(self, motion: MotionFrame, views: Sequence[View]) -> list[np.ndarray]:
@@ -82,21 +82,21 @@ class AvatarPlayer:
         return [self.paint(self.head(motion, view, images), self.canvas()) for view in views]
 
     def images(self) -> Images:
-        """Memory for one head."""
+        """Buffers for one head."""
         return Images.empty(self._avatar.camera())
 
     def canvas(self, pixels: np.ndarray | None = None) -> Canvas:
-        """Memory for one picture, see :meth:`talkcli.compose.blend.Compositor.canvas`."""
+        """Buffer for one picture, see :meth:`talkcli.compose.blend.Compositor.canvas`."""
         return self._compositor.canvas(pixels)
 
     def head(self, motion: MotionFrame, view: View, images: Images) -> Head:
-        """Pose and render one view, if possible into ``images``."""
+        """Pose and render one view, into ``images`` if possible."""
         with self._watch.measure("render"):
             drawn = draw_head(self._player, self._avatar, motion, view, images, solid=False)
             return Head(drawn, self._avatar.backdrop(motion))
 
     def paint(self, head: Head, canvas: Canvas) -> np.ndarray:
-        """Lay a head, which is changed, over its backdrop; returns the canvas's pixels."""
+        """Composite a head over its backdrop; modifies the head and returns the canvas's pixels."""
         with self._watch.measure("compose"):
             if head.backdrop is not self._backdrop:
                 self._compose(head.backdrop)

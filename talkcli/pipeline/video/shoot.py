@@ -1,4 +1,4 @@
-"""From motion to encoded videos: stages that overlap, a handful of frames in memory."""
+"""From motion to encoded videos, in overlapping stages with only a few frames in memory."""
 
 from __future__ import annotations
 
@@ -24,24 +24,25 @@ from talkcli.types import MotionFrame
 if TYPE_CHECKING:
     from talkcli.media.audio import Sound
 
-#: Finished items that may wait between two stages. One lets a slow frame of the one and a quick
-#: frame of the other cancel out.
+#: Finished items that may wait between two stages. One is enough for a slow frame in one stage and
+#: a quick frame in the other to cancel out.
 _AHEAD = 1
-#: Motion comes in bursts, a second of sound at a time, and is small.
+#: Motion is produced in bursts, a second of sound at a time, and takes little memory.
 _MOTIONS_AHEAD = 25
 
 
 @dataclass(frozen=True)
 class VideoTarget:
-    """Videos of one length that are written together.
+    """Videos of equal length that are written together.
 
     Attributes:
         outputs: one file for all views side by side, or one per view.
         fps: frames per second.
-        duration_s: of the sound; None while only its end can tell.
+        duration_s: length of the sound in seconds; None until it has been read, if its container
+            does not state it.
         heard: sound that goes into the videos, or None.
-        sound_start_s: when it begins, seconds of the video.
-        overwrite: existing files may be replaced.
+        sound_start_s: when the sound begins, in seconds of the video.
+        overwrite: whether existing files may be replaced.
     """
 
     outputs: tuple[Path, ...]
@@ -53,7 +54,7 @@ class VideoTarget:
 
     @property
     def estimate_s(self) -> float:
-        """Seconds that the video will last, as far as that can be said."""
+        """Expected length of the video in seconds; 0 if nothing is known about it."""
         if self.duration_s is not None:
             return self.duration_s
         return self.heard.estimated_duration_s if self.heard is not None else 0.0
@@ -65,17 +66,17 @@ def render_video(
     motions: Iterator[MotionFrame],
     run: Run,
 ) -> int:
-    """Pose, render, compose and encode every frame, each stage in a thread of its own.
+    """Pose, render, compose and encode every frame, each stage in its own thread.
 
-    An error in any stage, or an interrupt, stops them all and leaves no video behind.
+    An error in any stage, or an interrupt, stops all of them and leaves no video behind.
 
     Args:
-        target: what is written.
+        target: what to write.
         player: draws the pictures.
-        motions: one per frame, to the end of the video.
-        run: views, camera path and quality are read; frames are counted; ``motion`` and
-            ``encode`` are timed, and the player adds its own. Stages overlap: together they may
-            take longer than the video took.
+        motions: one motion per frame, to the end of the video.
+        run: its views, camera path and quality apply; frames are reported, ``motion`` and
+            ``encode`` are timed, and the player times its own parts. The stages overlap, so their
+            sum may exceed the total.
 
     Returns:
         Number of frames.
@@ -113,7 +114,7 @@ def render_video(
 def _shots(
     target: VideoTarget, motions: Iterator[MotionFrame], views_at: ViewsAt, watch: Stopwatch
 ) -> Iterator[tuple[MotionFrame, tuple[View, ...]]]:
-    """Motion and all views, frame by frame."""
+    """The motion and all views of each frame."""
     for number in count():
         with watch.measure("motion"):
             motion = next(motions, None)
@@ -125,7 +126,7 @@ def _shots(
 def _heads(
     player: AvatarPlayer, shots: Iterator[tuple[MotionFrame, tuple[View, ...]]]
 ) -> Iterator[Head]:
-    """Rendered heads, view by view, in buffers that take turns."""
+    """Rendered heads, view by view, in a ring of buffers."""
     ring = cycle([player.images() for _ in range(ring_size(_AHEAD))])
     for motion, views in shots:
         for view in views:
@@ -135,7 +136,7 @@ def _heads(
 def _strips(
     player: AvatarPlayer, heads: Iterator[Head], views: int, files: int
 ) -> Iterator[np.ndarray]:
-    """``[files, height, width, channels]`` of each frame, in buffers that take turns."""
+    """``[files, height, width, channels]`` of each frame, in a ring of buffers."""
     columns = views // files
     shape = (files, player.height, columns * player.width, player.channels)
     ring = []

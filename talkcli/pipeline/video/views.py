@@ -1,4 +1,4 @@
-"""The views of a video at every frame."""
+"""The views shown in each frame of a video."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from talkcli.avatar import SOURCE_VIEW, View
 from talkcli.config import VideoConfig
 from talkcli.errors import UsageError
 
-#: Seconds that an orbit takes at least; a longer video holds a whole number of them.
+#: Approximate length of an orbit in seconds; every video holds a whole number of orbits.
 ORBIT_S = 8.0
 
-#: All views at a time in seconds.
+#: Returns all views at a given time, in seconds.
 ViewsAt = Callable[[float], tuple[View, ...]]
 
 
 def plan_views(video: VideoConfig, duration_s: float) -> ViewsAt:
     """The views of a video as a function of time.
 
-    ``orbit`` begins and ends in front and swings to both sides, +A first; ``arc`` turns once from
-    -A to +A with a soft start and end.
+    ``orbit`` starts and ends at the front and swings to both sides, +A first; ``arc`` sweeps once
+    from -A to +A with a smooth start and end.
 
     Args:
-        video: ``views``, ``camera_path``, ``camera_yaw_deg`` are read.
-        duration_s: of the video.
+        video: its ``views``, ``camera_path`` and ``camera_yaw_deg`` apply.
+        duration_s: length of the video in seconds.
 
     Raises:
-        UsageError: both a camera path and views are given.
+        UsageError: both a camera path and views were given.
     """
     if video.camera_path == "none":
         fixed = tuple(View(yaw) for yaw in video.views) or (SOURCE_VIEW,)
         return lambda time_s: fixed
     if video.views:
-        raise UsageError("--camera-path moves one view, --views fixes several", "drop one of them")
+        raise UsageError("--camera-path and --views cannot be combined", "omit one of them")
     amplitude = video.camera_yaw_deg
     turns = max(1, round(duration_s / ORBIT_S))
     if video.camera_path == "orbit":

@@ -15,7 +15,7 @@ def test_pictures_and_single_frames_move_nothing(tmp_path: Path) -> None:
     frames = np.full((5, 48, 64, 3), 90, np.uint8)
     picture = tmp_path / "p.png"
     Image.fromarray(frames[0]).save(picture)
-    with pytest.raises(InputError, match=r"p\.png is a picture: nothing moves in it"):
+    with pytest.raises(InputError, match=r"p\.png is a picture, which contains no motion"):
         _ = Clip(picture).info
     # MP4 counts its frames, Matroska and GIF do not.
     for suffix in ("mp4", "mkv", "gif"):
