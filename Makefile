@@ -59,7 +59,7 @@ golden: setup
 	TALKCLI_UPDATE_GOLDEN=1 $(BIN)/python -m pytest tests/golden
 
 bench: setup
-	@echo 'bench: the renderer against its baselines (talkcli bench measures whole films)'
+	@echo 'bench: the renderer against its baselines (talkcli bench measures whole videos)'
 	$(BIN)/python -m benchmarks.render
 	@echo 'bench: portrait quality over $(PORTRAITS) (choose with PORTRAITS=folder); sheets in out/quality'
 	$(BIN)/python benchmarks/portrait_quality.py $(PORTRAITS) -o out/quality

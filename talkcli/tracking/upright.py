@@ -1,4 +1,4 @@
-"""Which way up a clip is: a film of a phone held upside down may not say so in its header.
+"""Which way up a clip is: the header of a clip shot with the phone upside down may not say so.
 
 The networks take sideways faces for what they are, but of a face upside down they make an upright
 one that never was: mouth for brows. What gives it away is its shape, and that it changes when the

@@ -14,7 +14,7 @@ import pytest
 from tests.cli.conftest import make_face, write_tone
 
 
-def no_film(folder: Path) -> bool:
+def no_video(folder: Path) -> bool:
     """Nothing but inputs and the cache is left, no hidden halves either."""
     return not [path for path in folder.rglob("*") if path.suffix in (".mp4", ".part")]
 
@@ -24,7 +24,7 @@ def test_no_face(talkcli, engine, portrait, speech, tmp_path) -> None:
     answer = talkcli("animate", portrait, speech)
     assert answer.code == 3
     assert "no face was found in" in answer.error and "from the front" in answer.error
-    assert no_film(tmp_path)
+    assert no_video(tmp_path)
 
 
 def test_several_faces_take_the_largest_with_a_warning(talkcli, engine, portrait, speech) -> None:
@@ -81,7 +81,7 @@ def test_unusable_files(talkcli, engine, portrait, speech, tmp_path, which, kind
     expected = {"missing": "does not exist", "directory": "directory", "empty": "0 bytes",
                 "text": "text", "truncated": ""}  # fmt: skip
     assert expected[kind] in answer.error
-    assert engine.calls == [] and no_film(tmp_path)
+    assert engine.calls == [] and no_video(tmp_path)
 
 
 def test_silent_speech_keeps_the_mouth_shut_and_says_so(talkcli, portrait, tmp_path) -> None:
@@ -96,13 +96,13 @@ def test_a_tenth_of_a_second_works(talkcli, portrait, tmp_path) -> None:
 
 
 def test_existing_output_is_kept_before_any_work(talkcli, engine, portrait, speech) -> None:
-    film = portrait.with_name("portrait_speech.mp4")
-    film.write_text("precious")
+    video = portrait.with_name("portrait_speech.mp4")
+    video.write_text("precious")
     answer = talkcli("animate", portrait, speech)
     assert answer.code == 3 and "exists" in answer.error and "-y" in answer.error
-    assert film.read_text() == "precious" and engine.calls == []
+    assert video.read_text() == "precious" and engine.calls == []
     assert talkcli("animate", portrait, speech, "-y").code == 0
-    assert film.stat().st_size > 1000
+    assert video.stat().st_size > 1000
 
 
 def test_output_may_not_be_an_input(talkcli, engine, portrait, speech) -> None:
@@ -147,7 +147,7 @@ def test_full_disk_while_an_avatar_is_stored(
         patch.setattr("talkcli.files.atomic.os.fsync", full)
         answer = talkcli("animate", portrait, speech)
     assert answer.code == 3 and "space" in answer.error
-    assert no_film(tmp_path) and not list((tmp_path / "cache").rglob(".tmp-*"))
+    assert no_video(tmp_path) and not list((tmp_path / "cache").rglob(".tmp-*"))
     assert talkcli("animate", portrait, speech).code == 0
 
 
@@ -167,22 +167,22 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(place)], check=True)
 
 
-def test_full_disk_while_a_film_is_written(talkcli, portrait, tiny_disk, tmp_path) -> None:
+def test_full_disk_while_a_video_is_written(talkcli, portrait, tiny_disk, tmp_path) -> None:
     speech = write_tone(tmp_path / "long.wav", 4)
     answer = talkcli("animate", portrait, speech, "-o", tiny_disk / "a.mp4")
     assert answer.code == 3 and "space" in answer.error
-    assert no_film(tiny_disk)
+    assert no_video(tiny_disk)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interrupt_leaves_no_film_and_resumes(
+def test_interrupt_leaves_no_video_and_resumes(
     talkcli, engine, portrait, speech, tmp_path, number
 ) -> None:
     engine.before_every_frame(lambda: len(engine.seen) == 5 and os.kill(os.getpid(), number))
     answer = talkcli("animate", portrait, speech)
     assert answer.code == 5
     assert "interrupted" in answer.error and "resumes" in answer.error
-    assert no_film(tmp_path)
+    assert no_video(tmp_path)
     engine.before_every_frame(lambda: None)
     again = talkcli("animate", portrait, speech)
     assert again.code == 0 and engine.calls == ["detect", "build"]

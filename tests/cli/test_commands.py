@@ -14,13 +14,13 @@ from PIL import Image
 from tests.cli.conftest import write_tone
 
 
-def test_animate_makes_a_film_and_says_so(talkcli, engine, portrait, speech) -> None:
+def test_animate_makes_a_video_and_says_so(talkcli, engine, portrait, speech) -> None:
     answer = talkcli("animate", portrait, speech, "--json")
     assert answer.code == 0, answer.err
     result = json.loads(answer.out)
-    film = portrait.with_name("portrait_speech.mp4")
-    assert result["outputs"] == [str(film)]
-    assert film.stat().st_size > 1000
+    video = portrait.with_name("portrait_speech.mp4")
+    assert result["outputs"] == [str(video)]
+    assert video.stat().st_size > 1000
     assert (result["frames"], result["fps"], result["width"], result["height"]) == (
         12,
         "25",
@@ -135,7 +135,7 @@ def test_sync_offset_shifts_what_the_mouth_hears(
     assert engine.sound == samples
 
 
-def test_transparent_film_carries_alpha(talkcli, portrait, speech, tmp_path) -> None:
+def test_transparent_video_carries_alpha(talkcli, portrait, speech, tmp_path) -> None:
     answer = talkcli("animate", portrait, speech, "--bg", "transparent", "--json")
     assert json.loads(answer.out)["outputs"][0].endswith(".mov")
     frames = tmp_path / "frames"
@@ -243,7 +243,7 @@ def test_reconstruct_then_drive_then_render(talkcli, engine, portrait, speech, t
     assert engine.calls == ["detect", "build"]
 
 
-def test_render_writes_films_too(talkcli, engine, portrait, tmp_path) -> None:
+def test_render_writes_videos_too(talkcli, engine, portrait, tmp_path) -> None:
     project = tmp_path / "me"
     talkcli("reconstruct", portrait, "-p", project)
     answer = talkcli("render", "-p", project, "-o", tmp_path / "turn.mp4", "--fps", "10", "--json")

@@ -24,8 +24,8 @@ from talkcli.types import ARKIT_NAMES, MotionCurves, MotionFrame
 JAW, BLINK = ARKIT_NAMES.index("jawOpen"), ARKIT_NAMES.index("eyeBlinkLeft")
 
 
-def write_film(path: Path, times: list[Fraction], *, sound_s: float = 0.0) -> Path:
-    """A grey film whose frames appear at the given seconds; the last one stays for its own step."""
+def write_clip(path: Path, times: list[Fraction], *, sound_s: float = 0.0) -> Path:
+    """A grey clip whose frames appear at the given seconds; the last one stays for its own step."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=30)
         stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
@@ -86,7 +86,7 @@ def eyes(monkeypatch: pytest.MonkeyPatch) -> Eyes:
 @pytest.fixture
 def clip(tmp_path: Path) -> Path:
     """1.5 s at 30 frames per second, with a second of sound."""
-    return write_film(tmp_path / "clip.mp4", [Fraction(k, 30) for k in range(45)], sound_s=1.0)
+    return write_clip(tmp_path / "clip.mp4", [Fraction(k, 30) for k in range(45)], sound_s=1.0)
 
 
 def curves_file(path: Path, seconds: float = 2.0, fps: int = 30) -> Path:
@@ -137,7 +137,7 @@ def test_track_refuses_other_endings_and_existing_files(talkcli, eyes, clip, tmp
 
 
 @pytest.mark.parametrize("fps", ["10", "24", "25", "29.97", "60"])
-def test_driven_film_is_as_long_as_the_driver(
+def test_driven_video_is_as_long_as_the_driver(
     talkcli, engine, eyes, portrait, clip, tmp_path, fps
 ) -> None:
     output = tmp_path / "out.mp4"
@@ -148,7 +148,7 @@ def test_driven_film_is_as_long_as_the_driver(
     assert said["frames"] == len(engine.motions)
     assert abs(said["frames"] / rate - Fraction(3, 2)) <= 1 / (2 * rate)
     assert [stage["stage"] for stage in said["stages"]] == ["portrait", "avatar", "track"]
-    # The driver's own sound, padded to the film's length.
+    # The driver's own sound, padded to the length of the video.
     assert probe_audio(output).duration_s == pytest.approx(1.5, abs=0.02)
     yaws = [motion.rotation[0] for motion in engine.motions]
     assert np.ptp(yaws) > 20
@@ -156,7 +156,7 @@ def test_driven_film_is_as_long_as_the_driver(
 
 def test_variable_frame_rate(talkcli, engine, eyes, portrait, tmp_path) -> None:
     times = [Fraction(k, 30) for k in range(30)] + [1 + Fraction(k, 10) for k in range(10)]
-    clip = write_film(tmp_path / "uneven.mp4", times)
+    clip = write_clip(tmp_path / "uneven.mp4", times)
     answer = talkcli("animate", portrait, "--driver", clip, "-o", tmp_path / "o.mp4", "--json")
     assert answer.code == 0, answer.err
     said = json.loads(answer.out)
@@ -179,7 +179,7 @@ def test_second_run_reuses_the_tracking(talkcli, eyes, portrait, clip, tmp_path)
 
 
 def test_speech_and_driver_mix(talkcli, engine, eyes, portrait, clip, speech, tmp_path) -> None:
-    """The film has the length of the speech; lips come from it, the head from the driver."""
+    """The video has the length of the speech; lips come from it, the head from the driver."""
     answer = talkcli("animate", portrait, speech, "--driver", clip, "--json")
     assert answer.code == 0, answer.err
     assert json.loads(answer.out)["duration_s"] == pytest.approx(0.5, abs=1e-3)
@@ -189,7 +189,7 @@ def test_speech_and_driver_mix(talkcli, engine, eyes, portrait, clip, speech, tm
     assert (tmp_path / "portrait_speech.mp4").exists()
 
 
-def test_speech_with_the_pose_of_a_film(talkcli, engine, eyes, portrait, clip, speech) -> None:
+def test_speech_with_the_pose_of_a_clip(talkcli, engine, eyes, portrait, clip, speech) -> None:
     answer = talkcli("animate", portrait, speech, "--pose-from", clip)
     assert answer.code == 0, answer.err
     assert engine.settings.head_motion == 0 and engine.settings.blink_rate > 0
@@ -243,13 +243,13 @@ def test_missed_frames_and_several_faces_are_told(talkcli, eyes, portrait, clip)
 
 
 def test_corrupt_tail_is_cut_off(talkcli, engine, eyes, portrait, clip) -> None:
-    film = clip.with_suffix(".ts")
-    write_film(film, [Fraction(k, 30) for k in range(90)])
-    whole = film.read_bytes()
-    film.write_bytes(whole[: len(whole) * 2 // 3] + b"\x00\xff" * 500)
-    answer = talkcli("animate", portrait, "--driver", film, "--json")
+    damaged = clip.with_suffix(".ts")
+    write_clip(damaged, [Fraction(k, 30) for k in range(90)])
+    whole = damaged.read_bytes()
+    damaged.write_bytes(whole[: len(whole) * 2 // 3] + b"\x00\xff" * 500)
+    answer = talkcli("animate", portrait, "--driver", damaged, "--json")
     assert answer.code == 0, answer.err
-    shown = len(list(read_frames(film)))
+    shown = len(list(read_frames(damaged)))
     assert 20 < shown < 90
     assert abs(json.loads(answer.out)["frames"] / 25 - shown / 30) < 0.2
 

@@ -19,7 +19,7 @@ ASSETS = Path(__file__).parents[2] / "assets"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Holds one second of the sample's speech, the films and the cache of this module."""
+    """Holds one second of the sample's speech, the videos and the cache of this module."""
     folder = tmp_path_factory.mktemp("animate")
     with wave.open(str(ASSETS / "speech.wav")) as source:
         settings, sound = source.getparams(), source.readframes(source.getframerate())
@@ -49,12 +49,12 @@ def animate(folder: Path, name: str, *options: str) -> dict:
     return json.loads(answer)
 
 
-def read_film(path: Path) -> tuple[np.ndarray, dict]:
+def read_video(path: Path) -> tuple[np.ndarray, dict]:
     """``[n, H, W, 3]`` frames and what the streams say."""
     import av
 
-    with av.open(str(path)) as film:
-        video, audio = film.streams.video[0], film.streams.audio[0]
+    with av.open(str(path)) as container:
+        video, audio = container.streams.video[0], container.streams.audio[0]
         facts = {
             "codecs": (video.codec_context.name, audio.codec_context.name),
             "pixels": video.codec_context.pix_fmt,
@@ -63,7 +63,7 @@ def read_film(path: Path) -> tuple[np.ndarray, dict]:
             "video_s": float(video.duration * video.time_base),
             "audio_s": float(audio.duration * audio.time_base),
         }
-        frames = [frame.to_ndarray(format="rgb24") for frame in film.decode(video)]
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video)]
     return np.stack(frames), facts
 
 
@@ -71,7 +71,7 @@ def test_killed_run_is_resumed_and_the_second_speech_reuses_the_avatar(folder: P
     speech = str(folder / "speech.wav")
     portrait = str(ASSETS / "portrait.png")
     killed = start(
-        folder, "animate", portrait, speech, "-o", str(folder / "film.mp4"), "--size", "256"
+        folder, "animate", portrait, speech, "-o", str(folder / "container.mp4"), "--size", "256"
     )
     # As soon as the faces are stored, in the middle of building the avatar.
     while not list(folder.glob("cache/projects/*/portrait/current")) and killed.poll() is None:
@@ -80,13 +80,13 @@ def test_killed_run_is_resumed_and_the_second_speech_reuses_the_avatar(folder: P
     killed.communicate()
     assert killed.returncode == -signal.SIGKILL
 
-    first = animate(folder, "film.mp4")
+    first = animate(folder, "container.mp4")
     assert [stage["status"] for stage in first["stages"]] == ["reused", "executed"]
     second = animate(folder, "again.mp4", "--seed", "1")
     assert [stage["status"] for stage in second["stages"]] == ["reused", "reused"]
     assert not [path for path in folder.rglob(".*") if path.name.startswith((".tmp", ".talk"))]
 
-    frames, facts = read_film(folder / "film.mp4")
+    frames, facts = read_video(folder / "container.mp4")
     assert facts["codecs"] == ("h264", "aac") and facts["pixels"] == "yuv420p"
     assert facts["primaries"] == 1 and facts["rate"] == 25
     assert frames.shape == (25, first["height"], first["width"], 3)
@@ -99,17 +99,17 @@ def test_killed_run_is_resumed_and_the_second_speech_reuses_the_avatar(folder: P
 
 
 @pytest.mark.slow
-def test_same_seed_gives_the_same_film(folder: Path) -> None:
+def test_same_seed_gives_the_same_video(folder: Path) -> None:
     animate(folder, "a.mp4", "--seed", "7", "--fps", "10")
     animate(folder, "b.mp4", "--seed", "7", "--fps", "10")
-    assert np.array_equal(read_film(folder / "a.mp4")[0], read_film(folder / "b.mp4")[0])
+    assert np.array_equal(read_video(folder / "a.mp4")[0], read_video(folder / "b.mp4")[0])
 
 
 def test_views_turn_the_head(folder: Path) -> None:
     from talkcli.tracking.landmarks import detect_faces
 
     result = animate(folder, "views.mp4", "--views", "-30,0,30", "--still", "--fps", "10")
-    frames, _ = read_film(folder / "views.mp4")
+    frames, _ = read_video(folder / "views.mp4")
     assert frames.shape[2] == result["width"] and result["width"] % 3 == 0
     noses = []
     for view in np.split(frames[5], 3, axis=1):
@@ -135,5 +135,5 @@ def test_drive_and_render_take_what_reconstruct_has_built(folder: Path) -> None:
             _, told = process.communicate()
         assert process.returncode == 0, told
     assert ply.read_bytes().startswith(b"ply\nformat binary_little_endian 1.0\n")
-    assert len(read_film(folder / "drive.mp4")[0]) == 10
+    assert len(read_video(folder / "drive.mp4")[0]) == 10
     assert (folder / "faces.png").stat().st_size > 10_000

@@ -25,7 +25,7 @@ from talkcli.project.store import ProjectInput
 from talkcli.types import MotionCurves
 from tests.support import mutations
 from tests.support.avatars import tiny_avatar
-from tests.support.media import make_audio, make_film, quadrants, tone
+from tests.support.media import make_audio, make_clip, quadrants, tone
 
 ROOT = Path(__file__).parents[2]
 
@@ -60,7 +60,7 @@ def seeds(tmp_path_factory: pytest.TempPathFactory) -> Path:
         make_audio(folder / "sound" / f"a.{suffix}", tone(0.5, 48000, 2), 48000, *codec)
     make_audio(folder / "sound" / "float.wav", tone(0.5, 16000, 9), 16000, "-c:a", "pcm_f32le")
     for suffix, options in CLIPS.items():
-        make_film(folder / "clip" / f"a.{suffix}", quadrants(6), "25", *options)
+        make_clip(folder / "clip" / f"a.{suffix}", quadrants(6), "25", *options)
     make_curves(folder / "curves")
     for recipe in (ROOT / "recipes").glob("*.toml"):
         (folder / "recipe" / recipe.name).write_bytes(recipe.read_bytes())

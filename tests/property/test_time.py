@@ -39,7 +39,7 @@ def test_frames_last_as_long_as_the_sound_within_half_a_frame(text: str, seconds
         return
     count = frame_count(seconds, fps)
     assert count >= 1
-    # Exact: a film of hours must not lose frames to rounding. A film has at least one frame.
+    # Exact: a video of hours must not lose frames to rounding. A video has at least one frame.
     longer = max(Fraction(seconds), Fraction(1, 2) / fps)
     assert abs(count / fps - longer) <= Fraction(1, 2) / fps
 

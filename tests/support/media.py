@@ -1,4 +1,4 @@
-"""Small films and recordings for the media tests, made by the bundled ffmpeg."""
+"""Small clips and recordings for the media tests, made by the bundled ffmpeg."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def make_audio(path: Path, samples: np.ndarray, rate: int, *codec: str) -> Path:
     return path
 
 
-def make_film(path: Path, frames: np.ndarray, fps: str = "25", *options: str | Path) -> Path:
+def make_clip(path: Path, frames: np.ndarray, fps: str = "25", *options: str | Path) -> Path:
     """Encode ``[n, H, W, 3]`` uint8 frames as BT.601 H.264 without sound."""
     _, height, width, _ = frames.shape
     run_ffmpeg(

@@ -1,6 +1,6 @@
 """Distillation: before it sees any lips, the network learns to imitate a large speech encoder.
 
-A few minutes of filmed lips do not teach a network what speech is. Hours of sound do: from the
+A few minutes of lips on video do not teach a network what speech is. Hours of sound do: from the
 little context a stream has, it learns to predict the hidden states of an encoder that was trained
 on far more (distillation: Hinton et al. 2015; of hidden states: Romero et al. 2015).
 """

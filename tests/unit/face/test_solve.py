@@ -154,6 +154,6 @@ def test_clips_are_tracked_once_and_lips_follow_the_voice(
 
 
 def test_an_unreadable_clip_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "clip.mp4").write_bytes(b"no film")
+    (tmp_path / "clip.mp4").write_bytes(b"no clip")
     with pytest.raises(InputError):
         clip_landmarks(tmp_path / "clip.mp4")

@@ -12,7 +12,7 @@ from PIL import Image
 from talkcli.errors import InputError
 from talkcli.media import audio
 from talkcli.media.audio import open_sound, probe_audio, stream_pcm
-from tests.support.media import make_audio, make_film, quadrants, run_ffmpeg, tone
+from tests.support.media import make_audio, make_clip, quadrants, run_ffmpeg, tone
 
 SECONDS = 1.337
 
@@ -134,10 +134,10 @@ def test_stereo_is_averaged(tmp_path: Path) -> None:
     np.testing.assert_allclose(np.concatenate(list(stream_pcm(path))), 0.25, atol=1e-4)
 
 
-def test_sound_of_a_film_that_starts_late(tmp_path: Path) -> None:
+def test_sound_of_a_clip_that_starts_late(tmp_path: Path) -> None:
     sound = make_audio(tmp_path / "voice.wav", tone(1.0, 48000), 48000)
-    path = make_film(
-        tmp_path / "film.mkv", quadrants(50), "25", "-itsoffset", "0.5", "-i", sound, "-c:a", "flac"
+    path = make_clip(
+        tmp_path / "clip.mkv", quadrants(50), "25", "-itsoffset", "0.5", "-i", sound, "-c:a", "flac"
     )
     info = probe_audio(path)
     assert info.duration_s == pytest.approx(1.0)
@@ -295,7 +295,7 @@ def test_bad_inputs_are_explained(tmp_path: Path) -> None:
     empty.touch()
     picture = tmp_path / "picture.png"
     Image.fromarray(quadrants()[0]).save(picture)
-    mute = make_film(tmp_path / "mute.mp4", quadrants())
+    mute = make_clip(tmp_path / "mute.mp4", quadrants())
     headless = tmp_path / "headless.m4a"
     make_audio(headless, tone(1, 48000), 48000)
     headless.write_bytes(headless.read_bytes()[:300])

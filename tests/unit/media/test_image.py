@@ -13,7 +13,7 @@ from PIL.PngImagePlugin import PngImageFile
 from talkcli.errors import InputError, UsageError
 from talkcli.media.identify import MAX_PIXELS
 from talkcli.media.image import read_image, write_image
-from tests.support.media import corners, make_audio, make_film, quadrants, tone
+from tests.support.media import corners, make_audio, make_clip, quadrants, tone
 
 RGB = quadrants(1)[0]
 RAMP = np.tile(np.linspace(0, 255, 64).astype(np.uint8), (48, 1))
@@ -245,7 +245,7 @@ def bad_inputs(folder: Path) -> dict[str, tuple[Path, str]]:
     made["missing"] = (folder / "missing.png", "does not exist")
     made["directory"] = (folder, "is a directory")
     made["nul"] = (Path("a\0b.png"), "a\0b.png")
-    made["video"] = (make_film(folder / "film.mp4", quadrants()), "a video")
+    made["video"] = (make_clip(folder / "clip.mp4", quadrants()), "a video")
     made["sound"] = (
         make_audio(folder / "voice.wav", tone(0.2, 8000), 8000),
         "portrait comes first",

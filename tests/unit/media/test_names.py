@@ -15,7 +15,7 @@ from talkcli.media.audio import open_sound, probe_audio
 from talkcli.media.image import read_image, write_image
 from talkcli.media.read import probe, read_frames
 from talkcli.media.write import VideoWriter
-from tests.support.media import make_audio, make_film, quadrants, tone
+from tests.support.media import make_audio, make_clip, quadrants, tone
 
 pytestmark = pytest.mark.skipif(sys.platform == "darwin", reason="its disks take UTF-8 alone")
 
@@ -57,8 +57,8 @@ def test_sound_and_video(folder: Path) -> None:
 
 
 def test_messages_can_be_written(folder: Path) -> None:
-    film = make_film(folder.parent / "mute.mp4", quadrants())
-    mute = film.rename(folder / os.fsdecode(b"mute\xff.mp4"))
+    clip = make_clip(folder.parent / "mute.mp4", quadrants())
+    mute = clip.rename(folder / os.fsdecode(b"mute\xff.mp4"))
     text = folder / os.fsdecode(b"text\xff.wav")
     text.write_text("hello\n")
     for path in (mute, text, folder / os.fsdecode(b"none\xff"), folder):

@@ -13,7 +13,7 @@ from PIL import Image
 from talkcli.errors import InputError
 from talkcli.media.audio import open_sound
 from talkcli.media.read import probe, read_frames
-from tests.support.media import corners, make_audio, make_film, quadrants, run_ffmpeg, tone
+from tests.support.media import corners, make_audio, make_clip, quadrants, run_ffmpeg, tone
 
 
 def copy_with(path: Path, source: Path, *options: str) -> Path:
@@ -37,7 +37,7 @@ def copy_with(path: Path, source: Path, *options: str) -> Path:
 def test_rotation_and_mirroring(
     tmp_path: Path, options: list[str], rotation: int | None, expected: str
 ) -> None:
-    plain = make_film(tmp_path / "plain.mp4", quadrants())
+    plain = make_clip(tmp_path / "plain.mp4", quadrants())
     path = copy_with(tmp_path / "turned.mp4", plain, *options)
     info = probe(path)
     frames = list(read_frames(path))
@@ -50,9 +50,9 @@ def test_rotation_and_mirroring(
     assert corners(np.asarray(Image.open(tmp_path / "upright.png"))) == expected
 
 
-def test_probe_film_with_sound(tmp_path: Path) -> None:
+def test_probe_clip_with_sound(tmp_path: Path) -> None:
     sound = make_audio(tmp_path / "voice.wav", tone(1.0, 16000), 16000)
-    path = make_film(tmp_path / "film.mp4", quadrants(24), "24000/1001", "-i", sound, "-c:a", "aac")
+    path = make_clip(tmp_path / "clip.mp4", quadrants(24), "24000/1001", "-i", sound, "-c:a", "aac")
     info = probe(path)
     assert (info.has_audio, info.has_video) == (True, True)
     assert (info.width, info.height, info.rotation) == (64, 48, 0)
@@ -90,7 +90,7 @@ def test_variable_frame_times(tmp_path: Path) -> None:
 
 
 def test_times_count_from_the_start_of_the_file(tmp_path: Path) -> None:
-    path = make_film(tmp_path / "late.mkv", quadrants(5), "25", "-output_ts_offset", "7")
+    path = make_clip(tmp_path / "late.mkv", quadrants(5), "25", "-output_ts_offset", "7")
     times = [frame.time_s for frame in read_frames(path)]
     assert times == pytest.approx([0, 0.04, 0.08, 0.12, 0.16], abs=1e-3)
 
@@ -99,7 +99,7 @@ def test_one_bad_frame_is_skipped_and_counted(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     # MJPEG: every frame on its own, so that exactly one is lost.
-    path = make_film(tmp_path / "film.avi", quadrants(10), "25", "-c:v", "mjpeg", "-strict", "-1")
+    path = make_clip(tmp_path / "clip.avi", quadrants(10), "25", "-c:v", "mjpeg", "-strict", "-1")
     content = bytearray(path.read_bytes())
     starts = [i for i in range(len(content)) if content[i : i + 3] == b"\xff\xd8\xff"]
     n_bytes = min(600, starts[5] - starts[4] - 16)  # not into the next frame's header
@@ -113,9 +113,9 @@ def test_one_bad_frame_is_skipped_and_counted(
     assert "1 damaged" in caplog.text
 
 
-def test_truncated_film_ends_early(tmp_path: Path) -> None:
+def test_truncated_clip_ends_early(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (30, 48, 64, 3)).astype(np.uint8)
-    path = make_film(tmp_path / "film.mkv", noise, "25", "-g", "5")
+    path = make_clip(tmp_path / "clip.mkv", noise, "25", "-g", "5")
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
     n_frames = sum(1 for _ in read_frames(path))
@@ -123,14 +123,14 @@ def test_truncated_film_ends_early(tmp_path: Path) -> None:
 
 
 def test_max_side(tmp_path: Path) -> None:
-    path = make_film(tmp_path / "film.mp4", quadrants(2, 96, 128))
+    path = make_clip(tmp_path / "clip.mp4", quadrants(2, 96, 128))
     assert next(read_frames(path, max_side=64)).rgb.shape == (48, 64, 3)
     assert next(read_frames(path, max_side=999)).rgb.shape == (96, 128, 3)
     assert corners(next(read_frames(path, max_side=64)).rgb) == "RGBK"
 
 
 def test_pixel_aspect_is_squared(tmp_path: Path) -> None:
-    path = make_film(tmp_path / "wide.mp4", quadrants(2), "25", "-vf", "setsar=2/1")
+    path = make_clip(tmp_path / "wide.mp4", quadrants(2), "25", "-vf", "setsar=2/1")
     assert (probe(path).width, probe(path).height) == (128, 48)
     assert next(read_frames(path)).rgb.shape == (48, 128, 3)
 
@@ -143,7 +143,7 @@ def test_colour_matrix_and_range_are_honoured(
     rng = np.random.default_rng(3)
     patches = rng.integers(0, 256, (3, 4, 3)).astype(np.uint8)
     chart = patches.repeat(16, 0).repeat(16, 1)[None]
-    path = make_film(
+    path = make_clip(
         tmp_path / "chart.mp4", chart, "25",
         "-vf", f"scale=out_color_matrix={matrix}:out_range={value_range}:flags=accurate_rnd",
         "-colorspace", matrix, "-color_range", value_range, "-crf", "4",
@@ -153,7 +153,7 @@ def test_colour_matrix_and_range_are_honoured(
     assert np.abs(rgb.astype(int) - patches).max() <= 3
 
 
-def test_animated_gif_is_a_film(tmp_path: Path) -> None:
+def test_animated_gif_is_a_clip(tmp_path: Path) -> None:
     path = tmp_path / "moving.gif"
     pages = [Image.fromarray(rgb) for rgb in (quadrants()[0], quadrants()[0][::-1].copy())]
     pages[0].save(path, save_all=True, append_images=pages[1:], duration=100)
@@ -164,12 +164,12 @@ def test_bad_inputs_are_explained(tmp_path: Path) -> None:
     picture = tmp_path / "picture.png"
     Image.fromarray(quadrants()[0]).save(picture)
     text = tmp_path / "text.mp4"
-    text.write_text("not a film\n" * 50)
+    text.write_text("not a clip\n" * 50)
     empty = tmp_path / "empty.mp4"
     empty.touch()
-    film = make_film(tmp_path / "film.mp4", quadrants())
+    clip = make_clip(tmp_path / "clip.mp4", quadrants())
     headless = tmp_path / "headless.mp4"
-    headless.write_bytes(film.read_bytes()[:200])
+    headless.write_bytes(clip.read_bytes()[:200])
     playlist = tmp_path / "list.mp4"
     playlist.write_text("#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nhttp://localhost:1/a.ts\n")
     for path, message in [
@@ -227,10 +227,10 @@ def test_a_list_that_hides_behind_zeros_is_no_playlist_either(tmp_path: Path) ->
 
 
 def test_odd_names(tmp_path: Path) -> None:
-    film = make_film(tmp_path / "film.mp4", quadrants())
+    clip = make_clip(tmp_path / "clip.mp4", quadrants())
     for name in ("-i.mp4", "100%d.mp4", "a:b.mp4", "späth ß.mp4", "concat:x.mp4"):
         path = tmp_path / name
-        path.write_bytes(film.read_bytes())
+        path.write_bytes(clip.read_bytes())
         assert probe(path).width == 64
 
 

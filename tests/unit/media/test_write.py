@@ -19,12 +19,12 @@ from talkcli.media.audio import open_sound, probe_audio, stream_pcm
 from talkcli.media.encoder import Encoder, find_ffmpeg
 from talkcli.media.read import probe, read_frames, read_image
 from talkcli.media.write import Encoding, VideoWriter, check_target, frame_count, parse_fps
-from tests.support.media import make_audio, make_film, quadrants, tone
+from tests.support.media import make_audio, make_clip, quadrants, tone
 
 FPS_25 = Fraction(25)
 
 
-def write_film(path: Path, frames: np.ndarray, **settings: object) -> Path:
+def write_video(path: Path, frames: np.ndarray, **settings: object) -> Path:
     """Write ``[n, H, W, C]`` frames with defaults that tests override."""
     n, height, width, _ = frames.shape
     options: dict = {"fps": FPS_25, "duration_s": n / 25, **settings}
@@ -87,7 +87,7 @@ def test_durations_of_picture_and_sound(tmp_path: Path, source: str, fps_text: s
     frames = np.arange(n_frames, dtype=np.uint8)[:, None, None, None] * np.ones(
         (1, 32, 48, 3), np.uint8
     )
-    path = write_film(tmp_path / "o.mp4", frames, fps=fps, duration_s=duration, audio=audio)
+    path = write_video(tmp_path / "o.mp4", frames, fps=fps, duration_s=duration, audio=audio)
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         assert stream.average_rate == fps
@@ -118,7 +118,7 @@ def lag_of(late: np.ndarray, original: np.ndarray) -> int:
 def test_sound_is_cut_or_padded_to_the_duration(tmp_path: Path) -> None:
     audio = make_audio(tmp_path / "voice.wav", tone(1.0, 44100, 2), 44100)
     for n_frames in (10, 50):
-        path = write_film(tmp_path / f"{n_frames}.mp4", quadrants(n_frames), audio=audio)
+        path = write_video(tmp_path / f"{n_frames}.mp4", quadrants(n_frames), audio=audio)
         assert probe_audio(path).duration_s == n_frames / 25
 
 
@@ -158,12 +158,12 @@ def test_length_that_shows_only_while_decoding(tmp_path: Path, suffix: str) -> N
 def test_too_few_frames_for_a_sound_whose_length_shows_at_its_end(tmp_path: Path) -> None:
     audio = make_audio(tmp_path / "voice.mp3", tone(1.0, 44100), 44100)
     with pytest.raises(ValueError, match=r"2 frames were written, 2[56] make 1"):
-        write_film(tmp_path / "o.mp4", quadrants(2), duration_s=None, audio=audio)
+        write_video(tmp_path / "o.mp4", quadrants(2), duration_s=None, audio=audio)
     assert names(tmp_path) == ["voice.mp3"]
 
 
 def test_silent_video_as_long_as_its_frames(tmp_path: Path) -> None:
-    path = write_film(tmp_path / "o.mp4", quadrants(7), duration_s=None)
+    path = write_video(tmp_path / "o.mp4", quadrants(7), duration_s=None)
     assert probe(path).n_frames == 7
 
 
@@ -171,7 +171,7 @@ def check_long(tmp_path: Path, seconds: int) -> None:
     """Pictures and sound pass side by side however unequal they are, in constant memory."""
     audio = make_audio(tmp_path / "v.wav", np.tile(tone(60, 8000), (seconds // 60, 1)), 8000)
     frames = np.broadcast_to(quadrants(1), (seconds, 48, 64, 3))
-    path = write_film(tmp_path / "o.mp4", frames, fps=Fraction(1), duration_s=seconds, audio=audio)
+    path = write_video(tmp_path / "o.mp4", frames, fps=Fraction(1), duration_s=seconds, audio=audio)
     assert probe(path).n_frames == seconds
     assert probe_audio(path).duration_s == seconds
 
@@ -190,7 +190,7 @@ def test_numbers_that_are_none_do_not_reach_the_encoder(tmp_path: Path) -> None:
     for i, value in enumerate((np.nan, np.inf, -np.inf, 1e20, 3e38)):
         samples[1000 * (i + 1), i % 2] = value
     audio = make_audio(tmp_path / "odd.wav", samples, 44100, "-c:a", "pcm_f32le")
-    path = write_film(tmp_path / "o.mp4", quadrants(10), audio=audio)
+    path = write_video(tmp_path / "o.mp4", quadrants(10), audio=audio)
     muxed = np.concatenate(list(stream_pcm(path)))
     original = np.concatenate(list(stream_pcm(audio)))
     assert np.abs(original).max() < 0.4
@@ -206,24 +206,24 @@ def test_a_recording_that_vanishes_is_told(
         next(sound.blocks())  # the writer comes too late to share the decoder
         audio.unlink()
         with pytest.raises(InputError, match=r"v\.wav does not exist"):
-            write_film(tmp_path / "o.mp4", quadrants(25), audio=sound)
+            write_video(tmp_path / "o.mp4", quadrants(25), audio=sound)
     assert names(tmp_path) == []
 
 
-def test_sound_of_a_film_that_starts_late_begins_at_once(tmp_path: Path) -> None:
+def test_sound_of_a_clip_that_starts_late_begins_at_once(tmp_path: Path) -> None:
     voice = make_audio(tmp_path / "voice.wav", tone(1.0, 48000), 48000)
-    film = make_film(
-        tmp_path / "film.mkv", quadrants(50), "25", "-itsoffset", "0.5", "-i", voice, "-c:a", "flac"
+    clip = make_clip(
+        tmp_path / "clip.mkv", quadrants(50), "25", "-itsoffset", "0.5", "-i", voice, "-c:a", "flac"
     )
-    path = write_film(tmp_path / "out.mp4", quadrants(25), audio=film)
-    original = np.concatenate(list(stream_pcm(film)))
+    path = write_video(tmp_path / "out.mp4", quadrants(25), audio=clip)
+    original = np.concatenate(list(stream_pcm(clip)))
     assert abs(lag_of(np.concatenate(list(stream_pcm(path))), original)) <= 1
 
 
 @pytest.mark.parametrize("channels", [3, 6])
 def test_surround_becomes_stereo(tmp_path: Path, channels: int) -> None:
     audio = make_audio(tmp_path / "voice.wav", tone(0.5, 32000, channels), 32000)
-    path = write_film(tmp_path / "out.mp4", quadrants(12), duration_s=0.5, audio=audio)
+    path = write_video(tmp_path / "out.mp4", quadrants(12), duration_s=0.5, audio=audio)
     assert (probe_audio(path).channels, probe_audio(path).sample_rate) == (2, 48000)
 
 
@@ -247,7 +247,7 @@ def centres(image: np.ndarray) -> np.ndarray:
 
 
 def test_colours_are_bt709_and_say_so(tmp_path: Path, patches: np.ndarray) -> None:
-    path = write_film(tmp_path / "chart.mp4", chart(patches)[None].repeat(4, 0))
+    path = write_video(tmp_path / "chart.mp4", chart(patches)[None].repeat(4, 0))
     with av.open(str(path)) as container:
         frame = list(container.decode(video=0))[2]
     assert frame.format.name == "yuv420p"
@@ -273,7 +273,7 @@ def test_mp4_starts_fast_and_carries_nothing_private(tmp_path: Path) -> None:
     audio = make_audio(
         tmp_path / "voice.mp3", tone(1, 44100), 44100, "-metadata", "title=My private diary"
     )
-    content = write_film(tmp_path / "out.mp4", quadrants(25), audio=audio).read_bytes()
+    content = write_video(tmp_path / "out.mp4", quadrants(25), audio=audio).read_bytes()
     assert content.index(b"moov") < content.index(b"mdat")
     assert b"diary" not in content
 
@@ -294,7 +294,7 @@ def test_transparent_mov(tmp_path: Path, patches: np.ndarray) -> None:
     ramp = np.tile(np.arange(256, dtype=np.uint8), (256, 1))
     rgba = np.dstack([chart(patches), ramp])
     audio = make_audio(tmp_path / "voice.wav", tone(1, 16000), 16000)
-    path = write_film(
+    path = write_video(
         tmp_path / "out.mov", rgba[None].repeat(25, 0), audio=audio, encoding=Encoding(alpha=True)
     )
     with av.open(str(path)) as container:
@@ -309,7 +309,7 @@ def test_transparent_mov(tmp_path: Path, patches: np.ndarray) -> None:
 
 
 def test_opaque_mov_is_h264(tmp_path: Path) -> None:
-    with av.open(str(write_film(tmp_path / "out.mov", quadrants(3)))) as container:
+    with av.open(str(write_video(tmp_path / "out.mov", quadrants(3)))) as container:
         assert container.streams.video[0].codec_context.name == "h264"
 
 
@@ -318,17 +318,17 @@ def test_png_folder(tmp_path: Path, alpha: bool) -> None:
     rng = np.random.default_rng(0)
     frames = rng.integers(0, 256, (3, 31, 33, 4 if alpha else 3)).astype(np.uint8)
     folder = tmp_path / "100% frames"
-    write_film(folder, frames, encoding=Encoding(alpha=alpha))
+    write_video(folder, frames, encoding=Encoding(alpha=alpha))
     assert names(folder) == ["00000.png", "00001.png", "00002.png"]
     for path, frame in zip(sorted(folder.iterdir()), frames, strict=True):
         np.testing.assert_array_equal(read_image(path)[..., : frame.shape[2]], frame)
     with pytest.raises(InputError, match="use -y"):
-        write_film(folder, frames, encoding=Encoding(alpha=alpha))
-    write_film(folder, frames[:1], encoding=Encoding(alpha=alpha), overwrite=True)
+        write_video(folder, frames, encoding=Encoding(alpha=alpha))
+    write_video(folder, frames[:1], encoding=Encoding(alpha=alpha), overwrite=True)
     assert names(folder) == ["00000.png"]
     (folder / "thesis.txt").touch()
     with pytest.raises(InputError, match=r"other files \(thesis.txt\)"):
-        write_film(folder, frames, encoding=Encoding(alpha=alpha), overwrite=True)
+        write_video(folder, frames, encoding=Encoding(alpha=alpha), overwrite=True)
     assert names(tmp_path) == ["100% frames"]
 
 
@@ -360,13 +360,13 @@ def test_audio_that_cannot_be_used_is_refused_at_once(tmp_path: Path) -> None:
 
 def test_wrong_number_of_frames_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="5 frames were written, 25 make"):
-        write_film(tmp_path / "out.mp4", quadrants(5), duration_s=1.0)
+        write_video(tmp_path / "out.mp4", quadrants(5), duration_s=1.0)
     assert names(tmp_path) == []
 
 
 def test_wrong_frames_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="expected uint8"):
-        write_film(tmp_path / "out.mp4", quadrants(5).astype(float))
+        write_video(tmp_path / "out.mp4", quadrants(5).astype(float))
     writer = VideoWriter(tmp_path / "out.mp4", width=64, height=48, fps=FPS_25, duration_s=1.0)
     with pytest.raises(ValueError, match="with block"):
         writer.write(quadrants(1)[0])
@@ -444,7 +444,7 @@ def test_a_killed_run_leaves_only_a_hidden_file_that_the_next_removes(
     assert len(left) == 1
     assert left[0].startswith(".talkcli-")
     wait_for_orphan(tmp_path / left[0])
-    write_film(tmp_path / name, quadrants(2))
+    write_video(tmp_path / name, quadrants(2))
     assert names(tmp_path) == [name]
 
 
@@ -486,7 +486,7 @@ def test_failures_of_ffmpeg_are_explained(
     frames = np.zeros((30, 128, 128, 3), np.uint8)
     (tmp_path / "out").mkdir()
     with pytest.raises(TalkcliError, match=message) as caught:
-        write_film(tmp_path / "out" / "out.mp4", frames)
+        write_video(tmp_path / "out" / "out.mp4", frames)
     assert type(caught.value) is kind
     assert names(tmp_path / "out") == []
 
@@ -521,7 +521,7 @@ def test_real_speech(tmp_path: Path, shared_data: Path) -> None:
         duration = probe_audio(audio).duration_s
         fps = Fraction(30000, 1001)
         frames = np.zeros((frame_count(duration, fps), 16, 16, 3), np.uint8)
-        path = write_film(
+        path = write_video(
             tmp_path / "o.mp4", frames, fps=fps, duration_s=duration, audio=audio, overwrite=True
         )
         original = np.concatenate(list(stream_pcm(audio)))

@@ -57,7 +57,7 @@ def test_views_stay_and_paths_move() -> None:
     assert [orbit(t)[0].yaw_deg for t in (0, 1, 2, 3, 4)] == pytest.approx(
         [0, 30, 0, -30, 0], abs=1e-9
     )
-    # Long films hold whole orbits of about eight seconds.
+    # Long videos hold whole orbits of about eight seconds.
     long = plan_views(VideoConfig(camera_path="orbit"), 31.0)
     assert long(31.0 / 16)[0].yaw_deg == pytest.approx(30)
 

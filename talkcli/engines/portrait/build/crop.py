@@ -53,7 +53,7 @@ def cut_crop(
     Args:
         picture: ``[H, W, 4]`` uint8 RGBA.
         face: in pixels of the picture.
-        output_side: longest side of the film, pixels; the crop is cut at that scale.
+        output_side: longest side of the video, pixels; the crop is cut at that scale.
         max_crop: longest side of the crop, pixels.
     """
     height, width = picture.shape[:2]

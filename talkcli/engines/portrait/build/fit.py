@@ -55,7 +55,7 @@ class _View:
         scene = self.avatar.pose()
         self.shape = (scene.means, scene.covars, scene.opacities)
         self.camera = (self.avatar.viewmat, self.avatar.K)
-        # Dense coverage counts as full in the film; coverage does not depend on colours, so that
+        # Dense coverage counts as full in the video; coverage does not depend on colours, so that
         # stays a factor per pixel.
         side = self.avatar.frame.crop_pixels
         gain, self.alpha = np.ones((side, side, 3), np.float32), self._raster(scene.colors)[1]

@@ -255,7 +255,7 @@ def test_crop_beyond_the_border_is_replicated(picture) -> None:
     assert crop.alpha is None
 
 
-def test_the_head_of_a_small_picture_is_enlarged_and_not_that_of_a_small_film(
+def test_the_head_of_a_small_picture_is_enlarged_and_not_that_of_a_small_video(
     picture, face
 ) -> None:
     factor = 256 / max(picture.shape[:2])

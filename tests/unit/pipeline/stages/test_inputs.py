@@ -8,7 +8,7 @@ from PIL import Image
 
 from talkcli.errors import InputError
 from talkcli.pipeline.stages.inputs import Clip
-from tests.support.media import make_film
+from tests.support.media import make_clip
 
 
 def test_pictures_and_single_frames_move_nothing(tmp_path: Path) -> None:
@@ -19,7 +19,7 @@ def test_pictures_and_single_frames_move_nothing(tmp_path: Path) -> None:
         _ = Clip(picture).info
     # MP4 counts its frames, Matroska and GIF do not.
     for suffix in ("mp4", "mkv", "gif"):
-        single = make_film(tmp_path / f"one.{suffix}", frames[:1])
+        single = make_clip(tmp_path / f"one.{suffix}", frames[:1])
         with pytest.raises(InputError, match="has only one frame: nothing moves in it"):
             _ = Clip(single).info
-        assert Clip(make_film(tmp_path / f"five.{suffix}", frames)).info.has_video
+        assert Clip(make_clip(tmp_path / f"five.{suffix}", frames)).info.has_video

@@ -1,4 +1,4 @@
-"""Stages in threads: order, bounds, errors and leaving early; and films made through them."""
+"""Stages in threads: order, bounds, errors and leaving early; and videos made through them."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ def target_of(*outputs: Path, frames: int = 60) -> VideoTarget:
     return VideoTarget(outputs, Fraction(25), frames / 25, None, 0.0, False)
 
 
-def film(target: VideoTarget, scene: Any, views: tuple[float, ...] = (0, 1, 2)) -> None:
+def make_video(target: VideoTarget, scene: Any, views: tuple[float, ...] = (0, 1, 2)) -> None:
     frames = round(target.duration_s * 25)
     assert render_video(target, scene, motions(frames), run_of(views)) == frames
 
@@ -195,19 +195,19 @@ def values(folder: Path) -> np.ndarray:
 
 def test_every_frame_and_view_lands_in_its_place(tmp_path: Path) -> None:
     scene = FakeScene()
-    film(target_of(tmp_path / "strip"), scene)
+    make_video(target_of(tmp_path / "strip"), scene)
     expected = 3 * np.arange(60)[:, None] + np.arange(3)
     np.testing.assert_array_equal(values(tmp_path / "strip"), expected)
     # Sixty frames of three views went through a handful of buffers.
     assert scene.made <= 4
     outputs = [tmp_path / name for name in "abc"]
-    film(target_of(*outputs), FakeScene())
+    make_video(target_of(*outputs), FakeScene())
     for view, output in enumerate(outputs):
         np.testing.assert_array_equal(values(output)[:, 0], expected[:, view])
 
 
 class RealPictures:
-    """Heads that wander over a picture, as the film's stages see them."""
+    """Heads that wander over a picture, as the video's stages see them."""
 
     channels = 3
 
@@ -235,10 +235,10 @@ class RealPictures:
 
 
 def test_overlapping_changes_no_bit(tmp_path: Path) -> None:
-    film(target_of(tmp_path / "film", frames=30), RealPictures(), (0, 3))
+    make_video(target_of(tmp_path / "video", frames=30), RealPictures(), (0, 3))
     scene = RealPictures()
     for number, (path, motion) in enumerate(
-        zip(sorted((tmp_path / "film").iterdir()), motions(30), strict=True)
+        zip(sorted((tmp_path / "video").iterdir()), motions(30), strict=True)
     ):
         # One after the other, in memory that is new for every picture.
         views = [
@@ -260,7 +260,7 @@ def test_an_error_while_drawing_leaves_nothing(tmp_path: Path) -> None:
     scene = FakeScene()
     scene.fail_at = (20, fail)
     with pytest.raises(InputError, match="the renderer broke"):
-        film(target_of(tmp_path / "a.mp4"), scene)
+        make_video(target_of(tmp_path / "a.mp4"), scene)
     assert left_over(tmp_path) == []
     assert scene.drawn == 20
 
@@ -273,7 +273,7 @@ def test_an_error_while_drawing_leaves_nothing(tmp_path: Path) -> None:
         ("head -c 9999 >&-; echo 'write: No space left on device' >&2; exit 228", InputError),
     ],
 )
-def test_an_encoder_that_dies_stops_the_film(
+def test_an_encoder_that_dies_stops_the_video(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, kind: type
 ) -> None:
     fake = tmp_path / "fake-ffmpeg"
@@ -283,7 +283,7 @@ def test_an_encoder_that_dies_stops_the_film(
     (tmp_path / "out").mkdir()
     scene = FakeScene()
     with pytest.raises(TalkcliError) as caught:
-        film(target_of(tmp_path / "out" / "a.mp4", frames=100_000), scene)
+        make_video(target_of(tmp_path / "out" / "a.mp4", frames=100_000), scene)
     assert type(caught.value) is kind
     assert left_over(tmp_path / "out") == []
     # Long before the end, not after all of it has been drawn for nothing.
@@ -291,21 +291,21 @@ def test_an_encoder_that_dies_stops_the_film(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends a signal")
-def test_an_interrupt_stops_the_film(tmp_path: Path) -> None:
+def test_an_interrupt_stops_the_video(tmp_path: Path) -> None:
     scene = FakeScene()
     scene.fail_at = (50, lambda: os.kill(os.getpid(), signal.SIGINT))
     # A shell that runs the tests in the background has them ignore the signal.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(KeyboardInterrupt):
-            film(target_of(tmp_path / "a.mp4", frames=100_000), scene)
+            make_video(target_of(tmp_path / "a.mp4", frames=100_000), scene)
     finally:
         signal.signal(signal.SIGINT, before)
     assert left_over(tmp_path) == []
     assert scene.drawn < 90_000
 
 
-def test_motion_that_ends_early_is_no_film(tmp_path: Path) -> None:
+def test_motion_that_ends_early_is_no_video(tmp_path: Path) -> None:
     target = target_of(tmp_path / "a.mp4")
     with pytest.raises(ValueError, match="40 frames were written"):
         render_video(target, FakeScene(), motions(40), run_of((0,)))  # type: ignore[arg-type]
