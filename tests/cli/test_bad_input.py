@@ -236,7 +236,7 @@ def test_errors_of_libraries_are_explained(
         (["--views", "-30,50"], "--views must be between -45 and 45"),
         (["--views", "left"], "--views must be a number"),
         (["--views", "0,0", "--layout", "files"], "twice"),
-        (["--views", "0", "--camera-path", "orbit"], "drop one"),
+        (["--views", "0", "--camera-path", "orbit"], "omit one"),
         (["--layout", "grid"], "strip, files"),
         (["--size", "511"], "even"),
         (["--size", "9000"], "between 0 and 4096"),
