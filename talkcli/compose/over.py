@@ -1,7 +1,8 @@
-"""Lays a premultiplied head over a still picture, in one pass and without memory of its own.
+"""Composites a premultiplied head over a still picture in one pass, without extra memory.
 
-The same in OpenCV's and numpy's operations takes 1.1 ms of CPU per 512² frame and seven arrays of
-the head's size; this kernel takes 0.7 ms. Its readable twin is in ``tests/unit/test_compose.py``.
+The same result from OpenCV and numpy operations takes 1.1 ms of CPU per 512² frame and
+seven arrays of the head's size; this kernel takes 0.7 ms. Its readable twin is in
+``tests/unit/test_compose.py``.
 """
 
 from __future__ import annotations
@@ -27,13 +28,13 @@ def composite_over(
         rgb: ``[h, w, 3]`` float32, premultiplied; rows may lie apart.
         alpha: ``[h, w]`` float32 coverage; rows may lie apart.
         fade: ``[h, w]`` float32 factor on both.
-        base: ``[h, w, 3]`` float32 0–1 what lies behind, or ``[h, w, 4]`` premultiplied with its
+        base: ``[h, w, 3]`` float32 0–1 background, or ``[h, w, 4]`` premultiplied with its
             alpha.
         out: ``[h, w, 3 or 4]`` uint8, like ``base``, with straight alpha; rows may lie apart. Only
             pixels with coverage are written.
 
     Returns:
-        Rows and columns that hold all of them.
+        The rows and columns that bound the written pixels.
     """
     height, width, channels = base.shape
     if not (height and width):
@@ -53,9 +54,9 @@ def _pitch(image: np.ndarray) -> int:
 
 
 def _flat(image: np.ndarray) -> np.ndarray:
-    """The memory from the first to the last element, whatever lies between rows.
+    """The memory from the first to the last element, including any gaps between rows.
 
-    Views of different shapes are then one type to the kernel, which is compiled once.
+    Views of every shape then have one type, so the kernel is compiled only once.
     """
     row = int(np.prod(image.shape[1:]))
     size = (len(image) - 1) * _pitch(image) + row
@@ -80,8 +81,8 @@ def _composite_over(
                 continue
             top, bottom = min(top, y), y + 1
             left, right = min(left, x), max(right, x + 1)
-            # Enlarging overshoots inside a hard border of the coverage, and the colour with it:
-            # undivided, that is a bright line around the head.
+            # Upscaling makes coverage and colour overshoot just inside a hard edge; without this
+            # division the overshoot shows as a bright line around the head.
             soft = fade[y, x] / max(cover, _ONE)
             cover *= soft
             through = _ONE - cover

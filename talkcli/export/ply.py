@@ -1,4 +1,4 @@
-"""Standard 3DGS ``.ply``: what SuperSplat and most viewers open.
+"""Standard 3DGS ``.ply``: the format that SuperSplat and most viewers open.
 
 Viewers of trained scenes expect the axes of a photogrammetry scene, y down; SuperSplat turns
 every ``.ply`` by 180° about z on import. Head-frame points are therefore written as
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 _SH0 = 0.28209479177387814
 _CM_TO_UNIT = 0.1
 _FILE_AXES = np.array([-1.0, -1.0, 1.0])
-#: Splats are flat; a disc gets this share of its middle extent as thickness, logs need one.
+#: Splats are flat; a disc gets this share of its middle extent as thickness,
+#: because the file stores logarithms.
 _THICKNESS = 0.1
 #: Invisible splats (culled back sides) are left out.
 _MIN_OPACITY = 0.005
@@ -35,9 +36,9 @@ def write_ply(path: Path, gaussians: Gaussians, *, overwrite: bool = False) -> N
     """Write Gaussians of the head frame.
 
     Args:
-        path: the file; it appears when it is whole.
+        path: the output file; it appears only once it is complete.
         gaussians: with ``covars``, centimetres.
-        overwrite: an existing file may be replaced.
+        overwrite: whether an existing file may be replaced.
 
     Raises:
         InputError: the file exists, or its folder cannot be written.
