@@ -1,0 +1,217 @@
+"""Kills at random moments: nothing that was there is lost, and the same command carries on.
+
+Seeded, so that the same jobs get the same signals; the moment within a run still varies with the
+machine, which is meant.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from talkcli.files.atomic import sha256_file
+from tests.support import campaign
+from tests.support.campaign import Desk, finished_stages, hidden, length, make_desk
+from tests.support.media import make_film, quadrants
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
+
+KILL, TERM, INT, HUP = signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP
+SIGNALS = (KILL, TERM, INT, HUP)
+INTERRUPTED = 5
+
+
+@dataclass
+class Job:
+    """A command that is killed, and run again.
+
+    Attributes:
+        arguments: of talkcli.
+        project: where its stages are kept.
+        output: what it writes, or None.
+        frames: how many the output has when it is whole.
+    """
+
+    arguments: list[object]
+    project: Path
+    output: Path | None = None
+    frames: int = 0
+
+
+@dataclass
+class Campaign:
+    """Kills one job after the other, and keeps count.
+
+    Attributes:
+        desk: inputs of the jobs.
+        old: a finished output by suffix, which lies where the job's will be.
+        rng: chooses moments.
+        took: seconds that an undisturbed run of a command last took.
+        counts: what happened.
+    """
+
+    desk: Desk
+    old: dict[str, Path]
+    rng: random.Random
+    took: dict[str, float] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def kill(self, job: Job, number: signal.Signals) -> None:
+        """Kill a job, look at what is left, and run it again."""
+        before = None
+        if job.output is not None and self.rng.random() < 0.7:
+            shutil.copy(self.old[job.output.suffix], job.output)
+            before = sha256_file(job.output)
+        told = self._start_and_kill(job, number)
+        self._look(job, number, before, told)
+        stages = finished_stages(job.project)
+        self._carry_on(job, stages)
+        if told.code == 0:
+            self.counts["ended before"] += 1
+            return
+        self.counts["kills"] += 1
+        self.counts[number.name] += 1
+        self.counts["stages kept"] += len(stages)
+
+    def _start_and_kill(self, job: Job, number: signal.Signals) -> campaign.Ended:
+        read_end, write_end = os.pipe()
+        process = self.desk.start(*job.arguments, ready=write_end)
+        os.close(write_end)
+        begun = time.monotonic()
+        if number != KILL and self.desk.command == campaign.DUMMY:
+            # Before that Python itself is loading, and ends as any Python does.
+            select.select([read_end], [], [], campaign.PATIENCE_S)
+        usual = self.took.get(str(job.arguments[0]), 2.0)
+        wait_or_end(process, begun + self.rng.uniform(0, usual))
+        process.send_signal(number)
+        if number != KILL and self.rng.random() < 0.25:
+            time.sleep(self.rng.uniform(0, 0.1))
+            process.send_signal(self.rng.choice((TERM, INT, HUP)))
+            self.counts["second signals"] += 1
+        told = campaign.ended(process)
+        os.close(read_end)
+        return told
+
+    def _look(
+        self, job: Job, number: signal.Signals, before: str | None, told: campaign.Ended
+    ) -> None:
+        assert told.code in (0, -KILL if number == KILL else INTERRUPTED), told
+        assert "Traceback" not in told.err and "bug" not in told.err, told.err
+        if told.code == INTERRUPTED:
+            assert told.err.count("talkcli: interrupted") == 1, told.err
+        if number != KILL:
+            assert hidden(self.desk.folder) == []
+        if job.output is None:
+            return
+        if not job.output.exists():
+            assert before is None, "an output that was there is lost"
+            self.counts["none yet"] += 1
+        elif sha256_file(job.output) == before:
+            self.counts["old kept"] += 1
+        else:
+            assert length(job.output) == job.frames
+            self.counts["new whole"] += 1
+
+    def _carry_on(self, job: Job, stages: set[str]) -> None:
+        begun = time.monotonic()
+        again = self.desk.run(*job.arguments)
+        self.took[str(job.arguments[0])] = time.monotonic() - begun
+        assert again.code == 0, again.err
+        assert {name for name in stages if again.made.get(name, False)} == set()
+        assert hidden(self.desk.folder) == []
+        if job.output is not None:
+            assert length(job.output) == job.frames
+            job.output.unlink()
+
+    def report(self) -> None:
+        campaign.report(
+            f"{self.counts['kills']} kills, lost = 0: "
+            + ", ".join(f"{name} {count}" for name, count in sorted(self.counts.items()))
+        )
+
+
+def wait_or_end(process: subprocess.Popen[str], moment: float) -> None:
+    """Sleep until then, or until the process has ended."""
+    while time.monotonic() < moment and process.poll() is None:
+        time.sleep(0.005)
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    made = make_desk(tmp_path / "desk", campaign.DUMMY, 1.0, frame_s=0.02)
+    make_film(made.folder / "clip.mp4", quadrants(30), "25")
+    return made
+
+
+@pytest.fixture
+def old(desk: Desk, tmp_path: Path) -> dict[str, Path]:
+    """A video and curves that lie in the way; makes the project that ``drive`` works with, too."""
+    video, curves = tmp_path / "old.mp4", tmp_path / "old.csv"
+    given = ["animate", desk.portrait, desk.speech, "-p", "driven.talk", "-o", video]
+    made = desk.run(*given, "--fps", 10)
+    assert made.code == 0, made.err
+    curves.write_text("mine", encoding="utf-8")
+    return {".mp4": video, ".csv": curves}
+
+
+def jobs(desk: Desk) -> list[Callable[[int], Job]]:
+    """The commands that leave something; all but ``drive`` get a project of their own each time."""
+    film, curves = desk.folder / "new.mp4", desk.folder / "new.csv"
+
+    def animate(turn: int) -> Job:
+        project = desk.folder / f"animate{turn}.talk"
+        given = ["animate", desk.portrait, desk.speech, "-p", project, "-o", film, "-y", "--json"]
+        return Job(given, project, film, desk.frames)
+
+    def reconstruct(turn: int) -> Job:
+        project = desk.folder / f"reconstruct{turn}.talk"
+        return Job(["reconstruct", desk.portrait, "-p", project, "--json"], project)
+
+    def drive(turn: int) -> Job:
+        project = desk.folder / "driven.talk"
+        given = ["drive", project, desk.speech, "-o", film, "-y", "--json"]
+        return Job(given, project, film, desk.frames)
+
+    def track(turn: int) -> Job:
+        project = desk.folder / f"track{turn}.talk"
+        given = ["track", desk.folder / "clip.mp4", "-p", project, "-o", curves, "-y", "--json"]
+        return Job(given, project, curves, 30)
+
+    return [animate, reconstruct, drive, track]
+
+
+def kill_many(desk: Desk, old: dict[str, Path], kills: int, seed: int) -> Campaign:
+    made, kinds = Campaign(desk, old, random.Random(seed)), jobs(desk)
+    for turn in range(3 * kills):
+        job = kinds[turn % len(kinds)](turn)
+        # The second term lets every command meet every signal.
+        made.kill(job, SIGNALS[(turn + turn // len(kinds)) % len(SIGNALS)])
+        if made.counts["kills"] == kills:
+            break
+    made.report()
+    assert made.counts["kills"] == kills
+    return made
+
+
+def test_six_kills_lose_nothing(desk: Desk, old: dict[str, Path]) -> None:
+    kill_many(desk, old, 6, 13)
+
+
+@pytest.mark.slow
+def test_forty_kills_lose_nothing(desk: Desk, old: dict[str, Path]) -> None:
+    made = kill_many(desk, old, 40, 1300)
+    assert min(made.counts[number.name] for number in SIGNALS) >= 5
+    # Were all killed before they begin to work, the campaign would show little.
+    assert made.counts["stages kept"] > 20
