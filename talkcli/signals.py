@@ -7,7 +7,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-Handler = Callable[[int, FrameType | None], None]
+Handler = Callable[[int, FrameType | None], None] | signal.Handlers
 
 #: Ctrl-C, a plain ``kill``, and the closing of the terminal.
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP")

@@ -88,6 +88,8 @@ def main() -> None:
     # Neither is progress that cannot be written anywhere.
     sys.stderr = runtime.lenient(sys.stderr)
     code = run(sys.argv[1:])
+    # The work is done and its code is settled; the interpreter takes a while to wind down.
+    on_ending(signal.SIG_IGN)
     if code == InterruptedRunError.exit_code:
         # A second signal, or a library thread left hanging by the first, could still change the
         # exit code while the interpreter shuts down. All of our own files are closed by now.

@@ -14,7 +14,8 @@ from typing import Any
 
 from talkcli.errors import InputError
 
-_NO_SPACE = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
+#: What the operating system says where nothing more fits: disk, limit on files, quota.
+NO_SPACE = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 #: More than any record, project file or list of faces takes: a face is 30 kB, a picture shows 99.
@@ -121,7 +122,7 @@ def explained_writes(path: Path, option: str = "-o") -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _NO_SPACE | _FORBIDDEN:
+        if error.errno in NO_SPACE | _FORBIDDEN:
             raise output_error(error, path, option) from error
         raise
 
@@ -134,7 +135,7 @@ def output_error(error: OSError, path: Path, option: str = "-o") -> InputError:
         path: what could not be written.
         option: of the command line, that chooses another place.
     """
-    if error.errno in _NO_SPACE:
+    if error.errno in NO_SPACE:
         return no_space_error(path, option)
     elsewhere = f"choose another place with {option}"
     if error.errno in _FORBIDDEN:

@@ -6,6 +6,7 @@ import importlib.util
 import os
 import queue
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -195,7 +196,9 @@ class Encoder:
     def _failure(self) -> TalkcliError:
         """Explain why ffmpeg failed, from what it printed."""
         text = "\n".join(self._last_lines)
-        if "No space left on device" in text or "File too large" in text:
+        # Python disregards SIGXFSZ and is told by an error; the child dies of it.
+        at_limit = self._process.returncode == -getattr(signal, "SIGXFSZ", 0) != 0
+        if at_limit or "No space left on device" in text or "File too large" in text:
             return no_space_error(self._output)
         if "Unknown encoder" in text or "No such filter" in text:
             return MissingDependencyError(

@@ -22,7 +22,7 @@ from talkcli.files.atomic import (
     sweep_temporaries,
     write_text_atomic,
 )
-from talkcli.files.check import explained_writes, read_document
+from talkcli.files.check import NO_SPACE, explained_writes, no_space_error, read_document
 from talkcli.files.lock import WAIT_S, hold_lock
 from talkcli.project.stage import (
     RECORD_NAME,
@@ -174,6 +174,8 @@ class Project:
                 if not (self.root / PROJECT_FILE).is_file():
                     self._write()
             except OSError as error:
+                if error.errno in NO_SPACE:
+                    raise no_space_error(self.root / PROJECT_FILE, "-p") from error
                 raise InputError(
                     f"the project directory {self.root} cannot be written ({error.strerror})",
                     "choose another with -p or set TALKCLI_CACHE",

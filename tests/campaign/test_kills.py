@@ -24,7 +24,7 @@ import pytest
 from talkcli.files.atomic import sha256_file
 from tests.support import campaign
 from tests.support.campaign import Desk, finished_stages, hidden, length, make_desk
-from tests.support.media import make_film, quadrants
+from tests.support.media import make_clip, quadrants
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
 
@@ -151,7 +151,7 @@ def wait_or_end(process: subprocess.Popen[str], moment: float) -> None:
 @pytest.fixture
 def desk(tmp_path: Path) -> Desk:
     made = make_desk(tmp_path / "desk", campaign.DUMMY, 1.0, frame_s=0.02)
-    make_film(made.folder / "clip.mp4", quadrants(30), "25")
+    make_clip(made.folder / "clip.mp4", quadrants(30), "25")
     return made
 
 
@@ -168,12 +168,12 @@ def old(desk: Desk, tmp_path: Path) -> dict[str, Path]:
 
 def jobs(desk: Desk) -> list[Callable[[int], Job]]:
     """The commands that leave something; all but ``drive`` get a project of their own each time."""
-    film, curves = desk.folder / "new.mp4", desk.folder / "new.csv"
+    video, curves = desk.folder / "new.mp4", desk.folder / "new.csv"
 
     def animate(turn: int) -> Job:
         project = desk.folder / f"animate{turn}.talk"
-        given = ["animate", desk.portrait, desk.speech, "-p", project, "-o", film, "-y", "--json"]
-        return Job(given, project, film, desk.frames)
+        given = ["animate", desk.portrait, desk.speech, "-p", project, "-o", video, "-y", "--json"]
+        return Job(given, project, video, desk.frames)
 
     def reconstruct(turn: int) -> Job:
         project = desk.folder / f"reconstruct{turn}.talk"
@@ -181,8 +181,8 @@ def jobs(desk: Desk) -> list[Callable[[int], Job]]:
 
     def drive(turn: int) -> Job:
         project = desk.folder / "driven.talk"
-        given = ["drive", project, desk.speech, "-o", film, "-y", "--json"]
-        return Job(given, project, film, desk.frames)
+        given = ["drive", project, desk.speech, "-o", video, "-y", "--json"]
+        return Job(given, project, video, desk.frames)
 
     def track(turn: int) -> Job:
         project = desk.folder / f"track{turn}.talk"
