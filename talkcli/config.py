@@ -6,7 +6,6 @@ In order of precedence: command-line option, ``--set key=value``, ``--recipe``, 
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import logging
 import reprlib
 import typing
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from talkcli import toml
-from talkcli.errors import UsageError
+from talkcli.errors import UsageError, did_you_mean
 from talkcli.files.check import read_document
 
 if TYPE_CHECKING:
@@ -238,8 +237,7 @@ def recipe_with(recipe: Recipe | None, settings: Mapping[str, Any]) -> Recipe:
             choices = " or ".join(key.replace(".", "_") for key in keys)
             problems.append(f"setting {name} occurs in several sections: write {choices}")
         else:
-            near = difflib.get_close_matches(name, names, n=1)
-            problems.append(f"unknown setting {name}" + (f" (is it {near[0]}?)" if near else ""))
+            problems.append(f"unknown setting {name}{did_you_mean(name, names)}")
     if problems:
         raise UsageError("; ".join(problems))
     return load_recipe(options=values)
@@ -320,8 +318,7 @@ def _build(flat: Mapping[str, tuple[str, Any]], problems: list[str]) -> Recipe:
     values: dict[str, Any] = {}
     for key, (label, value) in flat.items():
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            problems.append(f"unknown setting {label}" + (f" (is it {near[0]}?)" if near else ""))
+            problems.append(f"unknown setting {label}{did_you_mean(key, known)}")
             continue
         item, hint = known[key]
         try:

@@ -7,6 +7,8 @@ or model, 5 interrupted and resumable.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class TalkcliError(Exception):
     """Base class of every error that talkcli explains.
@@ -46,3 +48,11 @@ class InterruptedRunError(TalkcliError):
     """The run was stopped; finished stages are kept, and the same command resumes."""
 
     exit_code = 5
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`` (is it NAME?)`` for the known name nearest to an unknown one, or nothing."""
+    import difflib  # only for a mistake: every command loads this module
+
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f" (is it {near[0]}?)" if near else ""

@@ -144,12 +144,12 @@ def lenient(stream: TextIO) -> TextIO:
         number = stream.fileno()
     except (AttributeError, OSError, ValueError):  # replaced by a test, or closed
         return stream
+    return _lenient_writer(io.FileIO(number, "w", closefd=False), stream.encoding)
+
+
+def _lenient_writer(file: io.FileIO, encoding: str) -> TextIO:
     return _LenientStream(
-        io.FileIO(number, "w", closefd=False),
-        encoding=stream.encoding,
-        errors="backslashreplace",
-        line_buffering=True,
-        write_through=True,
+        file, encoding=encoding, errors="backslashreplace", line_buffering=True, write_through=True
     )
 
 
@@ -167,13 +167,7 @@ def silence_native_logs() -> None:
         return
     sys.stderr.flush()
     terminal = os.dup(2)
-    replacement = _LenientStream(
-        io.FileIO(terminal, "w"),
-        encoding=sys.stderr.encoding,
-        errors="backslashreplace",
-        line_buffering=True,
-        write_through=True,
-    )
+    replacement = _lenient_writer(io.FileIO(terminal, "w"), sys.stderr.encoding)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     os.close(nowhere)
@@ -238,8 +232,19 @@ def _exposed(cache: Path) -> str | None:
     return None
 
 
+def kernel_folder(cache: Path) -> Path:
+    """Where compiled kernels of this code belong, named after the state of the kernel sources."""
+    digest = hashlib.sha256()
+    package = Path(__file__).parent
+    sources = (path for name in _KERNEL_PACKAGES for path in (package / name).rglob("*.py"))
+    for source in sorted(sources):
+        state = source.stat()
+        digest.update(f"{source}:{state.st_size}:{state.st_mtime_ns};".encode())
+    return cache / "kernels" / digest.hexdigest()[:12]
+
+
 def kernel_cache(cache: Path) -> Path:
-    """The folder for numba's compiled kernels, named after the state of the kernel sources.
+    """Make the folder for numba's compiled kernels, see :func:`kernel_folder`.
 
     numba compares only the file of the compiled function itself, and would keep using kernels whose
     helpers in other modules have changed. A new folder name forces a fresh compilation; the oldest
@@ -248,14 +253,8 @@ def kernel_cache(cache: Path) -> Path:
     Raises:
         InputError: the folder cannot be written, or other users can write to it.
     """
-    digest = hashlib.sha256()
-    package = Path(__file__).parent
-    sources = (path for name in _KERNEL_PACKAGES for path in (package / name).rglob("*.py"))
-    for source in sorted(sources):
-        state = source.stat()
-        digest.update(f"{source}:{state.st_size}:{state.st_mtime_ns};".encode())
-    parent = cache / "kernels"
-    folder = parent / digest.hexdigest()[:12]
+    folder = kernel_folder(cache)
+    parent = folder.parent
     fresh = not folder.is_dir()
     reason = _exposed(cache)
     for place in (cache, parent, folder):

@@ -37,9 +37,9 @@ from talkcli.errors import (
     TalkcliError,
     UsageError,
 )
+from talkcli.files.check import NO_SPACE
 from talkcli.signals import on_ending
 
-_NO_SPACE = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ENOTDIR}
 #: What Typer returns for a command ended by Ctrl-C.
 _TYPER_INTERRUPTED = 130
@@ -157,7 +157,7 @@ def explain(error: BaseException) -> TalkcliError:
             f"the result cannot be written to stdout ({error}); the output files are complete",
             "redirect stdout elsewhere",
         )
-    if isinstance(error, OSError) and error.errno in _NO_SPACE:
+    if isinstance(error, OSError) and error.errno in NO_SPACE:
         place = f" ({error.filename})" if error.filename else ""
         return InputError(
             f"the disk is full{place}", "free some space, or choose other locations with -o and -p"

@@ -265,10 +265,19 @@ def one_project(command: str, name: Path | None, project: Path | None) -> Path:
     Raises:
         UsageError: there is none, or it is named twice.
     """
-    place, rest = project_and_rest(command, [] if name is None else [name], project)
-    if rest:
-        raise UsageError("the project is named twice", "give it either as PROJECT or with -p")
+    place, _ = project_and_rest(command, None, named_once(name, project))
     return place
+
+
+def named_once(name: Path | None, project: Path | None) -> Path | None:
+    """The project directory, from its argument or from ``-p``; None if there is none.
+
+    Raises:
+        UsageError: it is named twice.
+    """
+    if name is not None and project is not None:
+        raise UsageError("the project is named twice", "give it either as PROJECT or with -p")
+    return name or project
 
 
 def expand_options(function: Callable[..., None]) -> Callable[..., None]:
@@ -323,11 +332,9 @@ def _field_parameters(cls: Any) -> Iterator[inspect.Parameter]:
     panel = (inspect.getdoc(cls) or "").rstrip(".")
     hints = typing.get_type_hints(cls, include_extras=True)
     for field in dataclasses.fields(cls):
-        kind, option = typing.get_args(hints[field.name])
+        kind, option = typing.get_args(_named_flag(hints[field.name]))
         option = copy.copy(option)
         option.rich_help_panel = panel
-        if kind in _FLAGS:
-            option.metavar = ""
         yield inspect.Parameter(
             field.name,
             inspect.Parameter.KEYWORD_ONLY,

@@ -6,7 +6,13 @@ from typing import Annotated
 
 import typer
 
-from talkcli.cli.options import CommonOptions, ProjectArgument, ProjectOption, expand_options
+from talkcli.cli.options import (
+    CommonOptions,
+    ProjectArgument,
+    ProjectOption,
+    expand_options,
+    named_once,
+)
 from talkcli.cli.progress import reporting
 from talkcli.cli.show import status_lines, write_json
 from talkcli.errors import UsageError
@@ -35,9 +41,7 @@ def status_command(
     """Show the contents of a project or, without one, the avatars in the cache."""
     from talkcli.project.status import cached_projects, project_status
 
-    if name is not None and project is not None:
-        raise UsageError("the project is named twice", "give it either as PROJECT or with -p")
-    place = name or project
+    place = named_once(name, project)
     if prune:
         if place is not None:
             raise UsageError("--prune clears the cache, not a project", "omit the project")

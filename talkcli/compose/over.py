@@ -2,7 +2,7 @@
 
 The same result from OpenCV and numpy operations takes 1.1 ms of CPU per 512² frame and
 seven arrays of the head's size; this kernel takes 0.7 ms. Its readable twin is in
-``tests/unit/test_compose.py``.
+``tests/unit/compose/test_compose.py``.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from talkcli.files.output import PendingOutput, output_error
+from talkcli.files.output import PendingOutput
 
 if TYPE_CHECKING:
     from talkcli.types import Gaussians
@@ -45,10 +45,7 @@ def write_ply(path: Path, gaussians: Gaussians, *, overwrite: bool = False) -> N
     """
     content = ply_bytes(gaussians)
     with PendingOutput(path, overwrite=overwrite) as pending:
-        try:
-            pending.temp.write_bytes(content)
-        except OSError as error:
-            raise output_error(error, path) from error
+        pending.write(content)
         pending.commit()
 
 

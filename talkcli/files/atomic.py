@@ -60,7 +60,7 @@ def staged_path(final: Path, mode: int = 0o666) -> Iterator[Path]:
     Yields:
         The path to write to, an empty file ``.tmp-<uuid>``.
     """
-    temporary = _temporary_beside(final)
+    temporary = temporary_beside(final)
     try:
         rights = _create(temporary, mode)
         yield temporary
@@ -86,7 +86,7 @@ def staged_directory(final: Path) -> Iterator[Path]:
         The directory to write into, ``.tmp-<uuid>``.
     """
     final.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _temporary_beside(final)
+    temporary = temporary_beside(final)
     temporary.mkdir()
     try:
         yield temporary
@@ -94,7 +94,7 @@ def staged_directory(final: Path) -> Iterator[Path]:
             for name in names:
                 fsync_path(Path(folder, name))
             fsync_path(Path(folder))
-        replace_directory(temporary, final, _temporary_beside(final))
+        replace_directory(temporary, final, temporary_beside(final))
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
@@ -139,7 +139,8 @@ def fsync_path(path: Path) -> None:
         os.close(handle)
 
 
-def _temporary_beside(final: Path) -> Path:
+def temporary_beside(final: Path) -> Path:
+    """A name in the folder of ``final`` that nobody has, hidden and swept by the next run."""
     return final.with_name(f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}")
 
 

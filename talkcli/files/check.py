@@ -76,14 +76,14 @@ def read_document(path: Path, limit: int = DOCUMENT_BYTES, errors: str = "strict
     return content.decode("utf-8", errors)
 
 
-def read_json(path: Path, limit: int = DOCUMENT_BYTES) -> Any:
+def read_json(path: Path) -> Any:
     """What a JSON file holds; see :func:`read_document`.
 
     Raises:
         OSError: it cannot be opened.
         ValueError: not JSON, a number that is not finite, or nested too deeply.
     """
-    return parse_json(read_document(path, limit))
+    return parse_json(read_document(path))
 
 
 def parse_json(text: str) -> Any:

@@ -48,7 +48,7 @@ def hold_lock(
     while True:
         with _open(path) as stream:
             while not _try_lock(stream):
-                holder = _holder(stream)
+                holder = _holder(_text(stream))
                 if time.monotonic() >= deadline:
                     raise InputError(
                         f"the project {path.parent} is in use by {holder}",
@@ -65,7 +65,7 @@ def hold_lock(
             if text.strip("\0") and _holder_in(text) is None:
                 raise _foreign(path, "a file with other contents")
             if text:
-                log.info("%s was left by %s, which is gone; resuming", path, _holder(stream))
+                log.info("%s was left by %s, which is gone; resuming", path, _holder(text))
             _write(stream, json.dumps({"pid": os.getpid(), "since": time.strftime("%H:%M:%S")}))
             try:
                 yield
@@ -119,8 +119,8 @@ def _text(stream: FileIO) -> str:
     return (stream.read(256) or b"").decode("utf-8", errors="replace")
 
 
-def _holder(stream: FileIO) -> str:
-    return _holder_in(_text(stream)) or "another process"
+def _holder(text: str) -> str:
+    return _holder_in(text) or "another process"
 
 
 def _holder_in(text: str) -> str | None:

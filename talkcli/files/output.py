@@ -74,6 +74,17 @@ class PendingOutput:
     ) -> None:
         self.discard()
 
+    def write(self, content: bytes | memoryview) -> None:
+        """Write the whole file at once.
+
+        Raises:
+            InputError: the disk is full.
+        """
+        try:
+            self.temp.write_bytes(content)
+        except OSError as error:
+            raise output_error(error, self.path) from error
+
     def commit(self) -> None:
         """Sync to disk and move into place.
 

@@ -91,7 +91,6 @@ class Sound:
         self._lock = threading.Lock()
         self._readers: weakref.WeakSet[_Reader] = weakref.WeakSet()
         self._seconds: Fraction | None = None
-        self._empty = False
         self._started = False
         self._files = ExitStack()
         container, stream = self._files.enter_context(open_track(path))
@@ -206,7 +205,7 @@ class Sound:
                 ) from error
             for samples in mixed:
                 yield from blocks.add(samples)
-        if self._empty:
+        if self._seconds == 0:
             raise no_sound(self.path)
         for samples in mixer.flush():
             yield from blocks.add(samples)
@@ -246,7 +245,6 @@ class Sound:
                 yield from cleaner.clean(frame)
         first_time = self._seconds is None
         self._seconds = tally.seconds(container, stream)
-        self._empty = not self._seconds
         if damaged and first_time:
             _log.warning("%s: %d damaged pieces of sound were left out", self.path, damaged)
         if cleaner.silenced and first_time:

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageCms, ImageOps
 
 from talkcli.errors import InputError, TalkcliError, UsageError
-from talkcli.files.check import check_readable, output_error
+from talkcli.files.check import check_readable
 from talkcli.files.output import PendingOutput
 from talkcli.media.colour import (
     ADOBE_RGB_GAMMA,
@@ -123,10 +123,7 @@ def write_image(path: str | Path, pixels: np.ndarray, *, overwrite: bool = True)
     encoded = io.BytesIO()
     Image.fromarray(pixels).save(encoded, **options)  # type: ignore[arg-type]
     with PendingOutput(path, overwrite=overwrite) as pending:
-        try:
-            pending.temp.write_bytes(encoded.getbuffer())
-        except OSError as error:
-            raise output_error(error, path) from error
+        pending.write(encoded.getbuffer())
         pending.commit()
 
 

@@ -20,9 +20,6 @@ from av.video.stream import VideoStream
 from talkcli.errors import InputError
 from talkcli.files.check import check_readable
 from talkcli.media.identify import describe, is_cover_art, open_container
-from talkcli.media.image import read_image
-
-__all__ = ["MediaInfo", "VideoFrame", "open_media", "probe", "read_frames", "read_image"]
 
 _log = logging.getLogger(__name__)
 

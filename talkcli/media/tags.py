@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
+from typing import BinaryIO
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -17,7 +18,7 @@ def colour_codes(path: Path) -> tuple[int, int] | None:
     with path.open("rb") as file:
         head = file.read(16)
         if head.startswith(_PNG):
-            return _png_codes(path)
+            return _png_codes(file)
         if head[4:8] != b"ftyp":
             return None
         file.seek(0)
@@ -30,15 +31,14 @@ def colour_codes(path: Path) -> tuple[int, int] | None:
     return primaries, transfer
 
 
-def _png_codes(path: Path) -> tuple[int, int] | None:
-    with path.open("rb") as file:
-        file.seek(len(_PNG))
-        while len(head := file.read(8)) == 8:
-            size, kind = struct.unpack(">I4s", head)
-            if kind == b"IDAT":
-                return None
-            if kind == b"cICP" and size == 4:
-                data = file.read(4)
-                return (data[0], data[1]) if len(data) == 4 else None
-            file.seek(size + 4, 1)
+def _png_codes(file: BinaryIO) -> tuple[int, int] | None:
+    file.seek(len(_PNG))
+    while len(head := file.read(8)) == 8:
+        size, kind = struct.unpack(">I4s", head)
+        if kind == b"IDAT":
+            return None
+        if kind == b"cICP" and size == 4:
+            data = file.read(4)
+            return (data[0], data[1]) if len(data) == 4 else None
+        file.seek(size + 4, 1)
     return None

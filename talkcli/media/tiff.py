@@ -74,10 +74,10 @@ class FloatTiff:
         planes = samples if self._one(_PLANAR, 1) == _SEPARATE else 1
         depth = samples // planes
         tiled = _TILES in self.fields
-        columns, rows = width, self._one(_STRIP_ROWS, height)
         if tiled:
             columns, rows = self._one(_TILE_WIDTH, 0), self._one(_TILE_HEIGHT, 0)
-        rows = rows if tiled else min(rows, height)
+        else:
+            columns, rows = width, min(self._one(_STRIP_ROWS, height), height)
         if not (0 < columns <= 2 * width + 64 and 0 < rows <= 2 * height + 64):
             raise _damaged(self.path)
         result = np.zeros((height, width, samples), np.float32)

@@ -22,12 +22,6 @@ from talkcli.media.audio import Sound, open_sound
 from talkcli.media.encoder import FRAMES_HELD, Encoder, find_ffmpeg
 from talkcli.media.feed import SoundFeed
 from talkcli.media.identify import file_url
-from talkcli.media.image import write_image
-
-__all__ = [
-    "Encoding", "VideoWriter", "check_target", "frame_count", "open_writer", "parse_fps",
-    "write_image",
-]  # fmt: skip
 
 #: NTSC rates that people write as decimals: 23.976, 29.97, 47.952, 59.94, 119.88.
 _NTSC_RATES = tuple(Fraction(n * 1000, 1001) for n in (24, 30, 48, 60, 120))
@@ -176,7 +170,6 @@ class VideoWriter:
         self._encoder: Encoder | None = None
         # A frame is copied into the one that the encoder has certainly let go of.
         self._copies = np.empty((FRAMES_HELD + 1, *self._shape), np.uint8)
-        self.frames_expected = None if duration_s is None else frame_count(duration_s, fps)
         self.frames_written = 0
         check_output(self._path, overwrite=overwrite, directory=self._format.directory)
         self._resources = ExitStack()
@@ -294,10 +287,6 @@ class VideoWriter:
         ).global_args("-nostdin", "-hide_banner", "-loglevel", "error")
         command = ffmpeg.compile(output, cmd=self._program, overwrite_output=True)
         return [url if part == "OUTPUT" else part for part in command]
-
-
-#: Another name for callers that do not care about the format.
-open_writer = VideoWriter
 
 
 def _silence(samples: int, channels: int) -> Iterator[np.ndarray]:

@@ -82,8 +82,7 @@ def _animate(
     picture = None if portrait is None else Picture(portrait)
     with watch.measure("load"):
         target = _target(request, inputs, picture)
-        project = _project(request, picture)
-    run = Run(project, request.recipe, reporter, watch, request.dry_run)
+        run = _begin(request, picture, reporter, watch)
     # Tracking comes first: a driver without a face should not cost the time to build an avatar.
     mix = MotionMix(inputs, run)
     avatar = stored_avatar(run) if picture is None else ensure_avatar(run, picture)
@@ -94,7 +93,6 @@ def _animate(
         _render(request, target, avatar, mix, run, duration_s)
         duration_s = mix.duration_s
     assert duration_s is not None
-    total = watch.total()
     facts = video_facts(
         (target.views * width, height),
         frame_count(duration_s, target.fps),
@@ -102,18 +100,9 @@ def _animate(
         duration_s,
         target.backend,
     )
-    facts |= timing_facts(watch.first_frame_s, total, duration_s)
-    return Result(
-        command=request.command,
-        outputs=target.outputs,
-        project=project.root,
-        stages=mix.stages + avatar.stages if picture is None else avatar.stages + mix.stages,
-        seconds=watch.seconds,
-        total_seconds=total,
-        recipe=request.recipe,
-        dry_run=request.dry_run,
-        facts=facts,
-    )
+    facts |= timing_facts(watch, duration_s)
+    stages = mix.stages + avatar.stages if picture is None else avatar.stages + mix.stages
+    return Result.of(request, run, target.outputs, stages, facts)
 
 
 def _measured(request: Request, inputs: DriveInputs) -> float | None:
@@ -164,13 +153,14 @@ def _default_output(request: Request, inputs: DriveInputs, picture: Picture | No
     return inputs.leading.with_name(f"{request.project.resolve().stem}_{title}{suffix}")
 
 
-def _project(request: Request, picture: Picture | None) -> Project:
+def _begin(request: Request, picture: Picture | None, reporter: Reporter, watch: Stopwatch) -> Run:
     if picture is None:
         if request.project is None:
             raise InputError("neither a portrait nor a project was given", "add -p PROJECT")
-        return Project.open(request.project)
+        project = Project.open(request.project)
+        return Run(project, request.recipe, reporter, watch, request.dry_run)
     root = request.project or cached_project_root(picture.source.sha256)
-    return Project.plan(root) if request.dry_run else Project.create(root)
+    return request.begin(root, reporter, watch)
 
 
 def _render(

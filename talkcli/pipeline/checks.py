@@ -39,6 +39,13 @@ def check_outputs(
         check(path)
 
 
+def check_files(paths: Sequence[Path], inputs: Sequence[Path], *, overwrite: bool) -> None:
+    """As :func:`check_outputs`, for outputs that are plain files."""
+    from talkcli.files.output import check_output
+
+    check_outputs(paths, inputs, lambda path: check_output(path, overwrite=overwrite))
+
+
 def view_paths(output: Path, views: Sequence[View], layout: str) -> tuple[Path, ...]:
     """One path for a strip, or one per view: ``talk_-30.mp4``, ``talk_0.mp4``, ``talk_+30.mp4``."""
     if layout == "strip" or len(views) == 1:

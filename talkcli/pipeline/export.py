@@ -6,7 +6,7 @@ from pathlib import Path
 
 from talkcli.avatar import Avatar
 from talkcli.errors import UsageError
-from talkcli.pipeline.checks import check_outputs
+from talkcli.pipeline.checks import check_files
 from talkcli.pipeline.request import Request
 from talkcli.pipeline.result import Result
 from talkcli.pipeline.stages.avatar import stored_avatar
@@ -30,14 +30,12 @@ def export(request: Request, reporter: Reporter, watch: Stopwatch) -> Result:
         UsageError: an unknown file extension.
         InputError: no avatar in the project, or an output that cannot be written.
     """
-    from talkcli.files.output import check_output
-
     assert request.project is not None
     project = Project.open(request.project)
     root = request.project.resolve()
     output = request.output or root.with_name(f"{root.stem}.ply")
     _check_suffix(output)
-    check_outputs((output,), (), lambda path: check_output(path, overwrite=request.overwrite))
+    check_files((output,), (), overwrite=request.overwrite)
     run = Run(project, request.recipe, reporter, watch, request.dry_run)
     avatar = stored_avatar(run)
     splats = None
@@ -47,17 +45,7 @@ def export(request: Request, reporter: Reporter, watch: Stopwatch) -> Result:
         with watch.measure("export"):
             export_avatar(model, output, overwrite=request.overwrite)
         splats = model.info.splats
-    return Result(
-        command=request.command,
-        outputs=(output,),
-        project=request.project,
-        stages=avatar.stages,
-        seconds=watch.seconds,
-        total_seconds=watch.total(),
-        recipe=request.recipe,
-        dry_run=request.dry_run,
-        facts={"splats": splats},
-    )
+    return Result.of(request, run, (output,), avatar.stages, {"splats": splats})
 
 
 def export_avatar(avatar: Avatar, output: Path, *, overwrite: bool) -> None:

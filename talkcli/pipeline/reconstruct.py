@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from talkcli.pipeline.checks import check_outputs
+from talkcli.pipeline.checks import check_files
 from talkcli.pipeline.export import export_avatar
 from talkcli.pipeline.request import Request
 from talkcli.pipeline.result import Result
 from talkcli.pipeline.stages.avatar import ensure_avatar
 from talkcli.pipeline.stages.inputs import Picture
 from talkcli.progress import Reporter, Stopwatch
-from talkcli.project import Project
-from talkcli.project.run import Run
 
 
 def reconstruct(request: Request, portrait: Path, reporter: Reporter, watch: Stopwatch) -> Result:
@@ -28,28 +26,14 @@ def reconstruct(request: Request, portrait: Path, reporter: Reporter, watch: Sto
     Raises:
         InputError: no usable face, or a path that cannot be written.
     """
-    from talkcli.files.output import check_output
-
     picture = Picture(portrait)
     picture.check()
     outputs = () if request.output is None else (request.output,)
-    check_outputs(
-        outputs, (portrait,), lambda path: check_output(path, overwrite=request.overwrite)
-    )
+    check_files(outputs, (portrait,), overwrite=request.overwrite)
     root = request.project or portrait.with_name(f"{portrait.stem}.talk")
-    project = Project.plan(root) if request.dry_run else Project.create(root)
-    run = Run(project, request.recipe, reporter, watch, request.dry_run)
+    run = request.begin(root, reporter, watch)
     avatar = ensure_avatar(run, picture)
     if request.output is not None and not request.dry_run:
         with watch.measure("export"):
             export_avatar(avatar.avatar, request.output, overwrite=request.overwrite)
-    return Result(
-        command=request.command,
-        outputs=outputs,
-        project=root,
-        stages=avatar.stages,
-        seconds=watch.seconds,
-        total_seconds=watch.total(),
-        recipe=request.recipe,
-        dry_run=request.dry_run,
-    )
+    return Result.of(request, run, outputs, avatar.stages)

@@ -9,7 +9,10 @@ from typing import Any
 
 from talkcli import __version__
 from talkcli.config import Recipe
+from talkcli.pipeline.request import Request
+from talkcli.progress import Stopwatch
 from talkcli.project import StageRun
+from talkcli.project.run import Run
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,35 @@ class Result:
     recipe: Recipe
     dry_run: bool = False
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @staticmethod
+    def of(
+        request: Request,
+        run: Run,
+        outputs: tuple[Path, ...],
+        stages: tuple[StageRun, ...],
+        facts: Mapping[str, Any] | None = None,
+    ) -> Result:
+        """The result of a run that has done its work; its time ends now.
+
+        Args:
+            request: names the command.
+            run: what it shared with its stages.
+            outputs: see :class:`Result`.
+            stages: see :class:`Result`.
+            facts: see :class:`Result`.
+        """
+        return Result(
+            command=request.command,
+            outputs=outputs,
+            project=run.project.root,
+            stages=stages,
+            seconds=run.watch.seconds,
+            total_seconds=run.watch.total(),
+            recipe=run.recipe,
+            dry_run=run.dry,
+            facts=facts or {},
+        )
 
     def as_json(self) -> dict[str, Any]:
         """The result as JSON values, with the keys documented in docs/cli.md."""
@@ -88,20 +120,17 @@ def video_facts(
     }
 
 
-def timing_facts(
-    first_frame_s: float | None, total_seconds: float, duration_s: float | None
-) -> dict[str, Any]:
+def timing_facts(watch: Stopwatch, duration_s: float | None) -> dict[str, Any]:
     """How fast a video was made; in a plan every value is None.
 
     Args:
-        first_frame_s: seconds from the start of the run until the encoder got the first frame.
-        total_seconds: seconds of the whole run.
+        watch: of the run.
         duration_s: length of the video in seconds.
     """
-    if first_frame_s is None or not duration_s:
+    if watch.first_frame_s is None or not duration_s:
         return {"first_frame_s": None, "real_time_factor": None}
     return {
-        "first_frame_s": round(first_frame_s, 3),
+        "first_frame_s": round(watch.first_frame_s, 3),
         # Seconds of work per second of video; below 1 is faster than real time.
-        "real_time_factor": round(total_seconds / duration_s, 3),
+        "real_time_factor": round(watch.total() / duration_s, 3),
     }

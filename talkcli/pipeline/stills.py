@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import repeat
@@ -11,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from talkcli.config import TRANSPARENT
-from talkcli.errors import UsageError
+from talkcli.errors import UsageError, did_you_mean
 from talkcli.pipeline.checks import check_outputs, check_scene, check_width, view_paths
 from talkcli.pipeline.request import Request
 from talkcli.pipeline.result import Result
@@ -66,8 +65,9 @@ def render_stills(
     fps = parse_fps(recipe.video.fps)
     frames = frame_count(ORBIT_S, fps) if is_video else 1
     width, height = output_size(*avatar.size, recipe.video.size or None)
+    columns = len(views) // len(outputs)
     if is_video:
-        check_width(len(views) // len(outputs), width)
+        check_width(columns, width)
     if not request.dry_run:
         with watch.measure("load"):
             model = avatar.avatar
@@ -79,23 +79,8 @@ def render_stills(
             pictures = player.pictures(motion, views)
             with watch.measure("encode"):
                 _write_pictures(pictures, outputs, request.overwrite)
-    size = (len(views) // len(outputs) * width, height)
-    return Result(
-        command=request.command,
-        outputs=outputs,
-        project=request.project,
-        stages=avatar.stages,
-        seconds=watch.seconds,
-        total_seconds=watch.total(),
-        recipe=recipe,
-        dry_run=request.dry_run,
-        facts={
-            "frames": frames,
-            "width": size[0],
-            "height": size[1],
-            "backend": backend,
-        },
-    )
+    facts = {"frames": frames, "width": columns * width, "height": height, "backend": backend}
+    return Result.of(request, run, outputs, avatar.stages, facts)
 
 
 def parse_expression(texts: Sequence[str]) -> np.ndarray:
@@ -109,10 +94,7 @@ def parse_expression(texts: Sequence[str]) -> np.ndarray:
     for text in ",".join(texts).split(",") if texts else ():
         name, _, value = (part.strip() for part in text.partition("="))
         if name not in ARKIT_NAMES:
-            near = difflib.get_close_matches(name, ARKIT_NAMES, n=1)
-            problems.append(
-                f"unknown expression {name!r}" + (f" (is it {near[0]}?)" if near else "")
-            )
+            problems.append(f"unknown expression {name!r}{did_you_mean(name, ARKIT_NAMES)}")
             continue
         try:
             weight = float(value)

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 
 from talkcli.errors import UsageError
 from talkcli.motion.curves import CURVE_SUFFIXES
-from talkcli.pipeline.checks import check_outputs
+from talkcli.pipeline.checks import check_files
 from talkcli.pipeline.request import Request
 from talkcli.pipeline.result import Result
 from talkcli.pipeline.stages.inputs import Clip
 from talkcli.pipeline.stages.track import ensure_track
 from talkcli.progress import Reporter, Stopwatch
-from talkcli.project import Project, cached_project_root
-from talkcli.project.run import Run
+from talkcli.project import cached_project_root
 
 if TYPE_CHECKING:
     from talkcli.types import MotionCurves
@@ -45,36 +44,24 @@ def track(
     outputs = () if request.output is None else (request.output,)
     _check_outputs(outputs, clip.path, request.overwrite)
     root = request.project or cached_project_root(clip.source.sha256)
-    project = Project.plan(root) if request.dry_run else Project.create(root)
-    run = Run(project, request.recipe, reporter, watch, request.dry_run)
+    run = request.begin(root, reporter, watch)
     performance = ensure_track(run, clip)
     if performance.curves is not None and not request.dry_run:
         with watch.measure("encode"):
             for output in outputs:
                 _write(output, performance.curves)
-    return performance.curves, Result(
-        command=request.command,
-        outputs=outputs,
-        project=root,
-        stages=(performance.stage,),
-        seconds=watch.seconds,
-        total_seconds=watch.total(),
-        recipe=request.recipe,
-        dry_run=request.dry_run,
-        facts={"clip": performance.about},
-    )
+    facts = {"clip": performance.about}
+    return performance.curves, Result.of(request, run, outputs, (performance.stage,), facts)
 
 
 def _check_outputs(outputs: tuple[Path, ...], clip: Path, overwrite: bool) -> None:
-    from talkcli.files.output import check_output
-
     for output in outputs:
         if output.suffix.lower() not in CURVE_SUFFIXES:
             raise UsageError(
                 f"curves cannot be written as '{output.suffix}'",
                 "give a .csv or .npz file with -o",
             )
-    check_outputs(outputs, (clip,), lambda path: check_output(path, overwrite=overwrite))
+    check_files(outputs, (clip,), overwrite=overwrite)
 
 
 def _write(path: Path, curves: MotionCurves) -> None:

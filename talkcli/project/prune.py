@@ -5,17 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 import time
-import uuid
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from talkcli.errors import InputError
-from talkcli.files.atomic import TEMPORARY_PREFIX
+from talkcli.files.atomic import TEMPORARY_PREFIX, temporary_beside
 from talkcli.files.lock import hold_lock
 from talkcli.project.store import LOCK_FILE, PROJECT_FILE
-from talkcli.runtime import cache_root, kernel_cache
+from talkcli.runtime import cache_root, kernel_folder
 
 #: What ``prune_cache`` keeps unless it is told otherwise.
 MAX_BYTES, MAX_AGE_DAYS = 10 << 30, 90.0
@@ -89,7 +88,7 @@ def prune_cache(
 
 def _folders(root: Path) -> list[tuple[float, int, Path]]:
     """When it was last used, its size in bytes, and the folder, for all that may go."""
-    present = kernel_cache(root)
+    present = kernel_folder(root)
     kernels = [path for path in _directories(root / "kernels") if path != present]
     projects = [
         path
@@ -126,7 +125,7 @@ def _remove(folder: Path) -> bool:
     if not (folder / PROJECT_FILE).is_file():
         shutil.rmtree(folder, ignore_errors=True)
         return not folder.exists()
-    aside = folder.with_name(f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}")
+    aside = temporary_beside(folder)
     try:
         with hold_lock(folder / LOCK_FILE, wait_s=0):
             # Gone at once for everybody; who waits for the lock finds that it is another file now.

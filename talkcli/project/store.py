@@ -87,12 +87,8 @@ class Project:
         self.inputs = dict(inputs)
 
     @staticmethod
-    def create(root: Path, on_wait: Callable[[str], None] | None = None) -> Project:
+    def create(root: Path) -> Project:
         """Open the project in ``root``, or begin one there.
-
-        Args:
-            root: the directory.
-            on_wait: told when another process is beginning one there.
 
         Raises:
             InputError: ``root`` is a file, cannot be written, or holds a project of a newer schema.
@@ -100,7 +96,7 @@ class Project:
         if not (root / PROJECT_FILE).is_file():
             if root.exists() and not root.is_dir():
                 raise InputError(f"{root} is a file, not a project directory", "choose another -p")
-            with Project(root, {}).lock(on_wait=on_wait):
+            with Project(root, {}).lock():
                 pass  # which writes the project file, once, however many processes begin at once
         return Project.open(root)
 
@@ -136,14 +132,7 @@ class Project:
                     for name, row in document.get("inputs", {}).items()
                 }
                 return Project(root, inputs)
-        except (
-            OSError,
-            ArithmeticError,
-            LookupError,
-            AttributeError,
-            ValueError,
-            TypeError,
-        ) as error:
+        except _UNREADABLE as error:
             raise InputError(
                 f"{path} cannot be read ({error!r})",
                 "delete that file and run the command again: finished stages are kept",

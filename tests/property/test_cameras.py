@@ -138,5 +138,5 @@ def test_fixed_views_stay_and_do_not_go_with_a_camera_path(
     video = VideoConfig(views=views)
     assert yaws_of(video, 10.0)(time_s) == (views or (None,))
     assume(views)
-    with pytest.raises(UsageError, match="drop one of them"):
+    with pytest.raises(UsageError, match="omit one of them"):
         plan_views(replace(video, camera_path=path), 10.0)

@@ -17,7 +17,8 @@ import pytest
 from talkcli.errors import InputError, MissingDependencyError, TalkcliError, UsageError
 from talkcli.media.audio import open_sound, probe_audio, stream_pcm
 from talkcli.media.encoder import Encoder, find_ffmpeg
-from talkcli.media.read import probe, read_frames, read_image
+from talkcli.media.image import read_image
+from talkcli.media.read import probe, read_frames
 from talkcli.media.write import Encoding, VideoWriter, check_target, frame_count, parse_fps
 from tests.support.media import make_audio, make_clip, quadrants, tone
 
