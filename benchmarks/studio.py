@@ -12,7 +12,7 @@ from scipy import ndimage
 from talkcli.avatar import View
 from talkcli.config import DEFAULT_SIZE, PortraitConfig
 from talkcli.engines.portrait.avatar import PortraitAvatar
-from talkcli.engines.portrait.build.build import build_portrait
+from talkcli.engines.portrait.build.build import build_unrounded
 from talkcli.engines.portrait.checkpoint import load_avatar, save_avatar
 from talkcli.render.cpu import rasterize
 from talkcli.render.player import draw_head, player
@@ -36,7 +36,7 @@ def loaded_avatar(
         output_side: longest side of the video that it is made for, pixels.
     """
     with tempfile.TemporaryDirectory(prefix="talkcli-benchmark-") as folder:
-        save_avatar(build_portrait(rgba, face, config, output_side), Path(folder))
+        save_avatar(build_unrounded(rgba, face, config, output_side), Path(folder))
         return load_avatar(Path(folder))
 
 
@@ -88,7 +88,7 @@ class Studio:
         Returns:
             ``[S, S, 3]`` float, 0–1, over the still background; ``[S, S]`` coverage, 0–1.
         """
-        rgb, alpha = draw_head(self._player, self.avatar, motion, View(yaw), solid=False)
+        rgb, alpha = draw_head(self._player, self.avatar, motion, View(yaw))
         covered = alpha.copy()
         solidify(rgb, alpha)
         return np.clip(rgb + (1 - alpha[..., None]) * self.avatar.plate, 0, 1), covered

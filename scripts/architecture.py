@@ -29,11 +29,14 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("face", "speech", "optim"),
     ("render", "media", "export", "project", "provenance", "weights"),
     ("kernels", "files", "config", "avatar"),
-    ("toml", "progress", "runtime", "signals", "types", "errors", "imaging"),
+    ("toml", "progress", "runtime", "signals", "types", "shapes", "errors", "imaging"),
 )
 #: Imports between neighbours of one floor that are meant, as (importer, imported).
 NEIGHBOURS: frozenset[tuple[str, str]] = frozenset(
-    {("config", "files"), ("kernels", "files"), ("runtime", "errors")}
+    {
+        *(("config", "files"), ("kernels", "files"), ("runtime", "errors")),
+        *(("types", "shapes"), ("imaging", "shapes")),
+    }
 )
 
 Graph = Mapping[str, set[str]]

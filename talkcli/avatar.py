@@ -12,8 +12,8 @@ from fractions import Fraction
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float, UInt8
 
+from talkcli.shapes import Float, UInt8
 from talkcli.types import Gaussians, MotionFrame, SplatArrays
 
 

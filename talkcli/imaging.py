@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from jaxtyping import UInt8
+
+from talkcli.shapes import UInt8
 
 
 def smoothstep(x: np.ndarray) -> np.ndarray:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32
+
+from talkcli.shapes import Bool, Float, Float32
 
 if TYPE_CHECKING:
     from torch import Tensor

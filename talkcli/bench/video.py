@@ -20,8 +20,8 @@ from talkcli import runtime
 from talkcli.config import load_recipe
 from talkcli.errors import InputError, MissingDependencyError, TalkcliError
 from talkcli.progress import SilentReporter, Stopwatch
+from talkcli.speech.sound import RATE_HZ
 
-_RATE_HZ = 16000
 _ERRORS: dict[int, type[TalkcliError]] = {
     error.exit_code: error for error in (InputError, MissingDependencyError)
 }
@@ -123,12 +123,12 @@ def repeat_speech(speech: Path, seconds: float, target: Path) -> None:
 
     from talkcli.media.audio import stream_pcm
 
-    once = np.concatenate(list(stream_pcm(speech, _RATE_HZ)))
-    samples = np.resize(once, round(seconds * _RATE_HZ))
+    once = np.concatenate(list(stream_pcm(speech, RATE_HZ)))
+    samples = np.resize(once, round(seconds * RATE_HZ))
     with wave.open(str(target), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
-        file.setframerate(_RATE_HZ)
+        file.setframerate(RATE_HZ)
         file.writeframes((samples.clip(-1, 1) * 32767).astype("<i2").tobytes())
 
 

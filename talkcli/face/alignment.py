@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
 from talkcli.face.pose import DEPTH_SCALE, IMAGE_TO_HEAD
 from talkcli.face.topology import RIGID
+from talkcli.shapes import Float
 
 #: What an error in depth counts against one in the picture where poses are measured. FaceMesh's
 #: depth follows expressions: on 19 clips pose noise of pitch falls by an eighth and the nose lies

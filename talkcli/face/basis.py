@@ -10,7 +10,6 @@ what has to touch is made to touch: the lids in ``eyeBlink``, the lips in ``jawO
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float
 
 from talkcli.face.harmonic import HarmonicExtension
 from talkcli.face.model import FaceModel
@@ -25,6 +24,7 @@ from talkcli.face.topology import (
     LIP_UPPER_ROWS,
     Eye,
 )
+from talkcli.shapes import Float
 from talkcli.types import ARKIT_NAMES
 
 #: Of a lip gap the lower lip closes this share: the jaw follows it, the upper lip hardly moves.

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from jaxtyping import Float, Integer
 
 from talkcli.face.topology import MOUTH_OPENING
+from talkcli.shapes import Float, Integer
 
 _SURFACE = 468
 

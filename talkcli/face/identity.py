@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
 
 from talkcli.face.basis import expression_basis
 from talkcli.face.harmonic import HarmonicExtension
@@ -13,6 +12,7 @@ from talkcli.face.model import FaceModel
 from talkcli.face.pose import DEPTH_SCALE, IMAGE_TO_HEAD, fit_similarity
 from talkcli.face.solve import bounded_ridge, face_rows
 from talkcli.face.topology import RIGID
+from talkcli.shapes import Float
 from talkcli.types import ARKIT_NAMES
 
 _ROUNDS = 5
@@ -34,13 +34,11 @@ class Identity:
     """A person.
 
     Attributes:
-        coefficients: ``[40]`` of ``FaceModel.identity``, standard deviations.
         neutral: ``[478, 3]`` neutral face, head frame, centimetres.
         basis: ``[52, 478, 3]`` ARKit shapes of this face.
         weights: ``[T, 52]`` expression of the frames that were given.
     """
 
-    coefficients: Float[np.ndarray, " P"]
     neutral: Float[np.ndarray, "478 3"]
     basis: Float[np.ndarray, "52 478 3"]
     weights: Float[np.ndarray, "T 52"]
@@ -79,7 +77,7 @@ def fit_identity(points: Float[np.ndarray, "T 478 3"], model: FaceModel) -> Iden
         if round_ == 0:
             # The shapes of this face; the rounds that follow hardly change them any more.
             basis = _own_basis(neutral, model)
-    return Identity(coefficients, neutral, _own_basis(neutral, model), weights)
+    return Identity(neutral, _own_basis(neutral, model), weights)
 
 
 def _own_basis(neutral: np.ndarray, model: FaceModel) -> np.ndarray:

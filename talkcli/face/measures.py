@@ -6,9 +6,9 @@ All functions take ``[..., 478, 3]`` in the head frame and answer in its centime
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float
 
 from talkcli.face.topology import CHIN_TIP, EYE_LEFT, EYE_RIGHT, FOREHEAD_TOP, OUTER_CORNERS, Eye
+from talkcli.shapes import Float
 
 #: Inner lips above and below the middle third of the mouth.
 APERTURE_PAIRS = ((13, 14), (82, 87), (312, 317))

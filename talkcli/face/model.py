@@ -12,9 +12,9 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Integer
 
 from talkcli.files.tensors import Rule, TensorSchema
+from talkcli.shapes import Float, Integer
 from talkcli.weights.registry import shipped
 
 SCHEMA = 2

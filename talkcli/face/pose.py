@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
 
 from talkcli.face.topology import RIGID
+from talkcli.shapes import Float
 
 #: FaceMesh's depth is too flat: on multi-view clips reprojection is best between 1.0 and 1.7, and
 #: re-detected yaw of a head rendered at 30° rises from 25° to 27° with this factor.

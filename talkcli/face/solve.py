@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float
 
 from talkcli.face.measures import APERTURE_PAIRS, lip_width
 from talkcli.face.topology import (
@@ -17,6 +16,7 @@ from talkcli.face.topology import (
     NOSE,
     OUTER_CORNERS,
 )
+from talkcli.shapes import Float
 
 _SWEEPS = 80
 _LIP_WEIGHT, _JAW_WEIGHT, _DEPTH_WEIGHT = 2.0, 0.7, 0.3

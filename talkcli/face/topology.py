@@ -11,7 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int32, UInt8
+
+from talkcli.shapes import Int32, UInt8
 
 # fmt: off
 #: Vertices that hardly move with expression: upper oval, temples, nose, eye corners, cheekbones.

@@ -80,19 +80,32 @@ class TensorSchema:
         Raises:
             InputError: the disk is full, or the place may not be written to.
         """
+        with explained_writes(path), staged_path(path) as temporary:
+            self.save(temporary, tensors, header)
+
+    def save(self, path: Path, tensors: Mapping[str, np.ndarray], header: Header) -> None:
+        """Write a file where nobody reads yet: in a folder that appears whole or not at all.
+
+        Args:
+            path: as for :meth:`write`.
+            tensors: as for :meth:`write`.
+            header: as for :meth:`write`.
+
+        Raises:
+            OSError: the disk is full, or the place may not be written to.
+        """
         from safetensors import SafetensorError
         from safetensors.numpy import save_file
 
         packed = {name: np.asarray(array, order="C") for name, array in tensors.items()}
         metadata = {_KEY: json.dumps({"schema": self.version, **header})}
-        with explained_writes(path), staged_path(path) as temporary:
-            try:
-                save_file(packed, temporary, metadata)
-            except SafetensorError as error:
-                told = _OS_ERROR.search(str(error))
-                if told is None:
-                    raise
-                raise OSError(int(told.group(1)), str(error), str(path)) from error
+        try:
+            save_file(packed, path, metadata)
+        except SafetensorError as error:
+            told = _OS_ERROR.search(str(error))
+            if told is None:
+                raise
+            raise OSError(int(told.group(1)), str(error), str(path)) from error
 
     def read(self, path: Path, old_header: Path | None = None) -> tuple[Tensors, Header]:
         """The arrays and the header of a file, checked, at the present version.

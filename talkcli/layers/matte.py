@@ -83,7 +83,7 @@ def person_matte(
         matte = _keep_face(own, points, face_height_px)
         front = _spread(colors, own > 0.9)
     else:
-        matte = _refine(picture, prior, doubt, points, face_height_px)
+        matte = _refine(picture, prior, doubt, face_height_px)
         matte = _keep_face(matte, points, face_height_px)
         if own is not None:
             matte = matte * own
@@ -184,9 +184,7 @@ def _inner_weight(
     return np.clip(np.minimum(dx, dy[:, None]) / ramp, 0, 1)
 
 
-def _refine(
-    picture: np.ndarray, prior: np.ndarray, doubt: np.ndarray, points: np.ndarray, fh: float
-) -> np.ndarray:
+def _refine(picture: np.ndarray, prior: np.ndarray, doubt: np.ndarray, fh: float) -> np.ndarray:
     """Alpha from the network's probability, its doubt and the picture's colours."""
     h, w = prior.shape
     scale = min(1.0, _COARSE_FACE_PX / fh)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Bool, Real
+
+from talkcli.shapes import Bool, Real
 
 
 def psnr(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float
 
 from talkcli.face.measures import face_height
 from talkcli.face.pose import fit_similarity
 from talkcli.face.topology import RIGID
+from talkcli.shapes import Float
 
 
 def landmark_error(found: Float[np.ndarray, "478 3"], wanted: Float[np.ndarray, "478 3"]) -> float:

@@ -13,8 +13,8 @@ from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Float32
 
+from talkcli.shapes import Float, Float32
 from talkcli.types import ARKIT_NAMES
 
 #: Measured standard deviations of yaw, pitch and roll during speech, degrees.

@@ -15,10 +15,10 @@ from fractions import Fraction
 from itertools import count
 
 import numpy as np
-from jaxtyping import Float, Float32
 
 from talkcli.errors import UsageError
 from talkcli.face.pose import euler_to_rotation
+from talkcli.shapes import Float, Float32
 from talkcli.types import ARKIT_NAMES, MotionCurves, MotionFrame
 
 #: Shapes taken from speech when both speech and a driver are given.

@@ -9,10 +9,10 @@ from fractions import Fraction
 from itertools import count
 
 import numpy as np
-from jaxtyping import Float32
 
 from talkcli.errors import UsageError
 from talkcli.motion.idle import IdleMotion
+from talkcli.shapes import Float32
 from talkcli.speech.model import WEIGHTS
 from talkcli.speech.track import SpeechTrack
 from talkcli.types import MotionFrame

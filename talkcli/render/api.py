@@ -8,13 +8,11 @@ before the splat that would bring its transmittance to 1e-4 or less.
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
 
 from talkcli.render.backend import choose_backend
+from talkcli.shapes import Float
 from talkcli.types import Cameras, Gaussians, Rendered
 
-#: Splats whose centre is nearer than this camera z are dropped (gsplat's default).
-NEAR = 0.01
 #: As gsplat names them: splats keep their opacity when the projection widens them, or their light.
 RASTERIZE_MODES = ("classic", "antialiased")
 #: Extra channels that one call may splat, beside colour, alpha and depth.

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float32
 
 from talkcli.avatar import SOURCE_VIEW, Avatar, Camera, View
 from talkcli.render.backend import choose_backend
+from talkcli.shapes import Float32
 from talkcli.types import MotionFrame, SplatArrays
 
 
@@ -67,8 +67,6 @@ def draw_head(
     motion: MotionFrame | None = None,
     view: View = SOURCE_VIEW,
     out: Images | None = None,
-    *,
-    solid: bool = True,
 ) -> Images:
     """Pose an avatar and draw it: the one way to a picture of a head.
 
@@ -78,17 +76,12 @@ def draw_head(
         motion: of the frame; None for the source as photographed.
         view: from where.
         out: memory to draw into; None for new arrays.
-        solid: count dense coverage as full, as every video does, see :mod:`talkcli.render.solid`.
 
     Returns:
         Premultiplied colour and coverage, ``out`` itself where the back-end could draw into it.
+        Every video counts dense coverage as full besides, see :mod:`talkcli.render.solid`.
     """
-    images = with_player.draw(avatar.pose(motion, view), avatar.camera(motion, view), out)
-    if solid:
-        from talkcli.render.solid import solidify
-
-        solidify(*images)
-    return images
+    return with_player.draw(avatar.pose(motion, view), avatar.camera(motion, view), out)
 
 
 class _CpuPlayer:

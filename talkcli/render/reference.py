@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
 from torch import Tensor
 
+from talkcli.shapes import Bool, Float
 from talkcli.types import Cameras, Gaussians, Rendered
 
 ALPHA_MAX = 0.999

@@ -11,12 +11,13 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from jaxtyping import Float, Float32, Float64
 
 from talkcli.errors import InputError
 from talkcli.kernels.jit import kernel
+from talkcli.shapes import Float, Float32, Float64
+from talkcli.speech.sound import RATE_HZ
 
-SAMPLE_RATE = 16_000
+SAMPLE_RATE = RATE_HZ
 HOP = 160  # 10 ms
 WINDOW = 400  # 25 ms
 N_FFT = 1024  # zero-padded: at 512 the lowest of the 80 bands would contain no bin
@@ -83,7 +84,6 @@ class LogMelStream:
     def __init__(self) -> None:
         # Half a window of silence in front centres frame 0 on sample 0.
         self._tail = np.zeros(WINDOW // 2, np.float64)
-        self._finished = False
 
     def push(self, pcm: Float[np.ndarray, ...]) -> Float64[np.ndarray, "frames 80"]:
         """Take the next samples and return the frames they complete.

@@ -14,10 +14,10 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Float32, Int
 
 from talkcli.errors import InputError
 from talkcli.files.tensors import Rule, TensorSchema
+from talkcli.shapes import Float, Float32, Int
 from talkcli.speech.features import N_MELS
 from talkcli.speech.network import HEADS, SUBFRAMES, Layout, NetworkStream
 from talkcli.types import ARKIT_NAMES

@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float, Float32
 
+from talkcli.shapes import Float, Float32
 from talkcli.speech.features import FRAME_RATE
 
 #: Outputs besides the shapes, as logits: whether the lips touch, whether somebody speaks.

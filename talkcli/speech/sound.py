@@ -6,7 +6,8 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-from jaxtyping import Float32
+
+from talkcli.shapes import Float32
 
 #: Sample rate of the sound that speech features are computed from, Hz.
 RATE_HZ = 16000

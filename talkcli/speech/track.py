@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Float32
 
+from talkcli.shapes import Float, Float32
 from talkcli.speech.features import (
     FRAME_RATE,
     NAT_PER_DB,

@@ -9,8 +9,8 @@ hundredths of a second (clicks). The gate opens before the first sound, as lips 
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float
 
+from talkcli.shapes import Float
 from talkcli.speech.features import FRAME_RATE, NAT_PER_DB, mel_centres
 
 # The bands used, averaged in fours: single ones fluctuate by 5 dB in steady noise. Below 150 Hz

@@ -26,6 +26,7 @@ from talkcli.progress import SilentReporter, Stopwatch
 from talkcli.project import Project, StageRun
 from talkcli.project.run import Run
 from talkcli.render.player import draw_head, player
+from talkcli.render.solid import solidify
 from talkcli.tracking.landmarks import Face
 from talkcli.types import MotionFrame
 from tests.support import dummy_engine
@@ -69,6 +70,7 @@ def shown(avatar: Avatar, name: str) -> np.ndarray:
     """The finished picture of one of the motions."""
     motion, view = MOTIONS[name]
     head = draw_head(player("cpu"), avatar, motion, view)
+    solidify(*head)
     return Compositor(avatar.backdrop(motion), size=SIDE).frame(*head)
 
 

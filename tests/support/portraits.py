@@ -8,6 +8,7 @@ from talkcli.avatar import View
 from talkcli.config import PortraitConfig
 from talkcli.engines.portrait.avatar import PortraitAvatar
 from talkcli.render import player
+from talkcli.render.solid import solidify
 from talkcli.types import ARKIT_NAMES, MotionFrame
 
 #: What the fixture ``avatar`` is built with.
@@ -27,7 +28,9 @@ def draw_head(
     avatar: PortraitAvatar, motion: MotionFrame | None = None, yaw: float | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """The head alone in its crop: ``[S, S, 3]`` premultiplied colour, ``[S, S]`` coverage."""
-    return player.draw_head(player.player("cpu"), avatar, motion, View(yaw))
+    images = player.draw_head(player.player("cpu"), avatar, motion, View(yaw))
+    solidify(*images)
+    return images
 
 
 def shown(

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Float, UInt8
 
 from talkcli.avatar import SOURCE_VIEW, AvatarInfo, Backdrop, Camera, PictureFrame, View
 from talkcli.engines.portrait import rig
@@ -24,6 +23,7 @@ from talkcli.face.pose import NECK_PIVOT, euler_to_rotation, rotation_to_euler
 from talkcli.face.topology import INNER_LOWER, INNER_UPPER
 from talkcli.imaging import smoothstep
 from talkcli.kernels.simd import LANES
+from talkcli.shapes import Float, UInt8
 from talkcli.types import ARKIT_NAMES, Gaussians, MotionFrame, SplatArrays
 
 #: The source's own mouth interior fades once the inner lips have moved this far (cm, rms).

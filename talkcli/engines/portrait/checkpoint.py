@@ -39,16 +39,16 @@ _MAX_SIDE = 1 << 15
 
 
 def save_avatar(avatar: PortraitAvatar, directory: Path) -> None:
-    """Write an avatar into an existing directory.
+    """Write an avatar into a directory that nobody reads yet, such as that of a new stage.
 
     Args:
         avatar: what to write.
         directory: receives the file.
 
     Raises:
-        InputError: the disk is full.
+        OSError: the disk is full.
     """
-    _FILE.write(directory / _TENSORS, _tensors(avatar), _header(avatar))
+    _FILE.save(directory / _TENSORS, _tensors(avatar), _header(avatar))
 
 
 def as_stored(avatar: PortraitAvatar) -> PortraitAvatar:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float, Integer
 
 from talkcli.face.topology import LIP_LOWER, LIP_UPPER
+from talkcli.shapes import Float, Integer
 
 
 def jaw_shift(moved: Float[np.ndarray, "478 3"]) -> Float[np.ndarray, " 3"]:

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from jaxtyping import Float, Int32, Integer
 
 from talkcli.engines.portrait.lips import lip_side
 from talkcli.engines.portrait.splats import Layer, RestSplats
 from talkcli.face.topology import INNER_CORNERS, INNER_LOWER, INNER_UPPER
 from talkcli.imaging import smoothstep
+from talkcli.shapes import Float, Int32, Integer
 
 _INSIDE_MOUTH = (Layer.UPPER_TEETH, Layer.LOWER_TEETH, Layer.TONGUE)
 #: Lips shade each other where they touch; this far away (cm) they show their own colour.

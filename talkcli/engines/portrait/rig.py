@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Float32, Int32
 
 from talkcli import runtime
 from talkcli.kernels import pool
 from talkcli.kernels.jit import kernel
+from talkcli.shapes import Float, Float32, Int32
 
 #: Rotations along the neck are tabulated at this many weights; 1/64 of 30° is half a degree.
 NECK_STEPS = 65

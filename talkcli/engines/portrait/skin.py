@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Float32
 
 from talkcli.engines.portrait.rig import NECK_STEPS, neck_rotations, rotation_vector, spread_over
 from talkcli.kernels.jit import helper, kernel
 from talkcli.kernels.memory import load, load_columns, store, store_columns
 from talkcli.kernels.simd import LANES, largest, maximum, minimum, select, splat, square_root
+from talkcli.shapes import Float, Float32
 from talkcli.types import SplatArrays
 
 #: Growth of the viewing cosine, in units of the source's, at which a splat begins to fade and at

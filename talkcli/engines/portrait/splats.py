@@ -6,7 +6,8 @@ from dataclasses import dataclass, fields
 from enum import IntEnum
 
 import numpy as np
-from jaxtyping import Float, Integer
+
+from talkcli.shapes import Float, Integer
 
 
 class Layer(IntEnum):

@@ -92,7 +92,7 @@ class AvatarPlayer:
     def head(self, motion: MotionFrame, view: View, images: Images) -> Head:
         """Pose and render one view, into ``images`` if possible."""
         with self._watch.measure("render"):
-            drawn = draw_head(self._player, self._avatar, motion, view, images, solid=False)
+            drawn = draw_head(self._player, self._avatar, motion, view, images)
             return Head(drawn, self._avatar.backdrop(motion))
 
     def paint(self, head: Head, canvas: Canvas) -> np.ndarray:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Float32
 
 from talkcli import runtime
 from talkcli.kernels import jit, pool
@@ -15,6 +14,7 @@ from talkcli.render.cpu.blend import BASE_PLANES, blend
 from talkcli.render.cpu.layout import ANTIALIASED, CAMERA, PAIR, RECORD, TILE
 from talkcli.render.cpu.project import project
 from talkcli.render.cpu.tiles import DIGIT_BITS, fill, plan
+from talkcli.shapes import Float, Float32
 
 #: Stands for an array that is not there: kernels look at its length.
 NOTHING = np.empty(0, np.float32)

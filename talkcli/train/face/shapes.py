@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from talkcli.face.measures import lid_opening, lip_aperture, lip_width
+from talkcli.face.measures import EYEBALL_CM, lid_opening, lip_aperture, lip_width
 from talkcli.face.pose import euler_to_rotation
 from talkcli.face.solve import bounded_ridge, face_rows
 from talkcli.face.topology import (
@@ -36,7 +36,6 @@ from talkcli.types import ARKIT_NAMES
 LOOK_DEG = 30.0
 #: Frames used per speaker; more would only repeat the same mouth.
 FRAMES_PER_SPEAKER = 300
-_EYEBALL_CM = 1.2
 _NEUTRAL_SHARE = 0.2
 
 _RIDGE = 1.0  # cm², on the weights of a frame
@@ -223,7 +222,7 @@ def _turned_iris(name: str, mean: np.ndarray) -> np.ndarray:
     outward = LOOK_DEG * (("Out" in name) - ("In" in name))
     pitch = LOOK_DEG * (("Up" in name) - ("Down" in name))
     index = [eye.iris_centre, *eye.iris_rim]
-    centre = mean[eye.iris_centre] - (0, 0, _EYEBALL_CM)
+    centre = mean[eye.iris_centre] - (0, 0, EYEBALL_CM)
     turn = euler_to_rotation(outward if left else -outward, pitch, 0)
     shift = np.zeros((478, 3))
     shift[index] = (mean[index] - centre) @ turn.T + centre - mean[index]

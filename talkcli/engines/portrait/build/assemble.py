@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Int32
 
 from talkcli.engines.portrait.avatar import PortraitAvatar
 from talkcli.engines.portrait.build.crop import Crop
@@ -23,11 +22,11 @@ from talkcli.engines.portrait.build.mouth import mouth_frame, mouth_groups
 from talkcli.engines.portrait.build.neutral import neutralise
 from talkcli.engines.portrait.build.shell import shell_group
 from talkcli.engines.portrait.build.symmetry import complete_face, completion_group
-from talkcli.engines.portrait.mouth_light import find_contact_shade
 from talkcli.engines.portrait.splats import Layer, RestSplats
 from talkcli.face.model import FaceModel
 from talkcli.face.pose import IMAGE_TO_HEAD, HeadPose
 from talkcli.layers.matte import Matte
+from talkcli.shapes import Int32
 
 
 @dataclass(frozen=True)
@@ -92,7 +91,6 @@ def assemble_avatar(
         frame=crop.frame,
         source=picture,
         plate=plate.astype(np.float32),
-        contact=find_contact_shade(splats, viewmat, intrinsics),
     )
     return Assembly(avatar, builder.pixels()[order])
 

@@ -6,11 +6,9 @@ solution at every step; nothing is learned, so nothing has to be downloaded.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import UInt8
 
 from talkcli.config import DEFAULT_SIZE, PortraitConfig
 from talkcli.engines.portrait.avatar import PortraitAvatar
@@ -26,6 +24,7 @@ from talkcli.face.pose import euler_to_rotation
 from talkcli.layers.matte import person_matte
 from talkcli.layers.plate import background_plate
 from talkcli.layers.torso import torso_matte
+from talkcli.shapes import UInt8
 from talkcli.tracking.landmarks import Face
 
 #: Full quality.
@@ -37,42 +36,47 @@ def build_portrait(
     face: Face,
     config: PortraitConfig = DEFAULT_CONFIG,
     output_side: int = DEFAULT_SIZE,
-    progress: Callable[[str], None] | None = None,
 ) -> PortraitAvatar:
-    """Build the avatar of one face.
+    """Build the avatar of one face, rounded as its file is.
+
+    What is measured on it holds for the one that users load. Arguments and result are those of
+    :func:`build_unrounded`.
+    """
+    return as_stored(build_unrounded(picture, face, config, output_side))
+
+
+def build_unrounded(
+    picture: UInt8[np.ndarray, "H W 4"],
+    face: Face,
+    config: PortraitConfig = DEFAULT_CONFIG,
+    output_side: int = DEFAULT_SIZE,
+) -> PortraitAvatar:
+    """Build the avatar of one face, to be saved: files round it themselves.
 
     Args:
         picture: ``[H, W, 4]`` uint8 RGBA, straight alpha.
         face: the face, in pixels of the picture.
         config: size and effort; which face was taken does not matter here.
         output_side: longest side of the video the avatar is made for, pixels; splats match it.
-        progress: called with the name of each step as it starts.
 
     Returns:
         The avatar at the source's expression and pose.
     """
-    tell = progress or (lambda _: None)
     model = FaceModel.load()
-    tell("matte")
     crop = cut_crop(picture, face, output_side, config.max_crop)
     crop = replace(crop, points=find_lip_line(crop.rgb, crop.points))
     matte = person_matte(crop.rgb, crop.points, crop.face_height, crop.alpha, inside=crop.inside)
-    tell("depth")
     calibration = calibrate(crop, matte, model)
     geometry = head_geometry(crop.points, matte.alpha, model, calibration.depth_scale)
-    tell("background")
     plate = background_plate(
         crop.rgb, matte.alpha, geometry.head_weight, crop.face_height, inside=crop.inside
     )
     place = (crop.frame.crop_x, crop.frame.crop_y, crop.frame.crop_side)
     torso = torso_matte(picture, face.points, place, matte.alpha, geometry.head_weight)
-    tell("surface")
     assembly = assemble_avatar(picture, crop, matte, geometry, plate, model)
     avatar = assembly.avatar
     avatar.torso = torso
     yaw, pitch, roll = avatar.source_euler
     avatar.rotation = euler_to_rotation(yaw + calibration.yaw_offset, pitch, roll)
-    tell("colours")
     fit_colors(assembly, crop.rgb, matte.alpha, config.fit_iterations)
-    # Rounded as its file is: what is measured on a built avatar holds for the one that users load.
-    return as_stored(avatar)
+    return avatar

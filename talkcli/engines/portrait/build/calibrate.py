@@ -22,6 +22,7 @@ from talkcli.engines.portrait.build.crop import Crop
 from talkcli.engines.portrait.build.geometry import head_geometry
 from talkcli.engines.portrait.build.images import fill_smooth
 from talkcli.engines.portrait.build.neutral import neutralise
+from talkcli.engines.portrait.mouth_light import find_contact_shade
 from talkcli.face.model import FaceModel
 from talkcli.face.pose import DEPTH_SCALE, fit_pose, rotation_to_euler
 from talkcli.layers.matte import Matte
@@ -76,7 +77,9 @@ def calibrate(crop: Crop, matte: Matte, model: FaceModel) -> Calibration:
     def ask(scale: float) -> bool:
         geometry = head_geometry(small_crop.points, small_matte.alpha, model, scale)
         trial = assemble_avatar(nothing, small_crop, small_matte, geometry, behind, model, neutral)
-        errors = _yaw_errors(trial.avatar, model)
+        head = trial.avatar
+        head.contact = find_contact_shade(head.splats, head.viewmat, head.K)
+        errors = _yaw_errors(head, model)
         if errors is not None:
             slope = float(np.polyfit(_TRIAL_YAWS_DEG, errors, 1)[0])
             answers.append((scale, slope, float(np.mean(errors))))
@@ -121,7 +124,7 @@ def _apparent_yaw(
     player: Player, avatar: PortraitAvatar, yaw: float, model: FaceModel
 ) -> float | None:
     # Not made solid: the limits and steps above were measured on heads drawn so.
-    rgb, alpha = draw_head(player, avatar, MotionFrame.neutral(), View(yaw), solid=False)
+    rgb, alpha = draw_head(player, avatar, MotionFrame.neutral(), View(yaw))
     shown = np.clip(rgb + (1 - alpha[..., None]) * avatar.plate, 0, 1)
     points = landmarks_in_crop((shown * 255).astype(np.uint8))
     if points is None:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from jaxtyping import Float, UInt8
 
 from talkcli.avatar import PictureFrame
 from talkcli.face.measures import face_height
 from talkcli.imaging import over_white
+from talkcli.shapes import Float, UInt8
 from talkcli.tracking.landmarks import Face, crop_rectangle
 
 #: Smaller crops are enlarged to this: below it eyes and teeth have no pixels to live in.
@@ -66,7 +66,8 @@ def cut_crop(
     padded = cv2.copyMakeBorder(picture, top, bottom, left, right, cv2.BORDER_REPLICATE)
     cut = padded[y + top : y + top + side, x + left : x + left + side]
     # On white before scaling: colours hidden under full transparency must not bleed into the rim.
-    cut = np.dstack([over_white(cut), cut[..., 3]])
+    if int(cut[..., 3].min()) < 255:
+        cut = np.dstack([over_white(cut), cut[..., 3]])
     shrink = cv2.INTER_AREA if pixels < side else cv2.INTER_CUBIC
     cut = cv2.resize(np.ascontiguousarray(cut), (pixels, pixels), interpolation=shrink)
     ratio = pixels / side

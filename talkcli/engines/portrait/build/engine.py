@@ -30,12 +30,12 @@ class PortraitEngine:
 
     def make(self, source: PictureSource, run: Run, directory: Path) -> None:
         """See :class:`talkcli.engines.registry.Engine`."""
-        from talkcli.engines.portrait.build.build import build_portrait
+        from talkcli.engines.portrait.build.build import build_unrounded
         from talkcli.engines.portrait.checkpoint import save_avatar
         from talkcli.tracking.landmarks import Face
 
         face = Face(source.points)
-        avatar = build_portrait(source.rgba, face, run.recipe.portrait, source.output_side)
+        avatar = build_unrounded(source.rgba, face, run.recipe.portrait, source.output_side)
         save_avatar(avatar, directory)
 
     def check(self, directory: Path) -> None:

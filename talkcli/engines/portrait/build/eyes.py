@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float
 from scipy import ndimage
 
 from talkcli.engines.portrait.build.geometry import HeadGeometry
@@ -18,11 +17,11 @@ from talkcli.engines.portrait.build.groups import (
 )
 from talkcli.engines.portrait.build.images import blur, fill_smooth, nearest
 from talkcli.engines.portrait.splats import Layer
+from talkcli.face.measures import EYEBALL_CM
 from talkcli.face.topology import EYE_LEFT, EYE_RIGHT, Eye
 from talkcli.imaging import smoothstep
+from talkcli.shapes import Bool, Float
 
-#: Radius of an eyeball, centimetres (adults: 1.2).
-EYEBALL_CM = 1.2
 #: The iris floats this far above the eyeball's surface, centimetres.
 _IRIS_LIFT_CM = 0.12
 #: The dark ring around the iris lies outside the landmarks' radius.

@@ -12,7 +12,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
 from scipy import ndimage
 
 from talkcli.engines.portrait.avatar import PortraitAvatar
@@ -23,6 +22,7 @@ from talkcli.face.topology import INNER_LOWER, INNER_UPPER
 from talkcli.imaging import smoothstep
 from talkcli.render.cpu import Workspace, backproject, rasterize
 from talkcli.render.solid import solidify
+from talkcli.shapes import Float
 
 #: Of all steps, this share is SIRT; the rest is conjugate gradients in rounds of this many.
 _SIRT_SHARE, _ROUND = 0.25, 3

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Integer
 from scipy import ndimage
 
 from talkcli.engines.portrait.build.geometry import HeadGeometry
@@ -16,6 +15,7 @@ from talkcli.engines.portrait.splats import Layer
 from talkcli.face.model import FaceModel, vertex_normals
 from talkcli.face.topology import INNER_CORNERS
 from talkcli.imaging import smoothstep
+from talkcli.shapes import Float, Integer
 
 #: Above this inner-lip gap (face heights) the source's mouth is open; above the smaller one, seen
 #: in the picture, something of its inside shows, which must not stay on the lips when they part.

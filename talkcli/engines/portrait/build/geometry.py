@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Integer
 from scipy import ndimage
 
 from talkcli.engines.portrait.build.images import blur, inside_distance, nearest
@@ -20,6 +19,7 @@ from talkcli.face.model import FaceModel
 from talkcli.face.pose import DEPTH_SCALE, IMAGE_TO_HEAD, HeadPose, fit_pose
 from talkcli.face.topology import CHIN_TIP, EARS, EYE_OPENING, JAW_LINE, MOUTH_OPENING, RIGID
 from talkcli.imaging import smoothstep
+from talkcli.shapes import Bool, Float, Integer
 
 #: The camera's distance in face heights. A portrait lens at 1.1 m; nearer ones exaggerate noses.
 CAMERA_DISTANCE_FH = 6.0

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 
 import numpy as np
-from jaxtyping import Float, Int32, Integer
 
 from talkcli.engines.portrait.splats import Layer, RestSplats
+from talkcli.shapes import Float, Int32, Integer
 
 #: Variance of a splat in units of its grid step squared. The renderer adds 0.3 px² of screen
 #: blur, which alone closes a grid seen at its own scale; every bit more costs sharpness that the

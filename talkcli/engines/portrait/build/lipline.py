@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from jaxtyping import Float
 from scipy import ndimage
 
 from talkcli.face.topology import (
@@ -18,6 +17,7 @@ from talkcli.face.topology import (
     LIP_LOWER_ROWS,
     LIP_UPPER_ROWS,
 )
+from talkcli.shapes import Float
 
 #: Lips further apart than this (face heights) do not touch: there is no such line.
 _TOUCHING_FH = 0.0075

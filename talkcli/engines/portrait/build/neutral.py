@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float
 
 from talkcli.engines.portrait.build.front import OPEN_MOUTH_FH
 from talkcli.face.basis import close_lips, expression_basis
@@ -13,6 +12,7 @@ from talkcli.face.measures import face_height
 from talkcli.face.model import FaceModel
 from talkcli.face.pose import DEPTH_SCALE, IMAGE_TO_HEAD
 from talkcli.face.topology import OUTER_CORNERS
+from talkcli.shapes import Float
 from talkcli.types import ARKIT_NAMES
 
 #: Share of a toothy smile that is taken back; the rest is taken for the face's own shape.

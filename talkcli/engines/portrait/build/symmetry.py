@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float, Integer
 from scipy import ndimage
 
 from talkcli.engines.portrait.build.geometry import HeadGeometry
@@ -29,6 +28,7 @@ from talkcli.engines.portrait.splats import Layer
 from talkcli.face.model import FaceModel, vertex_normals
 from talkcli.face.topology import SKIN
 from talkcli.imaging import smoothstep
+from talkcli.shapes import Bool, Float, Integer
 
 #: Axis of the unwrapping, behind the face (cm, head frame).
 _AXIS_Z = -4.0
