@@ -43,10 +43,10 @@ from talkcli.kernels import pool
 from talkcli.kernels.jit import FASTMATH
 from talkcli.render import render
 from talkcli.render.api import RASTERIZE_MODES
-from talkcli.render.cpu import Workspace, rasterize
+from talkcli.render.cpu import RasterSettings, Workspace, rasterize
 from talkcli.render.cpu import layout as at
 from talkcli.render.cpu.loss import l1_ssim
-from talkcli.render.cpu.raster import NOTHING, Frame, Splats, draw, flat, pack_camera, prepare
+from talkcli.render.cpu.raster import NOTHING, FlatSplats, Frame, draw, flat, prepare
 from talkcli.types import Gaussians
 
 
@@ -121,17 +121,12 @@ def bench_fit() -> None:
 
 def bench_antialiased() -> None:
     print("60k splats at 512 px with and without antialiasing, ms")
-    means, covars, opacities, colors, view, K = head(60_000, 512).arrays()
-    workspace = Workspace()
+    scene = head(60_000, 512)
+    splats, camera, workspace = scene.splats(), scene.camera(), Workspace()
 
     def frame(mode: str) -> Job:
-        return lambda: rasterize(
-            *(means, covars, opacities, colors, view, K),
-            width=512,
-            height=512,
-            workspace=workspace,
-            rasterize_mode=mode,
-        )
+        settings = RasterSettings(rasterize_mode=mode)
+        return lambda: rasterize(splats, camera, workspace, settings=settings)
 
     report(interleaved({mode: frame(mode) for mode in RASTERIZE_MODES}, 40))
 
@@ -245,12 +240,10 @@ def bench_scalar() -> None:
 
 
 def prepared(scene: Scene) -> tuple[Frame, Workspace]:
-    means, covars, opacities, colors, view, K = (flat(array) for array in scene.arrays())
-    size = (scene.cameras.width, scene.cameras.height)
-    packed = pack_camera(view.reshape(4, 4), K.reshape(3, 3), size, 0.3)
-    workspace = Workspace()
-    splats = Splats(means, NOTHING, NOTHING, covars, opacities, colors)
-    return prepare(splats, packed, size, workspace, 1), workspace
+    s, workspace = scene.splats(), Workspace()
+    shape = (flat(s.means), NOTHING, NOTHING, flat(s.covars))
+    splats = FlatSplats(*shape, flat(s.opacities), flat(s.colors))
+    return prepare(splats, scene.camera(), workspace, RasterSettings(threads=1)), workspace
 
 
 def bench_neighbour() -> None:

@@ -105,9 +105,7 @@ class Studio:
     def occlusions(self, motion: MotionFrame | None, yaw: float | None) -> np.ndarray:
         """``[S, S]`` bool: steps in depth, where one part of the face stands before another."""
         splats = self.avatar.pose(motion, View(yaw))
-        arrays = (splats.means, splats.covars, splats.opacities, splats.colors)
-        camera = (self.avatar.viewmat, self.avatar.K)
-        _, alpha, depth = rasterize(*arrays, *camera, self.side, self.side, depth=True)
+        _, alpha, depth = rasterize(splats, self.avatar.camera(), depth=True)
         depth = depth / np.maximum(alpha, 0.1)
         step = np.hypot(*np.gradient(depth))
         pixel_cm = depth[alpha > 0.9].mean() / self.avatar.K[0, 0]

@@ -12,7 +12,7 @@ from torch import Tensor
 from talkcli.bench.scenes import Scene, head
 from talkcli.bench.timing import Job, Timing, interleaved
 from talkcli.render import render
-from talkcli.render.cpu import Workspace, rasterize
+from talkcli.render.cpu import RasterSettings, Workspace, rasterize
 from talkcli.render.cpu.loss import l1_ssim
 from talkcli.types import Gaussians
 
@@ -80,11 +80,9 @@ def settle_job(backend: str) -> Job | None:
 def frame_job(scene: Scene, backend: str = "cpu", threads: int | None = None) -> Job:
     """Draws one frame as for a video: on the CPU from numpy arrays, with reused memory."""
     if backend == "cpu":
-        means, covars, opacities, colors, view, K = scene.arrays()
-        side, workspace = scene.cameras.width, Workspace()
-        return lambda: rasterize(
-            means, covars, opacities, colors, view, K, side, side, workspace, threads=threads
-        )
+        splats, camera, workspace = scene.splats(), scene.camera(), Workspace()
+        settings = RasterSettings(threads=threads)
+        return lambda: rasterize(splats, camera, workspace, settings=settings)
     gaussians, cameras = on_device(scene, backend)
 
     def draw() -> Tensor:

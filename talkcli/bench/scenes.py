@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from talkcli.avatar import Camera
 from talkcli.render.reference import world_covariances
-from talkcli.types import Cameras, Gaussians
+from talkcli.types import Cameras, Gaussians, SplatArrays
 
 
 @dataclass(frozen=True)
@@ -19,13 +20,17 @@ class Scene:
     gaussians: Gaussians
     cameras: Cameras
 
-    def arrays(self) -> list[np.ndarray]:
-        """Means, covariances, opacities, colours, view matrix and K, for ``cpu.rasterize``."""
-        g, c = self.gaussians, self.cameras
+    def splats(self) -> SplatArrays:
+        """The splats for :func:`talkcli.render.cpu.rasterize`."""
+        g = self.gaussians
         full = world_covariances(g)
         upper = torch.stack([full[:, i, j] for i in range(3) for j in range(i, 3)], -1)
-        tensors = [g.means, upper, g.opacities, g.colors, c.viewmats[0], c.Ks[0]]
-        return [value.numpy() for value in tensors]
+        return SplatArrays(*(t.numpy() for t in (g.means, upper, g.opacities, g.colors)))
+
+    def camera(self) -> Camera:
+        """The camera for :func:`talkcli.render.cpu.rasterize`."""
+        c = self.cameras
+        return Camera(c.viewmats[0].numpy(), c.Ks[0].numpy(), c.width, c.height)
 
 
 def head(count: int, size: int) -> Scene:

@@ -96,18 +96,7 @@ class _CpuPlayer:
 
     def draw(self, splats: SplatArrays, camera: Camera, out: Images | None = None) -> Images:
         out = out or Images.empty(camera)
-        self._rasterize(
-            splats.means,
-            splats.covars,
-            splats.opacities,
-            splats.colors,
-            camera.viewmat,
-            camera.K,
-            camera.width,
-            camera.height,
-            self._workspace,
-            images=out,
-        )
+        self._rasterize(splats, camera, self._workspace, images=out)
         return out
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
+from talkcli.avatar import Camera
 from talkcli.render.backend import cuda_obstacle
-from talkcli.render.cpu import rasterize
+from talkcli.render.cpu import RasterSettings, rasterize
+from talkcli.types import SplatArrays
 from tests.support.scenes import Scene
 
 _missing = cuda_obstacle()
@@ -31,9 +35,14 @@ def assert_images_agree(actual: np.ndarray, expected: np.ndarray, scale: float =
     assert flipped <= max(1, FLIPPED_SHARE * error.size), f"{flipped} of {error.size} differ"
 
 
-def play(scene: Scene, camera: int = 0, **options: object) -> tuple[np.ndarray, ...]:
-    """Render one camera of a scene given by covariances."""
+def as_arrays(scene: Scene) -> tuple[SplatArrays, Camera]:
+    """A scene given by covariances, in its first camera, for the numpy renderer."""
     g, c = scene.gaussians, scene.cameras
-    arrays = [t.float().numpy() for t in (g.means, g.covars, g.opacities, g.colors)]
-    view, K = c.viewmats[camera].numpy(), c.Ks[camera].numpy()
-    return rasterize(*arrays, view, K, c.width, c.height, **options)
+    arrays = (t.float().numpy() for t in (g.means, g.covars, g.opacities, g.colors))
+    camera = Camera(c.viewmats[0].numpy(), c.Ks[0].numpy(), c.width, c.height)
+    return SplatArrays(*arrays), camera
+
+
+def play(scene: Scene, threads: int | None = None, **options: Any) -> tuple[np.ndarray, ...]:
+    """Render the first camera of a scene given by covariances."""
+    return rasterize(*as_arrays(scene), settings=RasterSettings(threads=threads), **options)

@@ -106,7 +106,7 @@ class PortraitAvatar:
             self.splats.colors.copy(),
         )
         self._positions = self.splats.positions.copy()
-        self._tangents = self.splats.tangent_u.copy(), self.splats.tangent_v.copy()
+        self._tangents = rig.Tangents(self.splats.tangent_u.copy(), self.splats.tangent_v.copy())
         loose = np.concatenate([self._picture_mouth, self._picture_teeth, self._jaw, iris])
         self._loose = _spans(np.union1d(np.arange(self.dynamic), loose))
         self._last = _Last()
@@ -239,11 +239,11 @@ class PortraitAvatar:
             self._positions[:m],
         )
         rig.shift_tangents(
-            (rest.tangent_u[:m], rest.tangent_v[:m]),
+            rig.Tangents(rest.tangent_u[:m], rest.tangent_v[:m]),
             self._shift,
             rest.neighbours[:m],
             self._pixel_cm,
-            (self._tangents[0][:m], self._tangents[1][:m]),
+            rig.Tangents(self._tangents.u[:m], self._tangents.v[:m]),
         )
         self._move_jaw(moved)
         self._turn_eyes(None if motion is None else motion.gaze)

@@ -7,7 +7,7 @@ hold them to what they should compute.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -67,23 +67,30 @@ def move_with_face(
     spread_over(lambda a, b: _move_with_face(a, b, *arrays), [(0, len(rest))])
 
 
+class Tangents(NamedTuple):
+    """Two tangents of the surface at each splat: ``u`` to the right, ``v`` downwards."""
+
+    u: Float32[np.ndarray, "n 3"]
+    v: Float32[np.ndarray, "n 3"]
+
+
 def shift_tangents(
-    rest: tuple[Float32[np.ndarray, "n 3"], Float32[np.ndarray, "n 3"]],
+    rest: Tangents,
     shift: Float32[np.ndarray, "n 3"],
     neighbours: Int32[np.ndarray, "n 4"],
     slack: float,
-    out: tuple[Float32[np.ndarray, "n 3"], Float32[np.ndarray, "n 3"]],
+    out: Tangents,
 ) -> None:
     """Tangents of the deformed surface: rest tangent plus the difference of neighbours' shifts.
 
     Args:
-        rest: both tangents, ``[n, 3]`` each.
+        rest: ``[n, 3]`` each.
         shift: ``[n, 3]``.
         neighbours: ``[n, 4]`` int32 left, right, up, down; itself where there is none.
         slack: centimetres by which any tangent may grow.
-        out: both tangents, written.
+        out: written.
     """
-    arrays = (rest, shift, neighbours, np.float32(slack), out)
+    arrays = (tuple(rest), shift, neighbours, np.float32(slack), tuple(out))
     spread_over(lambda a, b: _shift_tangents(a, b, *arrays), [(0, len(shift))])
 
 

@@ -30,6 +30,6 @@ fit with. Bad numbers (NaN, infinities) hide their splat and reach no other one.
 from __future__ import annotations
 
 from talkcli.render.cpu.gather import backproject
-from talkcli.render.cpu.raster import Workspace, rasterize
+from talkcli.render.cpu.raster import RasterSettings, Workspace, rasterize
 
-__all__ = ["Workspace", "backproject", "rasterize"]
+__all__ = ["RasterSettings", "Workspace", "backproject", "rasterize"]

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from talkcli.avatar import Camera
 from talkcli.kernels import jit
 from talkcli.render.cpu.gradients import differentiate
 from talkcli.render.cpu.raster import (
     NOTHING,
-    Splats,
+    FlatSplats,
+    RasterSettings,
     Workspace,
     draw,
     flat,
-    pack_camera,
     prepare,
 )
 from talkcli.types import Cameras, Gaussians, Rendered
@@ -44,16 +44,6 @@ class _Lease:
             _free.append(self.workspace)
 
 
-@dataclass
-class _Settings:
-    """What a camera's rendering needs beside tensors."""
-
-    K: np.ndarray
-    size: tuple[int, int]
-    eps2d: float
-    rasterize_mode: str
-
-
 def render_cpu(
     gaussians: Gaussians,
     cameras: Cameras,
@@ -68,14 +58,15 @@ def render_cpu(
     """
     jit.announce()
     home = gaussians.means.device
+    settings = RasterSettings(eps2d, rasterize_mode)
     frames = []
-    for camera in range(len(cameras.viewmats)):
-        K = cameras.Ks[camera].detach().cpu().numpy()
-        settings = _Settings(K, (cameras.width, cameras.height), eps2d, rasterize_mode)
-        behind = None if background is None else background[camera]
+    for number, viewmat in enumerate(cameras.viewmats):
+        K = cameras.Ks[number].detach().cpu().numpy()
+        camera = Camera(viewmat.detach().cpu().numpy(), K, cameras.width, cameras.height)
+        behind = None if background is None else background[number]
         shape = [getattr(gaussians, name) for name in _FIELDS]
-        tensors = [*shape, features, behind, cameras.viewmats[camera]]
-        frames.append(_Rasterize.apply(settings, *(_ready(tensor) for tensor in tensors)))
+        tensors = [*shape, features, behind, viewmat]
+        frames.append(_Rasterize.apply(camera, settings, *(_ready(tensor) for tensor in tensors)))
     rgb, alpha, depth, extra = (_join(images).to(home) for images in zip(*frames, strict=True))
     return Rendered(rgb, alpha, depth, None if features is None else extra)
 
@@ -94,19 +85,18 @@ class _Rasterize(torch.autograd.Function):
     """One camera. Inputs are the fields of Gaussians, features, background and view matrix."""
 
     @staticmethod
-    def forward(ctx: Any, settings: _Settings, *tensors: Tensor | None) -> tuple[Tensor, ...]:
-        arrays = [NOTHING if t is None else flat(t.detach().numpy()) for t in tensors]
-        splats, features, behind = Splats(*arrays[:6]), arrays[6], arrays[7]
-        width, height = settings.size
-        view = arrays[8].reshape(4, 4)
-        camera = pack_camera(
-            view, settings.K, settings.size, settings.eps2d, settings.rasterize_mode
-        )
+    def forward(
+        ctx: Any, camera: Camera, settings: RasterSettings, *tensors: Tensor | None
+    ) -> tuple[Tensor, ...]:
+        # The view matrix is a tensor for its gradient's sake only; the camera holds its numbers.
+        arrays = [NOTHING if t is None else flat(t.detach().numpy()) for t in tensors[:8]]
+        splats, features, behind = FlatSplats(*arrays[:6]), arrays[6], arrays[7]
         lease = _Lease()
         needed = any(ctx.needs_input_grad)
-        frame = prepare(splats, camera, settings.size, lease.workspace, None, slots=needed)
+        frame = prepare(splats, camera, lease.workspace, settings, slots=needed)
         channels = 0 if tensors[6] is None else tensors[6].shape[-1]
-        images = [np.empty((height, width, depth), np.float32) for depth in (3, 1, 1, channels)]
+        size = (camera.height, camera.width)
+        images = [np.empty((*size, depth), np.float32) for depth in (3, 1, 1, channels)]
         outputs = tuple(image.reshape(-1) for image in images)
         background = behind if len(behind) else np.zeros(3, np.float32)
         draw(frame, features, background, outputs, lease.workspace)
@@ -126,4 +116,4 @@ class _Rasterize(torch.autograd.Function):
             None if shape is None else torch.from_numpy(array).reshape(shape)
             for array, shape in zip(arrays, ctx.shapes, strict=True)
         ]
-        return (None, *tensors)
+        return (None, None, *tensors)

@@ -87,8 +87,9 @@ def _fetch_row(pixel: Any, images: Any, gradients: Any, spare: Any) -> Any:
 def _fetch_tile(
     buffer: Any, planes: int, tile: Any, width: int, images: Any, gradients: Any, spare: Any
 ) -> None:
-    """Fill the planes of a tile, given by left, top, columns and rows in px."""
+    """Set the planes of a tile, given by left, top, columns and rows in px."""
     left_x, top, columns, rows = tile
+    clear_tile(buffer, planes, columns, rows)
     for y in range(0, rows, 2):
         for x in range(0, columns, LANES):
             place = y // 2 * planes * PAIR + 2 * x
@@ -105,13 +106,19 @@ def _fetch_tile(
 
 
 @helper
+def _extras(planes: int, images: Any) -> Any:
+    """Whether depth is among the planes, and how many feature channels are."""
+    with_depth = len(images[2]) > 0
+    return with_depth, planes - BASE_PLANES - (1 if with_depth else 0)
+
+
+@helper
 def _fetch_extras(
     buffer: Any, planes: int, tile: Any, width: int, images: Any, gradients: Any
 ) -> None:
     """Gradients of depth and features into their planes, their share into the remainder."""
     left_x, top, columns, rows = tile
-    with_depth = len(images[2]) > 0
-    channels = planes - BASE_PLANES - (1 if with_depth else 0)
+    with_depth, channels = _extras(planes, images)
     for y in range(rows):
         for x in range(columns):
             place = y // 2 * planes * PAIR + 2 * x + (y & 1)
@@ -283,8 +290,7 @@ def blend_backward(
     buffer, sums = scratch
     images, gradients = pixels
     width, height, tiles_x, planes = size
-    with_depth = len(images[2]) > 0
-    channels = planes - BASE_PLANES - (1 if with_depth else 0)
+    with_depth, channels = _extras(planes, images)
     sums[:] = at.F0
     spare = buffer[TILE // 2 * planes * PAIR :]
     while True:
@@ -294,7 +300,6 @@ def blend_backward(
         number = order[ticket]
         begin, end = offsets[number], offsets[number + 1]
         tile = tile_window(number, tiles_x, width, height)
-        clear_tile(buffer, planes, tile[2], tile[3])
         _fetch_tile(buffer, planes, tile, width, images, gradients, spare)
         if features is not None:
             _fetch_extras(buffer, planes, tile, width, images, gradients)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from talkcli.avatar import Camera
 from talkcli.kernels import jit, pool
 from talkcli.kernels.jit import helper, kernel
 from talkcli.kernels.memory import (
@@ -20,12 +21,13 @@ from talkcli.kernels.simd import minimum, splat
 from talkcli.render.cpu import layout as at
 from talkcli.render.cpu.layout import AHEAD, PAIR, RECORD
 from talkcli.render.cpu.raster import (
+    DEFAULTS,
     NOTHING,
+    FlatSplats,
     Frame,
-    Splats,
+    RasterSettings,
     Workspace,
     flat,
-    pack_camera,
     prepare,
     tile_scratch,
 )
@@ -40,6 +42,8 @@ from talkcli.render.cpu.walk import (
     walk_windows,
     weigh,
 )
+from talkcli.shapes import Float, Float32
+from talkcli.types import SplatArrays
 
 #: Image channels gathered in one walk, and the floats per list entry: the channels and the weight.
 _CHANNELS = 3
@@ -162,19 +166,14 @@ def collect(span: Any, projected: Any, slots: Any, planes: Any, sums: Any, weigh
             sums[i * channels + first + k] = total
 
 
-def backproject(  # noqa: PLR0913  (the arguments of rasterize and one image)
-    means: np.ndarray,
-    covars: np.ndarray,
-    opacities: np.ndarray,
-    image: np.ndarray,
-    viewmat: np.ndarray,
-    K: np.ndarray,
+def backproject(
+    splats: SplatArrays,
+    image: Float[np.ndarray, "H W C"],
+    camera: Camera,
     workspace: Workspace | None = None,
     *,
-    eps2d: float = 0.3,
-    rasterize_mode: str = "classic",
-    threads: int | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
+    settings: RasterSettings = DEFAULTS,
+) -> tuple[Float32[np.ndarray, "N C"], Float32[np.ndarray, " N"]]:
     """For each splat, sums over the pixels of weight × image and of weight alone.
 
     The weight is the one with which :func:`talkcli.render.cpu.rasterize` blends the splat into the
@@ -183,30 +182,30 @@ def backproject(  # noqa: PLR0913  (the arguments of rasterize and one image)
     scalar product with the rendering, towards the colours.
 
     Args:
-        means: ``[N, 3]`` world centres.
-        covars: ``[N, 6]`` world covariances.
-        opacities: ``[N]``.
-        image: ``[H, W, C]``.
-        viewmat: ``[4, 4]`` world to camera.
-        K: ``[3, 3]`` px.
-        workspace: reused buffers.
-        eps2d: px² added to the projected covariance.
-        rasterize_mode: ``classic`` or ``antialiased``.
-        threads: None for one per core.
+        splats: N splats; their colours play no part.
+        image: ``[H, W, C]``, of the camera's size.
+        camera: pinhole camera.
+        workspace: buffers to reuse.
+        settings: dilation, antialiasing and threads.
 
     Returns:
         num ``[N, C]`` and den ``[N]``, float32, new arrays.
+
+    Raises:
+        ValueError: the image is not of the camera's size.
     """
     jit.announce()
     workspace = workspace or Workspace()
     height, width, channels = image.shape
-    count = len(means)
-    # Colours play no part in the weights, but splats without finite ones are not drawn.
+    if (height, width) != (camera.height, camera.width):
+        raise ValueError(f"a {width}x{height} image in a {camera.width}x{camera.height} camera")
+    count = len(splats)
+    # Splats whose colours are not finite are not drawn, but here they are to have weights too.
     colors = workspace.take("gather colors", count * 3, np.float32)
     colors.fill(0)
-    splats = Splats(flat(means), NOTHING, NOTHING, flat(covars), flat(opacities), colors)
-    camera = pack_camera(viewmat, K, (width, height), eps2d, rasterize_mode)
-    frame = prepare(splats, camera, (width, height), workspace, threads, slots=True)
+    shape = (flat(splats.means), NOTHING, NOTHING, flat(splats.covars))
+    drawn = FlatSplats(*shape, flat(splats.opacities), colors)
+    frame = prepare(drawn, camera, workspace, settings, slots=True)
     sums, weights = np.empty(count * channels, np.float32), np.empty(count, np.float32)
     pixels = flat(image)
     for first in range(0, channels, _CHANNELS):

@@ -12,7 +12,7 @@ from talkcli.kernels.simd import LANES
 from talkcli.render.cpu.backward import BASE_PLANES, blend_backward
 from talkcli.render.cpu.layout import CHUNK, GRADIENTS, PAIR, TILE
 from talkcli.render.cpu.project_backward import project_backward, sum_features
-from talkcli.render.cpu.raster import NOTHING, Frame, Splats, Workspace
+from talkcli.render.cpu.raster import NOTHING, FlatSplats, Frame, Workspace
 
 
 @dataclass
@@ -33,7 +33,7 @@ class Gradients:
 
 
 def differentiate(
-    splats: Splats,
+    splats: FlatSplats,
     features: np.ndarray,
     frame: Frame,
     images: tuple[np.ndarray, ...],
@@ -110,7 +110,7 @@ def _blend(
 
 
 def _project(
-    splats: Splats, frame: Frame, slots: np.ndarray, workspace: Workspace
+    splats: FlatSplats, frame: Frame, slots: np.ndarray, workspace: Workspace
 ) -> tuple[list[np.ndarray], np.ndarray]:
     """Gradients of the splats' arrays and of the view matrix."""
     count = len(splats)

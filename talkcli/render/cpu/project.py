@@ -175,6 +175,20 @@ def store_tile_rectangles(
     store_integers(corners, place + LANES, select(visible, minimum(maximum(last, 0.0), tiles), 0.0))
 
 
+@helper
+def _count_tiles(corners: Any, target: Any, rects: Any, tiles_x: int, counts: Any) -> None:
+    """Store sixteen splats' tile rectangles and add one to the count of each tile in them."""
+    for lane in range(LANES):
+        x0, x1 = corners[lane], corners[lane + 16]
+        y0, y1 = corners[lane + 32], corners[lane + 48]
+        place = (target + lane) * 4
+        rects[place], rects[place + 1] = x0, y0
+        rects[place + 2], rects[place + 3] = x1, y1
+        for row in range(y0 * tiles_x, y1 * tiles_x, tiles_x):
+            for tile in range(row + x0, row + x1):
+                counts[tile] += 1
+
+
 @kernel
 def project(
     splats: Any, camera: Any, span: Any, first: int, outputs: Any, counts: Any, corners: Any
@@ -228,12 +242,4 @@ def project(
         )  # fmt: skip
         store_transposed(records, target * LANES, fields)
         store(keys, target, z)
-        for lane in range(LANES):
-            x0, x1 = corners[lane], corners[lane + 16]
-            y0, y1 = corners[lane + 32], corners[lane + 48]
-            place = (target + lane) * 4
-            rects[place], rects[place + 1] = x0, y0
-            rects[place + 2], rects[place + 3] = x1, y1
-            for row in range(y0 * tiles_x, y1 * tiles_x, tiles_x):
-                for tile in range(row + x0, row + x1):
-                    counts[tile] += 1
+        _count_tiles(corners, target, rects, tiles_x, counts)

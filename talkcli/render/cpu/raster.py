@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from talkcli import runtime
+from talkcli.avatar import Camera
 from talkcli.kernels import jit, pool
 from talkcli.kernels.simd import LANES
 from talkcli.render.cpu.blend import BASE_PLANES, blend
@@ -15,6 +16,7 @@ from talkcli.render.cpu.layout import ANTIALIASED, CAMERA, PAIR, RECORD, TILE
 from talkcli.render.cpu.project import project
 from talkcli.render.cpu.tiles import DIGIT_BITS, fill, plan
 from talkcli.shapes import Float, Float32
+from talkcli.types import SplatArrays
 
 #: Stands for an array that is not there: kernels look at its length.
 NOTHING = np.empty(0, np.float32)
@@ -26,8 +28,26 @@ _FRUSTUM_MARGIN = 0.15
 _NEAR = 0.01
 
 
+@dataclass(frozen=True)
+class RasterSettings:
+    """How frames are drawn.
+
+    Attributes:
+        eps2d: px² added to both diagonal elements of the projected covariance.
+        rasterize_mode: ``classic`` or ``antialiased``, see :func:`talkcli.render.render`.
+        threads: None for one per core (see :func:`talkcli.runtime.thread_count`).
+    """
+
+    eps2d: float = 0.3
+    rasterize_mode: str = "classic"
+    threads: int | None = None
+
+
+DEFAULTS = RasterSettings()
+
+
 @dataclass
-class Splats:
+class FlatSplats:
     """N splats as flat float32 arrays; ``covars``, or ``quats`` and ``scales``, are empty."""
 
     means: np.ndarray
@@ -126,136 +146,102 @@ def flat(array: Any) -> np.ndarray:
     return array if array.flags.writeable else array.copy()
 
 
-def rasterize(  # noqa: PLR0913  (one call per frame, plain arrays as gsplat takes them)
-    means: Float[np.ndarray, "N 3"],
-    covars: Float[np.ndarray, "N 6"],
-    opacities: Float[np.ndarray, " N"],
-    colors: Float[np.ndarray, "N 3"],
-    viewmat: Float[np.ndarray, "4 4"],
-    K: Float[np.ndarray, "3 3"],
-    width: int,
-    height: int,
+def rasterize(
+    splats: SplatArrays,
+    camera: Camera,
     workspace: Workspace | None = None,
     *,
     images: tuple[Float32[np.ndarray, "H W 3"], Float32[np.ndarray, "H W"]] | None = None,
     background: Float[np.ndarray, " 3"] | None = None,
     depth: bool = False,
-    eps2d: float = 0.3,
-    rasterize_mode: str = "classic",
-    threads: int | None = None,
+    settings: RasterSettings = DEFAULTS,
 ) -> tuple[np.ndarray, ...]:
-    """Render one frame without torch and, with a workspace, without allocating.
+    """Render one frame without torch and, with a workspace, without allocating memory.
 
-    Semantics are those of :func:`talkcli.render.render`. Contiguous float32 input is used in
-    place; anything else is copied.
+    Semantics are those of :func:`talkcli.render.render`. Contiguous arrays are used in place;
+    others are copied.
 
     Args:
-        means: ``[N, 3]`` world centres.
-        covars: ``[N, 6]`` xx, xy, xz, yy, yz, zz of the world covariances.
-        opacities: ``[N]`` 0–1.
-        colors: ``[N, 3]``.
-        viewmat: ``[4, 4]`` world to camera, OpenCV axes.
-        K: ``[3, 3]`` px.
-        width: px.
-        height: px.
-        workspace: reused buffers. The images returned then belong to it and last until its next
+        splats: N splats.
+        camera: pinhole camera.
+        workspace: buffers to reuse. The returned images then belong to it and last until its next
             use.
         images: ``[H, W, 3]`` and ``[H, W]`` contiguous float32 to draw ``rgb`` and ``alpha``
             into, for callers that still read those of the last frame.
         background: ``[3]`` colour, or None for colour premultiplied by coverage.
         depth: also return the alpha-weighted camera z.
-        eps2d: px² added to the projected covariance.
-        rasterize_mode: ``classic`` or ``antialiased``.
-        threads: None for one per core (see :func:`talkcli.runtime.thread_count`).
+        settings: dilation, antialiasing and threads.
 
     Returns:
         ``rgb [H, W, 3]``, ``alpha [H, W]`` and, if asked for, ``depth [H, W]``, float32.
     """
     jit.announce()
     workspace = workspace or Workspace()
-    splats = Splats(flat(means), NOTHING, NOTHING, flat(covars), flat(opacities), flat(colors))
-    camera = pack_camera(viewmat, K, (width, height), eps2d, rasterize_mode)
-    frame = prepare(splats, camera, (width, height), workspace, threads)
-    pixels = width * height
+    arrays = (flat(splats.covars), flat(splats.opacities), flat(splats.colors))
+    flat_splats = FlatSplats(flat(splats.means), NOTHING, NOTHING, *arrays)
+    frame = prepare(flat_splats, camera, workspace, settings)
+    height, width = camera.height, camera.width
     if images is None:
-        rgb = workspace.take("rgb", pixels * 3, np.float32)
-        alpha = workspace.take("alpha", pixels, np.float32)
+        rgb = workspace.take("rgb", height * width * 3, np.float32)
+        alpha = workspace.take("alpha", height * width, np.float32)
     else:
         rgb, alpha = (image.reshape(-1) for image in images)
-    z = workspace.take("depth", pixels, np.float32) if depth else NOTHING
+    z = workspace.take("depth", height * width, np.float32) if depth else NOTHING
     behind = np.zeros(3, np.float32) if background is None else flat(background)
     draw(frame, NOTHING, behind, (rgb, alpha, z, NOTHING), workspace)
     drawn = (rgb.reshape(height, width, 3), alpha.reshape(height, width))
     return (*drawn, z.reshape(height, width)) if depth else drawn
 
 
-def pack_camera(
-    viewmat: np.ndarray,
-    K: np.ndarray,
-    size: tuple[int, int],
-    eps2d: float,
-    rasterize_mode: str = "classic",
-) -> np.ndarray:
+def pack_camera(camera: Camera, settings: RasterSettings) -> np.ndarray:
     """One camera as the kernels take it, see ``CAMERA`` in :mod:`talkcli.render.cpu.layout`."""
-    width, height = size
+    K, width, height = camera.K, camera.width, camera.height
     fx, fy, cx, cy = float(K[0, 0]), float(K[1, 1]), float(K[0, 2]), float(K[1, 2])
     margin_x, margin_y = _FRUSTUM_MARGIN * width / fx, _FRUSTUM_MARGIN * height / fy
-    camera = np.empty(CAMERA, np.float32)
-    camera[:12] = np.asarray(viewmat)[:3].reshape(-1)
-    camera[12:16] = fx, fy, cx, cy
-    camera[16:18] = -cx / fx - margin_x, (width - cx) / fx + margin_x
-    camera[18:20] = -cy / fy - margin_y, (height - cy) / fy + margin_y
-    camera[20:22] = eps2d, _NEAR
-    camera[22:24] = -(-width // TILE), -(-height // TILE)
-    camera[ANTIALIASED] = rasterize_mode == "antialiased"
-    return camera
+    packed = np.empty(CAMERA, np.float32)
+    packed[:12] = camera.viewmat[:3].reshape(-1)
+    packed[12:16] = fx, fy, cx, cy
+    packed[16:18] = -cx / fx - margin_x, (width - cx) / fx + margin_x
+    packed[18:20] = -cy / fy - margin_y, (height - cy) / fy + margin_y
+    packed[20:22] = settings.eps2d, _NEAR
+    packed[22:24] = -(-width // TILE), -(-height // TILE)
+    packed[ANTIALIASED] = settings.rasterize_mode == "antialiased"
+    return packed
 
 
 def prepare(
-    splats: Splats,
-    camera: np.ndarray,
-    size: tuple[int, int],
+    splats: FlatSplats,
+    camera: Camera,
     workspace: Workspace,
-    threads: int | None,
+    settings: RasterSettings = DEFAULTS,
+    *,
     slots: bool = False,
 ) -> Frame:
     """Project the splats and hand them out to tiles.
 
     Args:
         splats: what to draw.
-        camera: of :func:`pack_camera`.
-        size: image width and height, px.
+        camera: pinhole camera.
         workspace: owner of all arrays in the result.
-        threads: None for one per core.
+        settings: dilation, antialiasing and threads.
         slots: number the entries for the backward pass.
     """
-    threads = threads or runtime.thread_count()
-    tiles_x, tiles_y = int(camera[22]), int(camera[23])
-    tiles = tiles_x * tiles_y
+    threads = settings.threads or runtime.thread_count()
+    packed = pack_camera(camera, settings)
+    tiles_x, tiles = int(packed[22]), int(packed[22] * packed[23])
     count = len(splats)
     room = -(-count // LANES) * LANES
-    records = workspace.take("records", room * RECORD, np.float32)
-    keys = workspace.take("keys", room, np.float32)
-    rects = workspace.take("rects", room * 4, np.int16)
     # Two parts per thread, so that one that starts late does not hold up the frame.
-    parts = min(2 * threads, count // _PART_MIN) if threads > 1 else 1
-    parts = max(parts, 1)
+    parts = max(min(2 * threads, count // _PART_MIN) if threads > 1 else 1, 1)
     counts = workspace.take("counts", parts * tiles, np.int32).reshape(parts, tiles)
+    bounds = [count // LANES * part // parts * LANES for part in range(parts + 1)]
+    records, keys, rects = outputs = (
+        workspace.take("records", room * RECORD, np.float32),
+        workspace.take("keys", room, np.float32),
+        workspace.take("rects", room * 4, np.int16),
+    )
     corners = workspace.take("corners", parts * 64, np.int32).reshape(parts, 64)
-    blocks = count // LANES
-    bounds = [blocks * part // parts * LANES for part in range(parts + 1)]
-    arrays, outputs = splats.arrays(), (records, keys, rects)
-
-    def project_part(part: int) -> None:
-        counts[part] = 0
-        span = (bounds[part], bounds[part + 1])
-        project(arrays, camera, span, 0, outputs, counts[part], corners[part])
-        if part == parts - 1 and room > count:
-            tail = splats.padded_tail()
-            first = blocks * LANES
-            project(tail, camera, (0, LANES), first, outputs, counts[part], corners[part])
-
-    pool.run(project_part, parts, threads)
+    _project_parts(splats, packed, bounds, outputs, (counts, corners), threads)
     order = workspace.take("order", tiles, np.int32)
     offsets = workspace.take("offsets", tiles + 1, np.int64)
     part_sizes = workspace.take("part_sizes", parts, np.int64)
@@ -271,7 +257,40 @@ def prepare(
         fill(span, key_bits, rects, counts[part], tiles_x, entries, numbers)
 
     pool.run(fill_part, parts, threads)
-    return Frame(camera, size, tiles_x, records, rects, order, offsets, entries, longest, threads)
+    size = (camera.width, camera.height)
+    return Frame(packed, size, tiles_x, records, rects, order, offsets, entries, longest, threads)
+
+
+def _project_parts(
+    splats: FlatSplats,
+    camera: np.ndarray,
+    bounds: list[int],
+    outputs: tuple[np.ndarray, np.ndarray, np.ndarray],
+    scratch: tuple[np.ndarray, np.ndarray],
+    threads: int,
+) -> None:
+    """Project every part of the splats into ``outputs``, see :func:`project`.
+
+    Args:
+        splats: what to draw.
+        camera: packed.
+        bounds: where parts begin and end, multiples of sixteen; a last incomplete sixteen follows.
+        outputs: records, keys and rects.
+        scratch: counts ``[parts, tiles]``, set, and corners ``[parts, 64]``.
+        threads: how many work.
+    """
+    counts, corners = scratch
+    arrays, parts = splats.arrays(), len(counts)
+
+    def project_part(part: int) -> None:
+        counts[part] = 0
+        span = (bounds[part], bounds[part + 1])
+        project(arrays, camera, span, 0, outputs, counts[part], corners[part])
+        if part == parts - 1 and len(splats) > bounds[-1]:
+            tail, first = splats.padded_tail(), bounds[-1]
+            project(tail, camera, (0, LANES), first, outputs, counts[part], corners[part])
+
+    pool.run(project_part, parts, threads)
 
 
 def draw(

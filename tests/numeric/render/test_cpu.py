@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 
-from talkcli.render.cpu import Workspace, backproject, rasterize
+from talkcli.render.cpu import RasterSettings, Workspace, backproject, rasterize
 from talkcli.render.reference import render_reference
-from tests.support.render import assert_images_agree, play
+from talkcli.types import SplatArrays
+from tests.support.render import as_arrays, assert_images_agree, play
 from tests.support.scenes import RECIPES, make_scene
 
 
@@ -63,14 +66,15 @@ def test_numbers_that_are_not_finite_are_not_drawn(bad: float) -> None:
 
 def test_read_only_and_strided_input_gives_the_same_image() -> None:
     scene = make_scene(RECIPES["plain"], covars=True)
-    g, c = scene.gaussians, scene.cameras
-    arrays = [t.float().numpy() for t in (g.means, g.covars, g.opacities, g.colors)]
-    view, K = c.viewmats[0].numpy(), c.Ks[0].numpy()
-    odd = [np.repeat(a, 2, axis=0)[::2] for a in arrays]
+    splats, camera = as_arrays(scene)
+    odd = [
+        np.repeat(getattr(splats, field.name), 2, axis=0)[::2]
+        for field in dataclasses.fields(splats)
+    ]
     for array in odd:
         array.flags.writeable = False
-    expected = rasterize(*arrays, view, K, c.width, c.height)
-    actual = rasterize(*odd, view, K, c.width, c.height)
+    expected = rasterize(splats, camera)
+    actual = rasterize(SplatArrays(*odd), camera)
     assert all(np.array_equal(a, b) for a, b in zip(expected, actual, strict=True))
 
 
@@ -86,9 +90,13 @@ def test_backproject_is_the_colour_gradient(name: str, channels: int) -> None:
     assert rendered.features is not None
     with_ones = torch.cat([image, torch.ones_like(image[..., :1])], -1)
     (rendered.features[0] * with_ones).sum().backward()
-    arrays = [t.float().numpy() for t in (g.means, g.covars, g.opacities, image)]
-    view, K = c.viewmats[0].numpy(), c.Ks[0].numpy()
-    results = [backproject(*arrays, view, K, threads=threads) for threads in (1, 2)]
+    splats, camera = as_arrays(scene)
+    # Splats have weights whatever their colours.
+    splats.colors[:] = np.nan
+    results = [
+        backproject(splats, image.float().numpy(), camera, settings=RasterSettings(threads=threads))
+        for threads in (1, 2)
+    ]
     num, den = results[0]
     assert num.shape == (len(g), channels) and den.shape == (len(g),)
     assert all(np.array_equal(a, b) for a, b in zip(*results, strict=True))
@@ -101,8 +109,14 @@ def test_backproject_is_the_colour_gradient(name: str, channels: int) -> None:
 
 def test_backproject_of_no_splats_is_empty() -> None:
     scene = make_scene(RECIPES["none"], covars=True)
-    g, c = scene.gaussians, scene.cameras
-    arrays = [t.float().numpy() for t in (g.means, g.covars, g.opacities)]
-    image = np.ones((c.height, c.width, 3), np.float32)
-    num, den = backproject(*arrays, image, c.viewmats[0].numpy(), c.Ks[0].numpy())
+    splats, camera = as_arrays(scene)
+    image = np.ones((camera.height, camera.width, 3), np.float32)
+    num, den = backproject(splats, image, camera)
     assert num.shape == (0, 3) and den.shape == (0,)
+
+
+def test_backproject_refuses_an_image_of_another_size() -> None:
+    splats, camera = as_arrays(make_scene(RECIPES["plain"], covars=True))
+    image = np.ones((camera.height, camera.width + 1, 3), np.float32)
+    with pytest.raises(ValueError, match="image in a"):
+        backproject(splats, image, camera)

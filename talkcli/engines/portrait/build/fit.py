@@ -9,7 +9,7 @@ at a few per cent a step.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage
@@ -52,19 +52,16 @@ class _View:
     workspace: Workspace
 
     def __post_init__(self) -> None:
-        scene = self.avatar.pose()
-        self.shape = (scene.means, scene.covars, scene.opacities)
-        self.camera = (self.avatar.viewmat, self.avatar.K)
+        self.splats, self.camera = self.avatar.pose(), self.avatar.camera()
         # Dense coverage counts as full in the video; coverage does not depend on colours, so that
         # stays a factor per pixel.
         side = self.avatar.frame.crop_pixels
-        gain, self.alpha = np.ones((side, side, 3), np.float32), self._raster(scene.colors)[1]
+        gain, self.alpha = np.ones((side, side, 3), np.float32), self._raster(self.splats.colors)[1]
         solidify(gain, self.alpha)
         self.gain = gain
 
     def _raster(self, colors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        side = self.avatar.frame.crop_pixels
-        rgb, alpha = rasterize(*self.shape, colors, *self.camera, side, side, self.workspace)
+        rgb, alpha = rasterize(replace(self.splats, colors=colors), self.camera, self.workspace)
         return rgb.copy(), alpha.copy()
 
     def draw(self, colors: np.ndarray) -> np.ndarray:
@@ -75,7 +72,7 @@ class _View:
         """Adjoint of ``draw``: ``[N, C]`` sums over pixels, and ``[N]`` sums of the weights."""
         weighted = image.copy()
         weighted[..., :3] *= self.gain
-        return backproject(*self.shape, weighted, *self.camera, self.workspace)
+        return backproject(self.splats, weighted, self.camera, self.workspace)
 
 
 def fit_colors(

@@ -51,7 +51,8 @@ def test_tangents_of_a_sheared_grid_are_its_new_grid_steps() -> None:
     tangents = [f32(t.reshape(-1, 3)) for t in grid_tangents(rest)]
     out = [np.empty_like(t) for t in tangents]
     shift = f32((moved - rest).reshape(-1, 3))
-    rig.shift_tangents(tuple(tangents), shift, grid_neighbours(rows, columns), 0.1, tuple(out))
+    neighbours = grid_neighbours(rows, columns)
+    rig.shift_tangents(rig.Tangents(*tangents), shift, neighbours, 0.1, rig.Tangents(*out))
     wanted = [t.reshape(-1, 3) for t in grid_tangents(moved)]
     np.testing.assert_allclose(out[0], wanted[0], atol=1e-6)
     np.testing.assert_allclose(out[1], wanted[1], atol=1e-6)
@@ -61,9 +62,9 @@ def test_tangents_do_not_grow_beyond_their_limit() -> None:
     tangent = np.tile(f32([[0.1, 0, 0]]), (2, 1))
     shift = f32([[0, 0, 0], [50, 0, 0]])
     neighbours = np.array([[0, 1, 0, 0], [0, 1, 1, 1]], np.int32)
-    out_u, out_v = np.empty_like(tangent), np.empty_like(tangent)
-    rig.shift_tangents((tangent, tangent), shift, neighbours, 0.05, (out_u, out_v))
-    np.testing.assert_allclose(np.linalg.norm(out_u, axis=1), 4 * 0.1 + 0.05, rtol=1e-5)
+    out = rig.Tangents(np.empty_like(tangent), np.empty_like(tangent))
+    rig.shift_tangents(rig.Tangents(tangent, tangent), shift, neighbours, 0.05, out)
+    np.testing.assert_allclose(np.linalg.norm(out.u, axis=1), 4 * 0.1 + 0.05, rtol=1e-5)
 
 
 MOVED = ("positions", "tangent_u", "tangent_v")
