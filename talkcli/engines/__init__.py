@@ -1,1 +1,1 @@
-"""Kinds of avatar behind one seam; `registry` knows them all."""
+"""The kinds of avatar, behind one interface; ``registry`` lists them."""

@@ -1,1 +1,1 @@
-"""The avatar of one picture: analytic geometry, posed splat by splat."""
+"""The avatar made from one picture: analytic geometry, posed splat by splat."""

@@ -1,7 +1,7 @@
-"""The portrait avatar at run time: splats of one head, its expressions, its place in the picture.
+"""The portrait avatar at run time: one head's splats, expressions and place in the picture.
 
 World space is the head frame of the source pose, in centimetres. The camera never moves: views
-turn the head, so that torso and background stay as photographed.
+turn the head, so the torso and the background stay as photographed.
 """
 
 from __future__ import annotations
@@ -28,12 +28,13 @@ from talkcli.types import ARKIT_NAMES, Gaussians, MotionFrame, SplatArrays
 
 #: The source's own mouth interior fades once the inner lips have moved this far (cm, rms).
 _PICTURE_MOUTH_CM = 0.12
-#: The picture's teeth fill the source's mouth. From this share of its opening downwards they give
-#: way to the made ones; in a wide mouth they stand where the closing lips will be.
+#: The picture's teeth fill the source's mouth. As the mouth closes from the larger to the smaller
+#: of these shares of the source's opening, they give way to the synthetic teeth; those of a wide
+#: mouth are where the closing lips will be.
 _PICTURE_TEETH_GAP = (0.15, 0.5)
 _JAW_OPEN = ARKIT_NAMES.index("jawOpen")
 _CULLED = (Layer.SKIN, Layer.COMPLETION, Layer.SHELL)
-#: Gaze is limited so that irises never leave their lids.
+#: Limit of the gaze, so that the irises never leave the lids.
 MAX_GAZE_DEG = 18.0
 
 
@@ -43,19 +44,19 @@ class PortraitAvatar:
 
     Attributes:
         splats: rest splats in the head frame; moving ones first (``dynamic`` of them).
-        dynamic: how many splats expressions can move.
-        vertices: ``[478, 3]`` the source's face in the head frame, source expression.
+        dynamic: number of splats that expressions can move.
+        vertices: ``[478, 3]`` the source's face in the head frame, with the source's expression.
         neutral_shift: ``[478, 3]`` from the source's expression to the neutral one.
         basis: ``[52, 478, 3]`` ARKit shapes of this face, centimetres.
         eye_centres: ``[2, 3]`` eyeball centres, right and left.
         rotation: ``[3, 3]`` source head rotation, head frame to frontal head frame.
         viewmat: ``[4, 4]`` world to camera.
-        K: ``[3, 3]`` pixels of the crop.
+        K: ``[3, 3]`` intrinsics in pixels of the crop.
         frame: the crop's place in the picture.
         source: ``[H, W, 4]`` uint8 the picture the avatar was built from.
         plate: ``[S, S, 3]`` float32 the crop without the head.
         torso: ``[H, W]`` uint8 matte of the person without the head, for other backgrounds.
-        contact: what the lips lack in light while they touch; set when the colours are final.
+        contact: the light that the lips lack while they touch; set once the colours are final.
     """
 
     splats: RestSplats
@@ -112,7 +113,7 @@ class PortraitAvatar:
         self._last = _Last()
 
     def refresh(self) -> None:
-        """Take over what was changed in ``splats`` in place."""
+        """Pick up changes made to ``splats`` in place."""
         self._out.colors[:] = self.splats.colors
         self.__dict__.pop("_mouth_light", None)
         self._last = _Last()
@@ -124,7 +125,7 @@ class PortraitAvatar:
         return AvatarInfo("portrait", len(self.splats), width, height)
 
     def camera(self, motion: MotionFrame | None = None, view: View = SOURCE_VIEW) -> Camera:
-        """The source's camera, whatever the view: views turn the head."""
+        """The source's camera for every view, since views turn the head."""
         side = len(self.plate)
         return Camera(self.viewmat, self.K, side, side)
 
@@ -179,16 +180,16 @@ class PortraitAvatar:
         *,
         hidden: bool = False,
     ) -> SplatArrays:
-        """The splats of one frame; None for the source exactly as photographed.
+        """The splats of one frame; without a motion, the source exactly as photographed.
 
-        With a motion, only what moves is computed: the expression once for several views of one
-        frame, and while the head keeps still the splats that the expression moves.
+        With a motion, only what has changed is computed: the expression once for several views of
+        one frame and, while the head keeps still, only the splats that the expression moves.
 
         Args:
             motion: expression, pose and gaze of the frame.
-            view: from where the head is seen.
-            hidden: also shape what cannot be seen from here; else its covariances are those of
-                another frame.
+            view: where the head is seen from.
+            hidden: also compute the covariances of splats that cannot be seen from here; otherwise
+                they keep those of an earlier frame.
         """
         rotation = self.head_rotation(motion, view.yaw_deg)
         shift = np.zeros(3) if motion is None else motion.translation
@@ -216,7 +217,7 @@ class PortraitAvatar:
         return self._out
 
     def neutral(self) -> Gaussians:
-        """The whole neutral head in the head frame, its back too, for viewers from any side."""
+        """The whole neutral head, including its back, in the head frame, to view from any side."""
         posed = self.pose(MotionFrame.neutral(), hidden=True)
         opacities = self.splats.opacities * (self.splats.layers != Layer.PICTURE_MOUTH)
         opacities[self._picture_teeth] *= self._picture_teeth_share
@@ -227,7 +228,7 @@ class PortraitAvatar:
         return MouthLight(self.splats, self.vertices, self.contact)
 
     def _express(self, motion: MotionFrame | None) -> None:
-        """Positions, tangents and colours for an expression, before the head turns."""
+        """Set positions, tangents and colours for an expression, before the head turns."""
         rest, m = self.splats, self.dynamic
         moved = self.displacement(motion)
         rig.move_with_face(
@@ -258,12 +259,12 @@ class PortraitAvatar:
         self._picture_teeth_share = np.float32(share)
 
     def _move_jaw(self, moved: np.ndarray) -> None:
-        """Lower teeth and tongue follow the jaw."""
+        """Make the lower teeth and the tongue follow the jaw."""
         weight = self.splats.jaw_weight[self._jaw, None]
         self._positions[self._jaw] = self.splats.positions[self._jaw] + weight * jaw_shift(moved)
 
     def _turn_eyes(self, gaze: np.ndarray | None) -> None:
-        """Irises turn about the eyeballs' centres by gaze yaw and pitch."""
+        """Turn the irises about the eyeballs' centres by gaze yaw and pitch."""
         yaw, pitch = (0.0, 0.0) if gaze is None else np.clip(gaze, -MAX_GAZE_DEG, MAX_GAZE_DEG)
         turn = euler_to_rotation(float(yaw), float(pitch), 0.0).astype(np.float32)
         for centre, iris in zip(self.eye_centres, self._irises, strict=True):
@@ -277,7 +278,7 @@ class PortraitAvatar:
 
 @dataclass(frozen=True)
 class _Last:
-    """What the buffers hold: bytes of expression and gaze, and of the pose; None: unknown."""
+    """What the buffers hold, as bytes: expression and gaze, and the pose; None if unknown."""
 
     face: bytes | None = None
     pose: bytes | None = None
@@ -288,7 +289,7 @@ def _bytes(arrays: Sequence[np.ndarray]) -> bytes:
 
 
 def _spans(numbers: np.ndarray) -> list[tuple[int, int]]:
-    """Ranges, whose ends are multiples of 16 but for the last, that hold all ``numbers``."""
+    """Ranges that contain all ``numbers``; their ends are multiples of 16."""
     blocks = np.unique(numbers // LANES)
     starts = np.flatnonzero(np.diff(blocks, prepend=-2) > 1)
     ends = np.append(starts[1:], len(blocks)) - 1

@@ -1,7 +1,7 @@
 """The portrait avatar on disk: ``avatar.safetensors``, with a schema version in its header.
 
-Arrays are stored as small as they can be without showing: half floats for everything but
-positions, whose rounding would be seen as noise on smooth skin.
+Arrays are stored as small as they can be without visible loss: as half floats, except for the
+positions, whose rounding would show as noise on smooth skin.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from talkcli.errors import InputError
 from talkcli.files.tensors import Header, Rule, Tensors, TensorSchema
 
 #: 2: the lips' contact shade is stored. In 1 it was lost with the splats' pixels, see `_migrate_1`.
-#: 3: the header lies in the file of the arrays, not in ``avatar.json``.
+#: 3: the header is in the same file as the arrays, not in ``avatar.json``.
 SCHEMA = 3
 ENGINE = "portrait"
 MEND = "build it again with: talkcli reconstruct PORTRAIT"
@@ -32,14 +32,14 @@ _STORED = {
     "layers": np.uint8,
 }
 _OWN = ("vertices", "neutral_shift", "basis", "eye_centres", "rotation", "viewmat", "K")
-#: A head is 25 cm high and its camera a metre or two away: nothing lies beyond, in centimetres.
+#: Upper bound for lengths, centimetres: a head is 25 cm high and its camera a metre or two away.
 _FAR = 1e4
-#: Longest side of a picture or crop, and farthest corner, that is believed; pixels.
+#: Largest side and corner coordinate that a picture or crop can plausibly have, pixels.
 _MAX_SIDE = 1 << 15
 
 
 def save_avatar(avatar: PortraitAvatar, directory: Path) -> None:
-    """Write an avatar into a directory that nobody reads yet, such as that of a new stage.
+    """Write an avatar into a directory that nothing reads yet, such as that of a new stage.
 
     Args:
         avatar: what to write.
@@ -52,7 +52,7 @@ def save_avatar(avatar: PortraitAvatar, directory: Path) -> None:
 
 
 def as_stored(avatar: PortraitAvatar) -> PortraitAvatar:
-    """The avatar that loading this one gives, without the disk: rounded as files round it."""
+    """The avatar as it would be after saving and loading: rounded as in the file."""
     tensors = _tensors(avatar)
     widened = {
         name: array.astype(np.float32) if array.dtype == np.float16 else array
@@ -86,7 +86,7 @@ def load_avatar(directory: Path) -> PortraitAvatar:
 
     Raises:
         InputError: files are missing, damaged, of a newer schema or another engine, or hold
-            anything that no avatar holds.
+            values that no avatar can have.
     """
     tensors, header, frame = _read(directory)
     return _avatar(tensors, header, frame)
@@ -107,10 +107,10 @@ def _avatar(tensors: Tensors, header: Header, frame: PictureFrame) -> PortraitAv
 
 
 def check_avatar(directory: Path) -> None:
-    """Refuse what :func:`load_avatar` would refuse, without making the avatar.
+    """Reject what :func:`load_avatar` would reject, without making the avatar.
 
     Raises:
-        InputError: as :func:`load_avatar`.
+        InputError: as for :func:`load_avatar`.
     """
     _read(directory)
 
@@ -130,10 +130,10 @@ def _read(directory: Path) -> tuple[Tensors, Header, PictureFrame]:
 
 
 def _check_header(header: Header, tensors: Tensors, frame: PictureFrame) -> None:
-    """Refuse numbers that do not fit the arrays.
+    """Reject header values that do not fit the arrays.
 
     Raises:
-        ValueError: what is wrong.
+        ValueError: a value does not fit; the message says which.
     """
     dynamic = header["dynamic"]
     if type(dynamic) is not int or not 0 <= dynamic <= len(tensors["splats.positions"]):
@@ -149,7 +149,7 @@ def _check_header(header: Header, tensors: Tensors, frame: PictureFrame) -> None
         raise ValueError("the crop or the camera has no size")
     for name in ("rotation", "viewmat"):
         turn = tensors[name][:3, :3]
-        # Rounding to single floats leaves 1e-6.
+        # Rounding to single precision causes errors of 1e-6.
         if np.abs(turn @ turn.T - np.eye(3)).max() > 1e-3:
             raise ValueError(f"{name} is no rotation")
 
@@ -163,14 +163,14 @@ def _splats(tensors: Tensors) -> RestSplats:
 
 
 def _migrate_1(tensors: Tensors, header: Header) -> None:
-    """Schema 1 to 2: find what the lips lack in light from the stored splats."""
+    """Schema 1 to 2: find the lips' contact shade from the stored splats."""
     _rename(tensors)
     contact = find_contact_shade(_splats(tensors), tensors["viewmat"], tensors["K"])
     tensors["contact.index"], tensors["contact.shade"] = contact.index, contact.shade
 
 
 def _migrate_2(tensors: Tensors, header: Header) -> None:
-    """Schema 2 to 3: a tensor's new name; the header no longer counts the splats."""
+    """Schema 2 to 3: rename a tensor; the header no longer holds the number of splats."""
     _rename(tensors)
     header.pop("splats", None)
 
@@ -180,8 +180,8 @@ def _rename(tensors: Tensors) -> None:
         tensors["splats.source_cosine"] = tensors.pop("splats.seen_cosine")
 
 
-#: Bounds are what the shapes of faces, colours and cameras cannot leave; see ``RestSplats`` and
-#: ``PortraitAvatar`` for what the arrays are. Indices are followed by compiled code.
+#: The bounds are beyond anything that faces, colours and cameras can reach; ``RestSplats`` and
+#: ``PortraitAvatar`` describe the arrays. Compiled code uses the indices without checking them.
 _FILE = TensorSchema(
     title="avatar",
     version=SCHEMA,

@@ -11,7 +11,8 @@ from talkcli.shapes import Float, Integer
 def jaw_shift(moved: Float[np.ndarray, "478 3"]) -> Float[np.ndarray, " 3"]:
     """``[3]`` shift of the lower teeth for vertex displacements ``moved [478, 3]``.
 
-    A third chin, two thirds lower lip: teeth that follow the chin alone show as a white ball.
+    A third from the chin, two thirds from the lower lip: teeth that follow the chin alone look like
+    a white ball.
     """
     chin = moved[[152, 148, 377, 200, 199, 18, 175]].mean(0)
     lip = moved[[14, 87, 317]].mean(0)
@@ -21,7 +22,7 @@ def jaw_shift(moved: Float[np.ndarray, "478 3"]) -> Float[np.ndarray, " 3"]:
 def lip_side(
     vertices: Integer[np.ndarray, "*n k"], weights: Float[np.ndarray, "*n k"]
 ) -> Integer[np.ndarray, "*n"]:
-    """+1 on the upper lip, -1 on the lower, 0 elsewhere, for bindings ``[..., 3]``."""
+    """+1 on the upper lip, -1 on the lower lip and 0 elsewhere, for bindings ``[..., k]``."""
     sign = np.zeros(478)
     sign[list(LIP_UPPER)], sign[list(LIP_LOWER)] = 1, -1
     value = (sign[vertices] * weights).sum(-1)

@@ -14,22 +14,22 @@ from talkcli.imaging import smoothstep
 from talkcli.shapes import Float, Int32, Integer
 
 _INSIDE_MOUTH = (Layer.UPPER_TEETH, Layer.LOWER_TEETH, Layer.TONGUE)
-#: Lips shade each other where they touch; this far away (cm) they show their own colour.
+#: Lips shade each other where they touch; this far away (cm) they show their true colour.
 CONTACT_CM = 0.3
-#: Share of the shade that parting takes from the upper and the lower lip. Light comes from above:
-#: over 44 speakers the open lower lip's edge is .9 of the skin's brightness, the upper's .6.
+#: Share of the shade that parting removes from the upper and the lower lip. Light comes from above:
+#: over 44 speakers the edge of an open lower lip has .9 of the skin's brightness, the upper's .6.
 _LIFTED = {1: 0.35, -1: 1.0}
-#: Lips this much further apart than in the source (cm) shade each other no more.
+#: Lips this much further apart than in the source (cm) no longer shade each other.
 _PARTED_CM = 0.5
 
 
 @dataclass(frozen=True)
 class ContactShade:
-    """What the lips lack in light where they touch in the source.
+    """The light that the lips lack where they touch in the source.
 
     Attributes:
         index: ``[k]`` int32 splats near the line between the lips.
-        shade: ``[k, 3]`` float32 by how much brighter each becomes once the lips are parted.
+        shade: ``[k, 3]`` float32 how much brighter each becomes once the lips are parted.
     """
 
     index: Integer[np.ndarray, " k"]
@@ -37,17 +37,17 @@ class ContactShade:
 
     @staticmethod
     def none() -> ContactShade:
-        """Of lips that do not shade each other."""
+        """The shade of lips that do not shade each other."""
         return ContactShade(np.zeros(0, np.int32), np.zeros((0, 3), np.float32))
 
 
 class MouthLight:
-    """Colours of teeth, tongue and lips for a given opening.
+    """Colours of teeth, tongue and lips for any opening of the mouth.
 
     Args:
-        splats: the avatar's, at the source's expression.
+        splats: the avatar's splats, at the source's expression.
         vertices: ``[478, 3]`` the source's face, head frame.
-        contact: of the lips in the source.
+        contact: shade of the lips in the source.
     """
 
     def __init__(
@@ -63,14 +63,14 @@ class MouthLight:
         self._along = np.clip(across / max(float(left - right), 1e-3), 0, 1)
 
     def apply(self, colors: Float[np.ndarray, "N 3"], face: Float[np.ndarray, "478 3"]) -> None:
-        """Write the colours of all splats concerned.
+        """Write the colours of the splats in and on the mouth.
 
         Args:
-            colors: ``[N, 3]`` of all splats, changed in place.
-            face: ``[478, 3]`` the face as it stands.
+            colors: ``[N, 3]`` colours of all splats, changed in place.
+            face: ``[478, 3]`` the face in its current expression.
         """
         gaps = _gaps(face)
-        # Teeth and tongue are darker the less light the lips let in.
+        # The less light the lips let in, the darker the teeth and the tongue.
         light = min(1.0, 0.66 + max(0.0, float(gaps[len(gaps) // 2])) / 4.0)
         colors[self._inside] = self._inside_colors * np.float32(light)
         parted = smoothstep(np.maximum(gaps - self._source_gaps, 0) / _PARTED_CM)
@@ -85,13 +85,13 @@ def find_contact_shade(
     K: Float[np.ndarray, "3 3"],
     reach_cm: float = CONTACT_CM,
 ) -> ContactShade:
-    """Compare the lips beside their line with the same lips further away from it.
+    """Find the shade by comparing the lips beside their line with the lips further away from it.
 
     Args:
-        splats: the avatar's, colours as the source shows them.
+        splats: the avatar's splats, with colours as the source shows them.
         viewmat: ``[4, 4]`` world to the source camera.
-        K: ``[3, 3]`` pixels of the crop.
-        reach_cm: how far from the line the lips show their own colour.
+        K: ``[3, 3]`` intrinsics in pixels of the crop.
+        reach_cm: how far from the line the lips show their true colour.
     """
     side = lip_side(splats.vertices, splats.weights)
     chosen = np.flatnonzero((splats.layers == Layer.SKIN) & (side != 0))
@@ -104,7 +104,7 @@ def find_contact_shade(
     picture = np.zeros((*lips.shape, 3), np.float32)
     picture[rows, columns] = splats.colors[chosen]
     shade = np.zeros_like(picture)
-    # The camera's distance in centimetres over its focal length in pixels: a pixel at the face.
+    # A pixel at the face: the camera's distance in centimetres over its focal length in pixels.
     reach = reach_cm * float(K[0, 0] / np.linalg.norm(viewmat[:3, 3]))
     for sign, share in _LIFTED.items():
         own, other = lips == sign, lips == -sign
@@ -114,7 +114,7 @@ def find_contact_shade(
         near = distance[:, 0] < reach
         place, away, distance = place[near], away[near], distance[near]
         target = place + away / distance * (reach - distance)
-        # Beyond the lip its own last row is taken.
+        # Beyond the lip, its last row is used.
         target = np.clip(np.round(target).astype(int), 0, np.array(lips.shape) - 1)
         target = _nearest(own)[target[:, 0], target[:, 1]]
         smooth = _smooth_within(picture, own, 0.25 * reach)
@@ -132,10 +132,10 @@ def source_pixels(
     viewmat: Float[np.ndarray, "4 4"],
     K: Float[np.ndarray, "3 3"],
 ) -> Int32[np.ndarray, "n 2"]:
-    """``[n, 2]`` row and column of the crop's pixels that splats ``positions [n, 3]`` came from.
+    """``[n, 2]`` row and column of the crop pixels that splats ``positions [n, 3]`` came from.
 
     A pixel's splat lies on the ray through its centre, half a pixel from where rounding could
-    take it for a neighbour's. Splats that came from no pixel get that of the ray they lie on.
+    assign it to a neighbour. Splats that came from no pixel get the pixel whose ray they lie on.
     """
     seen = (positions @ viewmat[:3, :3].T + viewmat[:3, 3]) @ K.T
     return np.asarray(np.floor(seen[:, [1, 0]] / seen[:, 2:]), np.int32)

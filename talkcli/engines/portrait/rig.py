@@ -1,7 +1,7 @@
 """Moves bound splats with the face: expression by face vertices, and rotations down the neck.
 
-The readable twins of the kernels are the numpy expressions in ``tests/numeric/test_rig.py``, which
-hold them to what they should compute.
+The readable twins of the kernels are the numpy expressions in
+``tests/numeric/engines/portrait/test_rig.py``, which compares the two.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from talkcli.shapes import Float, Float32, Int32
 NECK_STEPS = 65
 #: A tangent may grow to this many times its rest length plus this many centimetres.
 _MAX_GROWTH = 4.0
-#: Splats are dealt out in multiples of this many, so that no result depends on the threads: a
-#: compiler may round differently in a vector and in what is left over behind the last one.
+#: Splats are divided among the threads in multiples of this many, so that no result depends on the
+#: number of threads: compiled code may round differently in full vectors and in the remainder.
 _GRAIN = 1024
 
 
@@ -29,13 +29,13 @@ def spread_over(work: Callable[[int, int], None], spans: Sequence[tuple[int, int
     """Call ``work(start, stop)`` on several threads until all ``spans`` are done.
 
     Args:
-        work: gives the same result however a span is cut at multiples of ``_GRAIN`` from its
+        work: must give the same result however a span is cut at multiples of ``_GRAIN`` from its
             start.
         spans: ranges that do not overlap.
     """
     threads = runtime.thread_count()
     total = sum(stop - start for start, stop in spans)
-    # Two parts per thread, so that one that starts late does not hold up the frame.
+    # Two parts per thread, so that a thread that starts late does not hold up the frame.
     size = -(-total // (2 * threads) // _GRAIN) * _GRAIN if threads > 1 else max(total, 1)
     parts = [
         (first, min(first + size, stop))
@@ -59,7 +59,7 @@ def move_with_face(
         rest: ``[n, 3]`` positions at rest.
         vertices: ``[n, 4]`` int32 face vertices that move each splat.
         weights: ``[n, 4]``.
-        displacement: ``[478, 3]`` of the face vertices.
+        displacement: ``[478, 3]`` shift of the face vertices.
         shift: ``[n, 3]``, written.
         positions: ``[n, 3]``, written: rest plus shift.
     """
@@ -81,12 +81,12 @@ def shift_tangents(
     slack: float,
     out: Tangents,
 ) -> None:
-    """Tangents of the deformed surface: rest tangent plus the difference of neighbours' shifts.
+    """Tangents of the deformed surface: rest tangent plus the difference of the neighbours' shifts.
 
     Args:
         rest: ``[n, 3]`` each.
         shift: ``[n, 3]``.
-        neighbours: ``[n, 4]`` int32 left, right, up, down; itself where there is none.
+        neighbours: ``[n, 4]`` int32 left, right, up, down; the splat itself where there is none.
         slack: centimetres by which any tangent may grow.
         out: written.
     """
@@ -142,7 +142,7 @@ def _shift_tangents(
 
 
 def rotation_vector(rotation: Float[np.ndarray, "3 3"]) -> Float32[np.ndarray, " 3"]:
-    """``[3]`` axis times angle in radians of ``rotation [3, 3]``, angles below 180°."""
+    """``[3]`` axis times angle in radians of ``rotation [3, 3]``, for angles below 180°."""
     angle = np.arccos(np.clip((np.trace(rotation) - 1) / 2, -1, 1))
     axis = np.array(
         [
@@ -155,10 +155,10 @@ def rotation_vector(rotation: Float[np.ndarray, "3 3"]) -> Float32[np.ndarray, "
 
 
 def neck_rotations(turn: Float[np.ndarray, " 3"]) -> Float32[np.ndarray, "steps 3 3"]:
-    """``[NECK_STEPS, 3, 3]`` float32: a rotation scaled from nothing to whole (Rodrigues).
+    """``[NECK_STEPS, 3, 3]`` float32: a rotation scaled from none to all of it (Rodrigues).
 
     Args:
-        turn: of :func:`rotation_vector`.
+        turn: the whole rotation, from :func:`rotation_vector`.
     """
     turn = turn.astype(np.float64)
     angle = float(np.linalg.norm(turn))

@@ -1,4 +1,4 @@
-"""Rotates splats with the head and shapes their covariances, sixteen at a time, on all threads.
+"""Rotates splats with the head and computes their covariances, 16 at a time, on all threads.
 
 The readable twin of the kernel is the numpy code in ``tests/numeric/engines/portrait/test_rig.py``.
 """
@@ -19,29 +19,29 @@ from talkcli.shapes import Float, Float32
 from talkcli.types import SplatArrays
 
 #: Growth of the viewing cosine, in units of the source's, at which a splat begins to fade and at
-#: which it is gone: stretched to twice and to four times its width.
+#: which it is gone: when it is stretched to twice and to about four times its width.
 FADE_START, FADE_END = np.float32(1.0), np.float32(3.5)
-#: A grid of splats is closed by the renderer's 0.3 px² only while a step, as the camera sees it,
-#: is about a pixel. By a pixel more, the variance per squared step has grown to what closes a
-#: grid of any size.
+#: The renderer's blur of 0.3 px² closes the gaps of a grid only while a grid step, as seen by the
+#: camera, is about a pixel. Once a step is a pixel longer, the variance per squared step has grown
+#: to what closes a grid of any size.
 _STRETCH_SPREAD, _FULL_SPREAD = np.float32(0.6), np.float32(0.6)
-#: Less opacity than the renderer draws.
+#: Opacities below this are not drawn by the renderer.
 _HIDDEN = 1 / 256
 _ONE, _ZERO = np.float32(1), np.float32(0)
 
 
 @dataclass
 class RestSurface:
-    """What poses do not change.
+    """Properties of the splats that do not depend on the pose.
 
     Attributes:
-        normals: ``[n, 3]`` unit surface normals, pointing outside.
-        source_cosine: ``[n]`` how well the source saw the splat; 0 for those that never give way.
+        normals: ``[n, 3]`` unit surface normals, pointing outwards.
+        source_cosine: ``[n]`` viewing cosine in the source; 0 for splats that never fade.
         rest_cosine: ``[n]`` viewing cosine at rest.
         opacities: ``[n]``.
         culled: ``[n]`` 1 where a splat is hidden when seen from behind, else 0.
         slope: ``[n, 2]`` change of the neck weight along the tangents: where neighbours turn by
-            different angles the surface shears, and the tangents with it.
+            different angles, the surface shears, and the tangents with it.
         spread: ``[n]`` covariance per squared tangent.
         share: ``[n]`` neck weight in whole steps of ``1 / (NECK_STEPS - 1)``.
     """
@@ -59,7 +59,7 @@ class RestSurface:
         self._steps = np.round(self.share * (NECK_STEPS - 1)).astype(np.uint8)
         count = len(self._steps)
         padded = np.pad(self._steps, (0, -count % LANES), mode="edge").reshape(-1, LANES)
-        # Most of a head turns as a whole: one rotation for all sixteen, which needs no gathering.
+        # Most of a head turns as a whole: one rotation serves all sixteen, and no gather is needed.
         alike = (padded == padded[:, :1]).all(1)
         self._alike = np.where(alike, padded[:, 0], -1).astype(np.int16)
 
@@ -71,16 +71,16 @@ class RestSurface:
         )  # fmt: skip
 
     def steps(self) -> tuple[np.ndarray, np.ndarray]:
-        """``[n]`` rows of the table of rotations; and per sixteen the common one, or -1."""
+        """``[n]`` rows of the table of rotations, and for each sixteen their common row or -1."""
         return self._steps, self._alike
 
 
 @dataclass(frozen=True)
 class Pose:
-    """How a head is held and seen.
+    """The pose of a head and the camera that sees it.
 
     Attributes:
-        rotation: ``[3, 3]`` of the whole head.
+        rotation: ``[3, 3]`` rotation of the whole head.
         shift: ``[3]`` head translation, scaled by the neck weight.
         pivot: ``[3]`` centre of rotation.
         eye: ``[3]`` camera position.
@@ -94,7 +94,7 @@ class Pose:
     focal: float
 
     def packed(self) -> tuple[np.ndarray, np.ndarray]:
-        """Rotations down the neck, flat, and 13 numbers, as the kernel takes them."""
+        """The rotations down the neck, flattened, and 13 numbers, as the kernel expects them."""
         turn = rotation_vector(self.rotation)
         numbers = np.concatenate([turn, self.shift, self.pivot, self.eye, [self.focal]])
         return neck_rotations(turn).reshape(-1), numbers.astype(np.float32)
@@ -128,7 +128,7 @@ def skin_and_shape(
     spans: Sequence[tuple[int, int]] | None = None,
     hidden: bool = False,
 ) -> None:
-    """Rotate splats about the neck, form covariances, hide what must not be seen from here.
+    """Rotate splats about the neck, compute covariances, hide what must not be seen from here.
 
     A splat that the source saw at a flat angle is stretched when the head turns it to the camera.
     Its opacity falls as the viewing cosine grows beyond the source's by ``FADE_START`` to
@@ -137,12 +137,12 @@ def skin_and_shape(
 
     Args:
         rest: all splats at rest.
-        moved: the same splats after expression.
-        pose: of the head.
+        moved: the same splats, moved by the expression.
+        pose: pose of the head.
         out: means, covariances and opacities are written; colours are left as they are.
         spans: ranges of splats to work on; None for all. Ends are widened to multiples of 16.
-        hidden: also shape splats that cannot be seen from here, a third of a head; else their
-            covariances stay as they were.
+        hidden: also compute the covariances of splats that cannot be seen from here, a third of a
+            head; otherwise these stay as they were.
     """
     count = len(rest.opacities)
     tables = pose.packed()
@@ -167,7 +167,7 @@ def _flat(arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
 
 
 def _skin_tail(arrays: Any, limit: Any, steps: tuple[np.ndarray, np.ndarray], whole: int) -> None:
-    """The last splats, fewer than sixteen, filled up with invisible ones."""
+    """Process the last splats, fewer than sixteen, padded with invisible ones."""
     inputs, tables, outputs = arrays
     count = len(steps[0])
 
@@ -190,7 +190,7 @@ def _skin_tail(arrays: Any, limit: Any, steps: tuple[np.ndarray, np.ndarray], wh
 
 @helper
 def _rotations(table: Any, steps: Any, start: Any, scratch: Any) -> Any:
-    """Rows of sixteen rotation matrices, a vector per element."""
+    """The rows of sixteen rotation matrices, with one vector per element."""
     numbers, alike = steps
     common = alike[start // LANES]
     if common >= 0:
@@ -224,7 +224,7 @@ def _plus(a: Any, b: Any, factor: Any) -> Any:
 
 @helper
 def _opacity(rest: Any, start: Any, rows: Any, toward: Any) -> Any:
-    """Opacities from where the camera is; ``toward`` it point unit vectors."""
+    """Opacities as seen from the camera; ``toward`` are unit vectors pointing to it."""
     normals, source_cosine, rest_cosine, opacities, culled = rest[:5]
     cosine = _dot(_turned(rows, load_columns(normals, start * 3, 3)), toward)
     visible = load(opacities, start)
@@ -238,7 +238,7 @@ def _opacity(rest: Any, start: Any, rows: Any, toward: Any) -> Any:
 
 @helper
 def _spread(base: Any, tangent: Any, toward: Any, scale: Any) -> Any:
-    """Covariance per squared tangent, more where a grid step, as seen, is longer than a pixel."""
+    """Covariance per squared tangent, larger where a grid step as seen is longer than a pixel."""
     along = _dot(tangent, toward)
     across = maximum(_dot(tangent, tangent) - along * along, 0.0)
     grown = square_root(across) * scale - 1.0
@@ -250,7 +250,7 @@ def _skin(
     start: int, stop: int, limit: Any, inputs: Any, pose: Any, outputs: Any, steps: Any,
     scratch: Any,
 ) -> None:  # fmt: skip
-    """Splats ``start`` … ``stop``, multiples of 16; see :func:`skin_and_shape`.
+    """Process splats ``start`` … ``stop``, multiples of 16; see :func:`skin_and_shape`.
 
     Blocks of sixteen without any opacity above ``limit`` get no covariances.
     """
@@ -265,7 +265,7 @@ def _skin(
     for i in range(start, stop, LANES):
         rows = _rotations(table, steps, i, scratch)
         px, py, pz = load_columns(positions, i * 3, 3)
-        # From the pivot to the splat, turned; then moved.
+        # The vector from the pivot to the splat, rotated and then shifted.
         q = _turned(rows, (px - pivot[0], py - pivot[1], pz - pivot[2]))
         q = _plus(q, shift, load(share, i))
         x, y, z = q[0] + pivot[0], q[1] + pivot[1], q[2] + pivot[2]

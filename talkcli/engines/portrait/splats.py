@@ -11,13 +11,13 @@ from talkcli.shapes import Float, Integer
 
 
 class Layer(IntEnum):
-    """What a splat shows; decides culling and how it reacts to the mouth and lids."""
+    """What a splat shows; determines its culling and how it reacts to the mouth and the lids."""
 
     SKIN = 0  # source pixels of face, hair, neck
     EYE = 1  # eyeball behind the lids
     IRIS = 2
     PICTURE_TEETH = 3
-    PICTURE_MOUTH = 4  # the source's own mouth interior, only while the lips stand as in the source
+    PICTURE_MOUTH = 4  # the source's mouth interior, shown only while the lips are as in it
     COMPLETION = 5  # face surface completed by symmetry
     SHELL = 6  # hair, ears and back of the head, completed
     UPPER_TEETH = 7
@@ -25,12 +25,12 @@ class Layer(IntEnum):
     TONGUE = 9
     MOUTH_BAG = 10
     LID = 11  # skin behind the lids' skin, so that a blink never shows the eye
-    GLASSES = 12  # dark frames, which move with the head alone
+    GLASSES = 12  # dark frames, which move only with the head
 
 
 @dataclass
 class RestSplats:
-    """All splats of a head as plain arrays, see ``SplatGroup``; neighbours are global indices."""
+    """All splats of a head as plain arrays; see ``SplatGroup``. Neighbours are global indices."""
 
     positions: Float[np.ndarray, "N 3"]
     tangent_u: Float[np.ndarray, "N 3"]
@@ -52,7 +52,7 @@ class RestSplats:
         return len(self.positions)
 
     def select(self, order: Integer[np.ndarray, " M"]) -> RestSplats:
-        """The splats ``order`` (indices), neighbours renumbered; a lost neighbour becomes self."""
+        """The splats ``order`` (indices), neighbours renumbered; itself where one is left out."""
         place = np.full(len(self), -1, np.int32)
         place[order] = np.arange(len(order), dtype=np.int32)
         chosen = {f.name: np.ascontiguousarray(getattr(self, f.name)[order]) for f in fields(self)}

@@ -51,19 +51,19 @@ def assemble_avatar(
     model: FaceModel,
     neutral: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> Assembly:
-    """Everything but the colour fit.
+    """Build the whole avatar except for the colour fit.
 
     Args:
         picture: ``[H, W, 4]`` uint8, kept with the avatar.
         crop: the head's square.
-        matte: of the crop.
+        matte: matte of the crop.
         geometry: the measured head.
         plate: ``[S, S, 3]`` the crop without the head.
         model: face template.
-        neutral: what ``neutralise`` says of this face, if that is known already.
+        neutral: the result of ``neutralise`` for this face, if already known.
     """
     builder = SplatBuilder()
-    # Down the neck the splats fade into the photographed torso: they must look exactly like it.
+    # Down the neck, the splats fade into the photographed torso and must look exactly like it.
     solid = (geometry.head_weight > 0.06)[..., None]
     colors = np.where(solid, matte.foreground, crop.rgb)
     colors, eyes = _add_surface(builder, crop, matte, colors, geometry, model)
@@ -108,8 +108,8 @@ def _add_surface(
     Args:
         builder: receives the groups.
         crop: the head's square.
-        matte: of the crop.
-        colors: ``[S, S, 3]`` of the person without what lies behind.
+        matte: matte of the crop.
+        colors: ``[S, S, 3]`` colours of the person without the background.
         geometry: the measured head.
         model: face template.
 
@@ -137,9 +137,10 @@ def _add_surface(
 
 
 def _moving(splats: RestSplats) -> np.ndarray:
-    """``[n]`` bool: splats that expressions move, and their neighbours, whose tangents turn.
+    """``[n]`` bool: splats that expressions move, and their neighbours, whose tangents change.
 
-    What moves looks only at what moves: neighbours beyond are replaced by the splat itself.
+    Neighbours outside this set are replaced by the splat itself, so that moving splats refer only
+    to moving ones.
     """
     bound = (splats.weights != 0).any(1)
     moving = bound.copy()
@@ -158,7 +159,7 @@ def _add_eyes(
 ) -> None:
     ones = np.ones(pixels.layer.shape, np.float32)
     for eye in eyes:
-        # The eyeball reaches a little under the lids, at the depth of the opening; it is rigid.
+        # The eyeball is rigid and extends a little under the lids, at the depth of the opening.
         around = _rigid(pixels, Layer.EYE, eye.area, eye.surface)
         builder.add(front_group(around, Layer.EYE, eye.eyeball, ones, geometry, model))
         builder.add(eye.iris)

@@ -1,4 +1,4 @@
-"""One picture to a portrait avatar: the steps in their order.
+"""Builds a portrait avatar from one picture: the steps in order.
 
 Follows MGGTalk's plan (depth-aware symmetric geometry, then Gaussian prediction) with an analytic
 solution at every step; nothing is learned, so nothing has to be downloaded.
@@ -37,10 +37,10 @@ def build_portrait(
     config: PortraitConfig = DEFAULT_CONFIG,
     output_side: int = DEFAULT_SIZE,
 ) -> PortraitAvatar:
-    """Build the avatar of one face, rounded as its file is.
+    """Build the avatar of one face, rounded as in its file.
 
-    What is measured on it holds for the one that users load. Arguments and result are those of
-    :func:`build_unrounded`.
+    Measurements on it therefore hold for the avatar that users load. Arguments and result are those
+    of :func:`build_unrounded`.
     """
     return as_stored(build_unrounded(picture, face, config, output_side))
 
@@ -51,13 +51,13 @@ def build_unrounded(
     config: PortraitConfig = DEFAULT_CONFIG,
     output_side: int = DEFAULT_SIZE,
 ) -> PortraitAvatar:
-    """Build the avatar of one face, to be saved: files round it themselves.
+    """Build the avatar of one face for saving, which rounds it.
 
     Args:
         picture: ``[H, W, 4]`` uint8 RGBA, straight alpha.
         face: the face, in pixels of the picture.
-        config: size and effort; which face was taken does not matter here.
-        output_side: longest side of the video the avatar is made for, pixels; splats match it.
+        config: size and effort; its choice of face is ignored here.
+        output_side: longest side of the video that the avatar is made for, pixels; splats match it.
 
     Returns:
         The avatar at the source's expression and pose.

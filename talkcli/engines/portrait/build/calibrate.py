@@ -1,11 +1,11 @@
-"""How deep is this face, and how far is it turned? FaceMesh asked again about its own answer.
+"""Corrects FaceMesh's depth and yaw by applying FaceMesh again to views of the built head.
 
-FaceMesh's depth fits some faces and flattens others: a head that is too flat seems to turn less
-than it is told to, one too deep seems to turn more. And its yaw of a single picture may be a few
-degrees off. So the head is built small, turned, and looked at with FaceMesh again: the depth is
-scaled until it answers a turn of 50° with 50°, and the source's yaw is moved until the turned
-views are off by as much to one side as to the other. On portraits the factor found lies between
-0.8 and 1.5; on clips it agrees with the one at which views of the same head reproject best.
+FaceMesh's depth suits some faces and flattens others: a head that is too flat appears to turn less
+than commanded, and one that is too deep appears to turn more. The yaw of a single picture may also
+be a few degrees off. So a small head is built and turned, and FaceMesh is applied to it again: the
+depth is scaled until a turn of 50° is measured as 50°, and the source's yaw is shifted until the
+views turned to either side are equally far off. On portraits, the factor found lies between 0.8
+and 1.5; on clips, it agrees with the factor at which views of the same head reproject best.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ from talkcli.render.player import player as make_player
 from talkcli.tracking.landmarks import landmarks_in_crop
 from talkcli.types import MotionFrame
 
-#: Side of the trial crop. FaceMesh sees 256 pixels of it or fewer, but smaller heads answer
-#: differently from large ones by a degree or two.
+#: Side of the trial crop. FaceMesh sees 256 pixels of it or fewer, but results on smaller heads
+#: differ from those on large ones by a degree or two.
 _TRIAL_PX = 320
 _TRIAL_YAWS_DEG = (-25.0, 0.0, 25.0)
 _TRIAL_SCALES = (1.0, 1.4)
 _LOWEST, _HIGHEST = 0.8, 1.55
-#: The source's yaw is moved by this much at most, degrees.
+#: Largest shift of the source's yaw, degrees.
 _LARGEST_OFFSET_DEG = 3.5
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What a second look corrects.
+    """Corrections found by the second measurement.
 
     Attributes:
         depth_scale: factor on FaceMesh's depth, 0.8–1.55.
@@ -55,19 +55,19 @@ class Calibration:
 
 
 def calibrate(crop: Crop, matte: Matte, model: FaceModel) -> Calibration:
-    """Depth and yaw at which the head looks as far turned as it is told to.
+    """Find the depth and yaw at which the head appears to turn as far as commanded.
 
     Args:
         crop: the head's square.
-        matte: of the crop.
+        matte: matte of the crop.
         model: face template.
 
     Returns:
-        The usual depth and no offset where the face is not found again.
+        The correction; the default depth and no offset if the face is not found again.
     """
     small_crop, small_matte = _shrunk(crop, matte)
     answers: list[tuple[float, float, float]] = []
-    # How the face relaxes hardly depends on its depth.
+    # The neutral expression hardly depends on the face's depth.
     flat = head_geometry(small_crop.points, small_matte.alpha, model)
     neutral = neutralise(flat.pose.to_head(flat.vertices), model)
 
@@ -87,7 +87,7 @@ def calibrate(crop: Crop, matte: Matte, model: FaceModel) -> Calibration:
 
     if not all(ask(scale) for scale in _TRIAL_SCALES):
         return Calibration()
-    # Deeper heads must answer more; where noise says otherwise, nothing more can be learned.
+    # Deeper heads must appear to turn more; if noise says otherwise, there is no more to learn.
     (low, slope, _), (high, steeper, _) = answers
     rate = (steeper - slope) / (high - low)
     if rate > 0.1:
@@ -110,7 +110,7 @@ def _shrunk(crop: Crop, matte: Matte) -> tuple[Crop, Matte]:
 
 
 def _yaw_errors(avatar: PortraitAvatar, model: FaceModel) -> list[float] | None:
-    """Apparent minus commanded yaw of the trial views; None when the face is lost."""
+    """Apparent minus commanded yaw of the trial views; None if the face is not found."""
     errors, player = [], make_player("cpu")
     for yaw in _TRIAL_YAWS_DEG:
         seen = _apparent_yaw(player, avatar, yaw, model)
@@ -123,7 +123,7 @@ def _yaw_errors(avatar: PortraitAvatar, model: FaceModel) -> list[float] | None:
 def _apparent_yaw(
     player: Player, avatar: PortraitAvatar, yaw: float, model: FaceModel
 ) -> float | None:
-    # Not made solid: the limits and steps above were measured on heads drawn so.
+    # Not made solid, since the limits and steps above were measured on heads drawn this way.
     rgb, alpha = draw_head(player, avatar, MotionFrame.neutral(), View(yaw))
     shown = np.clip(rgb + (1 - alpha[..., None]) * avatar.plate, 0, 1)
     points = landmarks_in_crop((shown * 255).astype(np.uint8))

@@ -13,11 +13,12 @@ from talkcli.imaging import over_white
 from talkcli.shapes import Float, UInt8
 from talkcli.tracking.landmarks import Face, crop_rectangle
 
-#: Smaller crops are enlarged to this: below it eyes and teeth have no pixels to live in.
+#: Smaller crops are enlarged to this; below it, eyes and teeth have too few pixels.
 MIN_CROP_PX = 192
-#: Small pictures are enlarged to this: splats of their own pixels bridge lips that part by less
-#: than two of them, and teeth did not show in pictures of 226 pixels. PSNR of eight of 224 to 262
-#: pixels rises from 43.0 to 44.5 dB, the worst from 36.4 to 40.9, for a second more of building.
+#: Small pictures are enlarged to this: at their own resolution, splats bridge lips that part by
+#: less than two pixels, and teeth did not show in pictures of 226 pixels. The PSNR of eight
+#: pictures of 224 to 262 pixels rises from 43.0 to 44.5 dB, the worst from 36.4 to 40.9, for one
+#: more second of building.
 SMALL_CROP_PX = 512
 
 
@@ -41,7 +42,7 @@ class Crop:
 
     @property
     def face_height(self) -> float:
-        """Forehead to chin, crop pixels."""
+        """Distance from forehead to chin, crop pixels."""
         return float(face_height(self.points))
 
 
@@ -65,7 +66,7 @@ def cut_crop(
     right, bottom = max(0, x + side - width), max(0, y + side - height)
     padded = cv2.copyMakeBorder(picture, top, bottom, left, right, cv2.BORDER_REPLICATE)
     cut = padded[y + top : y + top + side, x + left : x + left + side]
-    # On white before scaling: colours hidden under full transparency must not bleed into the rim.
+    # Composited on white before scaling, lest colours under full transparency bleed into the rim.
     if int(cut[..., 3].min()) < 255:
         cut = np.dstack([over_white(cut), cut[..., 3]])
     shrink = cv2.INTER_AREA if pixels < side else cv2.INTER_CUBIC

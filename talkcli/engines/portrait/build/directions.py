@@ -1,7 +1,7 @@
-"""What the source tells of the head by direction from its middle: radius, colour, hair.
+"""What the source shows of the head in each direction from its middle: radius, colour, hair.
 
 Hair, ears and the back of the head are star-shaped about a point in the skull; what the source
-shows of them is collected on a grid of directions, from which ``portrait.shell`` completes them.
+shows of them is collected on a grid of directions, from which ``shell`` completes them.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from talkcli.imaging import smoothstep
 CENTRE = np.array([0.0, 1.0, -3.5])
 #: Elevations of the grid, degrees.
 LOWEST_DEG, HIGHEST_DEG = -80.0, 89.0
-#: Ears are neither skin of the face nor hair: hair is sampled above them.
+#: Ears are neither facial skin nor hair, so hair is sampled above them.
 ABOVE_EARS_CM = 3.5
-#: Neighbouring pixels further apart in depth than this (cm) belong to two surfaces.
+#: Neighbouring pixels further apart in depth than this (cm) belong to different surfaces.
 _STEP_CM = 0.8
 
 
 @dataclass(frozen=True)
 class Sphere:
-    """Directions of the grid: rows from the top down, columns around, mirror = flipped columns."""
+    """A grid of directions: rows from top to bottom, columns around; flipping them mirrors it."""
 
     rows: int
     columns: int
@@ -58,12 +58,12 @@ class Sphere:
 
 @dataclass(frozen=True)
 class Measured:
-    """What the source tells of each direction; all arrays ``[rows, columns, ...]``.
+    """What the source shows in each direction; all arrays are ``[rows, columns, ...]``.
 
     Attributes:
-        ratio: radius over that of a bald skull.
+        ratio: radius relative to that of a bald skull.
         seen: 0–1, how well it is seen.
-        covered: 0–1, whether any source pixel lies there, however flat it was seen.
+        covered: 0–1, whether any source pixel lies there, at however flat an angle.
         color: sRGB-encoded.
         hair: 0–1, outside the face and unlike its skin.
     """
@@ -85,7 +85,7 @@ def measure_directions(
 ) -> Measured:
     """Collect the source's pixels by direction."""
     usable = (alpha > 0.9) & (pixels.layer >= Layer.SKIN) & (geometry.head_weight > 0.1)
-    # Shoulders beside the neck, and collars around it, are no part of the head's shape.
+    # Shoulders beside the neck and collars around it are not part of the head's shape.
     neck = geometry.below_jaw > 0.03
     own = (geometry.neck_across < 1.0) & (geometry.below_jaw < 0.12)
     hair = _like_upper_hair(colors, geometry, pixels) & (geometry.below_jaw < 0.15)
@@ -108,7 +108,7 @@ def measure_directions(
     summed = np.stack([total_of(column * weight) for column in data.T], -1)
     known = total > 0
     mean = summed / np.maximum(total, 1e-9)[..., None]
-    # Between stretched pixels of the rim cells stay empty: the neighbours fill them.
+    # Cells between the stretched pixels of the rim stay empty; they are filled from neighbours.
     filled = fill_smooth(mean, known.astype(np.float32), wrap=True)
     mean = np.where(known[..., None], mean, filled)
     near = blur(known.astype(np.float32), 2.0)
@@ -120,12 +120,12 @@ def measure_directions(
 def _between_pixels(
     positions: np.ndarray, values: np.ndarray, usable: np.ndarray, scale: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Surface points every third of a pixel: pixels seen at a flat angle lie cells apart.
+    """Surface points every third of a pixel, since pixels seen at a flat angle lie cells apart.
 
     Args:
         positions: ``[S, S, 3]`` pixel space.
-        values: ``[S, S, C]`` interpolated alike.
-        usable: ``[S, S]`` bool; nothing is interpolated to other pixels, nor across depth steps.
+        values: ``[S, S, C]``, interpolated in the same way.
+        usable: ``[S, S]`` bool; nothing is interpolated to other pixels or across depth steps.
         scale: pixels per centimetre.
 
     Returns:
@@ -148,12 +148,12 @@ def _between_pixels(
 
 
 def _hair_share(colors: np.ndarray, geometry: HeadGeometry) -> np.ndarray:
-    """0–1: outside the face and unlike its skin. A bald head has none, and then skin is right."""
+    """0–1: outside the face and unlike its skin; 0 on a bald head, which should get skin."""
     return unlike_skin(colors, geometry) * ~geometry.on_face
 
 
 def _like_upper_hair(colors: np.ndarray, geometry: HeadGeometry, pixels: FrontPixels) -> np.ndarray:
-    """``[S, S]`` bool: coloured as the hair above the ears. Collars and shoulders are not."""
+    """``[S, S]`` bool: coloured like the hair above the ears, unlike collars and shoulders."""
     height = geometry.pose.to_head(pixels.positions)[..., 1]
     hair = (_hair_share(colors, geometry) > 0.6) & (height > ABOVE_EARS_CM)
     hair &= (geometry.silhouette_distance > 2) & (pixels.layer >= 0)

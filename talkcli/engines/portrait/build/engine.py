@@ -1,4 +1,4 @@
-"""The portrait engine as the registry knows it."""
+"""The portrait engine, as used through the registry."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from talkcli.avatar import Avatar, PictureSource
 from talkcli.config import Recipe
 from talkcli.project.run import Run
 
-#: Raised whenever the engine makes something else of the same picture.
+#: Increased whenever the engine's output for the same picture changes.
 AVATAR_VERSION = 28
 
 
 class PortraitEngine:
-    """From one picture, in seconds; see :mod:`talkcli.engines.portrait.build`."""
+    """Makes avatars from one picture, in seconds; see :mod:`talkcli.engines.portrait.build`."""
 
     name = "portrait"
     version = AVATAR_VERSION

@@ -1,4 +1,4 @@
-"""Eyes that look and lids that close: a completed eyeball, a turning iris, skin behind the lid."""
+"""Eyes that turn and lids that close: a completed eyeball, a turning iris, skin behind the lid."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from talkcli.shapes import Bool, Float
 
 #: The iris floats this far above the eyeball's surface, centimetres.
 _IRIS_LIFT_CM = 0.12
-#: The dark ring around the iris lies outside the landmarks' radius.
+#: Factor on the landmarks' radius that includes the dark ring around the iris.
 _LIMBUS = 1.12
 #: Skin behind the lid lies this far under the lid's own skin, centimetres.
 _LID_UNDER_CM = 0.10
@@ -36,8 +36,8 @@ class EyeParts:
 
     Attributes:
         eyeball: ``[S, S, 3]`` colours of the eyeball without iris.
-        area: ``[S, S]`` bool, pixels of the eyeball layer, opening and its surroundings.
-        surface: ``[S, S, 3]`` pixel space, the eyeball layer.
+        area: ``[S, S]`` bool, pixels of the eyeball layer: the opening and its surroundings.
+        surface: ``[S, S, 3]`` points of the eyeball layer, pixel space.
         centre: ``[3]`` eyeball centre, pixel space.
         iris: splats of the iris.
         lid: splats behind the upper lid.
@@ -54,7 +54,7 @@ class EyeParts:
 def eye_parts(
     rgb: Float[np.ndarray, "S S 3"], positions: Float[np.ndarray, "S S 3"], geometry: HeadGeometry
 ) -> list[EyeParts]:
-    """Right and left eye.
+    """Build the right and the left eye.
 
     Args:
         rgb: ``[S, S, 3]`` crop.
@@ -93,21 +93,21 @@ def _opening(geometry: HeadGeometry, eye: Eye) -> np.ndarray:
 
 
 def _without_iris(rgb: np.ndarray, opening: np.ndarray, from_centre: np.ndarray) -> np.ndarray:
-    """The opening with the sclera continued behind the iris; ``from_centre`` in iris radii."""
+    """The opening, with the sclera continued behind the iris; ``from_centre`` in iris radii."""
     if not opening.any():
         return rgb
     luma = rgb.mean(-1)
     white = opening & (from_centre > 1.05)
     if white.sum() < 6:
         white = opening
-    # Lashes and shadow under the lid are no sclera: brighter pixels count.
+    # Brighter pixels weigh more, since lashes and the shadow under the lid are not sclera.
     low, high = np.quantile(luma[white], (0.35, 0.9))
     weight = white * (0.02 + smoothstep((luma - low) / max(high - low, 1e-3)))
     completed = fill_smooth(rgb, weight)
     behind = smoothstep((1.0 - from_centre) / 0.08)[..., None]
     inside = np.where(opening[..., None], rgb * (1 - behind) + completed * behind, 0)
     _, index = nearest(opening)
-    # Around the opening: what the lids uncover when the eye widens, a little in their shadow.
+    # Around the opening lies what the lids uncover when the eye widens, slightly in their shadow.
     return np.where(opening[..., None], inside, 0.85 * inside[index]).astype(np.float32)
 
 
@@ -119,7 +119,7 @@ def _iris(
     depth: np.ndarray,
     geometry: HeadGeometry,
 ) -> SplatGroup:
-    """A disc of source pixels; what lids hide is taken from the opposite side of the iris."""
+    """A disc of source pixels; parts hidden by lids come from the opposite side of the iris."""
     reach = int(np.ceil(1.2 * radius)) + 1
     base = np.floor(centre).astype(int)
     grid = np.mgrid[-reach : reach + 1, -reach : reach + 1]
@@ -161,8 +161,8 @@ def _iris(
 def _lid(rgb: np.ndarray, geometry: HeadGeometry, eye: Eye) -> SplatGroup:
     """Skin stretched from the ring above the lid to the lid's rim, always opaque.
 
-    It lies behind the lid's own skin. An open eye folds it away; a closing lid stretches the
-    skin's splats apart, and through the gaps this shows instead of the eye.
+    It lies behind the lid's own skin. An open eye folds it away; a closing lid pulls the skin's
+    splats apart, and through the gaps this shows instead of the eye.
     """
     ring = np.array([eye.corners[0], *eye.upper_ring, eye.corners[1]])
     rim = np.array([eye.corners[0], *eye.upper, eye.corners[1]])
@@ -175,7 +175,7 @@ def _lid(rgb: np.ndarray, geometry: HeadGeometry, eye: Eye) -> SplatGroup:
     weights = np.stack([(1 - f) * (1 - v), f * (1 - v), (1 - f) * v, f * v], -1).reshape(-1, 4)
     points = np.einsum("nk,nkd->nd", weights, geometry.vertices[vertices])
     out = geometry.pose.to_image(np.array([0, 0, 1.0])) - geometry.pose.to_image(np.zeros(3))
-    # The eyeball bulges the closed lid: less far behind in its middle.
+    # The eyeball makes the closed lid bulge, so the skin lies less far behind in the middle.
     bulge = (0.06 * np.sin(np.pi * np.clip(u / 8, 0, 1)) * np.clip(v, 0, 1)).reshape(-1, 1)
     points += (bulge - _LID_UNDER_CM) * out
     color = np.broadcast_to(_lid_color(rgb, geometry, eye), (rows, columns, 3))
@@ -198,7 +198,7 @@ def _lid(rgb: np.ndarray, geometry: HeadGeometry, eye: Eye) -> SplatGroup:
 
 
 def _lid_color(rgb: np.ndarray, geometry: HeadGeometry, eye: Eye) -> np.ndarray:
-    """Median of the brighter skin between lid and brow; lashes and shadow are the darker part."""
+    """Median of the brighter skin between lid and brow; the darker part is lashes and shadow."""
     outline = np.concatenate(
         [geometry.landmarks[list(eye.upper_ring)], geometry.landmarks[list(eye.brow[5:])][::-1]]
     )

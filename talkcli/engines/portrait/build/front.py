@@ -1,4 +1,4 @@
-"""The seen surface: one splat per source pixel, bound to the face mesh around it."""
+"""The visible surface: one splat per source pixel, bound to the face mesh around it."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from talkcli.face.topology import INNER_CORNERS
 from talkcli.imaging import smoothstep
 from talkcli.shapes import Float, Integer
 
-#: Above this inner-lip gap (face heights) the source's mouth is open; above the smaller one, seen
-#: in the picture, something of its inside shows, which must not stay on the lips when they part.
+#: Above this inner-lip gap (face heights) the source's mouth is open. Above the smaller gap,
+#: measured in the picture, some of its inside shows and must not stay on the lips when they part.
 OPEN_MOUTH_FH, _INSIDE_SHOWS_FH = 0.035, 0.0075
-#: Teeth of the picture are kept when they fill this much of the open mouth's width and area.
+#: The picture's teeth are kept if they fill these shares of the open mouth's width and area.
 _TEETH_WIDTH, _TEETH_SHARE = 0.6, 0.35
-#: Eyeballs lie this deep behind the lids, so that lids pass in front of them.
+#: Eyeballs lie this far behind the lids, so that the lids pass in front of them.
 EYE_DEPTH_FH = 0.03
-#: What the open mouth of the source shows lies this deep behind the lips, centimetres.
+#: What the source's open mouth shows lies this far behind the lips, centimetres.
 PICTURE_MOUTH_DEPTH_CM = 0.5
-#: Expression fades with the squared distance from the mesh, in face heights.
+#: Expression fades with the squared distance from the mesh; its scale in face heights.
 FALLOFF_FH = 0.16
-#: The rim of the hair is seen edge-on. It fades from 8° of turn on, not at the first
-#: nod, or soft hair edges would come and go while the head idles.
+#: The rim of the hair is seen edge-on. It fades only from 8° of turn, not at the first nod;
+#: otherwise soft hair edges would come and go while the head idles.
 _LEAST_COSINE = 0.14
-#: From this much better viewing cosine on, the mirrored side is surely the better one.
+#: If the mirrored side's viewing cosine is better by this much, it is certainly the better side.
 _SURE_GAIN = 0.2
-#: The far rim of a face turned by 10° and more; of less turned ones both sides are seen well.
+#: Marks the far rim of a face turned by 10° or more; of other faces, both sides are seen well.
 _FAR_GAIN = 0.35
-#: Width along contours in which pixels are not to be trusted; at the far rim of a turned face,
-#: which landmarks only guess behind hair, it is more.
+#: Width along contours in which pixels are not trusted; it is larger at the far rim of a turned
+#: face, where landmarks behind hair are only guesses.
 _CONTOUR_FH, _RIM_FH = 0.06, 0.08
-#: Depth steps beyond this many pixels per pixel are edges of something nearer, not slopes.
+#: Depth steps of more than this many pixels per pixel are edges of something nearer, not slopes.
 _EDGE_STEP, _MAX_STEP = 10.0, 10.0
 
 
@@ -52,10 +52,10 @@ class FrontPixels:
         tangent_u: ``[S, S, 3]``.
         tangent_v: ``[S, S, 3]``.
         triangle: ``[S, S]`` face triangle that moves the pixel.
-        barycentric: ``[S, S, 3]``.
+        barycentric: ``[S, S, 3]`` the pixel's place in it.
         binding: ``[S, S]`` strength of that motion.
         lip_side: ``[S, S]`` +1 above, -1 below the cut between the lips, 0 elsewhere.
-        normals: ``[S, S, 3]`` smoothed, unit length, towards the camera's side.
+        normals: ``[S, S, 3]`` smoothed, unit length, facing the camera.
         cosine: ``[S, S]`` between normal and the direction to the camera.
         contour_trust: ``[S, S]`` 0.1–1, low where a pixel mixes two surfaces.
     """
@@ -110,13 +110,13 @@ def front_pixels(
     from_rim = _from_far_rim(geometry, gain)
     behind = _behind_rim(rgb, geometry, gain, from_rim)
     normals, cosine = smooth_normals(positions, geometry, behind)
-    # Where the other side knows no better, what is badly seen stays longer and contours count.
+    # Where the other side is seen no better, badly seen pixels stay longer and contours are kept.
     known = np.clip(gain / _SURE_GAIN, 0, 1)
     at_contour = contour_trust(geometry, gain, from_rim)
     trust = 1 - known * (1 - at_contour)
     cosine = np.clip(cosine, 0.02, 1) * trust * (1 - gain)
-    # Islands of trust in what is badly seen would stay behind as crumbs; and the border at which
-    # splats give way shall run smoothly.
+    # Islands of trust among badly seen pixels would stay behind as crumbs, and the border at which
+    # splats give way should be smooth.
     cosine = ndimage.grey_erosion(cosine, size=2 * int(0.02 * geometry.face_height) + 1)
     cosine = blur(cosine, 0.025 * geometry.face_height)
     return FrontPixels(
@@ -139,7 +139,7 @@ def smooth_normals(
 ) -> tuple[np.ndarray, np.ndarray]:
     """``[S, S, 3]`` unit normals of the smoothed surface and ``[S, S]`` their viewing cosine.
 
-    What the source shows faces the camera: normals of folds in the depth are bent until they do.
+    What the source shows faces the camera, so normals at folds in the depth are bent to do so too.
 
     Args:
         positions: ``[S, S, 3]`` pixel space.
@@ -151,11 +151,11 @@ def smooth_normals(
     normal /= np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-9)
     toward = np.array([0.0, 0.0, -geometry.camera.distance]) - positions
     toward /= np.linalg.norm(toward, axis=-1, keepdims=True)
-    # At its silhouette a surface is seen edge-on, whatever depth the rim pixels were given.
+    # At its silhouette a surface is seen edge-on, whatever the depth of the rim pixels.
     from_rim = (geometry.silhouette_distance - 1.5) / (0.03 * geometry.face_height)
     normal = _edge_on(normal, toward, -geometry.silhouette_distance, 1 - smoothstep(from_rim))
-    # So is what is not the face's at the far rim of a turned one; its depth, which goes on from
-    # the cheek's, is a guess.
+    # So is what does not belong to the face at the far rim of a turned one; its depth, which
+    # continues the cheek's, is a guess.
     outward = geometry.face_distance - inside_distance(geometry.on_face)
     normal = _edge_on(normal, toward, outward, behind)
     cosine = (normal * toward).sum(-1, keepdims=True)
@@ -167,7 +167,7 @@ def smooth_normals(
 def _edge_on(
     normal: np.ndarray, toward: np.ndarray, distance: np.ndarray, share: np.ndarray
 ) -> np.ndarray:
-    """Bend normals by ``share`` to point along the picture, where ``distance`` grows."""
+    """Bend normals by ``share`` to lie in the picture plane, the way that ``distance`` grows."""
     smooth = blur(distance, 2.0)
     outward = np.stack([np.gradient(smooth, axis=1), np.gradient(smooth, axis=0)], -1)
     outward /= np.maximum(np.linalg.norm(outward, axis=-1, keepdims=True), 1e-3)
@@ -177,7 +177,7 @@ def _edge_on(
 
 
 def mirror_gain(geometry: HeadGeometry, model: FaceModel) -> Float[np.ndarray, "S S"]:
-    """``[S, S]`` 0–0.5: by how much the face's other side faces the camera better."""
+    """``[S, S]`` 0–0.5: how much better the other side of the face faces the camera."""
     normals = vertex_normals(geometry.vertices, model.triangles)
     toward = np.array([0.0, 0.0, -geometry.camera.distance]) - geometry.vertices
     cosine = (normals * toward).sum(1) / np.linalg.norm(toward, axis=1)
@@ -186,22 +186,22 @@ def mirror_gain(geometry: HeadGeometry, model: FaceModel) -> Float[np.ndarray, "
 
 
 def _from_far_rim(geometry: HeadGeometry, gain: np.ndarray) -> np.ndarray:
-    """``[S, S]`` pixels to the far rim of a turned face's mesh; infinite without one."""
+    """``[S, S]`` pixels to the far rim of a turned face's mesh; infinite if there is none."""
     border = geometry.on_face & ~ndimage.binary_erosion(geometry.on_face)
     return nearest(border & (gain > _FAR_GAIN))[0]
 
 
 def contour_trust(geometry: HeadGeometry, gain: np.ndarray, from_rim: np.ndarray) -> np.ndarray:
-    """``[S, S]`` 0.1–1: pixels at an occluding contour mix two surfaces and are not to be trusted.
+    """``[S, S]`` 0.1–1: trust in pixels, low at occluding contours, where they mix two surfaces.
 
-    Contours are the matte's edge, steps in depth (the nose before the far cheek) and the far rim
-    of a turned face, before and behind which there may be hair; not the jaw: chin and neck belong
-    to one skin.
+    Contours are the matte's edge, steps in depth (the nose in front of the far cheek) and the far
+    rim of a turned face, which may have hair in front of it or behind it. The jaw is none, since
+    chin and neck are one skin.
 
     Args:
         geometry: the measured head.
         gain: ``[S, S]`` from ``mirror_gain``.
-        from_rim: ``[S, S]`` pixels to the far rim.
+        from_rim: ``[S, S]`` distance to the far rim, pixels.
     """
     step = np.maximum(
         np.abs(np.gradient(geometry.depth, axis=0)), np.abs(np.gradient(geometry.depth, axis=1))
@@ -219,7 +219,7 @@ def contour_trust(geometry: HeadGeometry, gain: np.ndarray, from_rim: np.ndarray
 def unlike_skin(
     colors: Float[np.ndarray, "S S 3"], geometry: HeadGeometry
 ) -> Float[np.ndarray, "S S"]:
-    """``[S, S]`` 0–1: colours far from those of the face, as hair's are, unless it is blond."""
+    """``[S, S]`` 0–1: colours far from those of the face, as of hair, unless it is blond."""
     skin = colors[geometry.on_face & ~geometry.eye_mask() & ~geometry.mouth_mask()]
     centre, spread = np.median(skin, 0), skin.std(0) + 0.03
     distance = np.linalg.norm((colors - centre) / spread, axis=-1) / np.sqrt(3)
@@ -229,10 +229,10 @@ def unlike_skin(
 def _behind_rim(
     rgb: np.ndarray, geometry: HeadGeometry, gain: np.ndarray, from_rim: np.ndarray
 ) -> np.ndarray:
-    """``[S, S]`` 0–1: what a turned face's far rim has before or behind it, hair as a rule.
+    """``[S, S]`` 0–1: what lies in front of or behind a turned face's far rim, usually hair.
 
-    Everything outside the rim; below the jaw, where the neck goes round to the far side, and just
-    inside the rim, whose place is a guess, only what does not look like skin.
+    Everything outside the rim; but below the jaw, where the neck curves round to the far side, and
+    just inside the rim, whose position is a guess, only what does not look like skin.
     """
     strange = ndimage.grey_dilation(
         unlike_skin(rgb, geometry), size=2 * int(0.03 * geometry.face_height) + 1
@@ -265,7 +265,7 @@ def front_group(
     index = np.full(pixels.layer.shape, -1, np.int32)
     index[rows, columns] = np.arange(len(rows))
     binding = pixels.binding[rows, columns, None]
-    # Only where head completion lies underneath may a badly seen splat give way to it.
+    # Badly seen splats may give way to the head's completion only where it lies underneath.
     backed = (wanted == Layer.SKIN) & (geometry.head_weight > 0.25)
     cosine = np.where(backed, np.maximum(pixels.cosine, _LEAST_COSINE), 0)
     return SplatGroup(
@@ -288,7 +288,7 @@ def front_group(
 
 
 def _mouth_gap_fh(geometry: HeadGeometry) -> float:
-    """Distance between the inner lips' middles in the picture, face heights."""
+    """Distance between the middles of the inner lips in the picture, face heights."""
     gap = np.linalg.norm((geometry.landmarks[13] - geometry.landmarks[14])[:2])
     return float(gap / geometry.face_height)
 
@@ -296,7 +296,7 @@ def _mouth_gap_fh(geometry: HeadGeometry) -> float:
 def _cut_side(
     triangle: np.ndarray, barycentric: np.ndarray, geometry: HeadGeometry, model: FaceModel
 ) -> np.ndarray:
-    """Which lip a pixel belongs to; only between the inner corners, where the mouth is cut."""
+    """The lip of each pixel, found only between the inner corners, where the mouth is cut."""
     side = lip_side(model.triangles[triangle], barycentric)
     first, last = geometry.landmarks[list(INNER_CORNERS)]
     axis = (last - first) / np.linalg.norm(last - first)
@@ -312,7 +312,7 @@ def _bind_to_nearest_lip(
     mouth: np.ndarray,
     on_face: np.ndarray,
 ) -> None:
-    """A closed mouth has no inside: its few pixels move with whichever lip is nearer."""
+    """Bind the few inner pixels of a closed mouth, which has no inside, to the nearer lip."""
     to_upper, upper = nearest(on_face & ~mouth & (side > 0))
     to_lower, lower = nearest(on_face & ~mouth & (side < 0))
     take_upper = to_upper <= to_lower
@@ -334,7 +334,7 @@ def _picture_teeth(
     wide = len(columns) > 0 and np.ptp(columns) > _TEETH_WIDTH * np.ptp(
         np.flatnonzero(mouth.any(0))
     )
-    # A few bright pixels would stand as a fragment in front of the teeth made for this mouth.
+    # A few bright pixels would remain as a fragment in front of this mouth's synthetic teeth.
     if not wide or teeth.sum() < _TEETH_SHARE * mouth.sum():
         return np.zeros_like(mouth)
     return np.asarray(teeth)
@@ -343,7 +343,7 @@ def _picture_teeth(
 def surface_tangents(positions: np.ndarray, axis: int) -> np.ndarray:
     """``[S, S, 3]`` grid steps of pixel-space points along an axis (1 right, 0 down).
 
-    Across a depth edge the step on the pixel's own side is taken.
+    At a depth edge, the step on the pixel's own side is used.
     """
     forward = np.diff(positions, axis=axis, append=np.take(positions, [-1], axis))
     backward = np.diff(positions, axis=axis, prepend=np.take(positions, [0], axis))
@@ -367,7 +367,7 @@ def weight_slope(weight: np.ndarray) -> np.ndarray:
 def _pixel_neighbours(
     index: np.ndarray, rows: np.ndarray, columns: np.ndarray, side: np.ndarray
 ) -> np.ndarray:
-    """Left, right, up, down splat of the same layer; the lip cut is not crossed."""
+    """Left, right, upper and lower neighbours within the layer, never across the lip cut."""
     own = np.arange(len(rows), dtype=np.int32)
     found = []
     for d_row, d_column in ((0, -1), (0, 1), (-1, 0), (1, 0)):

@@ -1,7 +1,7 @@
-"""Depth of every pixel of the head crop: the measured face, and an inflated head around it.
+"""Depth of every pixel of the head crop: the measured face and an inflated head around it.
 
 Working frame ("pixel space"): camera axes (x right, y down, z away) in crop pixels, origin on the
-optical axis at the face's depth; the camera stands ``distance`` in front of it, so that a point
+optical axis at the face's depth; the camera is ``distance`` in front of it, so that a point
 ``(x, y, z)`` appears at ``centre + (x, y) · distance / (distance + z)``.
 """
 
@@ -21,13 +21,13 @@ from talkcli.face.topology import CHIN_TIP, EARS, EYE_OPENING, JAW_LINE, MOUTH_O
 from talkcli.imaging import smoothstep
 from talkcli.shapes import Bool, Float, Integer
 
-#: The camera's distance in face heights. A portrait lens at 1.1 m; nearer ones exaggerate noses.
+#: Camera distance in face heights: a portrait lens at 1.1 m; nearer cameras exaggerate noses.
 CAMERA_DISTANCE_FH = 6.0
-#: Head centre behind the ears in the head frame (cm): where the silhouette of hair lies.
+#: Centre of the head behind the ears, head frame (cm): the silhouette of the hair is at its depth.
 _SILHOUETTE_POINT = (0.0, 2.0, -3.2)
 #: Exponent of the superellipse from the face's border to the silhouette; 2 is an ellipse.
 _ROUNDNESS = 1.7
-#: Half the width of the band in which the face's mesh and what lies around it are joined.
+#: Half the width of the band that joins the face's mesh to its surroundings.
 _RIM_FH = 0.03
 
 
@@ -39,32 +39,32 @@ class Pinhole:
     centre: float
 
     def unproject(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
-        """Pixel coordinates and depth to pixel-space points ``[..., 3]``."""
+        """Convert pixel coordinates and depth to pixel-space points ``[..., 3]``."""
         scale = (z + self.distance) / self.distance
         return np.stack([(x - self.centre) * scale, (y - self.centre) * scale, z], -1)
 
     def project(self, points: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n 2"]:
-        """Pixel-space points ``[..., 3]`` to pixel coordinates ``[..., 2]``."""
+        """Convert pixel-space points ``[..., 3]`` to pixel coordinates ``[..., 2]``."""
         scale = self.distance / (self.distance + points[..., 2:])
         return np.asarray(points[..., :2] * scale + self.centre)
 
 
 @dataclass(frozen=True)
 class HeadGeometry:
-    """What is known of each pixel of the square crop (side S).
+    """The head in the square crop (side S), pixel by pixel.
 
     Attributes:
         camera: source camera.
         pose: head pose in pixel space; ``pose.scale`` is pixels per centimetre.
         vertices: ``[478, 3]`` landmarks in pixel space.
         landmarks: ``[478, 2]`` landmarks in crop pixels.
-        face_height: pixels, forehead to chin.
+        face_height: distance from forehead to chin, pixels.
         depth: ``[S, S]`` z of the visible surface.
-        triangle: ``[S, S]`` face triangle shown, or that of the nearest face pixel outside.
-        barycentric: ``[S, S, 3]`` of that triangle.
+        triangle: ``[S, S]`` face triangle shown; outside the face, that of the nearest face pixel.
+        barycentric: ``[S, S, 3]`` barycentric coordinates in that triangle.
         on_face: ``[S, S]`` bool, inside the landmark mesh.
-        face_distance: ``[S, S]`` pixels to the mesh, 0 inside.
-        silhouette_distance: ``[S, S]`` pixels to the matte's edge from within.
+        face_distance: ``[S, S]`` distance to the mesh in pixels, 0 inside.
+        silhouette_distance: ``[S, S]`` distance to the matte's edge from within, pixels.
         below_jaw: ``[S, S]`` signed distance below the jaw line in face heights.
         neck_across: ``[S, S]`` distance from the neck's axis in half neck widths.
         head_weight: ``[S, S]`` 1 on the head, fading to 0 down the neck.
@@ -98,12 +98,12 @@ class HeadGeometry:
         return np.arange(self.depth.shape[0], dtype=np.float32)[:, None] + 0.5
 
     def surface(self, depth: Float[np.ndarray, "S S"]) -> Float[np.ndarray, "S S 3"]:
-        """``[S, S, 3]`` pixel-space points of all pixels at a depth ``[S, S]``."""
+        """``[S, S, 3]`` pixel-space points of all pixels at the depth ``[S, S]``."""
         x, y = np.broadcast_arrays(self.pixel_x, self.pixel_y)
         return self.camera.unproject(x, y, depth)
 
     def label_mask(self, label: int) -> Bool[np.ndarray, "S S"]:
-        """``[S, S]`` bool: face pixels whose triangle carries ``label``."""
+        """``[S, S]`` bool: face pixels whose triangle has the label ``label``."""
         return np.asarray(self.on_face & (self.triangle_labels[self.triangle] == label))
 
     def eye_mask(self) -> Bool[np.ndarray, "S S"]:
@@ -121,7 +121,7 @@ def place_landmarks(
     model: FaceModel,
     depth_scale: float = DEPTH_SCALE,
 ) -> tuple[Pinhole, HeadPose, Float[np.ndarray, "478 3"]]:
-    """Camera, head pose and pixel-space landmarks from FaceMesh points of the crop.
+    """Derive camera, head pose and pixel-space landmarks from the crop's FaceMesh points.
 
     Args:
         points: ``[478, 3]`` crop pixels, FaceMesh depth.
@@ -189,7 +189,7 @@ def head_geometry(
 def _neck_coordinates(
     points: np.ndarray, pose: HeadPose, face_height: float, size: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Distance below the jaw line (face heights) and from the chin's axis (half neck widths)."""
+    """Distances below the jaw line (face heights) and from the chin's axis (half neck widths)."""
     down = (IMAGE_TO_HEAD @ pose.rotation @ (0.0, -1.0, 0.0))[:2]
     down = down / np.linalg.norm(down)
     right = np.array([down[1], -down[0]])
@@ -209,7 +209,7 @@ def _inflated_depth(
     to_silhouette: np.ndarray,
     pose: HeadPose,
 ) -> np.ndarray:
-    """Superellipse from the face's border back to the silhouette: hair, ears, headgear."""
+    """Depth of a superellipse from the face's border to the silhouette: hair, ears, hats."""
     silhouette = pose.to_image(np.array(_SILHOUETTE_POINT))[2]
     span = blur(to_face + to_silhouette, 4.0)
     target = border_depth + np.minimum(silhouette - border_depth, 1.8 * span)
@@ -226,7 +226,7 @@ def _neck_depth(
     to_silhouette: np.ndarray,
     face_height: float,
 ) -> np.ndarray:
-    """The neck's front lies behind the chin and curves back to the ears' depth at its sides."""
+    """Depth of a neck that lies behind the chin and curves back to the ears' depth at its sides."""
     chin, ears = vertices[CHIN_TIP, 2], vertices[list(EARS), 2].mean()
     front = chin + 0.42 * (ears - chin)
     profile = front + (ears - front) * np.clip(np.abs(across), 0, 1) ** 2
@@ -239,8 +239,8 @@ def _neck_depth(
 def _smoothed(depth: np.ndarray, on_face: np.ndarray, face_height: float) -> np.ndarray:
     """Smooth outside the face; inside, remove facets but keep occlusions (nose, lips) sharp.
 
-    The mesh ends edge-on, 10 and more pixels deep per pixel, and what lies outside begins flat:
-    between both there is a groove, in which hair and cheek would tear when the head turns.
+    The mesh ends edge-on, 10 or more pixels deep per pixel, and its surroundings begin flat. The
+    groove between them would tear hair and cheek apart when the head turns.
     """
     smooth = depth.copy()
     for _ in range(30):
@@ -256,9 +256,9 @@ def _smoothed(depth: np.ndarray, on_face: np.ndarray, face_height: float) -> np.
 
 
 def _solid_rim(depth: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """Half-transparent rim pixels take the depth of the nearest solid one.
+    """Give half-transparent rim pixels the depth of the nearest solid pixel.
 
-    Left at their own inflated depth they swing out as bright crescents when the head turns.
+    At their own inflated depth they would swing out as bright crescents when the head turns.
     """
     solid = alpha > 0.9
     return np.asarray(depth[nearest(solid)[1]]) if solid.any() else depth

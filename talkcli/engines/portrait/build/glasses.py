@@ -1,7 +1,7 @@
 """Dark frames of glasses: they stay on the nose while lids, brows and cheeks move behind them.
 
-Bound to the skin like any other pixel, the upper rims were dragged over the eyes at each blink.
-They are splats of their own before skin that goes on behind them.
+If bound to the skin like other pixels, the upper rims are dragged over the eyes at each blink. They
+are therefore separate splats in front of the skin, which continues behind them.
 """
 
 from __future__ import annotations
@@ -14,24 +14,27 @@ from talkcli.engines.portrait.build.geometry import HeadGeometry
 from talkcli.engines.portrait.build.images import blur, fill_smooth
 from talkcli.face.topology import EYE_LEFT, EYE_RIGHT
 
-#: All lengths are shares of the distance between the eyes' middles. Where frames lie: sideways from
-#: the middle of the nose, above and below the eyes.
+#: Where frames lie: sideways from the middle of the nose, above and below the eyes. These lengths
+#: are relative to the distance between the middles of the eyes, as are those below without a unit.
 _ASIDE, _ABOVE, _BELOW = 1.0, 0.34, 0.52
 #: The bridge: a dark path across the nose, which reaches the rims on either side.
 _BRIDGE_ASIDE, _BRIDGE_ABOVE, _BRIDGE_BELOW, _RIM_ASIDE = 0.17, 0.22, 0.2, 0.3
-#: Darker than this share of the skin around it. Of 107 pictures four show dark frames; these four
-#: have a bridge all across, and in no other one half of it is dark.
+#: Frames are darker than this share of the skin around them, and their bridge is dark over this
+#: share of its width. Of 107 pictures, four show dark frames: in these four the whole bridge is
+#: dark, and in no other picture is half of it.
 _DARK, _ACROSS = 0.62, 0.85
-#: The skin around is the brighter part of a window this wide, at this many pixels between the eyes.
+#: The skin around a pixel is the brighter part (percentile) of a window this wide, computed at this
+#: many pixels between the eyes.
 _WINDOW, _SKIN_QUANTILE, _COARSE_PX = 0.28, 70, 60
-#: Brows and lashes are dark, too, and may touch the frame; of a brow only what is as dark as it.
+#: Brows and lashes are dark too, and may touch the frame: whatever is this close to the eye is left
+#: out, and so are brows unless they are as dark as this quantile of the frame.
 _LASHES_FH, _FRAME_QUANTILE = 0.012, 0.8
-#: Frames stand at least this far before the skin, centimetres.
+#: Frames are at least this far in front of the skin, centimetres.
 _LIFT_CM = 0.5
 
 
 def glasses_frame(rgb: np.ndarray, geometry: HeadGeometry) -> np.ndarray:
-    """``[S, S]`` bool, pixels of a dark frame; none where nobody wears one.
+    """``[S, S]`` bool: pixels of a dark frame of glasses, if there is one.
 
     Thin, bright and rimless frames are not found.
 
@@ -50,24 +53,24 @@ def glasses_frame(rgb: np.ndarray, geometry: HeadGeometry) -> np.ndarray:
     if frame.any():
         black = dark & (luma < np.quantile(luma[frame], _FRAME_QUANTILE))
         frame = ndimage.binary_propagation(frame, np.ones((3, 3)), mask=frame | black)
-        # Shadows beside the nose hang together with it, but are less dark.
+        # Shadows beside the nose are connected to the frame but less dark.
         frame &= luma < 0.5 * (np.median(luma[frame]) + shade)
-        # The rim's own soft edge belongs to it.
+        # The rim's soft edge belongs to the frame.
         frame = ndimage.binary_dilation(ndimage.binary_closing(frame, iterations=2))
     return np.asarray(frame)
 
 
 def without_frame(colors: np.ndarray, frame: np.ndarray) -> np.ndarray:
-    """Colours ``[S, S, 3]`` with those around a frame ``[S, S]`` continued behind it."""
+    """Colours ``[S, S, 3]`` with those around a frame ``[S, S]`` extended behind it."""
     around = ~ndimage.binary_dilation(frame)
     return np.where(frame[..., None], fill_smooth(colors, around.astype(np.float32)), colors)
 
 
 def frame_depth(depth: np.ndarray, frame: np.ndarray, geometry: HeadGeometry) -> np.ndarray:
-    """``[S, S]`` depth of a frame ``[S, S]``: flat but for a bend, before the skin ``depth``.
+    """``[S, S]`` depth of a frame ``[S, S]``: flat but for a bend, in front of the skin ``depth``.
 
-    The skin behind falls off steeply beside the eyes; a frame that followed it would be torn when
-    the head turns.
+    The skin behind falls off steeply beside the eyes; a frame that followed it would tear when the
+    head turns.
     """
     rows, columns = np.nonzero(frame)
     x, y = (columns - columns.mean()) / len(frame), (rows - rows.mean()) / len(frame)
@@ -79,7 +82,7 @@ def frame_depth(depth: np.ndarray, frame: np.ndarray, geometry: HeadGeometry) ->
 
 
 def _eye_frame(geometry: HeadGeometry) -> tuple[np.ndarray, np.ndarray, float]:
-    """``[S, S]`` way along and across the line of the eyes, and the distance of their middles."""
+    """``[S, S]`` positions along and across the line of the eyes, and the distance between them."""
     right, left = (geometry.landmarks[list(eye.corners)].mean(0) for eye in (EYE_RIGHT, EYE_LEFT))
     distance = float(np.linalg.norm(left - right))
     x, y = (left - right) / distance
@@ -88,13 +91,14 @@ def _eye_frame(geometry: HeadGeometry) -> tuple[np.ndarray, np.ndarray, float]:
 
 
 def _skin_around(luma: np.ndarray, zone: np.ndarray, distance: float) -> np.ndarray:
-    """``[S, S]`` brightness of the skin around each pixel of ``zone``; elsewhere 0 or too low."""
+    """``[S, S]`` brightness of the skin around each pixel of ``zone``; 0 or too low elsewhere."""
     height, width = luma.shape
     scale = min(1.0, _COARSE_PX / distance)
     size = (max(3, round(width * scale)), max(3, round(height * scale)))
     small = cv2.resize(luma, size, interpolation=cv2.INTER_AREA)
     window, soft = max(3, round(_WINDOW * distance * scale)), 0.05 * distance * scale
-    # The whole head takes ten times longer. The filter reaches half a window, the blur 4 sigma.
+    # Only around the zone, since the whole head takes ten times as long. The filter reaches half a
+    # window, the blur 4 sigma.
     wanted = cv2.resize(zone.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0
     reach = window + int(5 * soft) + 2
     box = tuple(slice(max(k.min() - reach, 0), k.max() + reach) for k in np.nonzero(wanted))
@@ -112,7 +116,7 @@ def _brows(geometry: HeadGeometry) -> np.ndarray:
 
 
 def _bridged(dark: np.ndarray, aside: np.ndarray, below: np.ndarray) -> np.ndarray:
-    """The connected dark thing that crosses the nose from rim to rim, if there is one."""
+    """The connected dark region that crosses the nose from rim to rim, if there is one."""
     labels, _ = ndimage.label(dark, np.ones((3, 3)))
     bridge = dark & (np.abs(aside) < _BRIDGE_ASIDE)
     bridge &= (below > -_BRIDGE_ABOVE) & (below < _BRIDGE_BELOW)

@@ -1,7 +1,7 @@
 """The growing set of splats while a portrait is built, in pixel space.
 
-Every splat lies on some surface: two tangents span it (one grid step each), the covariance is
-``spread · (t_u t_uᵀ + t_v t_vᵀ)``. Isotropic splats instead triple the holes seen from the side.
+Every splat lies on a surface spanned by two tangents (one grid step each); its covariance is
+``spread · (t_u t_uᵀ + t_v t_vᵀ)``. Isotropic splats would triple the holes seen from the side.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from talkcli.engines.portrait.splats import Layer, RestSplats
 from talkcli.shapes import Float, Int32, Integer
 
 #: Variance of a splat in units of its grid step squared. The renderer adds 0.3 px² of screen
-#: blur, which alone closes a grid seen at its own scale; every bit more costs sharpness that the
-#: colour fit must win back (0.15 → 0.04 gains 3–4 dB in the source view). ``portrait.skin`` widens
-#: splats that are stretched.
+#: blur, which alone closes a grid seen at its own scale; any more costs sharpness that the colour
+#: fit must recover (0.15 → 0.04 gains 3–4 dB in the source view). ``portrait.skin`` widens splats
+#: that are stretched.
 PIXEL_SPREAD = 0.04
 GRID_SPREAD = 0.4
 
 
 @dataclass
 class SplatGroup:
-    """n splats of one layer.
+    """Splats of one layer, n of them.
 
     Attributes:
         layer: their layer.
@@ -33,14 +33,14 @@ class SplatGroup:
         colors: ``[n, 3]`` sRGB-encoded.
         opacities: ``[n]``.
         vertices: ``[n, 4]`` int32 face vertices that move the splat.
-        weights: ``[n, 4]`` their weights; zero rows do not move.
+        weights: ``[n, 4]`` their weights; splats with zero weights do not move.
         head_weight: ``[n]`` share of the head's rotation.
         weight_slope: ``[n, 2]`` change of ``head_weight`` along the two tangents.
         jaw_weight: ``[n]`` share of the jaw's motion for parts inside the mouth.
-        neighbours: ``[n, 4]`` int32 left, right, up, down within the group, itself where none.
+        neighbours: ``[n, 4]`` int32 left, right, up, down within the group; itself where none.
         pixels: ``[n, 2]`` row and column in the crop, -1 where not from a pixel.
-        normals: ``[n, 3]`` outward surface normal; from the tangents where left out.
-        source_cosine: ``[n]`` viewing cosine in the source, less near contours; 0: never fades.
+        normals: ``[n, 3]`` outward surface normals; derived from the tangents if left out.
+        source_cosine: ``[n]`` viewing cosine in the source, reduced near contours; 0: never fades.
         spread: covariance per squared tangent.
     """
 
@@ -72,12 +72,12 @@ class SplatBuilder:
     groups: list[SplatGroup] = field(default_factory=list)
 
     def add(self, group: SplatGroup) -> None:
-        """Append a group; empty ones are dropped."""
+        """Append a group, unless it is empty."""
         if len(group):
             self.groups.append(group)
 
     def build(self) -> RestSplats:
-        """Join all groups, filling what they left out."""
+        """Join all groups, with defaults for what they leave out."""
         offsets = np.cumsum([0, *(len(g) for g in self.groups[:-1])])
         columns: dict[str, list[np.ndarray]] = {f.name: [] for f in fields(RestSplats)}
         for group, offset in zip(self.groups, offsets, strict=True):
@@ -116,13 +116,13 @@ class SplatBuilder:
         )
 
     def pixels(self) -> Int32[np.ndarray, "N 2"]:
-        """``[N, 2]`` int32 row and column of every splat of :meth:`build`, -1 where it has none."""
+        """``[N, 2]`` int32 row and column of each splat of :meth:`build`, -1 if it has no pixel."""
         none = (np.full((len(g), 2), -1) if g.pixels is None else g.pixels for g in self.groups)
         return np.concatenate(list(none)).astype(np.int32)
 
 
 def grid_neighbours(rows: int, columns: int) -> Int32[np.ndarray, "n 4"]:
-    """``[rows · columns, 4]`` left, right, up, down on a full grid, itself at its borders."""
+    """``[rows · columns, 4]`` left, right, up, down on a full grid; itself at the borders."""
     index = np.arange(rows * columns, dtype=np.int32).reshape(rows, columns)
     left = np.concatenate([index[:, :1], index[:, :-1]], 1)
     right = np.concatenate([index[:, 1:], index[:, -1:]], 1)
@@ -139,13 +139,13 @@ def grid_tangents(
 
 
 def clamp_length(vectors: Float[np.ndarray, "*n 3"], longest: float) -> Float[np.ndarray, "*n 3"]:
-    """Vectors ``[..., 3]``, shortened to at most ``longest``."""
+    """Shorten vectors ``[..., 3]`` to a length of at most ``longest``."""
     length = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return np.asarray(vectors * np.minimum(1, longest / np.maximum(length, 1e-6)))
 
 
 def _outward(group: SplatGroup) -> np.ndarray:
-    # u runs right and v down in the picture: v × u points at the viewer.
+    # u runs right and v down in the picture, so v × u points to the viewer.
     normal = np.cross(group.tangent_v, group.tangent_u)
     return np.asarray(normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12))
 

@@ -10,13 +10,13 @@ from scipy import ndimage
 
 
 def blur(image: np.ndarray, sigma: float) -> np.ndarray:
-    """Gaussian blur of a float32 image, borders replicated."""
+    """Gaussian blur of a float32 image with replicated borders."""
     source = np.ascontiguousarray(image, np.float32)
     return np.asarray(cv2.GaussianBlur(source, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE))
 
 
 def nearest(mask: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
-    """Distance in pixels to the nearest True pixel, and that pixel's row and column everywhere."""
+    """For every pixel, the distance in pixels to the nearest True one, and its row and column."""
     if not mask.any():
         rows, columns = np.indices(mask.shape)
         return np.full(mask.shape, np.inf), (rows, columns)
@@ -25,7 +25,7 @@ def nearest(mask: np.ndarray) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]
 
 
 def inside_distance(mask: np.ndarray) -> np.ndarray:
-    """Pixels to the edge of ``mask`` from within; the picture's own border is no edge."""
+    """Distance in pixels to the edge of ``mask`` from within; the picture's border is no edge."""
     pad = max(mask.shape) // 2
     padded = np.pad(mask, pad, mode="edge")
     distance = ndimage.distance_transform_edt(padded)[pad:-pad, pad:-pad]
@@ -40,14 +40,14 @@ def shrunk_until(
     reach: int,
     wrap: bool = False,
 ) -> np.ndarray:
-    """Largest factors, of 16 from 1 to ``least``, at which each point of a grid is settled.
+    """The largest factor, of 16 from 1 to ``least``, at which each point of a grid is settled.
 
     Args:
-        settled: tells for a factor which points are, ``[H, W]`` bool.
+        settled: returns which points are settled at a factor, ``[H, W]`` bool.
         done: ``[H, W]`` bool, points that need not shrink.
-        least: smallest factor; points that not even this settles get it.
-        reach: neighbours this near follow the smallest, smoothly.
-        wrap: the columns close to a ring.
+        least: smallest factor, also for points that even this does not settle.
+        reach: neighbours within this distance smoothly follow the smallest factor.
+        wrap: whether the columns form a ring.
     """
     shrink, done = np.ones(done.shape), done.copy()
     for factor in np.linspace(1.0, least, 16):
@@ -59,16 +59,16 @@ def shrunk_until(
 
 
 def fill_smooth(values: np.ndarray, weights: np.ndarray, *, wrap: bool = False) -> np.ndarray:
-    """Values everywhere from values where they are known: a push–pull pyramid.
+    """Extend known values to the whole grid with a push–pull pyramid.
 
-    The result follows known values and interpolates smoothly between them; it approximates the
+    The result follows the known values and interpolates smoothly between them; it approximates the
     harmonic interpolant that gradient-domain blending adds to the pasted texture (Farbman et al.,
     "Coordinates for instant image cloning", 2009).
 
     Args:
         values: ``[H, W]`` or ``[H, W, C]`` float.
         weights: ``[H, W]`` confidence, 0 where unknown.
-        wrap: the columns close to a ring.
+        wrap: whether the columns form a ring.
     """
     columns = values.shape[1]
     if wrap:

@@ -1,7 +1,7 @@
 """The line between closed lips, found in the picture.
 
-Landmarks place it to within a few pixels. What lies between their line and the real one goes with
-the wrong lip: a strip of one hangs from the other as soon as they part.
+Landmarks place it to within a few pixels. What lies between their line and the real one moves with
+the wrong lip: as soon as the lips part, a strip of one hangs from the other.
 """
 
 from __future__ import annotations
@@ -19,31 +19,33 @@ from talkcli.face.topology import (
 )
 from talkcli.shapes import Float
 
-#: Lips further apart than this (face heights) do not touch: there is no such line.
+#: Lips further apart than this (face heights) do not touch, so there is no such line.
 _TOUCHING_FH = 0.0075
-#: How far from the landmarks' line it is looked for, and its width (face heights).
+#: Search distance from the landmarks' line, and blur along and width of the line (face heights).
 _REACH_FH, _NARROW_FH, _WIDE_FH = 0.03, 0.003, 0.016
-#: A line at the end of the reach (mean over the mouth, in it) is a moustache's or a shadow's.
+#: A line shifted by more than this share of the reach, on average, is a moustache's or a shadow's.
 _MOST_SHIFT = 0.6
-#: Columns across the mouth and steps up and down.
+#: Number of columns across the mouth, and of steps up and down.
 _COLUMNS, _STEPS = 96, 61
-#: What being at the limit of the reach costs, and a step from column to column, in units of the
-#: darkest line's depth.
+#: Cost of being at the limit of the reach, and of a step from column to column, in units of the
+#: depth of the darkest line.
 _FAR_COST, _STEP_COST = 0.6, 0.12
-#: A line shallower than this (0-1, mean over the mouth) is none.
+#: A line shallower than this (0–1, mean over the mouth) does not count.
 _LEAST_DEPTH = 0.012
-#: From the darkest place to half the light below it: where it takes longer, landmarks know as well.
+#: Distance from the darkest place to half the light below it: up to the first the line is trusted,
+#: and from the second, landmarks are just as good.
 _SHARP_FH, _BLURRED_FH = 0.009, 0.012
-#: Share of the shift that the rows of each lip take, from its outer edge to the line.
+#: Share of the shift applied to each row of a lip, from its outer edge to the line.
 _ROW_SHARES = (0.0, 0.4, 0.75, 1.0)
 
 
 def find_lip_line(
     rgb: Float[np.ndarray, "S S 3"], points: Float[np.ndarray, "478 3"]
 ) -> Float[np.ndarray, "478 3"]:
-    """Landmarks with the lips meeting where the picture shows them meet.
+    """Move the landmarks so that the lips meet where they do in the picture.
 
-    The darkest path from corner to corner near the landmarks' own line, by dynamic programming.
+    The line is the darkest path from corner to corner near the landmarks' line, found by dynamic
+    programming.
 
     Args:
         rgb: ``[S, S, 3]`` float32, 0–1.
@@ -72,11 +74,11 @@ def find_lip_line(
     clear = depth[path, np.arange(_COLUMNS)].mean() > _LEAST_DEPTH
     if not clear or np.abs(steps[path]).mean() > _MOST_SHIFT * reach:
         return points
-    # A valley beside a dark lip lies towards that lip: from there to the darkest place nearby.
+    # Beside a dark lip the valley is shifted towards that lip: go on to the darkest place nearby.
     band = np.abs(np.arange(_STEPS)[:, None] - path) > _WIDE_FH / 2 * height / step
     darkness = (luma - luma.min(0)) / max(float(np.quantile(depth.max(0), 0.5)), 1e-3)
     path = _cheapest_path(darkness + 10.0 * band + _corner_cost())
-    # The shadow lies under the upper lip; the lips meet between it and the lit edge below.
+    # The shadow is under the upper lip; the lips meet between it and the lit edge below.
     edge = _lower_edge(luma, path, round(_WIDE_FH * height / step))
     shift = (steps[path] + steps[edge]) / 2
     blur = float((steps[edge] - steps[path]).mean()) / height
@@ -96,7 +98,7 @@ def find_lip_line(
 def _valley(
     rgb: np.ndarray, places: np.ndarray, height: float, step: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """``[_STEPS, _COLUMNS]`` brightness, and by how much darker than above and below a place is."""
+    """``[_STEPS, _COLUMNS]`` brightness, and how much darker each place is than above and below."""
     luma = cv2.remap(rgb.mean(-1), places[..., 0], places[..., 1], cv2.INTER_LINEAR)
     luma = ndimage.gaussian_filter1d(luma, 0.015 * _COLUMNS, axis=1, mode="nearest")
     luma = ndimage.gaussian_filter1d(luma, _NARROW_FH * height / step, axis=0, mode="nearest")
@@ -107,7 +109,7 @@ def _valley(
 
 
 def _lower_edge(luma: np.ndarray, path: np.ndarray, reach: int) -> np.ndarray:
-    """``[_COLUMNS]`` step at which each column, going down from ``path``, is half as dark again."""
+    """``[_COLUMNS]`` step at which each column, going down from ``path``, is only half as dark."""
     edge = path.copy()
     for column, start in enumerate(path):
         below = luma[start : start + max(reach, 1) + 1, column]
@@ -122,14 +124,14 @@ def _line_cost(depth: np.ndarray) -> np.ndarray:
 
 
 def _corner_cost() -> np.ndarray:
-    """At the corners the landmarks are believed."""
+    """Extra cost near the corners, where the landmarks are trusted."""
     across = np.linspace(0, 1, _COLUMNS)
     allowed = np.clip(6 * np.minimum(across, 1 - across), 0.15, 1)
     return np.asarray(4 * np.maximum(0, np.abs(np.linspace(-1, 1, _STEPS))[:, None] - allowed))
 
 
 def _cheapest_path(cost: np.ndarray) -> np.ndarray:
-    """``[columns]`` row of each column on the cheapest way across, by dynamic programming."""
+    """``[columns]`` row of the cheapest path in each column, by dynamic programming."""
     count, columns = cost.shape
     total, came = cost[:, 0], np.zeros(cost.shape, int)
     change = np.arange(-2, 3)

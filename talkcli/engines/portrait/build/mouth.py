@@ -1,7 +1,7 @@
-"""The inside of the mouth: a bag behind the lips, two rows of teeth, a tongue.
+"""The inside of the mouth: a bag behind the lips, two rows of teeth and a tongue.
 
-Everything is laid out for the neutral face, lips closed, in the head frame (centimetres), and
-stored where it stands at the source's expression.
+Everything is laid out for the neutral face with closed lips, in the head frame (centimetres), and
+stored at its position for the source's expression.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from talkcli.face.pose import HeadPose
 from talkcli.face.topology import INNER_CORNERS, INNER_LOWER, INNER_UPPER
 from talkcli.imaging import smoothstep
 
-#: Widths of central incisor, lateral incisor, canine and two premolars, relative.
+#: Relative widths of central incisor, lateral incisor, canine and two premolars.
 _UPPER_TEETH, _LOWER_TEETH = (1.0, 0.80, 0.86, 0.78, 0.78), (0.64, 0.70, 0.80, 0.78, 0.78)
-#: How much shorter each is than the longest, as a share of its height.
+#: How much shorter each tooth is than the longest, relative to that one's height.
 _UPPER_TIPS, _LOWER_TIPS = (0.0, 0.045, 0.015, 0.07, 0.12), (0.02, 0.01, 0.0, 0.05, 0.08)
-#: Height of a row with its gum; where its edge and gum lie from the closed lip line, in it. Over
-#: 57 speakers' open mouths .6 cm of upper teeth show below the lip where any do, and lower teeth,
-#: .4 cm of them, in a third of the frames.
+#: Height of a row of teeth with its gum and, in units of it, where edge and gum lie relative to the
+#: closed lip line. In the open mouths of 57 speakers, .6 cm of the upper teeth show below the lip
+#: if any do, and .4 cm of the lower teeth show in a third of the frames.
 _TEETH_CM = 1.5
 _UPPER_SPAN, _LOWER_SPAN = (-0.16, 0.84), (-0.04, -0.77)
-#: The upper lip's shadow on the teeth: its length, how far behind the lip it hangs (between what
-#: the source shows of its mouth, .5 cm, and the made teeth, .75 cm), and how dark it is.
+#: The upper lip's shadow on the teeth: its length, how far behind the lip it hangs (between the
+#: source's own mouth interior, .5 cm, and the synthetic teeth, .75 cm), and how dark it is.
 _SHADOW_CM, _SHADOW_BACK_CM, _SHADOW = 0.3, 0.62, 0.35
-#: From corner to corner.
+#: The inner lip lines, from corner to corner.
 _UPPER_LINE = np.array([INNER_CORNERS[0], *INNER_UPPER, INNER_CORNERS[1]])
 _LOWER_LINE = np.array([INNER_CORNERS[0], *INNER_LOWER, INNER_CORNERS[1]])
-#: Blur of teeth in pixels of the picture; cameras and codecs leave no sharper edges.
+#: Blur of the teeth in pixels of the picture: edges from cameras and codecs are no sharper.
 _SOFT_PX = 0.45
 #: Grid steps per centimetre of teeth and tongue, relative to crop pixels per centimetre.
 _DENSITY = 1.5
@@ -47,18 +47,18 @@ _DENSITY = 1.5
 
 @dataclass(frozen=True)
 class MouthFrame:
-    """Where the closed mouth lies, head frame in centimetres.
+    """Position and size of the closed mouth, head frame, centimetres.
 
     Attributes:
         face: ``[478, 3]`` neutral face.
         neutral_shift: ``[478, 3]`` from the source expression to the neutral one.
         centre_x: middle between the inner corners.
-        width: distance of the inner corners.
+        width: distance between the inner corners.
         lip_y: height of the closed lip line.
-        lip_z: how far the lips stand out at the middle.
-        arch: how far the lips stand out at the middle beyond the corners.
-        colors: of everything inside, in the picture's light.
-        soft_px: blur of teeth, crop pixels, to go with the picture around them.
+        lip_z: how far forward the middle of the lips is.
+        arch: how much further forward the middle of the lips is than the corners.
+        colors: colours of everything inside, in the picture's light.
+        soft_px: blur of the teeth, crop pixels, to match the picture around them.
     """
 
     face: np.ndarray
@@ -99,7 +99,7 @@ def mouth_frame(
 
 
 def mouth_groups(mouth: MouthFrame, pose: HeadPose) -> list[SplatGroup]:
-    """Bag, tongue, teeth and the lip's shadow on them, as splats in pixel space."""
+    """Build bag, tongue, teeth and the lip's shadow on them, as splats in pixel space."""
     return [
         _bag(mouth, pose),
         _tongue(mouth, pose),
@@ -111,7 +111,7 @@ def mouth_groups(mouth: MouthFrame, pose: HeadPose) -> list[SplatGroup]:
 
 def _teeth(mouth: MouthFrame, pose: HeadPose, *, upper: bool) -> SplatGroup:
     across, along = _grid(0.88 * mouth.width, _TEETH_CM, pose)
-    # along: 0 at the cutting edge, 1 in the gum.
+    # along: 0 at the cutting edge, 1 at the gum.
     span, depth = (_UPPER_SPAN, 0.75) if upper else (_LOWER_SPAN, 1.15)
     edge, gum = (mouth.lip_y + share * _TEETH_CM for share in span)
     x = mouth.centre_x + across * 0.44 * mouth.width
@@ -132,7 +132,7 @@ def _teeth(mouth: MouthFrame, pose: HeadPose, *, upper: bool) -> SplatGroup:
 def _teeth_texture(
     across: np.ndarray, along: np.ndarray, mouth: MouthFrame, *, upper: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Colour and coverage of a row of teeth; ``across`` −1…1, ``along`` 0 edge … 1 gum."""
+    """Colour and coverage of a row of teeth; ``across`` −1…1, ``along`` 0 (edge) … 1 (gum)."""
     widths = np.array(_UPPER_TEETH if upper else _LOWER_TEETH)
     tips = np.array(_UPPER_TIPS if upper else _LOWER_TIPS)
     borders = np.concatenate([[0], np.cumsum(widths) / widths.sum()])
@@ -171,7 +171,7 @@ def _tongue(mouth: MouthFrame, pose: HeadPose) -> SplatGroup:
 
 
 def _bag(mouth: MouthFrame, pose: HeadPose) -> SplatGroup:
-    """A ruled surface between the inner lip lines, bound to them, folded back into the head."""
+    """A ruled surface between the inner lip lines, bound to them and folded back into the head."""
     wall = max(8, int(2.4 * pose.scale))
     floor = max(24, int(3.2 * pose.scale))
     u = _across_lips(mouth, pose)
@@ -191,7 +191,7 @@ def _bag(mouth: MouthFrame, pose: HeadPose) -> SplatGroup:
     points[:, 1] -= inward * bow * (0.9 * v_grid.ravel() - 0.3 * (1 - v_grid.ravel()))
     points[:, 2] -= 0.20 + 2.8 * inward * bow
     points -= np.einsum("nk,nkd->nd", weights, mouth.neutral_shift[vertices])
-    # At the corners it stays shallow, and light falls in.
+    # At the corners the bag is shallow, and light falls in.
     fade = (inward * bow)[:, None]
     color = mouth.colors.cheek * (1 - fade) + mouth.colors.throat * fade
     grid = pose.to_image(points).reshape(len(v), columns, 3)
@@ -210,24 +210,24 @@ def _bag(mouth: MouthFrame, pose: HeadPose) -> SplatGroup:
 
 
 def _across_lips(mouth: MouthFrame, pose: HeadPose) -> np.ndarray:
-    """``[columns]`` places 0-10 on a lip line, crowded towards the corners, where it bends."""
+    """``[columns]`` positions 0–10 on a lip line, denser towards the corners, where it bends."""
     columns = int(mouth.width * pose.scale * 1.2) + 12
     return np.asarray(5 - 5 * np.cos(np.pi * np.linspace(0, 1, columns)))
 
 
 def _bow(u: np.ndarray) -> np.ndarray:
-    """How open the mouth is at ``u`` on a lip line: 0 at the corners, 1 in the middle."""
+    """Relative opening of the mouth at ``u`` on a lip line: 0 at the corners, 1 in the middle."""
     return np.asarray(np.sin(np.pi * np.clip(u / 10, 0, 1)) ** 0.5)
 
 
 def _on_line(line: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """``[n, 2]`` neighbouring vertices of a line of 11, and their weights, at ``u`` in 0-10."""
+    """``[n, 2]`` neighbouring vertices on a line of 11, and their weights, at ``u`` in 0–10."""
     k = np.clip(np.floor(u).astype(int), 0, 9)
     return np.stack([line[k], line[k + 1]], -1), np.stack([1 - (u - k), u - k], -1)
 
 
 def _lip_shadow(mouth: MouthFrame, pose: HeadPose) -> SplatGroup:
-    """A dark veil hung from the upper lip before the teeth: little light reaches them there."""
+    """A dark veil hanging from the upper lip in front of the teeth, where little light falls."""
     rows = max(6, int(_SHADOW_CM * pose.scale * _DENSITY))
     across = _across_lips(mouth, pose)
     u, along = (grid.ravel() for grid in np.meshgrid(across, np.linspace(0, 1, rows)))

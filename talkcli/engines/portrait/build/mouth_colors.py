@@ -1,8 +1,8 @@
 """Colours inside a mouth, from the colour of the face around it.
 
-Measured over 44 speakers' open mouths, relative to the median skin beside them: the brightest and
-darkest twentieths of the pixels between the lips. Teeth follow the light, and so the skin's colour,
-only in part: dark skin has brighter teeth beside it than its own colour says.
+Measured on the open mouths of 44 speakers, relative to the median skin beside them: the brightest
+and darkest twentieths of the pixels between the lips. Teeth follow the light, and thus the colour
+of the skin, only partly: teeth beside dark skin are brighter than its colour suggests.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-#: The median skin of those pictures: its mean (0-1), and its channels relative to that.
+#: The median skin of those pictures: its mean (0–1), and its channels relative to the mean.
 _SKIN_MEAN, _SKIN_CHROMA = 0.57, np.array([1.298, 0.928, 0.795])
-#: With another skin's hue everything inside changes by this power of the difference.
+#: With the hue of the skin, everything inside changes by this power of the difference.
 _FOLLOW_CHROMA = 0.5
-#: No channel of the teeth is brighter than this; the others go down with it, or they turn green.
+#: No channel of the teeth is brighter than this. All channels are scaled down together; otherwise
+#: the teeth would turn green.
 _BRIGHTEST = 0.97
-#: Lower teeth stand further back in the shade.
+#: Brightness of the lower teeth, which stand further back in the shade, relative to the upper.
 _LOWER_SHADE = 0.84
 #: Pictures whose channels differ by less than this are grey.
 _GREY = 0.01
@@ -25,7 +26,7 @@ _GREY = 0.01
 
 @dataclass(frozen=True)
 class _Tissue:
-    """Beside the median skin: brightness, channels relative to it, power of the skin's own."""
+    """Beside the median skin: brightness, relative channels, and how far it follows the skin's."""
 
     mean: float
     chroma: tuple[float, float, float]
@@ -45,15 +46,15 @@ _CHEEK, _THROAT = _Tissue(0.22, (1.55, 0.76, 0.69)), _Tissue(0.06, (2.00, 0.55, 
 
 @dataclass(frozen=True)
 class MouthColors:
-    """``[3]`` each, sRGB-encoded, in the picture's light.
+    """The colours inside a mouth, ``[3]`` each, sRGB-encoded, in the picture's light.
 
     Attributes:
         enamel: upper teeth where they are brightest.
         lower_enamel: lower teeth.
         gum: gums.
-        tongue: where it is brightest.
-        cheek: the inside near the lips and corners.
-        throat: the back.
+        tongue: the tongue where it is brightest.
+        cheek: the inside near the lips and the corners.
+        throat: the back of the mouth.
     """
 
     enamel: np.ndarray

@@ -1,4 +1,4 @@
-"""The neutral face behind the source's expression, and the ARKit shapes of this very face."""
+"""The neutral face behind the source's expression, and the ARKit shapes of that face."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from talkcli.face.topology import OUTER_CORNERS
 from talkcli.shapes import Float
 from talkcli.types import ARKIT_NAMES
 
-#: Share of a toothy smile that is taken back; the rest is taken for the face's own shape.
+#: Share of a toothy smile that is removed; the rest is attributed to the shape of the face.
 _SMILE_RELAXED = 0.8
-#: Lips nearer than this are closed (face heights).
+#: Lips closer together than this (face heights) are closed.
 _CLOSED_FH = 0.012
-#: From this gap on the jaw hangs, and not only the lips are apart.
+#: From this gap on, the jaw is open, not just the lips.
 _JAW_OPEN_FH = 0.06
-#: Beyond what the model reads, the jaw closes by this much at most, in units of jawOpen.
+#: Largest closing of the jaw beyond what the model estimates, in units of jawOpen.
 _MOST_JAW = 0.8
 
 
 def neutralise(
     face: Float[np.ndarray, "478 3"], model: FaceModel
 ) -> tuple[Float[np.ndarray, "478 3"], Float[np.ndarray, "52 478 3"]]:
-    """From a face with an expression to the neutral one, mouth closed.
+    """Estimate the neutral face, with closed mouth, from a face with an expression.
 
     Args:
         face: ``[478, 3]`` source face, head frame, centimetres.
@@ -54,10 +54,10 @@ def neutralise(
 
 
 def _relaxed_jaw(face: np.ndarray, model: FaceModel) -> np.ndarray:
-    """``[478, 3]`` shift that takes the lower face's expression back, as the face model reads it.
+    """``[478, 3]`` shift that undoes the expression of the lower face, as the model estimates it.
 
-    Lips that were only pulled together would leave the chin as low as the open mouth had it, and
-    be drawn long; so the jaw closes what gap the model leaves.
+    Merely pulling the lips together would stretch them and leave the chin as low as with the open
+    mouth, so the jaw closes the gap that the model leaves.
     """
     points = face @ IMAGE_TO_HEAD / (1.0, 1.0, DEPTH_SCALE)
     person = fit_identity(points[None], model)
@@ -73,7 +73,7 @@ def _relaxed_jaw(face: np.ndarray, model: FaceModel) -> np.ndarray:
 
 
 def _smile_weight(face: np.ndarray, model: FaceModel) -> float:
-    """How far the closed mouth's corners stand above the template's, in units of mouthSmile."""
+    """How far the corners of the closed mouth are above the template's, in units of mouthSmile."""
 
     def corner_lift(vertices: np.ndarray) -> float:
         return float(vertices[list(OUTER_CORNERS), 1].mean() - vertices[[13, 14], 1].mean())

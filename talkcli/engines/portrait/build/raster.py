@@ -1,4 +1,4 @@
-"""Triangles into pixels: which triangle a pixel shows, where on it, and how deep."""
+"""Rasterises triangles: which one each pixel shows, at what point of it, and how deep."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from talkcli.kernels.jit import kernel
 def rasterize_triangles(
     points: np.ndarray, triangles: np.ndarray, height: int, width: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Z-buffered triangles, sampled at pixel centres (+0.5).
+    """Rasterise triangles with a z-buffer, sampled at pixel centres (+0.5).
 
     Args:
         points: ``[V, 3]`` x, y in pixels, z growing away from the viewer.
@@ -42,7 +42,7 @@ def rasterize_triangles(
                 wa = ((b[1] - c[1]) * (x - c[0]) + (c[0] - b[0]) * (y - c[1])) / area
                 wb = ((c[1] - a[1]) * (x - c[0]) + (a[0] - c[0]) * (y - c[1])) / area
                 wc = 1 - wa - wb
-                # A hair of tolerance: neighbours must not leave a crack between them.
+                # A small tolerance, so that neighbours leave no crack between them.
                 if wa < -1e-4 or wb < -1e-4 or wc < -1e-4:
                     continue
                 z = wa * a[2] + wb * b[2] + wc * c[2]

@@ -1,9 +1,9 @@
-"""Closes the head: hair, ears and back of the head as a surface around the head's centre.
+"""Closes the head: hair, ears and the back of the head as a surface around the head's centre.
 
 The surface is star-shaped, ``radius(elevation, azimuth)``, so that "the other side" is a flip of
-the columns and a missing side is completed by the same soft, gradient-domain blend as the face.
-Whatever is added must be invisible from the source camera, or the portrait itself would change:
-points that the source could see are drawn towards the centre until it cannot.
+the columns, and a missing side is completed by the same soft, gradient-domain blend as the face.
+Whatever is added must be invisible to the source camera, or the portrait itself would change:
+points that the source could see are moved towards the centre until it cannot.
 """
 
 from __future__ import annotations
@@ -44,24 +44,25 @@ from talkcli.imaging import smoothstep
 _SKULL = np.array([7.6, 10.8, 9.0])
 #: Grid step in crop pixels at a radius of 10 cm.
 _STEP_PX = 1.4
-#: Behind, the skull begins to narrow towards the neck at the ears' height and is done a nape
-#: further down (y and lengths in cm).
+#: At the back, the skull narrows towards the neck from the height of the ears (y, cm) over the
+#: length of the nape (cm).
 _EAR_CM, _NAPE_CM = 0.5, 7.0
-#: Hair, unless the source shows it longer, ends at the ears' lobes and, behind, at the nape, with
-#: a line between them at these azimuths (degrees). What shows below an ear when the chin is raised
-#: is neck.
+#: Unless the source shows longer hair, it ends at the earlobes and, at the back, at the nape (y in
+#: cm), with a slanted line between them from the first to the second azimuth (degrees). What shows
+#: below an ear when the chin is raised is neck.
 _LOBE_CM, _HAIRLINE_CM, _BEHIND_DEG = -0.5, -4.5, (120.0, 165.0)
-#: The surface ends this far below the jaw (face heights): further down, collars begin.
+#: The surface ends this far below the jaw (face heights), where collars begin.
 _ENDS_FH = 0.35
-#: Radius of a neck about the vertical through CENTRE.
+#: Radius of a neck about the vertical axis through CENTRE.
 _NECK_CM = 5.6
-#: Where there is a face the shell lies this far under it.
+#: Where there is a face, the shell lies this far under it.
 _UNDER_FACE_CM = 0.3
-#: Around the face the shell is bent towards its border over this distance.
+#: Around the face, the shell is bent towards the face's border over this distance.
 _BEND_CM = 3.0
-#: Bits of the neck's texture narrower than this that are this much darker or brighter than a neck.
+#: Specks are parts of the neck's texture narrower than this (cm) and darker or brighter than a
+#: plain neck by this (natural logarithm).
 _SPECK_CM, _STRANGE_LOG = 1.6, 0.3
-#: Light on the back of a neck, and on one that the source does not show.
+#: Relative brightness of the back of a neck, and of a neck that the source does not show.
 _SHADED = 0.72
 #: Steps of the grid longer than this many pixels are folds, not surface.
 _LONGEST_PX = 4.0
@@ -74,14 +75,14 @@ def shell_group(
     geometry: HeadGeometry,
     face: FaceTexture,
 ) -> SplatGroup:
-    """Splats of the closed head where the source does not show it well.
+    """Build the splats of the closed head where the source does not show it well.
 
     Args:
         pixels: the source's own splats.
         colors: ``[S, S, 3]`` foreground colours.
         alpha: ``[S, S]`` matte.
         geometry: the measured head.
-        face: completed; the shell stays under it and moves with it.
+        face: the completed face; the shell stays under it and moves with it.
     """
     columns = 2 * int(np.pi * 10 * geometry.pose.scale / _STEP_PX)
     sphere = Sphere(int(columns * (HIGHEST_DEG - LOWEST_DEG) / 360), columns)
@@ -101,12 +102,12 @@ def shell_group(
     points = geometry.pose.to_image(positions)
     below = _below_jaw(positions, geometry)
     weight = 1 - smoothstep(below / 0.55)
-    # Wrapping columns: differences across the seam of the azimuth are taken on a padded grid.
+    # The columns wrap around: differences across the azimuth's seam are taken on a padded grid.
     padded = np.concatenate([points[:, -1:], points, points[:, :1]], 1)
     tangent_u, tangent_v = (clamp_length(t[:, 1:-1], _LONGEST_PX) for t in grid_tangents(padded))
-    # Seen from outside, azimuth grows to the right in front and v runs down, as pixels do.
+    # Seen from outside, azimuth grows to the right in front and v runs down, as in the picture.
     wanted = hidden & (seen < 0.85) & (below < _ENDS_FH) & ~_behind_openings(points, geometry)
-    # Lone cells would be specks along the jaw.
+    # Isolated cells would be specks along the jaw.
     kept = np.flatnonzero(ndimage.binary_opening(wanted, iterations=2).ravel())
     place = np.full(sphere.rows * sphere.columns, -1, np.int32)
     place[kept] = np.arange(len(kept))
@@ -119,7 +120,7 @@ def shell_group(
         tangent_u=tangent_u.reshape(-1, 3)[kept],
         tangent_v=tangent_v.reshape(-1, 3)[kept],
         colors=texture.reshape(-1, 3)[kept],
-        # A soft lower edge: what turns must not end in a hard one against what stays.
+        # A soft lower edge: the turning part must not end sharply against the part that stays.
         opacities=(0.97 * smoothstep((_ENDS_FH - below) / 0.15)).ravel()[kept],
         vertices=vertices,
         weights=weights * weight.ravel()[kept, None],
@@ -132,15 +133,15 @@ def shell_group(
 def _meeting_face(
     radius: np.ndarray, sphere: Sphere, face: FaceTexture, geometry: HeadGeometry
 ) -> np.ndarray:
-    """Lay the shell under the completed face, which shows and moves better, and let both meet.
+    """Lay the shell under the completed face, which looks and moves better, and join the two.
 
-    Around the face's border the shell is bent by what it lacks or exceeds there.
+    Around the face's border, the shell is bent by its distance from the face there.
     """
     offset = geometry.pose.to_head(face.positions[face.valid]) - CENTRE
     cells = sphere.cells(offset)
     surface = np.full(radius.shape, np.inf)
     np.minimum.at(surface, cells, np.linalg.norm(offset, axis=-1))
-    # Texels do not meet every cell.
+    # Not every cell contains a texel.
     surface = ndimage.minimum_filter(surface, 3)
     inside = ndimage.binary_erosion(np.isfinite(surface), iterations=1)
     cell_cm = 2 * np.pi * 10 / sphere.columns
@@ -154,12 +155,12 @@ def _meeting_face(
 def _bound_to_face(
     points: np.ndarray, face: FaceTexture, geometry: HeadGeometry
 ) -> tuple[np.ndarray, np.ndarray]:
-    """``[n, 3]`` vertices and weights that move points as the nearest bit of face, or less."""
-    # Every other texel in both directions: they lie half a pixel to a pixel apart.
+    """``[n, 3]`` vertices and weights that move points like the nearest bit of face, or less."""
+    # Every other texel in both directions, since texels lie half a pixel to a pixel apart.
     valid = face.valid[::2, ::2]
     tree = cKDTree(face.positions[::2, ::2][valid])
     width = FALLOFF_FH * geometry.face_height
-    # Beyond this a hundredth is left; that moves nothing visibly, and what does not move is free.
+    # Beyond this, less than a hundredth is left: nothing moves visibly, and still splats cost less.
     distance, index = tree.query(points, distance_upper_bound=width * np.sqrt(np.log(100)))
     near = np.isfinite(distance)
     vertices = np.zeros((len(points), 3), np.int32)
@@ -171,7 +172,7 @@ def _bound_to_face(
 
 
 def _completed_shape(known: Measured, neck: np.ndarray, low: np.ndarray) -> np.ndarray:
-    """Radius ratio everywhere: measured, mirrored, and behind the neck that of a bare neck."""
+    """Radius ratio everywhere: measured, mirrored, or, at the back of the neck, of a bare neck."""
     ratio = blend_with_mirror(known.ratio[..., None], known.seen, known.covered, wrap=True)[..., 0]
     both = np.maximum(known.covered, known.covered[:, ::-1])
     bare = low * (1 - both)
@@ -179,7 +180,7 @@ def _completed_shape(known: Measured, neck: np.ndarray, low: np.ndarray) -> np.n
 
 
 def _below_hair(directions: np.ndarray, height: np.ndarray) -> np.ndarray:
-    """``[rows, columns]`` 0 where hair grows, 1 on the neck; ``height`` as below."""
+    """``[rows, columns]`` 0 where hair grows, 1 on the neck; ``height`` is y of the skull, cm."""
     azimuth = np.degrees(np.abs(np.arctan2(directions[..., 0], directions[..., 2])))
     begin, end = _BEHIND_DEG
     ends = _LOBE_CM + (_HAIRLINE_CM - _LOBE_CM) * smoothstep((azimuth - begin) / (end - begin))
@@ -189,10 +190,10 @@ def _below_hair(directions: np.ndarray, height: np.ndarray) -> np.ndarray:
 def _completed_colors(
     known: Measured, height: np.ndarray, below_hair: np.ndarray, neck_colors: np.ndarray
 ) -> np.ndarray:
-    """Mirror what one side shows; what neither shows continues the hair, or the neck below it.
+    """Mirror what one side shows, and fill the rest with continued hair, or with neck below it.
 
     Args:
-        known: the source's directions.
+        known: what the source shows in each direction.
         height: ``[rows, columns]`` y of the bare skull, cm.
         below_hair: ``[rows, columns]`` 0 where hair grows, 1 on the neck.
         neck_colors: ``[rows, columns, 3]``.
@@ -207,7 +208,7 @@ def _completed_colors(
     hair_color = _continued(blended, source)
     low = below_hair[..., None]
     guess = hair_color * (1 - low) + neck_colors * low
-    # The seen neck ends raggedly, in hair and collars; only its well-seen middle is kept.
+    # The visible neck ends raggedly at hair and collars; only its well-seen middle is kept.
     well = np.maximum(known.seen, known.seen[:, ::-1])
     well = blur(ndimage.grey_erosion(well, size=5), 4.0)
     both = both * (1 - low[..., 0]) + well * low[..., 0]
@@ -217,7 +218,7 @@ def _completed_colors(
 
 
 def _specks(texture: np.ndarray, neck_colors: np.ndarray, below_hair: np.ndarray) -> np.ndarray:
-    """``[rows, columns]`` 0–1: bits of collar and hair on the neck, too small to be either."""
+    """``[rows, columns]`` 0–1: remnants of collar and hair on the neck, too small to keep."""
     light = np.log((texture.mean(-1) + 0.05) / (neck_colors.mean(-1) + 0.05))
     strange = (np.abs(light) > _STRANGE_LOG) & (below_hair > 0.3)
     reach = max(1, round(_SPECK_CM / 2 * texture.shape[1] / (2 * np.pi * 10)))
@@ -228,10 +229,10 @@ def _specks(texture: np.ndarray, neck_colors: np.ndarray, below_hair: np.ndarray
 
 
 def _continued(texture: np.ndarray, source: np.ndarray) -> np.ndarray:
-    """A texture beyond its border: reflected at it, to and fro, and darker further round.
+    """Extend a texture beyond its border by repeated reflection, darker further round.
 
     A mean of hair and skin would look like a shadow behind the head, and the nearest hair alone
-    like a smooth cape; the reflection keeps the strands.
+    like a smooth cape; reflection keeps the strands.
     """
     distance, (row, column) = nearest(source)
     rows, columns = np.indices(source.shape)
@@ -254,11 +255,11 @@ def _neck_colors(
     alpha: np.ndarray,
     geometry: HeadGeometry,
 ) -> np.ndarray:
-    """Colours of a plain neck at head-frame points ``[..., 3]``: smooth light over skin or cloth.
+    """Colours of a plain neck at head-frame points ``[..., 3]``: smooth light on skin or cloth.
 
-    Logarithms of the seen neck's colours are fitted linearly in height and width, so that the
-    shadow under the chin and light from one side go on around it. Without a neck, the face's skin
-    in shadow.
+    Logarithms of the visible neck's colours are fitted linearly in height and width, so that the
+    shadow under the chin and light from one side continue around it. If no neck is visible, it gets
+    the face's skin in shadow.
     """
     region = (geometry.below_jaw > 0.03) & (geometry.below_jaw < 0.3)
     region &= (geometry.neck_across < 0.85) & (alpha > 0.9)
@@ -266,7 +267,7 @@ def _neck_colors(
     chroma = colors / np.maximum(colors.sum(-1, keepdims=True), 0.05) - skin / skin.sum()
     light = colors.mean(-1) / skin.mean()
     bare = region & (np.abs(chroma).max(-1) < 0.06) & (light > 0.3) & (light < 1.3)
-    # A scarf or a beard: the neck goes on in what covers it.
+    # With a scarf or a beard, the neck continues in what covers it.
     seen = bare if bare.sum() > 0.3 * region.sum() else region
     if seen.sum() < 30:
         return np.broadcast_to(_SHADED * skin, positions.shape)
@@ -274,7 +275,7 @@ def _neck_colors(
     known = np.column_stack([np.ones(len(across)), geometry.below_jaw[seen] / 0.15, across])
     logs = np.log(colors[seen] + 0.05)
     middle = np.median(logs, 0)
-    # The ridge is a tenth of the pixels: slopes that only a sliver of neck shows are not trusted.
+    # The ridge is a tenth of the pixels: slopes seen only on a sliver of neck are not trusted.
     normal = known.T @ known + 0.1 * len(across) * np.eye(3)
     slopes = np.linalg.solve(normal, known.T @ (logs - middle))
     below = np.clip(_below_jaw(positions, geometry), 0, 0.3) / 0.15
@@ -299,7 +300,7 @@ def _below_jaw(positions: np.ndarray, geometry: HeadGeometry) -> np.ndarray:
 
 
 def _behind_openings(points: np.ndarray, geometry: HeadGeometry) -> np.ndarray:
-    """Directions through eyes and mouth: their insides are built elsewhere and must show."""
+    """Directions through eyes and mouth, whose insides are built elsewhere and must show."""
     openings = geometry.eye_mask() | geometry.mouth_mask()
     reach = max(2, int(0.03 * geometry.face_height))
     openings = ndimage.binary_dilation(openings, iterations=reach)
@@ -312,10 +313,10 @@ def _behind_openings(points: np.ndarray, geometry: HeadGeometry) -> np.ndarray:
 def _hidden_radius(
     radius: np.ndarray, directions: np.ndarray, alpha: np.ndarray, geometry: HeadGeometry
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The largest radius at which the source camera does not see the point, smoothed inward.
+    """The largest radius at which the source camera does not see a point, smoothed inwards.
 
     Returns:
-        ``[rows, columns]`` radius in cm, and where the point is hidden at last.
+        ``[rows, columns]`` radius in cm, and whether the point is hidden there.
     """
 
     def hidden(factor: np.ndarray | float) -> np.ndarray:
@@ -326,7 +327,7 @@ def _hidden_radius(
         behind = points[..., 2] > geometry.depth[row, column] + 0.25 * geometry.pose.scale
         return np.asarray(~inside | ((alpha[row, column] > 0.9) & behind))
 
-    # Single deep cells would be spikes and a rough edge: their neighbours follow them.
+    # Single deep cells would form spikes and a rough edge, so their neighbours follow them.
     reach = max(2, radius.shape[1] // 120)
     shrink = shrunk_until(hidden, np.zeros(radius.shape, bool), 0.55, reach=reach, wrap=True)
     # Where the surface would have to collapse beside the neck, there is no neck.

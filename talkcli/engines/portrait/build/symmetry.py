@@ -1,9 +1,9 @@
 """Completes the face that the source hides, in texture space, from the face's own mirror image.
 
-Texture space is the template seen from all around the vertical axis (u azimuth, v height), so
-that mirroring is a flip of the columns. The mirrored texture is not pasted: a smooth field that
-equals the difference to the source along the seam is added to it, which is gradient-domain
-blending; the light therefore continues from the seen side without a step.
+Texture space is the template unwrapped around a vertical axis (u azimuth, v height), so that
+mirroring is a flip of the columns. The mirrored texture is not simply pasted: a smooth field that
+equals its difference from the source along the seam is added to it (gradient-domain blending), so
+that the light continues from the visible side without a step.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ from talkcli.shapes import Bool, Float, Integer
 
 #: Axis of the unwrapping, behind the face (cm, head frame).
 _AXIS_Z = -4.0
-#: Surface seen at a flatter angle than this cosine counts as unseen; fully seen from _SEEN on.
+#: Viewing cosines up to which a surface counts as unseen, and from which it counts as fully seen.
 _UNSEEN, _SEEN = 0.15, 0.5
-#: Added to colours before their logarithm, so that black stays finite.
+#: Added to colours before taking logarithms, so that black stays finite.
 _BLACK = 0.05
-#: Weight of what is seen, but flat: next to nothing beside a good view, better than a guess.
+#: Weight of what is seen at a flat angle: negligible beside a good view, but better than a guess.
 _POOR = 0.1
-#: The completion lies this far under the skin (cm): the source covers it wherever it is opaque.
+#: The completion lies this far under the skin (cm), so that the source covers it where opaque.
 _UNDER_CM = 0.08
-#: Width over which the completed face fades into the shell, share of the texture's height.
+#: Width over which the completed face fades into the shell, relative to the texture's height.
 _FEATHER = 0.07
-#: A texel measures about a pixel; steps longer than this lead across a gap.
+#: A texel is about a pixel wide; longer steps than this cross a gap.
 _LONGEST_PX = 2.5
 
 
@@ -51,12 +51,12 @@ class FaceTexture:
     """The face in texture space, ``[T, T]`` texels.
 
     Attributes:
-        colors: ``[T, T, 3]`` completed.
-        positions: ``[T, T, 3]`` pixel space, just under the skin and nowhere beside the head.
+        colors: ``[T, T, 3]`` completed colours.
+        positions: ``[T, T, 3]`` pixel space, just under the skin and never beside the head.
         vertices: ``[T, T, 3]`` face vertices of each texel.
         weights: ``[T, T, 3]`` their barycentric weights.
         seen: ``[T, T]`` 0–1, how well the source shows the texel.
-        valid: ``[T, T]`` bool, texel lies on skin and solid source pixels hide or show it.
+        valid: ``[T, T]`` bool, the texel lies on skin, and solid source pixels show or hide it.
     """
 
     colors: Float[np.ndarray, "T T 3"]
@@ -78,8 +78,8 @@ def complete_face(
 
     Args:
         colors: ``[S, S, 3]`` foreground colours.
-        alpha: ``[S, S]`` matte; the mesh is drawn in where the source shows background.
-        trust: ``[S, S]`` low at contours, see ``front.contour_trust``.
+        alpha: ``[S, S]`` matte; the mesh is moved inwards where the source shows background.
+        trust: ``[S, S]`` low at contours; see ``front.contour_trust``.
         geometry: the measured head.
         model: face template.
     """
@@ -111,10 +111,10 @@ def complete_face(
 def blend_colors_with_mirror(
     source: np.ndarray, seen: np.ndarray, covered: np.ndarray, *, wrap: bool
 ) -> np.ndarray:
-    """As ``blend_with_mirror``, for colours: other light multiplies, it does not add.
+    """Like ``blend_with_mirror``, but for colours, which different light multiplies, not shifts.
 
-    In logarithms the seam's difference is a factor, which darkens bright hair and leaves dark
-    hair as it is instead of driving it to black.
+    In logarithms the difference along the seam is a factor, which darkens bright hair and keeps
+    dark hair as it is instead of driving it to black.
     """
     logs = np.log(np.clip(source, 0, None) + _BLACK)
     blended = blend_with_mirror(logs, seen, covered, wrap=wrap)
@@ -128,18 +128,18 @@ def blend_with_mirror(
 
     Args:
         source: ``[H, W, C]`` texture, meaningless where ``covered`` is 0.
-        seen: ``[H, W]`` 0–1, how well.
-        covered: ``[H, W]`` 0–1, seen at all, however flat.
-        wrap: the columns close to a ring.
+        seen: ``[H, W]`` 0–1, how well a texel is seen.
+        covered: ``[H, W]`` 0–1, whether it is seen at all, at however flat an angle.
+        wrap: whether the columns form a ring.
 
     Returns:
         ``[H, W, C]``: the source where it is well seen, else the mirror image shifted to fit at
-        the seam, else what was badly seen on either side, else a smooth continuation.
+        the seam, else what is badly seen on either side, else a smooth continuation.
     """
     mirrored, mirror_seen = source[:, ::-1], seen[:, ::-1]
-    # The seam, where the source is half seen, decides; the rest only steadies the fill.
+    # The seam, where the source is half seen, dominates; the rest only stabilises the fill.
     overlap = mirror_seen**2 * ((4 * seen * (1 - seen)) ** 2 + 0.01 * seen)
-    # A little of "no difference" everywhere: far from the overlap the offset dies away.
+    # A small weight for no difference everywhere makes the offset fade far from the overlap.
     weight = overlap + 0.01
     difference = (source - mirrored) * (overlap / weight)[..., None]
     fitted = mirrored + fill_smooth(difference, weight, wrap=wrap)
@@ -154,12 +154,12 @@ def blend_with_mirror(
 
 
 def completion_group(texture: FaceTexture) -> SplatGroup:
-    """Splats of the face surface where the source shows it badly, just under the skin."""
+    """Build splats just under the skin of the face where the source shows it badly."""
     size = len(texture.seen)
     grid = texture.positions
-    # Texels of the two lips are neighbours, however far apart the source's lips are.
+    # Texels of the two lips are neighbours, no matter how far apart the source's lips are.
     tangent_u, tangent_v = (clamp_length(t, _LONGEST_PX) for t in grid_tangents(grid))
-    # Differences across the border of the mesh reach into nothing; such texels only fringe it.
+    # Differences at the border of the mesh reach beyond it; such texels would only be a fringe.
     inner = blur(texture.valid.astype(np.float32), 1.0) > 0.98
     kept = np.flatnonzero((inner & (texture.seen < 0.96)).ravel())
     place = np.full(size * size, -1, np.int32)
@@ -185,9 +185,9 @@ def completion_group(texture: FaceTexture) -> SplatGroup:
 def _feathered(valid: np.ndarray) -> np.ndarray:
     """``[T, T]`` 0–1: fades towards the mesh's outer border, where the shell takes over.
 
-    Both were completed one without the other, and their light may differ.
+    The two are completed independently, so their light may differ.
     """
-    # The outermost texels lie at the texture's border too.
+    # Padded, since the outermost texels also lie at the texture's border.
     whole = np.pad(ndimage.binary_fill_holes(valid), 1)
     border = ndimage.distance_transform_edt(whole)[1:-1, 1:-1]
     return smoothstep((border - 2) / (_FEATHER * len(valid)))
@@ -196,10 +196,10 @@ def _feathered(valid: np.ndarray) -> np.ndarray:
 def _drawn_in(
     grid: np.ndarray, valid: np.ndarray, solid: np.ndarray, geometry: HeadGeometry
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Draw the mesh towards the head's middle wherever the source shows background instead of it.
+    """Move the mesh towards the head's middle wherever the source shows background instead.
 
-    Landmarks of a turned face's far side are guesses and reach over the silhouette; left there
-    they would show, and left out they would tear the cheek.
+    Landmarks on the far side of a turned face are guesses and extend beyond the silhouette; kept
+    there they would show, and left out they would tear the cheek.
 
     Returns:
         ``[T, T, 3]`` points and ``[T, T]`` whether solid source pixels cover them.
@@ -212,15 +212,15 @@ def _drawn_in(
         place = np.clip(place, 0, len(solid) - 1)
         return np.asarray(solid[place[..., 1], place[..., 0]])
 
-    # Neighbours follow, or the surface would be creased where the silhouette crosses it.
+    # Neighbours follow; otherwise the surface would be creased where the silhouette crosses it.
     shrink = shrunk_until(covered, ~valid, 0.7, reach=max(2, len(valid) // 60))
     return middle + shrink[..., None] * (grid - middle), covered(shrink)
 
 
 def _behind_source(surface: np.ndarray, geometry: HeadGeometry) -> np.ndarray:
-    """Push points ``[T, T, 3]`` that stand before the source's own surface behind it.
+    """Push points ``[T, T, 3]`` that lie in front of the source's own surface behind it.
 
-    At the rim that surface leaves the mesh for what lies around it.
+    At the rim that surface departs from the mesh to meet its surroundings.
     """
     place = geometry.camera.project(surface).astype(np.float32)
     seen = cv2.remap(
@@ -235,12 +235,12 @@ def _behind_source(surface: np.ndarray, geometry: HeadGeometry) -> np.ndarray:
 
 
 def _unwrap(model: FaceModel, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Triangle and barycentrics of each texel; column k and size-1-k are mirror images."""
+    """Triangle and barycentrics of each texel; columns k and size-1-k are mirror images."""
     azimuth = np.arctan2(model.vertices[:, 0], model.vertices[:, 2] - _AXIS_Z)
     height = model.vertices[:, 1]
     u = azimuth / (2.05 * np.abs(azimuth[:468]).max()) + 0.5
     v = (height[:468].max() - height) / np.ptp(height[:468]) * 0.98 + 0.01
-    # Near the axis the nose bulges over itself: the outermost surface wins.
+    # Around the nose the unwrapped surface overlaps itself; the outermost layer wins.
     radius = np.hypot(model.vertices[:, 0], model.vertices[:, 2] - _AXIS_Z)
     flat = np.column_stack([u * size, v * size, -radius])
     triangle, barycentric, _ = rasterize_triangles(flat, model.triangles, size, size)
@@ -252,7 +252,7 @@ def _visibility(
 ) -> tuple[np.ndarray, np.ndarray]:
     """How well the source shows surface points, and whether it shows them at all.
 
-    Counts the viewing angle, contours, and whether something stands in front.
+    Considers the viewing angle, contours, and whether something is in front.
     """
     toward = np.array([0.0, 0.0, -geometry.camera.distance]) - points
     cosine = (normal * toward).sum(-1) / np.maximum(
@@ -268,7 +268,7 @@ def _visibility(
     gain = np.clip(cosine[:, ::-1] - cosine, 0, 0.5)
     unseen, full = _UNSEEN + 0.2 * gain, _SEEN + 0.4 * gain
     facing = smoothstep((cosine - unseen) / (full - unseen))
-    # Soft edges: the blend must not step where the nose's shadow on the far cheek ends.
+    # Soft edges, so that the blend has no step where the nose stops hiding the far cheek.
     seen = blur((facing * trust * inside * ~hidden).astype(np.float32), 2.0) * ~hidden
     covered = inside * ~hidden * smoothstep(cosine / 0.1) * (trust > 0.3)
     return np.asarray(seen), np.asarray(covered, np.float32)
