@@ -1,7 +1,7 @@
-"""The rendered head back in its picture, frame by frame.
+"""Puts the rendered head back into its picture, frame by frame.
 
-Blending is done on sRGB-encoded values, as the renderer's splats do among themselves: the rim of
-the head then looks as it does in the source picture, whose hair edges are encoded values as well.
+Blending is done on sRGB-encoded values, as among the renderer's splats, so that the rim of the head
+looks as in the source picture, whose hair edges are encoded values as well.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from talkcli.imaging import EDGE_FADE, over_white
 from talkcli.layers.colors import split_layers
 
 _LONGEST_PX = 1024  # default for the output's longest side
-_FEATHER_PX = 6.0  # the plate goes over into the picture over this width at the crop's border
+_FEATHER_PX = 6.0  # width at the crop's border over which the plate fades into the picture
 _NOWHERE = np.s_[0:0, 0:0]
 
 
 def output_size(width: int, height: int, longest: int | None = None) -> tuple[int, int]:
-    """Even width and height for a picture; the longest side as asked for, else at most 1024."""
+    """Even width and height for a picture; the longest side as requested, or else at most 1024."""
     scale = (longest or min(_LONGEST_PX, max(width, height))) / max(width, height)
     return max(2, 2 * round(width * scale / 2)), max(2, 2 * round(height * scale / 2))
 
 
 @dataclass
 class Canvas:
-    """Pixels of a frame, and where they differ from the still picture.
+    """The pixels of a frame, and where they differ from the still picture.
 
     Attributes:
         pixels: ``[height, width, 3 or 4]`` uint8.
         drawn: rows and columns of the last head.
-        still: the still picture that it shows elsewhere.
+        still: the still picture shown elsewhere.
     """
 
     pixels: np.ndarray
@@ -49,25 +49,25 @@ class Canvas:
 class Compositor:
     """Lays rendered heads over the still parts of their picture.
 
-    Pixels that a head does not touch come from one still picture made at the start: they are the
-    same, bit by bit, in every frame.
+    Pixels that a head does not touch come from one still picture made at the start, so they are
+    the same, bit for bit, in every frame.
 
     Args:
         backdrop: picture, plate, the crop's place, and the torso's matte for other backgrounds.
-        bg: ``keep`` or ``plate``: the picture's own background, with the plate where the head
-            was; ``transparent``: none, frames have four channels; a colour, ``#rrggbb`` or
+        bg: ``keep`` or ``plate`` for the picture's own background, with the plate where the head
+            was; ``transparent`` for none, in frames with four channels; a colour, ``#rrggbb`` or
             ``red``; or the path of a picture, scaled to cover the frame and cut to its shape.
         size: longest side of a frame in pixels; by default the picture's, at most 1024.
 
     Attributes:
-        width: pixels of a frame, even.
-        height: pixels of a frame, even.
-        transparent: frames have an alpha channel.
+        width: width of a frame in pixels, even.
+        height: height of a frame in pixels, even.
+        transparent: whether frames have an alpha channel.
 
     Raises:
-        UsageError: a background that is no colour, or another background for an avatar without
+        UsageError: the background is not a colour, or is a new background for an avatar without
             a torso matte.
-        InputError: a background picture that cannot be read.
+        InputError: the background picture cannot be read.
     """
 
     def __init__(self, backdrop: Backdrop, *, bg: str = "keep", size: int | None = None) -> None:
@@ -85,11 +85,11 @@ class Compositor:
         self._still = _to_bytes(still)
 
     def canvas(self, pixels: np.ndarray | None = None) -> Canvas:
-        """Memory that frames are drawn on one after the other, with the still picture in it.
+        """Memory to draw frames on one after the other, with the still picture in it.
 
         Args:
-            pixels: ``[height, width, 3 or 4]`` uint8 to draw on, which may be a part of a larger
-                picture; None for an array of its own.
+            pixels: ``[height, width, 3 or 4]`` uint8 to draw on, which may be part of a larger
+                picture; None for a new array.
         """
         if pixels is None:
             return Canvas(self._still.copy(), still=self._still)
@@ -97,14 +97,14 @@ class Compositor:
         return Canvas(pixels, still=self._still)
 
     def frame(self, rgb: np.ndarray, alpha: np.ndarray, canvas: Canvas | None = None) -> np.ndarray:
-        """One finished frame.
+        """Draw one finished frame.
 
         Args:
             rgb: ``[S, S, 3]`` float32, the head, premultiplied by its coverage, in the crop that
                 the plate shows.
             alpha: ``[S, S]`` or ``[S, S, 1]`` float32 coverage, 0–1.
-            canvas: of :meth:`canvas`, to draw on; only the boxes of its last head and of this one
-                are written. None for a new array.
+            canvas: from :meth:`canvas`, to draw on; only the boxes of its last head and of this
+                one are written. None for a new array.
 
         Returns:
             ``[height, width, 3]`` uint8, or ``[height, width, 4]`` with straight alpha for a
@@ -115,7 +115,7 @@ class Compositor:
         if canvas.still is self._still:
             result[canvas.drawn] = self._still[canvas.drawn]
         else:
-            # Last drawn on over another backdrop.
+            # The canvas was last used with another backdrop.
             result[:] = self._still
             canvas.still = self._still
         canvas.drawn = _NOWHERE
@@ -149,7 +149,7 @@ class Compositor:
         return np.clip(picture, 0, 1)
 
     def _over_background(self, still: np.ndarray, backdrop: Backdrop, bg: str) -> np.ndarray:
-        """The torso alone: over a new background, or premultiplied with its alpha."""
+        """The torso alone, over a new background or premultiplied with its alpha."""
         ground = None if self.transparent else _ground(bg, self.width, self.height)
         if backdrop.torso is None:
             raise UsageError(
@@ -159,7 +159,7 @@ class Compositor:
         alpha = np.clip(
             _fit(backdrop.torso.astype(np.float32) / 255, self.width, self.height), 0, 1
         )
-        colors, _ = split_layers(still, alpha)  # frees the rim of the old background
+        colors, _ = split_layers(still, alpha)  # removes the old background from the rim
         if ground is None:
             return np.dstack([colors * alpha[..., None], alpha])
         return ground + (colors - ground) * alpha[..., None]
@@ -183,12 +183,12 @@ def _ground(bg: str, width: int, height: int) -> np.ndarray:
 
 
 def _on_ground(picture: np.ndarray) -> np.ndarray:
-    """RGBA bytes to ``[H, W, 3]`` float32 0–1, white where it is transparent."""
+    """Convert RGBA bytes to ``[H, W, 3]`` float32 0–1, white where transparent."""
     return over_white(picture).astype(np.float32) / 255
 
 
 def _fit(image: np.ndarray, width: int, height: int) -> np.ndarray:
-    """An image at another size, as a new array."""
+    """Resize an image, into a new array."""
     if image.shape[:2] == (height, width):
         return image.copy()
     shrink = height * width < image.shape[0] * image.shape[1]
@@ -197,7 +197,7 @@ def _fit(image: np.ndarray, width: int, height: int) -> np.ndarray:
 
 
 def _to_bytes(image: np.ndarray) -> np.ndarray:
-    """Float 0–1 to bytes; four channels are premultiplied and become straight alpha."""
+    """Convert floats 0–1 to bytes; four channels are premultiplied and become straight alpha."""
     if image.shape[2] == 4:
         alpha = image[..., 3:]
         image = np.concatenate([image[..., :3] / np.maximum(alpha, 1e-4), alpha], 2)

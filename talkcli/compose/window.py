@@ -1,4 +1,4 @@
-"""The head's square crop seen from the output picture."""
+"""The head's square crop, as seen from the output picture."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ import numpy as np
 from talkcli.avatar import PictureFrame
 from talkcli.imaging import smoothstep
 
-#: Pixels by which an output picture may differ in size for the sake of common pixel grids.
+#: Pixels by which the output's size may differ and still share the crop's pixel grid.
 _SNAP_PX = 1.5
 
 
 class CropWindow:
-    """Brings images of the crop to the output's pixels.
+    """Converts images of the crop to output pixels.
 
-    An avatar is built for the output's resolution: crop pixels are then output pixels, and cutting
-    is all there is to do. At other sizes images are resampled.
+    An avatar is built for the output's resolution, so that crop pixels are output pixels and images
+    are only cut. At other sizes they are resampled.
 
     Args:
-        place: the crop in the picture.
+        place: the crop's place in the picture.
         pixels: side of crop images.
         picture: width and height of the picture.
         output: width and height of the output.
 
     Attributes:
         box: x0, y0, x1, y1 of the crop's part of the output; empty if the crop lies outside.
-        exact: crop pixels are output pixels.
+        exact: whether crop pixels are output pixels.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class CropWindow:
             abs(p * ratio - o) <= _SNAP_PX for p, o in zip(picture, output, strict=True)
         )
         scale = [o / p for p, o in zip(picture, output, strict=True)]
-        # Whole pixels: the crop's content may lie up to half a pixel off its surroundings.
+        # Whole pixels: the crop's content may be up to half a pixel off its surroundings.
         self._corner = round(place.crop_x * scale[0]), round(place.crop_y * scale[1])
         self._size = (pixels, pixels)
         if not self.exact:
@@ -50,7 +50,7 @@ class CropWindow:
         self._output = output
 
     def cut(self, image: np.ndarray) -> np.ndarray:
-        """The box's part of a crop image.
+        """Cut out the box's part of a crop image.
 
         Args:
             image: ``[S, S]`` or ``[S, S, C]`` float32.
@@ -72,7 +72,7 @@ class CropWindow:
     def ramp(self, margin: float) -> np.ndarray:
         """``[h, w]`` float32 over the box: 0 at its border, 1 from ``margin`` pixels inwards.
 
-        Sides where the box meets the output's border do not count.
+        Sides of the box that lie on the output's border do not count.
         """
         x0, y0, x1, y1 = self.box
         w, h = self._output

@@ -1,1 +1,1 @@
-"""What a picture is taken apart into: mattes, the plate behind the head, the torso."""
+"""The layers of a picture: mattes, the plate behind the head, and the torso."""

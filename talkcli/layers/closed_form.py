@@ -1,6 +1,6 @@
 """Numeric kernels of the matte: matting Laplacian and colour sampling.
 
-Nothing here knows of faces or networks; images are float32 0–1 (sRGB-encoded), masks are bool.
+Nothing here depends on faces or networks; images are float32 0–1 (sRGB-encoded), masks are bool.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def _window_models(
                     active[y, x] |= unknown[y + j - 1, x + i - 1]
             if not active[y, x]:
                 continue
-            # float64: grey pictures make the 3×3 covariance singular but for eps.
+            # float64: in grey pictures only eps keeps the 3×3 covariance from being singular.
             m[:] = 0.0
             for j in range(3):
                 for i in range(3):
@@ -105,7 +105,7 @@ def _fit_lines(
     p: np.ndarray,
     line: np.ndarray,
 ) -> None:
-    """Per window the a, b of ``p ≈ a·colour + b``, into ``line`` [H,W,4]."""
+    """Fit ``p ≈ a·colour + b`` in each window; a and b go into ``line`` [H,W,4]."""
     h, w, _ = image.shape
     for y in range(1, h - 1):
         for x in range(1, w - 1):
@@ -147,7 +147,7 @@ def _gather_lines(
     line: np.ndarray,
     out: np.ndarray,
 ) -> None:
-    """``out = L p`` at unknown pixels: what the lines of the windows around a pixel miss."""
+    """``out = L p`` at unknown pixels: the residuals of the windows' lines around each pixel."""
     h, w, _ = image.shape
     for y in range(h):
         for x in range(w):
@@ -173,19 +173,19 @@ def solve_matte(
     eps: float = 1e-5,
     iterations: int = 30,
 ) -> np.ndarray:
-    """Alpha that follows the local colour lines of the image and stays near a prior.
+    """Find an alpha that follows the local colour lines of the image and stays near a prior.
 
     Minimises ``αᵀ L α + Σ weight (α − prior)²`` over the unknown pixels by preconditioned conjugate
-    gradients, ``L`` being the closed-form matting Laplacian (Levin et al. 2008) of 3×3 windows.
+    gradients, where ``L`` is the closed-form matting Laplacian (Levin et al. 2008) of 3×3 windows.
     ``L`` is never built: each window fits alpha = a·colour + b, and a pixel's row of ``L α`` is
-    what those fits miss, 4 numbers per window instead of a 9×9 block.
+    the residual of those fits, which takes 4 numbers per window instead of a 9×9 block.
 
     Args:
         image: ``[H, W, 3]`` float32.
         prior: ``[H, W]`` float32 in 0–1.
-        weight: ``[H, W]`` float32, trust in the prior (0 none; 1 as strong as one window).
+        weight: ``[H, W]`` float32, trust in the prior (0: none; 1: as much as in one window).
         unknown: ``[H, W]`` bool; other pixels keep ``start``.
-        start: ``[H, W]`` float32, where the iteration begins.
+        start: ``[H, W]`` float32, the initial alpha.
         eps: variance added to each window; larger values smooth over camera noise.
         iterations: conjugate gradient steps.
 
@@ -235,7 +235,7 @@ def _gather_samples(
     reach: np.float32,
     out: np.ndarray,
 ) -> None:
-    """Nearest known colours around a pixel and their squared distances, into ``out`` [K,4]."""
+    """Collect the nearest known colours and their squared pixel distances in ``out`` [K,4]."""
     h, w = index.shape
     for k in range(len(offsets)):
         j = min(max(y + offsets[k, 0], 0), h - 1)
@@ -271,7 +271,7 @@ def _best_pairs(
     offsets: np.ndarray,
     reach: np.float32,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Alpha and trust per unknown pixel from the best of all (foreground, background) samples."""
+    """Alpha and trust of each unknown pixel, from its best pair of foreground and background."""
     h, w, _ = image.shape
     count = len(offsets)
     alpha = np.zeros((h, w), np.float32)
@@ -285,7 +285,7 @@ def _best_pairs(
             pixel = image[y, x]
             _gather_samples(colors, front_index, offsets, y, x, reach, fore)
             _gather_samples(colors, back_index, offsets, y, x, reach, rear)
-            # A colour found on both sides tells nothing: trust falls with the larger distance.
+            # A colour found on both sides is uninformative: trust grows with the larger distance.
             told = max(_nearest_color(pixel, fore), _nearest_color(pixel, rear))
             told = np.float32(1.0) - np.exp(told * np.float32(-200.0))
             best = np.float32(1e9)
@@ -311,7 +311,7 @@ def _best_pairs(
 
 
 def nearest_index(mask: np.ndarray) -> np.ndarray:
-    """Flat index of the nearest True pixel, ``[H, W]`` int32. The mask must hold one."""
+    """Flat index of the nearest True pixel, ``[H, W]`` int32. The mask must contain one."""
     _, labels = cv2.distanceTransformWithLabels(
         (~mask).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )
@@ -323,16 +323,16 @@ def nearest_index(mask: np.ndarray) -> np.ndarray:
 def sample_alpha(
     image: np.ndarray, front: np.ndarray, back: np.ndarray, reach: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Alpha of every pixel that is neither front nor back, from colours sampled on both sides.
+    """Estimate alpha where it is unknown from colours sampled in the foreground and background.
 
     Args:
         image: ``[H, W, 3]`` float32.
         front: ``[H, W]`` bool, pixels known to be all foreground.
         back: ``[H, W]`` bool, pixels known to be all background.
-        reach: pixels within which other samples than the nearest are looked for.
+        reach: pixels within which samples other than the nearest are sought.
 
     Returns:
-        alpha and trust, ``[H, W]`` float32 each; trust is 0 where colours tell nothing.
+        alpha and trust, ``[H, W]`` float32 each; trust is 0 where colours are uninformative.
     """
     unknown = ~(front | back)
     if not front.any() or not back.any() or not unknown.any():
@@ -342,6 +342,6 @@ def sample_alpha(
     far = reach * np.stack([np.sin(turns + np.pi / 6), np.cos(turns + np.pi / 6)], 1)
     offsets = np.round(np.concatenate([[[0.0, 0.0]], near, far])).astype(np.int32)
     image = np.ascontiguousarray(image, np.float32)
-    soft = cv2.GaussianBlur(image, (0, 0), 0.8)  # JPEG noise would pass for colour variety
+    soft = cv2.GaussianBlur(image, (0, 0), 0.8)  # JPEG noise would count as variety of colour
     indices = nearest_index(front), nearest_index(back)
     return _best_pairs(image, unknown, soft, *indices, offsets, np.float32(reach))

@@ -1,4 +1,4 @@
-"""Colours of what lies behind one another at soft pixels, and their smooth continuation."""
+"""Foreground and background colours at soft pixels, and their smooth continuation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _relax_layers(
     new_front: np.ndarray,
     new_back: np.ndarray,
 ) -> None:
-    """One Jacobi step of the two-layer colour model, see :func:`split_layers`."""
+    """One Jacobi step of the two-layer colour model; see :func:`split_layers`."""
     h, w, _ = image.shape
     f = np.empty(3, np.float32)
     g = np.empty(3, np.float32)
@@ -50,9 +50,9 @@ def _relax_layers(
 
 
 def split_layers(image: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Foreground and background colours behind one another at soft pixels.
+    """Separate the foreground and background colours that mix at soft pixels.
 
-    Coarse-to-fine relaxation of ``|alpha F + (1 - alpha) B - image|²`` plus smoothness of F and B
+    Coarse-to-fine relaxation of ``|alpha F + (1 - alpha) B - image|²`` plus a smoothness of F and B
     that grows where alpha changes (Germer et al. 2020, fast multi-level foreground estimation).
 
     Args:
@@ -75,7 +75,7 @@ def split_layers(image: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, np.n
         front = cv2.resize(front, size, interpolation=cv2.INTER_NEAREST).reshape(small.shape)
         back = cv2.resize(back, size, interpolation=cv2.INTER_NEAREST).reshape(small.shape)
         spare_front, spare_back = np.empty_like(front), np.empty_like(back)
-        # Small levels settle the large gaps; a few steps then follow the finer alpha.
+        # Small levels fill the large gaps; a few more steps then follow the finer alpha.
         for _ in range(12 if max(size) <= 32 else 3):
             _relax_layers(small, matte, front, back, spare_front, spare_back)
             front, spare_front = spare_front, front
@@ -84,11 +84,11 @@ def split_layers(image: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, np.n
 
 
 def diffuse(image: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Smooth continuation of the known pixels over the others (push-pull pyramid).
+    """Continue the known pixels smoothly over the others (push-pull pyramid).
 
     Args:
         image: ``[H, W, C]`` float32.
-        known: ``[H, W]`` float32 0–1, how far each pixel is to be believed.
+        known: ``[H, W]`` float32 0–1, how far each pixel is trusted.
 
     Returns:
         ``[H, W, C]`` float32; the picture itself where known is 1.

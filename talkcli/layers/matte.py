@@ -1,8 +1,8 @@
 """Matte of the one person whose face is given: MediaPipe's selfie segmentation, refined by colour.
 
-The network sees 256² pixels and is sure of itself where several views of the picture agree. Where
-they disagree the picture decides: colour lines carry the sure parts into the unsure ones at a
-quarter of the resolution, then a narrow band along the outline is solved at full resolution.
+The network sees 256² pixels and is trusted where several views of the picture agree. Where they
+disagree, the picture decides: colour lines carry the sure parts into the unsure ones at a quarter
+of the resolution, and then a narrow band along the outline is solved at full resolution.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from talkcli.layers.colors import split_layers
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_COARSE_FACE_PX = 46.0  # face height at which unsure regions are settled: far reach, few pixels
+_COARSE_FACE_PX = 46.0  # face height at which unsure regions are solved: long reach, few pixels
 _FUSED_FACE_PX = 135.0  # face height at which the network's views are compared
 _MODEL_LOCK = threading.Lock()  # MediaPipe graphs are not re-entrant
 
 
 @dataclass(frozen=True)
 class Matte:
-    """How much of each pixel is the person, and the person's own colour there.
+    """How much of each pixel belongs to the person, and the person's colour there.
 
     Attributes:
         alpha: ``[H, W]`` float32 in 0–1.
         foreground: ``[H, W, 3]`` float32 0–1, not premultiplied; equal to the picture where alpha
-            is 1, free of background at the rim, continued outwards where alpha is 0.
+            is 1, free of background at the rim, and continued outwards where alpha is 0.
     """
 
     alpha: np.ndarray
@@ -50,19 +50,19 @@ def person_matte(
     alpha_in: np.ndarray | None = None,
     inside: tuple[int, int, int, int] | None = None,
 ) -> Matte:
-    """Matte of the person whose face is given.
+    """Compute the matte of the person whose face is given.
 
     Args:
         rgb: ``[H, W, 3]`` float32 0–1, sRGB-encoded.
         face: ``[478, 3]`` (or more columns) face points, pixels of ``rgb``.
-        face_height_px: distance of points 10 and 152, pixels.
-        alpha_in: ``[H, W]`` float32 0–1, the picture's own transparency where it has any. A
-            cut-out replaces the network; any other transparency only limits it.
-        inside: x0, y0, x1, y1 of the real pixels when ``rgb`` is a crop padded beyond the picture;
+        face_height_px: distance between points 10 and 152, pixels.
+        alpha_in: ``[H, W]`` float32 0–1, the picture's own transparency, if any. A cut-out
+            replaces the network's matte; any other transparency only limits it.
+        inside: x0, y0, x1, y1 of the real pixels if ``rgb`` is a crop padded beyond the picture;
             the padding takes the values of the nearest real pixel.
 
     Returns:
-        The matte, in the size of ``rgb``.
+        The matte, of the same size as ``rgb``.
 
     Raises:
         MissingDependencyError: MediaPipe cannot be imported.
@@ -74,9 +74,9 @@ def person_matte(
     points: np.ndarray = face[:, :2] - np.array([x0, y0], np.float32)
     own = None if alpha_in is None else alpha_in[y0:y1, x0:x1].astype(np.float32)
     if own is not None and own.min() > 0.99:
-        own = None  # opaque: an alpha channel that says nothing
+        own = None  # opaque: the alpha channel carries no information
     if own is not None:
-        # Transparent pixels may hold any colour; the network shall see grey there.
+        # Transparent pixels may hold any colour; the network is shown grey there.
         picture = colors * own[..., None] + 0.5 * (1 - own[..., None])
     prior, doubt = _segment(picture, points, face_height_px)
     if own is not None and _is_cutout(own, prior, points, face_height_px):
@@ -111,12 +111,12 @@ def _network(landscape: bool) -> Any:
 def _views(
     h: int, w: int, points: np.ndarray, fh: float
 ) -> Iterator[tuple[tuple[int, int, int, int], bool, bool]]:
-    """Rectangles (x0, y0, x1, y1) to show to the network, each with (landscape model, flipped)."""
+    """Rectangles (x0, y0, x1, y1) shown to the network, each with (landscape model, flipped)."""
     cx, cy = points[list(FACE_OVAL)].mean(0)
     yield (0, 0, w, h), False, False
     yield (0, 0, w, h), False, True
     yield (0, 0, w, h), True, False
-    # Half side and centre above the face's centre, in face heights: bust, head, hair.
+    # Half side, and height of the centre above the face's, in face heights: bust, head, hair.
     for half, lift, flips in (
         (1.4, -0.1, (False,)), (1.15, 0.0, (True,)), (0.95, 0.12, (False, True)),
     ):  # fmt: skip
@@ -131,7 +131,7 @@ def _views(
 
 
 def _segment(picture: np.ndarray, points: np.ndarray, fh: float) -> tuple[np.ndarray, np.ndarray]:
-    """Person probability over the views, outvoting the odd one, and their spread in logits."""
+    """Probability of the person, from all views but outliers, and the views' spread in logits."""
     h, w = picture.shape[:2]
     scale = min(1.0, _FUSED_FACE_PX / fh)  # the sharpest view has no more pixels than this
     size = (max(3, round(w * scale)), max(3, round(h * scale)))
@@ -173,7 +173,7 @@ def _inner_weight(
 ) -> np.ndarray:
     """1 inside the box, fading over ``ramp`` pixels towards sides that are not picture borders.
 
-    A cut through the shoulders misleads the network near that cut.
+    A cut through the shoulders misleads the network near the cut.
     """
     (x0, y0, x1, y1), (h, w) = box, shape
     x, y = np.arange(x1 - x0), np.arange(y1 - y0)
@@ -211,18 +211,18 @@ def _refine(picture: np.ndarray, prior: np.ndarray, doubt: np.ndarray, fh: float
     start = np.where(front, 1, np.where(back, 0, target)).astype(np.float32)
     unknown = ~(front | back)
     alpha = solve_matte(picture, target, shape + color, unknown, start, eps=1e-5, iterations=25)
-    # Doubtful regions far from anything solid are mist, not hair: strands reach 0.1 face heights.
+    # Doubtful regions far from anything solid are haze, not hair: strands reach 0.1 face heights.
     solid = cv2.morphologyEx((alpha > 0.8).astype(np.uint8), cv2.MORPH_OPEN, disc(0.012 * fh))
     far = cv2.distanceTransform(1 - solid, cv2.DIST_L2, 5) / fh
     alpha = alpha * (1 - smoothstep((far - 0.05) / 0.07))
-    # Residue of a few percent would print a veil of background on a new background.
+    # A residue of a few percent would leave a veil of the old background on a new one.
     return np.clip((alpha - 0.03) / 0.94, 0, 1)
 
 
 def _round_off(
     alpha: np.ndarray, points: np.ndarray, fh: float, limits: tuple[int, int, int]
 ) -> np.ndarray:
-    """Close a head that the picture's border cuts: a dome above, a short fade at the sides.
+    """Round off a head that the picture's border cuts: a dome above, a short fade at the sides.
 
     Args:
         alpha: ``[H, W]``, replicated from the border beyond the picture.
@@ -235,7 +235,7 @@ def _round_off(
     x, y = np.arange(w, dtype=np.float32), np.arange(h, dtype=np.float32)[:, None]
     height = np.zeros(w, np.float32)
     edges = np.flatnonzero(np.diff(np.pad(alpha[y0] > 0.5, 1).astype(np.int8)))
-    # Hair ends about 0.3 face heights above the top of the face; a cut through it shows as flat.
+    # Hair ends about 0.3 face heights above the top of the face; a cut through it would look flat.
     rise = max(y0 - (float(points[FOREHEAD_TOP, 1]) - 0.3 * fh), 0.08 * fh)
     for start, stop in zip(edges[::2], edges[1::2], strict=True):
         half = 0.5 * (stop - start) + 1
@@ -248,7 +248,7 @@ def _round_off(
 
 
 def _keep_face(alpha: np.ndarray, points: np.ndarray, fh: float) -> np.ndarray:
-    """The part of the matte that hangs together with the face."""
+    """The part of the matte that is connected to the face."""
     h, w = alpha.shape
     body = (alpha > 0.3).astype(np.uint8)
     _, labels = cv2.connectedComponents(body)
@@ -262,7 +262,7 @@ def _keep_face(alpha: np.ndarray, points: np.ndarray, fh: float) -> np.ndarray:
 def _is_cutout(own: np.ndarray, prior: np.ndarray, points: np.ndarray, fh: float) -> bool:
     """Whether the picture's own alpha already separates the person from the background.
 
-    A frame with round corners does not: beside the head it is opaque.
+    A picture with rounded corners does not, since it is opaque beside the head.
     """
     x = np.abs(np.arange(own.shape[1]) - points[NOSE_TIP, 0]) > 0.9 * fh
     y = np.arange(own.shape[0]) < points[CHIN_TIP, 1]
@@ -273,7 +273,7 @@ def _is_cutout(own: np.ndarray, prior: np.ndarray, points: np.ndarray, fh: float
 
 
 def _spread(colors: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Colours where known, those of the nearest known pixel elsewhere."""
+    """The colours where known, and those of the nearest known pixel elsewhere."""
     if not known.any():
         return colors
     return colors.reshape(-1, 3)[nearest_index(known)]

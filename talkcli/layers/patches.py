@@ -1,9 +1,10 @@
-"""Fill a hole in a picture with pieces of the picture itself (multi-scale patch synthesis).
+"""Fills a hole in a picture with pieces of the picture itself (multi-scale patch synthesis).
 
-Each hole pixel looks for the place in the known picture whose surroundings resemble its own, by
-PatchMatch (Barnes et al. 2009); the hole is what overlapping patches vote for (Wexler et al.
-2007), from coarse to fine. Patches may be shifted a little in colour, so that gradients go on, and
-at the end the gradients of the matched places are joined, so that grain stays and seams do not.
+For each hole pixel, PatchMatch (Barnes et al. 2009) finds the place in the known picture whose
+surroundings resemble its own; overlapping patches then vote for the colours of the hole (Wexler et
+al. 2007), from coarse to fine. Patches may be shifted slightly in colour, so that gradients
+continue, and finally the gradients of the matched places are joined, which keeps the grain and
+removes the seams.
 """
 
 from __future__ import annotations
@@ -21,15 +22,15 @@ _RADIUS = 3  # 7×7 patches: 5×5 lose the direction of edges, 9×9 cost twice a
 _BIAS = 0.08  # colour shift that a patch may take on, sRGB 0–1: enough for studio vignettes
 _NEAR = 4e-4  # cost of a match one reach away, against squared colour differences
 _COARSEST_PX = 80  # the pyramid stops below this: 7×7 patches then span a tenth of the picture
-_MIN_SOURCES = 200  # patch centres; with fewer a smooth fill looks better than a few patches
+_MIN_SOURCES = 200  # patch centres; with fewer, a smooth fill looks better than a few patches
 
-# Roles of a pixel, added up in one byte.
+# Roles of a pixel, combined as bits of one byte.
 _GAP, _TARGET, _ACTIVE, _SOURCE, _KNOWN = 1, 2, 4, 8, 16
 
 
 @kernel(fastmath=False)
 def _signed(row: Any) -> Any:
-    """The row of a parallel loop, which counts unsigned: ``-y`` and ``y - 1`` must not wrap."""
+    """The row of a parallel loop as a signed number, so that ``-y`` and ``y - 1`` do not wrap."""
     return np.int64(row)
 
 
@@ -37,7 +38,7 @@ def _signed(row: Any) -> Any:
 def _compare(
     image: np.ndarray, weight: np.ndarray, ty: int, tx: int, sy: int, sx: int, out: np.ndarray
 ) -> np.float32:
-    """Cost of the patch at (sy, sx) standing in for (ty, tx); its colour shift goes to ``out``."""
+    """Cost of the patch at (sy, sx) as a match for (ty, tx); its colour shift goes to ``out``."""
     h, w, _ = image.shape
     n = np.float32(1e-6)
     q = np.float32(0.0)
@@ -55,7 +56,7 @@ def _compare(
             s1 += g * d1
             s2 += g * d2
             q += g * (d0 * d0 + d1 * d1 + d2 * d2)
-    # Not the whole difference: what is not held by known pixels drifts back to true colours.
+    # Not the whole difference: what known pixels do not constrain drifts back to true colours.
     limit = np.float32(_BIAS)
     part = np.float32(0.75) / n
     b0 = min(max(s0 * part, -limit), limit)
@@ -65,8 +66,8 @@ def _compare(
     out[1] = b1
     out[2] = b2
     q += b0 * (b0 * n - 2 * s0) + b1 * (b1 * n - 2 * s1) + b2 * (b2 * n - 2 * s2)
-    # Light, focus and layers (floor, horizon, ceiling) change mostly with height: at equal
-    # likeness a patch from the side, and from near by, is better.
+    # Light, focus and layers (floor, horizon, ceiling) change mostly with height: of equally
+    # similar patches, one from the side, and from near by, is better.
     reach = np.float32(0.3 * max(h, w))
     dy = np.float32(ty - sy) / reach
     dx = np.float32(tx - sx) / reach
@@ -77,7 +78,7 @@ def _compare(
 
 @kernel(fastmath=False)
 def _random(a: int, b: int, c: int, span: int) -> Any:
-    """Number from -span to span, made from three integers: the search repeats bit by bit."""
+    """A number from -span to span, hashed from three integers, so that the search is repeatable."""
     v = np.uint32(a) * np.uint32(73856093)
     v ^= np.uint32(b) * np.uint32(19349663)
     v ^= np.uint32(c) * np.uint32(83492791)
@@ -92,7 +93,7 @@ def _search(
     image: np.ndarray, weight: np.ndarray, role: np.ndarray, match: np.ndarray,
     shift: np.ndarray, cost: np.ndarray, found: np.ndarray, turn: int,
 ) -> None:  # fmt: skip
-    """One PatchMatch step: neighbours' matches and random ones around the present match."""
+    """One PatchMatch step: try neighbours' matches and random ones around the current match."""
     h, w = role.shape
     for row in prange(h):
         y = _signed(row)
@@ -144,7 +145,7 @@ def _vote(
     image: np.ndarray, weight: np.ndarray, role: np.ndarray, match: np.ndarray,
     shift: np.ndarray, cost: np.ndarray, sharp: np.float32, out: np.ndarray,
 ) -> None:  # fmt: skip
-    """Hole pixels from the patches that cover them, weighted by how well these match."""
+    """Compute hole pixels from the patches that cover them, weighted by how well these match."""
     h, w = role.shape
     for row in prange(h):
         y = _signed(row)
@@ -175,7 +176,7 @@ def _vote(
 def _wanted_steps(
     image: np.ndarray, role: np.ndarray, match: np.ndarray, right: np.ndarray, down: np.ndarray
 ) -> None:
-    """Colour steps to the right and lower neighbour as the matched places have them."""
+    """Copy the colour steps to the right and lower neighbours from the matched places."""
     h, w = role.shape
     for y in range(h):
         for x in range(w):
@@ -242,7 +243,7 @@ def fill_patches(image: np.ndarray, hole: np.ndarray, known: np.ndarray) -> np.n
 
     Returns:
         ``[H, W, 3]`` float32, equal to the input outside the hole. Where too little is known for
-        patches the fill is a smooth continuation; where nothing is, the picture stays.
+        patches, the fill is a smooth continuation; if nothing is known, the picture stays.
     """
     image = np.ascontiguousarray(image, np.float32)
     if not hole.any() or not known.any():
@@ -263,7 +264,7 @@ def fill_patches(image: np.ndarray, hole: np.ndarray, known: np.ndarray) -> np.n
             match[1::2, :, 0] += 1
             match[:, 1::2, 1] += 1
             match = np.minimum(match, (h - 1, w - 1))
-        # Structure is settled where it is cheap; the finest level only adds detail.
+        # Structure is settled at the cheap, coarse levels; the finest level only adds detail.
         rounds = 1 if level == 0 else 3 if level < len(pyramid) - 1 else 12
         filled, match, role = _synthesise(filled.astype(np.float32), gap, sure, match, rounds)
     return _join(filled, role, match)
@@ -272,7 +273,7 @@ def fill_patches(image: np.ndarray, hole: np.ndarray, known: np.ndarray) -> np.n
 def _pyramid(
     image: np.ndarray, hole: np.ndarray, known: np.ndarray
 ) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Picture, hole and known mask in halving sizes, down to where enough patches are known."""
+    """Picture, hole and known mask at halving sizes, as long as enough patches are known."""
     levels = [(image, hole, known & ~hole)]
     while min(levels[-1][1].shape) >= _COARSEST_PX:
         picture, gap, sure = levels[-1]
@@ -289,9 +290,9 @@ def _pyramid(
 
 
 def _offers_enough(gap: np.ndarray, known: np.ndarray) -> bool:
-    """Whether patches can be copied from most of what surrounds the hole.
+    """Whether patches can be copied from most of the hole's surroundings.
 
-    Narrow strips of background hold no whole patch when the picture gets small; left out, they
+    Narrow strips of background contain no whole patch once the picture gets small; left out, they
     would be continued by whatever else there is.
     """
     side = 2 * _RADIUS + 1
@@ -302,7 +303,7 @@ def _offers_enough(gap: np.ndarray, known: np.ndarray) -> bool:
 
 
 def _centres(known: np.ndarray) -> np.ndarray:
-    """Centres of patches that lie in the picture and are known throughout."""
+    """Centres of patches that lie within the picture and are completely known."""
     side = 2 * _RADIUS + 1
     return cv2.erode(known.astype(np.uint8), np.ones((side, side)), borderValue=0) > 0
 
@@ -310,10 +311,10 @@ def _centres(known: np.ndarray) -> np.ndarray:
 def _synthesise(
     filled: np.ndarray, gap: np.ndarray, sure: np.ndarray, match: np.ndarray, rounds: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Search and vote in turns at one scale: the fill, the matches and the pixels' roles."""
+    """Alternate search and vote at one scale; returns the fill, its matches and pixel roles."""
     h, w = gap.shape
     depth = cv2.distanceTransform(gap.astype(np.uint8), cv2.DIST_L2, 5)
-    # Known pixels decide, and the more the nearer they are.
+    # Known pixels decide, and pixels count less the further they are from them.
     weight = np.where(gap, np.maximum(0.02, 1.6**-depth), sure).astype(np.float32)
     side = 2 * _RADIUS + 1
     target = (cv2.dilate(gap.astype(np.uint8), np.ones((side, side))) > 0) & (weight > 0)
@@ -339,9 +340,9 @@ def _synthesise(
 def _peel(
     filled: np.ndarray, weight: np.ndarray, role: np.ndarray, depth: np.ndarray
 ) -> np.ndarray:
-    """First matches, from the rim of the hole inwards; fills ``filled`` on the way.
+    """Find first matches, from the rim of the hole inwards, filling ``filled`` on the way.
 
-    Starting from a smooth fill instead ends in streaks: smooth patches match smooth patches.
+    Starting from a smooth fill would produce streaks, since smooth patches match smooth patches.
     """
     h, w = role.shape
     gap = (role & _GAP) > 0
@@ -370,15 +371,15 @@ def _peel(
 
 
 def _join(filled: np.ndarray, role: np.ndarray, match: np.ndarray) -> np.ndarray:
-    """Grain and edges of single matches, without steps where two matches meet.
+    """Restore the grain and edges of single matches, without steps where two matches meet.
 
-    Votes average the grain away; copying single pixels keeps it but leaves a step between pieces.
-    So the copied *gradients* are joined (a screened Poisson equation held to the voted colours).
+    Voting averages the grain away; copying single pixels keeps it but leaves steps between pieces.
+    So the copied *gradients* are joined (a screened Poisson equation tied to the voted colours).
     """
     right, down = np.zeros((2, *filled.shape), np.float32)
     _wanted_steps(filled, role, match, right, down)
     result = filled.copy()
-    # Colours hold beyond 4 % of the picture: steps become ramps of that width.
+    # The voted colours hold beyond 4 % of the picture: steps become ramps of that width.
     hold = np.float32(1.0 / (0.04 * max(role.shape)) ** 2)
     for sweep in range(60):
         _relax_steps(result, role, right, down, filled, hold, sweep % 2)

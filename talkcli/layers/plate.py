@@ -1,4 +1,4 @@
-"""The picture without its head: what a turning head uncovers."""
+"""The picture without the head, to show what a turning head uncovers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from talkcli.layers.colors import diffuse
 from talkcli.layers.patches import fill_patches
 
 _RIM = 0.04  # face heights outside the matte that carry the head's light and compression noise
-_STRAND_REACH = 0.25  # face heights that hair may stand out from the matte
+_STRAND_REACH = 0.25  # face heights by which hair may stick out of the matte
 
 
 def background_plate(
@@ -20,21 +20,22 @@ def background_plate(
     face_height_px: float | None = None,
     inside: tuple[int, int, int, int] | None = None,
 ) -> np.ndarray:
-    """The picture with the head taken out, the background continued behind it.
+    """Remove the head from the picture and continue the background behind it.
 
-    Torso pixels (weight below 0.1) stay as they are. The neck stays too, narrower the more it
-    turns with the head, and goes on a little behind the jaw; hair beside the neck likewise. All
-    else that the head covers, a rim around it and single hairs that stand out from it are filled
-    with pieces of the background.
+    Torso pixels (weight below 0.1) stay as they are. The neck stays too, but becomes narrower the
+    more it turns with the head, and continues a little behind the jaw; so does hair beside the
+    neck. Everything else that the head covers, a rim around it and single hairs that stick out are
+    filled with pieces of the background.
 
     Args:
         rgb: ``[H, W, 3]`` float32 0–1, the head's crop.
         alpha: ``[H, W]`` float32 0–1, the person.
-        head_weight: ``[H, W]`` float32, 1 on the head, fading to 0 down the neck: by how much
-            each pixel follows the head.
-        face_height_px: distance of face points 10 and 152; by default that of the standard crop.
-        inside: x0, y0, x1, y1 of the real pixels where the crop is padded beyond the picture;
-            padding is no source, and repeats the plate's border.
+        head_weight: ``[H, W]`` float32, 1 on the head, fading to 0 down the neck: how far each
+            pixel follows the head.
+        face_height_px: distance between face points 10 and 152; by default that of the standard
+            crop.
+        inside: x0, y0, x1, y1 of the real pixels if the crop is padded beyond the picture; the
+            padding is not used as a source and repeats the plate's border.
 
     Returns:
         ``[H, W, 3]`` float32 0–1.
@@ -49,7 +50,7 @@ def background_plate(
     rim = away <= _RIM
     strands = _strands(picture, away, fh) & (weight > 0.1)
     still = still_weight(person, weight, fh)
-    # The rim's outer half is nearly clean: going over to the picture there hides the fill's edge.
+    # The rim's outer half is nearly clean: a transition to the picture there hides the fill's edge.
     still = np.maximum(still, np.where(strands, 0, smoothstep(2 * away / _RIM - 1)))
     rim |= strands
     still = np.maximum(still, 1 - _inwards(person.shape, (x0 == 0, y0 == 0, x1 == w, y1 == h)))
@@ -65,7 +66,7 @@ def background_plate(
 def _inwards(shape: tuple[int, ...], cut: tuple[bool, bool, bool, bool]) -> np.ndarray:
     """0 at sides (left, top, right, bottom) where the crop cuts the picture, 1 further in.
 
-    What reaches beyond the crop cannot turn; the compositor fades moving pixels there likewise.
+    What extends beyond the crop cannot turn; the compositor fades moving pixels there as well.
     """
     h, w = shape
     x, y = np.arange(w) / (EDGE_FADE * w), np.arange(h) / (EDGE_FADE * h)
@@ -75,9 +76,9 @@ def _inwards(shape: tuple[int, ...], cut: tuple[bool, bool, bool, bool]) -> np.n
 
 
 def still_weight(alpha: np.ndarray, head_weight: np.ndarray, fh: float) -> np.ndarray:
-    """How much of the person stays in the plate: torso 1, neck 1 but for its sides, head 0.
+    """How much of the person stays in the plate: torso 1, neck 1 except for its sides, head 0.
 
-    The neck's sides move with the head by up to 0.12 face heights at 30°; were they to stay, they
+    The neck's sides move with the head by up to 0.12 face heights at 30°; if they stayed, they
     would show beside the moved ones.
 
     Args:
@@ -96,7 +97,7 @@ def still_weight(alpha: np.ndarray, head_weight: np.ndarray, fh: float) -> np.nd
 
 
 def _depth(alpha: np.ndarray) -> np.ndarray:
-    """Distance to the outline from within, pixels; the picture's border is no outline."""
+    """Distance to the outline from within, pixels; the picture's border does not count."""
     margin = 1 + max(alpha.shape) // 4
     solid = np.pad((alpha > 0.5).astype(np.uint8), margin, mode="edge")
     depth = cv2.distanceTransform(solid, cv2.DIST_L2, 5)
@@ -108,7 +109,7 @@ def _neck_behind_jaw(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The neck's colour continued upwards, and where it shows (0–1).
 
-    A raised chin uncovers it, and holes between jaw and neck must not let the background through.
+    A raised chin uncovers it, and the background must not show through holes between jaw and neck.
     """
     neck = ((still > 0.95) & (weight > 0.3) & (alpha > 0.95)).astype(np.uint8)
     if not neck.any():
@@ -120,9 +121,9 @@ def _neck_behind_jaw(
 
 
 def _strands(picture: np.ndarray, away: np.ndarray, fh: float) -> np.ndarray:
-    """Hairs, locks and earrings that the matte missed: small, near the head, unlike the wall.
+    """Hairs, locks and earrings missed by the matte: small, near the head, unlike the background.
 
-    What reaches further away than hair does is background: letters, edges, foliage.
+    Whatever extends further than hair does is background: letters, edges, foliage.
     """
     zone = (away > 0.5 * _RIM) & (away < _STRAND_REACH + 0.05)
     if not zone.any():
@@ -132,7 +133,7 @@ def _strands(picture: np.ndarray, away: np.ndarray, fh: float) -> np.ndarray:
     level = max(5.0, 3.0 * float(np.median(rough[zone])))
     thin = (zone & (rough > level)).astype(np.uint8)
     thin = cv2.morphologyEx(thin, cv2.MORPH_CLOSE, disc(0.01 * fh)) * zone
-    # Where much of the surroundings stands out it is texture, and hides what is left anyway.
+    # Where much of the surroundings stands out, it is texture, which hides any remnants anyway.
     side = 2 * round(0.2 * fh) + 1
     share, all_of_it = (cv2.blur(m.astype(np.float32), (side, side)) for m in (thin, zone))
     thin[share > 0.4 * all_of_it] = 0
@@ -141,7 +142,7 @@ def _strands(picture: np.ndarray, away: np.ndarray, fh: float) -> np.ndarray:
     np.minimum.at(nearest, labels[zone], away[zone])
     np.maximum.at(farthest, labels[zone], away[zone])
     for side_pixels in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
-        farthest[side_pixels] = np.inf  # goes on outside the picture
+        farthest[side_pixels] = np.inf  # continues outside the picture
     loose = (nearest < 1.5 * _RIM) & (farthest < _STRAND_REACH)
     loose[0] = False
     return cv2.dilate(loose[labels].astype(np.uint8), disc(0.015 * fh)) > 0

@@ -19,14 +19,14 @@ def torso_matte(
     crop_alpha: np.ndarray,
     head_weight: np.ndarray,
 ) -> np.ndarray:
-    """Alpha of torso and neck over the whole picture, without the head.
+    """Compute the alpha of torso and neck over the whole picture, without the head.
 
     Args:
         picture: ``[H, W, 4]`` uint8 RGBA, straight alpha.
         points: ``[478, 3]`` face points, pixels of the picture.
-        crop: x0, y0, side of the head's square crop in pixels of the picture; may reach beyond it.
-        crop_alpha: ``[S, S]`` float32, the person in that crop: sharper than what is found here.
-        head_weight: ``[S, S]`` float32, by how much crop pixels follow the head.
+        crop: x0, y0, side of the head's square crop in pixels of the picture; may extend beyond it.
+        crop_alpha: ``[S, S]`` float32, the person in that crop, sharper than computed here.
+        head_weight: ``[S, S]`` float32, how far the crop's pixels follow the head.
 
     Returns:
         ``[H, W]`` uint8, 255 where the person stays.
@@ -46,7 +46,7 @@ def torso_matte(
     pixels = crop_alpha.shape[0]
     fh_crop = fh * pixels / side
     still = still_weight(crop_alpha, head_weight, fh_crop)
-    # Trust in the crop's own matte fades over its outer tenth.
+    # The weight of the crop's own matte fades over its outer tenth.
     ramp = np.clip(np.minimum(np.arange(pixels), np.arange(pixels)[::-1]) / (0.1 * pixels), 0, 1)
     inner = np.minimum(ramp, ramp[:, None]).astype(np.float32)
     # Maps pixel centres of the picture to those of the crop.
@@ -63,6 +63,6 @@ def torso_matte(
 
     blend = spread(inner, 0.0)
     alpha = alpha + (spread(crop_alpha, 0.0) - alpha) * blend
-    # Beyond the crop nothing follows the head; above its lower edge there is nothing but head.
+    # Beyond the crop nothing follows the head; above its lower edge, there is nothing but the head.
     alpha *= spread(still, 1.0)
     return (np.clip(alpha, 0, 1) * 255 + 0.5).astype(np.uint8)
