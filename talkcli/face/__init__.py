@@ -1,1 +1,1 @@
-"""The face itself: topology, model, pose, expression shapes and how they are solved for."""
+"""The face: topology, model, pose, expression shapes and how they are solved for."""

@@ -1,4 +1,4 @@
-"""Landmarks of many frames freed of head pose and scale, all frames at once."""
+"""Removes head pose and scale from the landmarks of many frames, all at once."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from talkcli.face.pose import DEPTH_SCALE, IMAGE_TO_HEAD
 from talkcli.face.topology import RIGID
 from talkcli.shapes import Float
 
-#: What an error in depth counts against one in the picture where poses are measured. FaceMesh's
-#: depth follows expressions: on 19 clips pose noise of pitch falls by an eighth and the nose lies
-#: a tenth nearer to its landmarks; .15 and .05 do no better.
+#: Weight of errors in depth, relative to those in the picture, when poses are measured. FaceMesh's
+#: depth follows expressions: on 19 clips, the noise of pitch falls by an eighth and the nose is a
+#: tenth nearer to its landmarks; .15 and .05 do no better.
 PICTURE_DEPTH = 0.3
-_STEPS = 2  # Gauss-Newton from the similarity in space; more change no figure
+_STEPS = 2  # Gauss-Newton, from the similarity in space; more steps change no figure
 
 
 @dataclass(frozen=True)
 class AlignedHeads:
-    """Faces in the head frame and how they stood in the picture.
+    """Faces in the head frame, and their poses in the picture.
 
     Attributes:
         points: ``[T, 478, 3]`` head frame, centimetres.
@@ -42,13 +42,13 @@ def align_heads(
     template: Float[np.ndarray, "478 3"],
     depth_weight: float = 1.0,
 ) -> AlignedHeads:
-    """Similarity of each frame's rigid vertices to the template's (Umeyama 1991, batched).
+    """Align each frame's rigid vertices to the template's by a similarity (Umeyama 1991, batched).
 
     Args:
         points: ``[T, 478, 3]`` as FaceMesh gives them: pixels, z away from the camera, depth not
             yet scaled. All finite.
         template: ``[478, 3]`` head frame, centimetres.
-        depth_weight: what an error in depth counts against one in the picture, 0 to 1.
+        depth_weight: weight of errors in depth relative to those in the picture, 0 to 1.
     """
     rigid = list(RIGID)
     upright = points.astype(np.float64) * (1.0, 1.0, DEPTH_SCALE) @ IMAGE_TO_HEAD
@@ -64,7 +64,7 @@ def align_heads(
         rotations, scales = _fit_picture(a, b, rotations, scales, depth_weight)
     aligned = (upright - centre_p) @ rotations / scales[:, None, None] + centre_t
     rest = aligned[:, rigid] - template[rigid]
-    # The origin lies where the aligned frame has zero: undo the alignment there.
+    # The image position of the head frame's origin: undo the alignment at zero.
     origin = centre_p[:, 0] - scales[:, None] * np.einsum("tij,j->ti", rotations, centre_t)
     return AlignedHeads(
         points=aligned,
@@ -82,19 +82,19 @@ def _fit_picture(
     scales: np.ndarray,
     depth_weight: float,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Rotations and scales that lay the head over what is seen, depth counting less.
+    """Refine rotations and scales to fit the head to the picture, with less weight on depth.
 
     Args:
-        seen: ``[T, n, 3]`` vertices in the picture, y up, z out of it, around their mean.
-        head: ``[n, 3]`` the same of the head, centimetres.
-        rotations: ``[T, 3, 3]`` to begin with.
-        scales: ``[T]`` likewise.
-        depth_weight: of errors along z.
+        seen: ``[T, n, 3]`` vertices in the picture, y up, z out of it, relative to their mean.
+        head: ``[n, 3]`` the same vertices of the head, centimetres.
+        rotations: ``[T, 3, 3]`` initial rotations.
+        scales: ``[T]`` initial scales.
+        depth_weight: weight of errors along z.
     """
     weights = np.array([1.0, 1.0, depth_weight])
     for _ in range(_STEPS):
         placed = scales[:, None, None] * (head @ rotations.transpose(0, 2, 1))
-        # A small turn about axis k moves a point by the cross product; the last column grows it.
+        # A small rotation about axis k moves a point by the cross product; the last column scales.
         turns = [np.cross(axis, placed) for axis in np.eye(3)]
         slopes = np.stack([*turns, placed], -1) * weights[:, None]
         slopes = slopes.reshape(len(seen), -1, 4)

@@ -1,10 +1,9 @@
-"""The ARKit shapes of one person's face: the model's shapes retargeted, lids and lips made to meet.
+"""The ARKit shapes of one person's face: the model's, retargeted, with lids and lips that meet.
 
 Lengths are centimetres in the head frame (x to the subject's left, y up, z out). The shapes of the
-mean face come from ``talkcli train face`` (docs/face_model.md). A person's own shapes
-follow from how the mean face, bent into the person's, stretches around each vertex; after that
-what has to touch is made to touch: the lids in ``eyeBlink``, the lips in ``jawOpen`` +
-``mouthClose``.
+mean face come from ``talkcli train face`` (docs/face_model.md). A person's own shapes follow from
+how the mean face stretches around each vertex when deformed into the person's; then the lids are
+made to touch in ``eyeBlink``, and the lips in ``jawOpen`` + ``mouthClose``.
 """
 
 from __future__ import annotations
@@ -27,21 +26,21 @@ from talkcli.face.topology import (
 from talkcli.shapes import Float
 from talkcli.types import ARKIT_NAMES
 
-#: Of a lip gap the lower lip closes this share: the jaw follows it, the upper lip hardly moves.
+#: Share of a lip gap that the lower lip closes: it follows the jaw, the upper lip hardly moves.
 LOWER_SHARE = 0.65
-#: In a blink the upper lid travels this share of the opening down and the lower lid that share up;
-#: a little more than the whole. In 173 clips closed eyes have moved by 0.75 and 0.10 (medians).
+#: Shares of the opening by which the upper lid moves down and the lower lid up in a blink, together
+#: slightly more than all of it. In 173 clips, lids move by 0.75 and 0.10 to close (medians).
 UPPER_LID, LOWER_LID = 0.94, 0.12
-#: ``eyeWide`` opens the lids by this share of a blink's way.
+#: ``eyeWide`` opens the lids by this share of their travel in a blink.
 _WIDE = 0.3
-#: The hinge of the jaw: an axis along x through the joints before the ears.
+#: The hinge of the jaw: an axis along x through the joints in front of the ears.
 JAW_PIVOT = np.array([0.0, -5.4, -4.5])
 #: Distance over which the stretch between two faces is measured, centimetres: the size of a mouth.
-#: Over a smaller one thin lips would open less.
+#: With a smaller one, thin lips would open less.
 _STRETCH_CM = 4.0
-#: Directions in which the neighbourhood is thinner than this (cm, rms) take over no stretch.
+#: No stretch is transferred in directions where the neighbourhood is thinner than this (cm, rms).
 _THIN_CM = 0.8
-#: A face this much larger or smaller than the mean somewhere is a mistake of measurement.
+#: A face that is locally larger or smaller than the mean by more than this is a measurement error.
 _MOST_STRETCH = 1.5
 
 
@@ -65,10 +64,10 @@ def touching(
     vertices: Float[np.ndarray, "478 3"],
     extend: HarmonicExtension,
 ) -> Float[np.ndarray, "52 478 3"]:
-    """The basis with lids and lips that meet: what depends on how open this very face is.
+    """Make the lids and lips of a basis meet, given the openings of this face.
 
-    ``eyeBlink`` and ``eyeWide`` are made from the eye's opening, ``mouthClose`` from the mouth at
-    ``jawOpen``; whole lips move, so that none is drawn long.
+    ``eyeBlink`` and ``eyeWide`` are derived from the eyes' openings, ``mouthClose`` from the mouth
+    at ``jawOpen``; whole lips move, so that none is stretched.
 
     Args:
         basis: ``[52, 478, 3]``, centimetres.
@@ -88,10 +87,10 @@ def touching(
 def local_stretch(
     source: Float[np.ndarray, "478 3"], target: Float[np.ndarray, "478 3"]
 ) -> Float[np.ndarray, "478 3 3"]:
-    """``[478, 3, 3]`` linear map at each vertex of the deformation from one face to another.
+    """``[478, 3, 3]`` linear map of the deformation from one face to another, at each vertex.
 
-    Least squares over the neighbours under a Gaussian. Across the surface there is little
-    to measure; the thinner the neighbourhood, the nearer to the identity.
+    Least squares over the neighbours, weighted by a Gaussian. Across the surface there is little to
+    measure: the thinner the neighbourhood, the closer the map is to the identity.
 
     Args:
         source: ``[478, 3]``.
@@ -144,7 +143,7 @@ def close_eye(
         opening = vertices[lower] - vertices[upper]
         moved[upper] = opening * UPPER_LID
         moved[lower] = -opening * LOWER_LID
-        # The skin around follows the lids about half way.
+        # The surrounding skin follows the lids about half way.
         moved[eye.upper_ring[k]] = 0.48 * moved[upper]
         moved[eye.lower_ring[k]] = 0.42 * moved[lower]
     centre = vertices[list(eye.rim)].mean(0)
@@ -159,9 +158,9 @@ def jaw_arc(
 ) -> Float[np.ndarray, "478 3"]:
     """``[478, 3]`` cm: how the jaw's arc differs from the chord that ``jawOpen`` moves along.
 
-    A point that turns by an angle a about the hinge follows an arc; weights w of a shape move it
-    along the chord. To second order in a the arc lies ``w (1 - w) / 2 · a² · r`` outside of it,
-    r being the lever. What is added to the face is ``w (1 - w)`` times this field.
+    A point that turns by an angle a about the hinge follows an arc; a shape's weight w moves it
+    along the chord. To second order in a, the arc lies ``w (1 - w) / 2 · a² · r`` outside the
+    chord, where r is the lever. ``w (1 - w)`` times this field is to be added to the face.
 
     Args:
         vertices: ``[478, 3]`` neutral face.
@@ -175,7 +174,7 @@ def jaw_arc(
 
 
 def keep_apart(moved: Float[np.ndarray, "478 3"], vertices: Float[np.ndarray, "478 3"]) -> None:
-    """Keep lips, and lids, from passing through each other: where they would, both meet.
+    """Keep lips and lids from passing through each other: where they would, they meet.
 
     Args:
         moved: ``[478, 3]`` displacement, changed in place.

@@ -17,11 +17,12 @@ _SURFACE = 468
 
 
 class HarmonicExtension:
-    """Extends values from some vertices to all 478; the irises follow their eye's rim.
+    """Extends values from some vertices to all 478.
 
     Args:
-        vertices: ``[478, 3]`` rest positions that give the edge lengths.
-        triangles: ``[T, 3]``; ``labels`` ``[T]`` as in ``topology``.
+        vertices: ``[478, 3]`` rest positions, from which the edge lengths are taken.
+        triangles: ``[T, 3]``.
+        labels: ``[T]`` labels of the triangles, as in ``topology``.
     """
 
     def __init__(
@@ -30,8 +31,7 @@ class HarmonicExtension:
         triangles: Integer[np.ndarray, "T 3"],
         labels: Integer[np.ndarray, " T"],
     ) -> None:
-        # Here, not above: who plays an avatar imports this module, solves nothing, and would wait
-        # a third of a second.
+        # Imported here, since it takes a third of a second and playing an avatar solves nothing.
         from scipy import sparse
 
         kept = triangles[labels != MOUTH_OPENING]
@@ -47,10 +47,10 @@ class HarmonicExtension:
     def __call__(
         self, prescribed: Mapping[int, float | Float[np.ndarray, " D"]]
     ) -> Float[np.ndarray, " 478"] | Float[np.ndarray, "478 D"]:
-        """The field.
+        """Compute the field.
 
         Args:
-            prescribed: value per vertex index (< 468), scalars or vectors of one length.
+            prescribed: values by vertex index (< 468), scalars or vectors of one length.
 
         Returns:
             ``[478]`` or ``[478, D]`` float64; iris rows are zero (gaze moves them).

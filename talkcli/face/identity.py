@@ -1,4 +1,4 @@
-"""Who it is: a person's neutral face from landmarks of a few frames, whatever they express."""
+"""Identifies a person: the neutral face from landmarks of a few frames with any expression."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from talkcli.shapes import Float
 from talkcli.types import ARKIT_NAMES
 
 _ROUNDS = 5
-#: What coefficients and weights cost, in cm² summed over the weighted rows of the face. Expression
-#: costs so much that only large motion is taken for one: a resting smile is the person's own. What
-#: faces do often costs less. Over 14 people one frame of speech gives the neutral lips within
-#: 1.9 mm, six within 1.7 mm (the landmarks as they are: 2.7; the mean of six: 2.1).
+#: Cost of squared coefficients and weights, in cm² summed over the weighted rows of the face.
+#: Expression costs so much that only large motion counts as one: a resting smile belongs to the
+#: person. Common expressions cost less. Over 14 people, one frame of speech gives the neutral lips
+#: to 1.9 mm, six frames to 1.7 mm (the landmarks themselves: 2.7; the mean of six: 2.1).
 _IDENTITY_RIDGE = 1.0
 _EXPRESSION_RIDGE, _COMMON_RIDGE = 200.0, 30.0
 _COMMON = ("jawOpen", "mouthPucker", "mouthFunnel", "mouthSmile", "eyeBlink")
-#: What the shapes cannot say of a face is believed half after this many neutral frames.
+#: Number of neutral frames after which what the shapes cannot explain of a face is trusted by half.
 _TRUST_FRAMES = 0.3
-#: Sum of squared weights at which a frame counts half for the neutral face.
+#: Sum of squared weights at which a frame counts half towards the neutral face.
 _EXPRESSIVE = 0.1
 
 
 @dataclass(frozen=True)
 class Identity:
-    """A person.
+    """The face of a person.
 
     Attributes:
         neutral: ``[478, 3]`` neutral face, head frame, centimetres.
         basis: ``[52, 478, 3]`` ARKit shapes of this face.
-        weights: ``[T, 52]`` expression of the frames that were given.
+        weights: ``[T, 52]`` expressions of the given frames.
     """
 
     neutral: Float[np.ndarray, "478 3"]
@@ -45,14 +45,14 @@ class Identity:
 
 
 def fit_identity(points: Float[np.ndarray, "T 478 3"], model: FaceModel) -> Identity:
-    """Neutral face and identity from landmarks of one or more frames.
+    """Estimate a person's face from landmarks of one or more frames.
 
-    Alternates between pose, expression and identity. Frames with little expression decide; what
-    they have in common beyond the model's shapes counts the more of them there are.
+    Alternates between pose, expression and identity. Frames with little expression dominate; the
+    more of them there are, the more their common deviation from the model's shapes counts.
 
     Args:
         points: ``[T, 478, 3]`` landmarks as FaceMesh gives them (pixels, z away from the camera),
-            T ≥ 1, all finite. Frames within 30° of frontal serve best.
+            T ≥ 1, all finite. Frames within 30° of frontal work best.
         model: face model.
     """
     upright = np.asarray(points, float) * (1.0, 1.0, DEPTH_SCALE) @ IMAGE_TO_HEAD
@@ -75,7 +75,7 @@ def fit_identity(points: Float[np.ndarray, "T 478 3"], model: FaceModel) -> Iden
         share = trust.sum() / (trust.sum() + _TRUST_FRAMES)
         neutral = model.vertices + known + share * (own - known)
         if round_ == 0:
-            # The shapes of this face; the rounds that follow hardly change them any more.
+            # The shapes of this face; later rounds hardly change them.
             basis = _own_basis(neutral, model)
     return Identity(neutral, _own_basis(neutral, model), weights)
 

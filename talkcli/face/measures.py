@@ -1,6 +1,6 @@
-"""What is read off a face in the head frame directly: lips, lids, gaze.
+"""Measurements on a face in the head frame: lips, lids, gaze.
 
-All functions take ``[..., 478, 3]`` in the head frame and answer in its centimetres or in degrees.
+All functions take ``[..., 478, 3]`` in the head frame and return centimetres or degrees.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from talkcli.shapes import Float
 APERTURE_PAIRS = ((13, 14), (82, 87), (312, 317))
 #: Left and right, the order of ARKit's names.
 EYES = (EYE_LEFT, EYE_RIGHT)
-#: Radius of an eyeball, centimetres; converts the iris's way across the eye into an angle.
+#: Radius of an eyeball, centimetres; converts the iris's travel across the eye into an angle.
 EYEBALL_CM = 1.2
 
 
 def face_height(points: np.ndarray) -> np.floating:
-    """Top of the forehead to tip of the chin, in the unit of the points.
+    """Distance from the top of the forehead to the tip of the chin, in the unit of the points.
 
-    The measure ("face height") that sizes of crops, margins and thresholds are given in.
+    The unit ("face height") of crop sizes, margins and thresholds.
 
     Args:
         points: ``[478, 3]`` or more columns of one face, in any frame.
@@ -36,12 +36,12 @@ def lip_aperture(points: Float[np.ndarray, "*frames 478 3"]) -> Float[np.ndarray
 
 
 def lip_width(points: Float[np.ndarray, "*frames 478 3"]) -> Float[np.ndarray, "*frames"]:
-    """Distance of the mouth corners along x, in the unit of the points."""
+    """Distance between the mouth corners along x, in the unit of the points."""
     return np.asarray(points[..., OUTER_CORNERS[1], 0] - points[..., OUTER_CORNERS[0], 0])
 
 
 def lid_opening(points: Float[np.ndarray, "*frames 478 3"]) -> Float[np.ndarray, "*frames 2"]:
-    """``[..., 2]`` distance of upper and lower lid over the middle of the left and right eye."""
+    """``[..., 2]`` distance between the lids at the middle of the left and the right eye."""
     openings = []
     for eye in EYES:
         upper, lower = list(eye.upper[2:5]), list(eye.lower[2:5])
@@ -52,8 +52,8 @@ def lid_opening(points: Float[np.ndarray, "*frames 478 3"]) -> Float[np.ndarray,
 def iris_angles(points: Float[np.ndarray, "*frames 478 3"]) -> Float[np.ndarray, "*frames 2"]:
     """``[..., 2]`` yaw and pitch of the gaze in degrees, mean of both eyes.
 
-    Only differences mean something: where straight ahead lies differs between faces by a few
-    degrees. Yaw is the iris's way along the line between the eye's corners, pitch its way across.
+    Only differences are meaningful, since straight ahead differs between faces by a few degrees.
+    Yaw is the iris's travel along the line between the eye's corners, pitch its travel across it.
     """
     ways = np.stack([_iris_way(points, eye) for eye in EYES]).mean(0)
     return np.degrees(np.arcsin(np.clip(ways / EYEBALL_CM, -1, 1)))
@@ -62,7 +62,7 @@ def iris_angles(points: Float[np.ndarray, "*frames 478 3"]) -> Float[np.ndarray,
 def _iris_way(points: np.ndarray, eye: Eye) -> np.ndarray:
     outer, inner = points[..., eye.corners[0], :2], points[..., eye.corners[1], :2]
     middle = (outer + inner) / 2
-    # Both eyes' corners run outwards to inwards; x of the head frame is wanted for both.
+    # The corners run from outer to inner in both eyes; the head frame's x is wanted for both.
     along = inner - outer
     along = along * np.sign(along[..., :1])
     along = along / np.linalg.norm(along, axis=-1, keepdims=True)

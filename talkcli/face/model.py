@@ -1,8 +1,7 @@
 """The face template: 478 vertices in the head frame, triangles, symmetry, ARKit shapes.
 
-Built by ``talkcli train face`` from landmarks measured on real portraits and clips and
-from ICT-FaceKit's shapes (docs/face_model.md), and shipped as
-``talkcli/data/face_model.safetensors``.
+Built by ``talkcli train face`` from landmarks measured on real portraits and clips and from
+ICT-FaceKit's shapes (docs/face_model.md); shipped as ``talkcli/data/face_model.safetensors``.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ class FaceModel:
 
     Attributes:
         vertices: ``[478, 3]`` neutral face, head frame, centimetres.
-        triangles: ``[898, 3]`` int32, seen from outside counter-clockwise.
+        triangles: ``[898, 3]`` int32, counter-clockwise as seen from outside.
         triangle_labels: ``[898]`` uint8, ``topology.SKIN``, ``EYE_OPENING`` or ``MOUTH_OPENING``.
         symmetry: ``[478]`` int32, index of each vertex's mirror twin.
         basis: ``[52, 478, 3]`` float32 displacements in cm at weight 1, order of ``ARKIT_NAMES``.
@@ -65,7 +64,7 @@ class FaceModel:
         return _load(Path(path))
 
     def save(self, path: Path, description: str) -> None:
-        """Write the model with its schema version and a line that says where it comes from."""
+        """Write the model with its schema version and a line on its origin."""
         tensors: dict[str, np.ndarray] = {
             "vertices": self.vertices.astype(np.float32),
             "triangles": self.triangles.astype(np.int32),
@@ -88,7 +87,7 @@ def vertex_normals(
 ) -> Float[np.ndarray, "V 3"]:
     """``[V, 3]`` unit normals of a mesh, pointing out of the face, area-weighted.
 
-    The same in the head frame and in pixel space: two flipped axes are a rotation.
+    The same in the head frame and in pixel space, since flipping two axes is a rotation.
 
     Args:
         vertices: ``[V, 3]``.

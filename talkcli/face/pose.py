@@ -13,8 +13,8 @@ import numpy as np
 from talkcli.face.topology import RIGID
 from talkcli.shapes import Float
 
-#: FaceMesh's depth is too flat: on multi-view clips reprojection is best between 1.0 and 1.7, and
-#: re-detected yaw of a head rendered at 30° rises from 25° to 27° with this factor.
+#: Factor on FaceMesh's depth, which is too flat: on multi-view clips, reprojection is best between
+#: 1.0 and 1.7; with this factor the yaw detected on a head rendered at 30° rises from 25° to 27°.
 DEPTH_SCALE = 1.1
 #: From image axes (x right, y down, z away) to head axes seen from the front (x, y up, z out).
 IMAGE_TO_HEAD = np.diag([1.0, -1.0, -1.0])
@@ -37,18 +37,18 @@ class HeadPose:
     shift: Float[np.ndarray, " 3"]
 
     def to_head(self, points: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n 3"]:
-        """Image points ``[..., 3]`` (pixels, scaled depth) to the head frame in centimetres."""
+        """Convert image points ``[..., 3]`` (pixels, scaled depth) to the head frame, in cm."""
         return (points - self.shift) @ (IMAGE_TO_HEAD @ self.rotation) / self.scale
 
     def to_image(self, points: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n 3"]:
-        """Head-frame points ``[..., 3]`` in centimetres to image pixels with depth."""
+        """Convert head-frame points ``[..., 3]`` in centimetres to image pixels with depth."""
         return self.scale * points @ (IMAGE_TO_HEAD @ self.rotation).T + self.shift
 
 
 def fit_similarity(
     source: Float[np.ndarray, "n 3"], target: Float[np.ndarray, "n 3"]
 ) -> tuple[float, Float[np.ndarray, "3 3"], Float[np.ndarray, " 3"]]:
-    """Least-squares scale, rotation, shift with ``target ≈ scale · source @ rotation.T + shift``.
+    """Fit ``target ≈ scale · source @ rotation.T + shift`` by least squares.
 
     Source: S. Umeyama, "Least-squares estimation of transformation parameters between two point
     patterns", 1991, equations 40–42.
@@ -67,7 +67,7 @@ def fit_similarity(
 
 
 def fit_pose(points: Float[np.ndarray, "478 3"], template: Float[np.ndarray, "478 3"]) -> HeadPose:
-    """Pose of landmarks against a template.
+    """Fit the pose of landmarks relative to a template.
 
     Args:
         points: ``[478, 3]`` image landmarks (pixels, depth already scaled by ``DEPTH_SCALE``).
@@ -81,7 +81,7 @@ def fit_pose(points: Float[np.ndarray, "478 3"], template: Float[np.ndarray, "47
 def landmarks_in_head_frame(
     points: Float[np.ndarray, "478 3"], template: Float[np.ndarray, "478 3"]
 ) -> Float[np.ndarray, "478 3"]:
-    """Landmarks without pose and scale: ``[478, 3]`` head frame, centimetres.
+    """Landmarks freed of pose and scale: ``[478, 3]`` head frame, centimetres.
 
     Args:
         points: ``[478, 3]`` as FaceMesh gives them, depth not yet scaled.

@@ -1,4 +1,4 @@
-"""ARKit weights from displacements of the face: bounded ridge regression, coupled over time."""
+"""Solves for ARKit weights from displacements: bounded ridge regression, coupled over time."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from talkcli.shapes import Float
 
 _SWEEPS = 80
 _LIP_WEIGHT, _JAW_WEIGHT, _DEPTH_WEIGHT = 2.0, 0.7, 0.3
-#: The same of whole expressions. At .7 wide mouths were laid to the jaw alone, and over 19 clips
-#: chins lay .72 % of the face height too low; so it is .33 %.
+#: The same for whole expressions. With .7, wide mouths were attributed to the jaw alone, and over
+#: 19 clips chins were .72 % of the face height too low; now they are .33 %.
 _CHIN_WEIGHT, _WHOLE_JAW_WEIGHT = 2.0, 1.0
-_ROW_WEIGHT = 6.0  # explicit rows for aperture and width: these are what viewers see
+_ROW_WEIGHT = 6.0  # explicit rows for aperture and width, which are what viewers see
 _BROW_WEIGHT, _LID_WEIGHT, _NOSE_WEIGHT, _CHEEK_WEIGHT = 1.8, 1.0, 1.0, 0.8
 _CHEEKS = (50, 280, 205, 425, 187, 411, 101, 330, 36, 266, 203, 423, 206, 426)
 
 
 def vertex_weights(parts: dict[tuple[int, ...], float]) -> Float[np.ndarray, "478 3"]:
-    """``[478, 3]`` weight of every coordinate; of vertices named twice the first group counts."""
+    """``[478, 3]`` weight of every coordinate; the first group wins for vertices named twice."""
     weights = np.zeros((478, 3))
     for group, weight in reversed(parts.items()):
         weights[list(group)] = np.array([1.0, 1.0, _DEPTH_WEIGHT]) * weight
@@ -37,12 +37,12 @@ def vertex_weights(parts: dict[tuple[int, ...], float]) -> Float[np.ndarray, "47
 
 
 def lower_face_weights() -> Float[np.ndarray, "478 3"]:
-    """``[478, 3]`` what speech is solved from: lips and jaw."""
+    """``[478, 3]`` weights for solving speech: lips and jaw."""
     return vertex_weights({LIPS: _LIP_WEIGHT, CHIN + JAW_LINE: _JAW_WEIGHT})
 
 
 def whole_face_weights() -> Float[np.ndarray, "478 3"]:
-    """``[478, 3]`` what a whole expression is solved from."""
+    """``[478, 3]`` weights for solving a whole expression."""
     return vertex_weights(
         {
             LIPS: _LIP_WEIGHT,
@@ -61,7 +61,7 @@ class ShapeFit:
 
     Args:
         basis: ``[K, 478, 3]`` shapes, cm at weight 1.
-        weights: ``[478, 3]`` of the coordinates.
+        weights: ``[478, 3]`` weights of the coordinates.
     """
 
     def __init__(
@@ -70,8 +70,8 @@ class ShapeFit:
         rows = self._rows(basis, weights)
         #: ``[K, K]`` inner products of the shapes.
         self.gram = rows @ rows.T
-        # A displacement enters by its inner products with the shapes, so all rows fold into one
-        # matrix on its coordinates.
+        # A displacement enters only through its inner products with the shapes, so all rows fold
+        # into one matrix acting on its coordinates.
         count = len(basis)
         fold = (basis * weights**2).reshape(count, -1)
         fold += _ROW_WEIGHT**2 * self._line_rows(basis).T @ _lines()
@@ -110,16 +110,16 @@ def bounded_ridge(
 ) -> Float[np.ndarray, "T K"]:
     """Minimise ``Σ_t |A x_t - b_t|² + ridge |x_t|² + coupling |x_t - x_{t-1}|²``, ``0 <= x <= 1``.
 
-    Cyclic coordinate descent with projection, all frames at once; 80 sweeps from zero leave less
-    than 1e-3 of the weights.
+    Cyclic coordinate descent with projection, all frames at once; 80 sweeps from zero come within
+    1e-3 of the weights.
 
     Args:
         gram: ``[K, K]``, ``A A^T`` for rows of shapes A.
         target: ``[T, K]``, inner products of data and shapes.
-        ridge: > 0, one for all or ``[K]``.
-        coupling: how much neighbouring frames hold each other; 0 leaves them alone.
-        start: ``[T, K]`` to begin with, zero otherwise.
-        sweeps: over all shapes.
+        ridge: > 0, one value for all shapes or ``[K]``.
+        coupling: strength of the coupling between neighbouring frames; 0 for none.
+        start: ``[T, K]`` initial weights; zero by default.
+        sweeps: number of sweeps over all shapes.
 
     Returns:
         ``[T, K]``.
@@ -144,11 +144,11 @@ def bounded_ridge(
     return weights
 
 
-#: Shares in a fit of whole faces, identity included.
+#: Weights in a fit of whole faces, including their identity.
 _FIT_LIPS, _FIT_LIDS, _FIT_IRISES, _FIT_SKIN = 2.0, 1.3, 1.0, 0.7
 
 
-#: Explicit rows for lip opening, lip width and lid opening: these are what viewers see.
+#: Explicit rows for lip opening, lip width and lid opening, which are what viewers see.
 _LIP_ROW, _LID_ROW = 4.0, 3.0
 
 
@@ -156,7 +156,7 @@ def face_rows(shift: Float[np.ndarray, "*frames 478 3"]) -> Float[np.ndarray, "*
     """Weighted least-squares rows of whole-face displacements ``[..., 478, 3]``: ``[..., R]``.
 
     Lips count most, then lids; depth, which the landmark network guesses, counts little. Unlike
-    ``whole_face_weights`` every vertex counts: the face model is fitted to all of them.
+    in ``whole_face_weights``, every vertex counts: the face model is fitted to all of them.
     """
     weights = np.full(478, _FIT_SKIN)
     weights[list(LIPS)] = _FIT_LIPS

@@ -19,7 +19,7 @@ from talkcli.shapes import Int32, UInt8
 RIGID = (10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 234, 93, 127, 162, 21, 54, 103, 67, 109,
          151, 9, 8, 168, 6, 197, 195, 5, 4, 1, 19, 94, 2, 33, 133, 263, 362, 98, 327, 48, 278,
          116, 345, 117, 346, 123, 352, 143, 372, 34, 264, 227, 447)
-#: Rows of lip vertices, corner to corner without the corners; upper and lower, outside to inside.
+#: Rows of lip vertices between the corners; upper and lower lip, each from outside to inside.
 LIP_UPPER_ROWS = ((185, 40, 39, 37, 0, 267, 269, 270, 409), (184, 74, 73, 72, 11, 302, 303, 304, 408),
                   (183, 42, 41, 38, 12, 268, 271, 272, 407), (191, 80, 81, 82, 13, 312, 311, 310, 415))
 LIP_LOWER_ROWS = ((146, 91, 181, 84, 17, 314, 405, 321, 375), (77, 90, 180, 85, 16, 315, 404, 320, 307),
@@ -36,7 +36,7 @@ BROW_RIGHT = (70, 63, 105, 66, 107, 46, 53, 52, 65, 55)
 BROW_LEFT = (300, 293, 334, 296, 336, 276, 283, 282, 295, 285)
 FACE_OVAL = (10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377,
              152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109)
-#: The oval's lower part from ear to ear: the jaw line.
+#: The jaw line: the lower part of the oval, from ear to ear.
 JAW_LINE = (132, 58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397, 288, 361)
 EARS = (234, 127, 454, 356)
 FOREHEAD_TOP, CHIN_TIP, NOSE_TIP = 10, 152, 1
@@ -76,7 +76,7 @@ SKIN, EYE_OPENING, MOUTH_OPENING = 0, 1, 2
 
 
 def opening_triangles() -> tuple[Int32[np.ndarray, "46 3"], UInt8[np.ndarray, " 46"]]:
-    """Triangles that fill the two eye openings and the mouth, which the tesselation leaves out.
+    """Triangles that fill the openings of eyes and mouth, which the tessellation leaves out.
 
     Returns:
         ``[46, 3]`` vertex indices and ``[46]`` labels (``EYE_OPENING`` or ``MOUTH_OPENING``).

@@ -1,9 +1,9 @@
 """The performance in a clip: head pose, ARKit weights and gaze of one face in every frame.
 
-Two passes, one decoding: landmarks go to a temporary file as they are measured; then, with the
-person's neutral face known, windows of them are solved. Memory does not grow with the clip except
-by the curves themselves (250 bytes a frame). A clip in which nothing is found is read once more,
-with a closer look for small faces.
+There are two passes but one decoding: landmarks go to a temporary file as they are measured; then,
+with the person's neutral face known, they are solved in windows. Apart from the curves themselves
+(250 bytes a frame), memory does not grow with the clip. A clip in which nothing is found is read
+once more, with a closer search for small faces.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ from talkcli.tracking.spool import LandmarkSpool, Measured, sharpness
 from talkcli.tracking.upright import find_turn, turned
 from talkcli.types import MotionCurves
 
-#: Larger clips are reduced to this before the face is looked for.
+#: Larger clips are scaled down to this before the face is searched for.
 MAX_SIDE = 1280
-#: Fewer frames with a face say too little about who it is.
+#: Fewer frames with a face do not suffice to identify the person.
 FEWEST_FRAMES = 3
-_SAMPLE = 400  # frames, spread over the clip, that the person is estimated from
-_NOISE_SAMPLE = 3000  # successive frames that noise is measured on
+_SAMPLE = 400  # frames, spread over the clip, from which the person is estimated
+_NOISE_SAMPLE = 3000  # successive frames on which noise is measured
 
 
 @dataclass(frozen=True)
 class TrackedClip:
-    """What a clip shows.
+    """The result of tracking a clip.
 
     Attributes:
         curves: times are the middles of the frames' display; ``rotation`` is the head's yaw,
-            pitch, roll against the camera; ``translation`` is the travel of the neck's pivot from
-            its usual place, as seen from the camera (x to image right, y up, z towards it).
+            pitch, roll relative to the camera; ``translation`` is the travel of the neck's pivot
+            from its usual place, as seen from the camera (x to image right, y up, z towards it).
         person: identity and neutral face.
         landmarks: name of the landmark network.
-        faces_seen: most faces found in one frame.
+        faces_seen: largest number of faces found in one frame.
         turned: degrees clockwise by which the frames were turned to show the face upright.
     """
 
@@ -56,7 +56,7 @@ class TrackedClip:
 
     @property
     def flagged(self) -> float:
-        """Share of the frames that are filled in because no face could be measured there."""
+        """Share of the frames that are filled in because no face could be measured in them."""
         return float(1.0 - self.curves.tracked.mean())
 
 
@@ -72,8 +72,8 @@ def track_clip(
     Args:
         path: a video file.
         face: index among the faces of the first frame that shows any, 0 for the largest.
-        landmarks: network, see :func:`talkcli.tracking.follow.landmark_model`.
-        progress: called after each frame that is measured.
+        landmarks: the landmark network; see :func:`talkcli.tracking.follow.landmark_model`.
+        progress: called after each measured frame.
 
     Raises:
         InputError: not a video, too few frames, or no face that can be followed in it.
@@ -103,7 +103,7 @@ def track_clip(
 
 
 def too_few_frames(path: Path, count: int) -> InputError:
-    """What to say about a clip that is as good as a picture."""
+    """The error for a clip that is hardly more than a picture."""
     frames = "one frame" if count == 1 else f"{count} frames"
     return InputError(
         f"{path} has only {frames}: nothing moves in it",
@@ -112,11 +112,11 @@ def too_few_frames(path: Path, count: int) -> InputError:
 
 
 def measure_clip(path: Path, follower: FaceFollower, turn: int = 0) -> Iterator[Measured]:
-    """Landmarks of every frame of a clip.
+    """Measure the landmarks of every frame of a clip.
 
     Args:
         path: a video file.
-        follower: fresh, follows the face.
+        follower: a new follower, for the face.
         turn: degrees clockwise by which the frames are turned first, a multiple of 90.
 
     Raises:
@@ -132,7 +132,7 @@ def measure_clip(path: Path, follower: FaceFollower, turn: int = 0) -> Iterator[
 
 
 def solve_spool(spool: LandmarkSpool, model: FaceModel) -> tuple[Person, MotionCurves]:
-    """The person in a clip and the performance, from its landmarks.
+    """Estimate the person in a clip and the performance, from its landmarks.
 
     Args:
         spool: landmarks of at least ``FEWEST_FRAMES`` frames.
@@ -146,7 +146,7 @@ def solve_spool(spool: LandmarkSpool, model: FaceModel) -> tuple[Person, MotionC
 
 
 def _pose_scale(spool: LandmarkSpool, person: Person) -> PoseScale:
-    """Usual place and size of the head, and how noisy its pose is measured."""
+    """Usual place and size of the head, and the noise of its measured pose."""
     points = spool.sample(_SAMPLE)
     heads, _ = align_to_self(points, person.rigid)
     run = spool.run(_NOISE_SAMPLE)

@@ -1,8 +1,8 @@
 """Where faces may be in a picture: MediaPipe's two detectors, on the whole picture and on tiles.
 
-The detectors reduce what they are shown to 192 pixels (long range) or 128 (short range), so faces
-below about a tenth of the longer side are lost in one look at the whole picture. Tiles bring any
-face to a size that the short-range detector finds.
+The detectors reduce their input to 192 pixels (long range) or 128 (short range), so faces below
+about a tenth of the longer side are missed in the whole picture. Tiles bring any face to a size
+that the short-range detector finds.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from talkcli.errors import MissingDependencyError
 _SHORT_RANGE, _LONG_RANGE = 0, 1
 _TILE_PX = 128
 #: The short-range detector found faces of 18 pixels in 100 % of 64 tries (32 portraits, two
-#: backgrounds), of 16 in 95 %, of 14 in 69 %. The long-range one does as well from 20, but takes
-#: 7 ms instead of 2.3 for twice the area.
+#: backgrounds), of 16 in 95 %, of 14 in 69 %. The long-range one does equally well from 20 pixels,
+#: but takes 7 ms instead of 2.3 for twice the area.
 _FACE_IN_TILE_PX = 17.5
-#: Tiles overlap by one and a half faces, so that every face lies in one with its surroundings.
+#: Tiles overlap by one and a half faces, so that every face and its surroundings lie in one tile.
 _OVERLAP_PX = 26
-#: Of the longer side: tiles beyond this show hardly more detail than the whole picture does.
+#: Largest tile relative to the longer side: larger ones show hardly more detail than the picture.
 _LARGEST_TILE = 0.75
-#: Grey levels between the darkest and brightest part of a tile; below it there is nothing to find.
+#: Tiles with fewer grey levels than this between their darkest and brightest parts contain no face.
 _FLAT = 24
-#: Least score in a tile. Every face of 18 pixels reaches it; half of what is none stays below.
+#: Least score in a tile. Every face of 18 pixels reaches it; half of the false finds do not.
 _LEAST_SCORE = 0.5
-#: Smallest face, forehead to chin, that tiles are made for.
+#: Smallest face, forehead to chin, that tiles are meant to find.
 _SMALLEST_FACE_PX = 64
-#: Squares around a find, in heights of its box.
+#: Side of the square around a find, in heights of its box.
 _SQUARE_PER_BOX = 2.2
 
 
 class Square(NamedTuple):
-    """A square of a picture, in its pixels; it may reach beyond the edge."""
+    """A square of a picture, in its pixels; it may extend beyond the edge."""
 
     x0: float
     y0: float
@@ -46,7 +46,7 @@ class Square(NamedTuple):
 
 
 def detect_squares(rgb: np.ndarray) -> list[Square]:
-    """Squares around the finds of the long-range and the short-range detector.
+    """Find squares around faces with the long-range and the short-range detector.
 
     Args:
         rgb: ``[H, W, 3]`` uint8, sRGB, sides below 32,767 pixels.
@@ -59,7 +59,7 @@ def detect_squares(rgb: np.ndarray) -> list[Square]:
 
 
 def detect_in_tiles(rgb: np.ndarray) -> list[Square]:
-    """Squares around the finds in tiles of several sizes, each face once, largest first.
+    """Find squares around faces in tiles of several sizes, each face once, largest first.
 
     Args:
         rgb: ``[H, W, 3]`` uint8, sRGB, sides below 32,767 pixels.
@@ -105,7 +105,7 @@ def mediapipe_solutions() -> Any:
 
 
 def _corners(level: np.ndarray) -> Iterator[tuple[int, int]]:
-    """Upper left corners of tiles that cover a picture evenly."""
+    """Upper left corners of tiles that evenly cover a picture."""
     starts = []
     for length in (level.shape[1], level.shape[0]):
         count = max(1, math.ceil((length - _OVERLAP_PX) / (_TILE_PX - _OVERLAP_PX)))
@@ -114,7 +114,7 @@ def _corners(level: np.ndarray) -> Iterator[tuple[int, int]]:
 
 
 def _finds(model: int, rgb: np.ndarray) -> Iterator[tuple[Square, float]]:
-    """Squares around what one detector finds, and its scores."""
+    """Squares around the faces that one detector finds, and their scores."""
     height, width = rgb.shape[:2]
     for find in _face_detector(model).process(rgb).detections or []:
         box = find.location_data.relative_bounding_box
@@ -125,7 +125,7 @@ def _finds(model: int, rgb: np.ndarray) -> Iterator[tuple[Square, float]]:
 
 
 def _same_square(a: Square, b: Square) -> bool:
-    """Whether two squares show the same face: their centres are nearer than half a face."""
+    """Whether two squares show the same face: their centres are less than half a face apart."""
     way = math.hypot(a.x0 + a.side / 2 - b.x0 - b.side / 2, a.y0 + a.side / 2 - b.y0 - b.side / 2)
     return way < 0.5 * min(a.side, b.side) / _SQUARE_PER_BOX
 

@@ -1,9 +1,9 @@
 """Landmarks of one face, followed through the frames of a clip.
 
-Two landmark networks answer through one interface: the FaceMesh bundled in MediaPipe's wheel, and
-MediaPipe's Tasks API with a ``face_landmarker.task`` that the user has installed. Both look at a
-square around the face that stays where it is until the face leaves its middle, so that their own
-frame-to-frame following works in clips of any size and beside other faces.
+Two landmark networks share one interface: the FaceMesh bundled in MediaPipe's wheel, and
+MediaPipe's Tasks API with a ``face_landmarker.task`` that the user has installed. Both see a
+square around the face that stays in place until the face leaves its middle, so that their own
+frame-to-frame tracking works in clips of any size and next to other faces.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ import numpy as np
 from talkcli.errors import InputError, MissingDependencyError
 from talkcli.tracking.landmarks import Face, detect_faces
 
-#: The variable that names a model of the Tasks API where no setting does.
+#: The environment variable that names a model of the Tasks API if no setting does.
 MODEL_VARIABLE = "TALKCLI_FACE_LANDMARKER"
 #: The setting that selects the network bundled in the wheel, even if that variable is set.
 BUNDLED = "bundled"
 
 _SIDE_FH = 3.0  # side of the square in face heights
-_SQUARE_PX = 448  # the networks cut 192 px out of about half of it
+_SQUARE_PX = 448  # the networks use 192 px, cut from about half of it
 _LEFT_MIDDLE_FH = 0.4  # the square moves when the face is this far from its centre ...
 _GROWN = 1.35  # ... or when its size has changed by this factor
-_SEARCH_SIDE = 640  # faces are looked for in pictures of this size
+_SEARCH_SIDE = 640  # faces are searched for in pictures of this size
 _LONGEST_PAUSE = 25  # frames between two searches
-_SAME_FACE_FH = 1.5  # a face found again is taken for the old one within this distance
+_SAME_FACE_FH = 1.5  # within this distance, a face found again is taken for the old one
 
 
 class LandmarkSource(Protocol):
@@ -43,7 +43,7 @@ class LandmarkSource(Protocol):
         """``[478, 3]`` landmarks in pixels of ``rgb`` (z in the same unit), or None."""
 
     def restart(self) -> None:
-        """Forget where the face was: the next picture is a different crop."""
+        """Forget where the face was, since the next picture is a different crop."""
 
     def close(self) -> None:
         """Release the network."""
@@ -103,7 +103,7 @@ class TaskLandmarker:
         """See :class:`LandmarkSource`."""
         import mediapipe
 
-        # The library only cares about the order of the time stamps.
+        # Only the order of the timestamps matters to the library.
         self._clock_ms += 33
         image = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=rgb)
         found = self._task.detect_for_video(image, self._clock_ms).face_landmarks
@@ -116,7 +116,7 @@ class TaskLandmarker:
             from mediapipe.tasks.python import BaseOptions, vision
 
             options = vision.FaceLandmarkerOptions(
-                # Bytes, not a path: names with letters outside ASCII fail in the library.
+                # Bytes, not a path, since the library fails on names with non-ASCII letters.
                 base_options=BaseOptions(model_asset_buffer=self._model.read_bytes()),
                 running_mode=vision.RunningMode.VIDEO,
                 min_face_detection_confidence=0.3,
@@ -148,7 +148,7 @@ def landmark_model(setting: str) -> Path | None:
 
 
 def open_landmarks(setting: str = "auto") -> LandmarkSource:
-    """The landmark network that a setting selects, see :func:`landmark_model`.
+    """Open the landmark network that a setting selects; see :func:`landmark_model`.
 
     Raises:
         MissingDependencyError: the network cannot be loaded.
@@ -166,7 +166,7 @@ class FaceFollower:
         small: also search for faces below a tenth of the frame's longer side, in whole frames.
 
     Attributes:
-        faces_seen: most faces found in one frame so far.
+        faces_seen: largest number of faces found in one frame so far.
     """
 
     def __init__(self, source: LandmarkSource, face: int = 0, *, small: bool = False) -> None:
@@ -179,13 +179,13 @@ class FaceFollower:
         self.faces_seen = 0
 
     def follow(self, rgb: np.ndarray) -> np.ndarray | None:
-        """``[478, 3]`` landmarks of the face in pixels of the frame, or None when it is not there.
+        """``[478, 3]`` landmarks of the face in pixels of the frame, or None if it is not there.
 
         Args:
             rgb: ``[H, W, 3]`` uint8, the next frame.
 
         Raises:
-            InputError: the first frame with faces has fewer than the wanted index needs.
+            InputError: the first frame with faces has too few for the wanted index.
         """
         points = None if self._square is None else self._measure(rgb)
         if points is None and self._may_search():
@@ -205,7 +205,7 @@ class FaceFollower:
         size = int(min(_SQUARE_PX, max(192, round(side))))
         scale = size / side
         matrix = np.array([[scale, 0, -x0 * scale], [0, scale, -y0 * scale]])
-        # A face that fills the picture would be lost without a border around it.
+        # Without a border around it, a face that fills the picture would be lost.
         square = cv2.warpAffine(
             rgb, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
         )
@@ -213,7 +213,7 @@ class FaceFollower:
         return None if points is None else points / scale + (x0, y0, 0)
 
     def _may_search(self) -> bool:
-        """A search costs as much as thirty frames: the longer none succeeds, the rarer they get."""
+        """Whether to search now: searches cost thirty frames each, so failures make them rarer."""
         if self._waited < self._pause:
             self._waited += 1
             return False
@@ -238,7 +238,7 @@ class FaceFollower:
             return float(np.linalg.norm(face.points[:, :2].mean(0) - centre)) / last.size_px
 
         nearest = min(faces, key=distance)
-        # One face alone may have moved far while it was hidden; among several only a near one is
+        # A single face may have moved far while it was hidden; among several, only a near one is
         # the same person.
         return nearest if len(faces) == 1 or distance(nearest) < _SAME_FACE_FH else None
 

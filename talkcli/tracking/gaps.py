@@ -1,4 +1,4 @@
-"""Frames where the face was missed or badly measured: detected, and filled in from others."""
+"""Finds frames in which the face was missed or badly measured, and fills them in from others."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from talkcli.face.alignment import align_heads
 from talkcli.tracking.person import Person
 from talkcli.tracking.spool import Measured
 
-#: Gaps up to this long are bridged in a straight line; longer ones hold the last face.
+#: Gaps up to this long are interpolated linearly; in longer ones the last face is held.
 BRIDGED_S = 0.5
-_BLEND_S = 0.2  # time to move from the held pose to the one found again
-# 140 clean clips never exceed 8 times the usual residual where that is at least 0.05 cm.
+_BLEND_S = 0.2  # time to move from the held pose to the newly found one
+# Clean clips, 140 of them, never exceed 8 times the usual residual where that is at least 0.05 cm.
 _MISFIT, _MISFIT_CM = 8.0, 0.45
-# A frame that jumps out of line by half a centimetre while its neighbours agree.
+# A spike is a frame that jumps by half a centimetre while its neighbours agree.
 _SPIKE_CM, _SPIKE_RATIO = 0.5, 4.0
 _BLURRED = 0.3  # of the sharpness of the frames around it
-_AROUND = 12  # frames, to judge sharpness by
+_AROUND = 12  # frames on either side with which sharpness is compared
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class FilledFrame:
     Attributes:
         time_s: middle of the frame's display.
         points: ``[478, 3]`` pixels.
-        tracked: whether the landmarks were measured in this very frame.
+        tracked: whether the landmarks were measured in this frame.
     """
 
     time_s: float
@@ -39,12 +39,12 @@ class FilledFrame:
 
 
 def fill_gaps(frames: Iterator[Measured], person: Person) -> Iterator[FilledFrame]:
-    """Landmarks for every frame of a clip that shows the person at least once.
+    """Provide landmarks for every frame of a clip that shows the person at least once.
 
     Looks ahead by ``BRIDGED_S`` and twelve frames, no further.
 
     Args:
-        frames: as measured, in order.
+        frames: measured frames, in order.
         person: what the face should look like.
     """
     last: FilledFrame | None = None
@@ -53,7 +53,7 @@ def fill_gaps(frames: Iterator[Measured], person: Person) -> Iterator[FilledFram
         if frame.points is None:
             waiting.append(frame)
             if last is not None and frame.time_s - last.time_s > BRIDGED_S + _BLEND_S:
-                # Too long to bridge: release all but what a soft return may still need.
+                # Too long to bridge: release all frames but those that a soft return may need.
                 held = waiting.pop(0)
                 yield FilledFrame(held.time_s, last.points, False)
             continue

@@ -1,9 +1,9 @@
 """Faces and their 478 landmarks in a picture, with the networks bundled in MediaPipe's wheel.
 
 FaceMesh alone misses small faces, because its detector is made for selfies. So the long-range
-detector looks at the whole picture first, FaceMesh measures a crop around every find, and a second
-pass on a crop of standard framing settles the landmarks (they move by up to 2 % of the face height
-with the framing of the crop). Only where that finds nothing are overlapping tiles searched.
+detector searches the whole picture first, FaceMesh measures a crop around every find, and a second
+pass on a crop of standard framing refines the landmarks (which depend on the framing by up to 2 %
+of the face height). Overlapping tiles are searched only if that finds nothing.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from talkcli.face.measures import face_height
 from talkcli.face.topology import CHIN_TIP, FACE_OVAL, FOREHEAD_TOP
 from talkcli.tracking.detector import Square, detect_in_tiles, detect_squares, mediapipe_solutions
 
-#: Side of the standard crop in face heights, and its centre above the chin. See DESIGN: portrait.
+#: Side of the standard crop, and height of its centre above the chin, in face heights.
 CROP_SIDE_FH = 2.75
 CROP_CENTRE_ABOVE_CHIN_FH = 0.5
-#: FaceMesh is run on crops of this many pixels; more gains nothing, its input is 192 or 256.
+#: FaceMesh is run on crops of this many pixels; more gains nothing, since its input is 192 or 256.
 _MESH_INPUT_PX = 512
-#: Longer pictures are reduced to this: MediaPipe aborts the process, and OpenCV's warps fail, from
-#: 32,767 pixels on.
+#: Longer pictures are reduced to this: from 32,767 pixels on, MediaPipe aborts the process and
+#: OpenCV's warps fail.
 _LONGEST_SIDE = 32_000
-#: Landmarks that change places in the mirror: corners of the eyes and of the mouth, brows, temples,
-#: and some on the middle line.
+#: Landmarks that swap in a mirror image: corners of the eyes and of the mouth, brows, temples; and
+#: some on the midline.
 _MIRRORED_PAIRS = (
     *((33, 263), (133, 362), (61, 291), (105, 334), (234, 454)),
     *((FOREHEAD_TOP, FOREHEAD_TOP), (1, 1), (13, 13), (CHIN_TIP, CHIN_TIP)),
 )
-#: Mean distance of landmarks from those of the mirror image, face heights. 421 of 431 faces of 64
-#: to 160 pixels stay below .04 (median .009; the others are profiles); 40 things that FaceMesh took
-#: for faces in photographs without any, and in noise, begin at .051 (median .35).
+#: Largest mean distance of landmarks from those of the mirror image, face heights. 421 of 431 faces
+#: of 64 to 160 pixels stay below .04 (median .009; the others are profiles); 40 false faces that
+#: FaceMesh found in noise and in photographs without faces begin at .051 (median .35).
 _MIRRORED_FH = 0.04
 
 
@@ -53,7 +53,7 @@ class Face:
 
     @property
     def size_px(self) -> float:
-        """Face height in pixels: forehead (vertex 10) to chin (vertex 152), with depth."""
+        """Face height in pixels: forehead (vertex 10) to chin (vertex 152), including depth."""
         return float(face_height(self.points))
 
     @property
@@ -64,7 +64,7 @@ class Face:
 
 
 def crop_rectangle(points: np.ndarray) -> Square:
-    """The standard head crop: x0, y0 and side in pixels; it may reach beyond the picture."""
+    """The standard head crop: x0, y0 and side in pixels; it may extend beyond the picture."""
     height = float(face_height(points))
     side = CROP_SIDE_FH * height
     centre_x = float(points[list(FACE_OVAL), 0].mean())
@@ -73,18 +73,18 @@ def crop_rectangle(points: np.ndarray) -> Square:
 
 
 def detect_faces(rgb: np.ndarray, *, small: bool = True) -> list[Face]:
-    """All faces of a picture, largest first.
+    """Find all faces in a picture, largest first.
 
-    Faces of about a tenth of the longer side and more are found in one look at the whole picture.
-    Only when that finds none are tiles searched for faces down to 64 pixels; what turns up there
-    may be smaller still, which lets a message say so.
+    Faces of about a tenth of the longer side or more are found in the picture as a whole. Only if
+    there are none, tiles are searched for faces down to 64 pixels; faces found there may be even
+    smaller, so that a message can say so.
 
     Args:
         rgb: ``[H, W, 3]`` uint8, sRGB.
-        small: search tiles where one look finds nothing: five times as long at 12 megapixels.
+        small: search tiles if the whole picture shows none: five times as long at 12 megapixels.
 
     Returns:
-        The faces with refined landmarks; empty when none is found.
+        The faces with refined landmarks; empty if none is found.
 
     Raises:
         MissingDependencyError: MediaPipe cannot be imported.
@@ -97,7 +97,7 @@ def detect_faces(rgb: np.ndarray, *, small: bool = True) -> list[Face]:
         return [Face(face.points / shrink) for face in detect_faces(reduced, small=small)]
     squares = [Square(0.0, 0.0, float(max(height, width)))]
     squares += detect_squares(rgb)
-    # Close-ups: padding lets the detector see a face that fills the picture.
+    # For close-ups: with padding, the detector sees a face that fills the picture.
     squares.append(Square(-0.3 * width, -0.3 * height, 1.6 * max(height, width)))
     faces = _measure_faces(rgb, squares)
     if faces or not small:
@@ -107,7 +107,7 @@ def detect_faces(rgb: np.ndarray, *, small: bool = True) -> list[Face]:
 
 
 def _measure_faces(rgb: np.ndarray, squares: Sequence[Square]) -> list[Face]:
-    """The different faces that FaceMesh sees in some squares, largest first."""
+    """The distinct faces that FaceMesh sees in some squares, largest first."""
     faces: list[Face] = []
     for square in squares:
         points = _mesh_on_square(rgb, square)
@@ -134,7 +134,7 @@ def landmarks_in_crop(rgb: np.ndarray) -> np.ndarray | None:
 
 
 def survives_mirroring(rgb: np.ndarray, points: np.ndarray) -> bool:
-    """Whether FaceMesh sees the same face in the mirror: what it reads into texture changes.
+    """Whether FaceMesh sees the same face in the mirror image, unlike one imagined in texture.
 
     Args:
         rgb: ``[H, W, 3]`` uint8, sRGB.
@@ -149,9 +149,9 @@ def survives_mirroring(rgb: np.ndarray, points: np.ndarray) -> bool:
 
 
 def _mesh_on_square(rgb: np.ndarray, square: Square, *, mirror: bool = False) -> np.ndarray | None:
-    """Landmarks in a square, in pixels of the picture; the network may be shown its mirror image.
+    """Landmarks in a square, in pixels of the picture; optionally measured in its mirror image.
 
-    Mirrored, x is turned back, but left and right landmarks stay swapped.
+    In that case x is mirrored back, but left and right landmarks stay swapped.
     """
     x0, y0, side = square
     scale = _MESH_INPUT_PX / side

@@ -1,4 +1,4 @@
-"""Who is in a clip: the neutral face behind all its frames, and its usual eye opening."""
+"""The person in a clip: the neutral face behind all its frames, and the usual eye opening."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from talkcli.face.topology import (
     LIPS,
 )
 
-#: The neutral face is made of this share of the frames, those with the most closed lips.
+#: The neutral face is made from this share of the frames, those with the most closed lips.
 NEUTRAL_SHARE = 0.2
 _FRONTAL_DEG = 25.0
-_OPEN_LIDS = 0.8  # of the usual opening, or the frame is a blink
-_USUAL_LIDS = 0.6  # quantile of the opening that counts as usual; blinks lie below
-#: Neutral lips further apart than this, in face heights, are are closed.
+_OPEN_LIDS = 0.8  # of the usual opening; below it, the frame is a blink
+_USUAL_LIDS = 0.6  # quantile of the opening that counts as usual; blinks are below it
+#: Neutral lips further apart than this (face heights) are brought together.
 _CLOSED_FH = 0.012
 _FEWEST = 5
-#: Lips this near for their width are closed; FaceMesh sees closed ones at -0.01 to 0.015.
+#: Lips closer than this share of their width are closed; FaceMesh sees these at -0.01 to 0.015.
 _CLOSED_RATIO = 0.02
 _MIDDLE_SAY = 0.3
 _MOVING = [*LIPS, *CHIN, *BROW_LEFT, *BROW_RIGHT, *EYE_LEFT.rim, *EYE_RIGHT.rim]
@@ -39,10 +39,10 @@ class Person:
     """Identity of the face in a clip.
 
     Attributes:
-        rigid: ``[478, 3]`` the median face, which pose is measured against, cm.
+        rigid: ``[478, 3]`` the median face, relative to which the pose is measured, cm.
         neutral: ``[478, 3]`` lips closed, eyes open, brows at rest, head frame, cm.
         basis: ``[52, 478, 3]`` ARKit shapes adapted to this face, cm at weight 1.
-        lids: ``[2]`` usual opening of left and right eye, cm.
+        lids: ``[2]`` usual opening of the left and the right eye, cm.
         gaze: ``[2]`` iris angles of the neutral frames, degrees.
         residual: usual distance of rigid vertices from ``rigid``, cm.
     """
@@ -56,11 +56,11 @@ class Person:
 
 
 def neutral_face(points: np.ndarray, share: float = NEUTRAL_SHARE) -> np.ndarray:
-    """Mean of the frames with the smallest lip opening for their width.
+    """Average the frames with the smallest lip opening relative to lip width.
 
     Args:
         points: ``[T, 478, 3]`` head frame.
-        share: of the frames.
+        share: share of the frames to use.
 
     Returns:
         ``[478, 3]``.
@@ -70,9 +70,9 @@ def neutral_face(points: np.ndarray, share: float = NEUTRAL_SHARE) -> np.ndarray
 
 
 def align_to_self(points: np.ndarray, template: np.ndarray) -> tuple[AlignedHeads, np.ndarray]:
-    """Heads aligned to the person's own median face, and that face.
+    """Align heads to the person's own median face; returns both.
 
-    The shape of another face would leak into the pose, so the template is only the start.
+    The shape of another face would affect the pose, so the template is only the initial guess.
 
     Args:
         points: ``[T, 478, 3]`` finite landmarks as FaceMesh gives them.
@@ -83,7 +83,7 @@ def align_to_self(points: np.ndarray, template: np.ndarray) -> tuple[AlignedHead
 
 
 def estimate_identity(points: np.ndarray, model: FaceModel) -> Person:
-    """The identity behind some frames of a clip.
+    """Estimate the person from some frames of a clip.
 
     Args:
         points: ``[T, 478, 3]`` finite landmarks as FaceMesh gives them, spread over the clip.
@@ -110,9 +110,9 @@ def estimate_identity(points: np.ndarray, model: FaceModel) -> Person:
 def _neutral_frames(heads: AlignedHeads) -> np.ndarray:
     """Indices of the frames that show the face at rest.
 
-    Candidates are frontal, with closed lips and open eyes, or come nearest to that. A face rests
-    in the same way more often than it grimaces in the same way, so rest is where candidates are
-    densest, weighted towards their middle: actors hold grimaces for seconds.
+    Candidates are frontal, with closed lips and open eyes, or come closest to that. A face rests in
+    the same way more often than it grimaces in the same way, so rest is where candidates are
+    densest; the middle of them is favoured, since actors hold grimaces for seconds.
     """
     yaws = np.degrees(np.arctan2(heads.rotations[:, 0, 2], heads.rotations[:, 2, 2]))
     opening = lid_opening(heads.points)

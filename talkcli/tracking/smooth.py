@@ -1,17 +1,17 @@
-"""Curves without jitter: a Kalman smoother for the pose, an edge-preserving one for the gaze."""
+"""Removes jitter from curves: a Kalman smoother for pose, an edge-preserving filter for gaze."""
 
 from __future__ import annotations
 
 import numpy as np
 
-#: Noise is read off the quietest part of a curve: this quantile of its second differences.
+#: Noise is measured in the quietest part of a curve: at this quantile of its second differences.
 _QUIET = 0.35
-#: ... which for white noise of unit deviation, whose second differences have √6, would be this.
+#: ... which for white noise of unit deviation (√6 for the second differences) would be this.
 _QUIET_NORMAL = 0.454 * np.sqrt(6.0)
 
 
 def measurement_noise(values: np.ndarray) -> np.ndarray:
-    """``[C]`` standard deviation of the white noise on curves ``[T, C]``, taken where they rest."""
+    """``[C]`` standard deviation of white noise on curves ``[T, C]``, measured where they rest."""
     if len(values) < 3:
         return np.zeros(values.shape[1])
     second = np.abs(np.diff(values, 2, axis=0))
@@ -23,12 +23,12 @@ def smooth_motion(
 ) -> np.ndarray:
     """Rauch–Tung–Striebel smoothing of curves that move with bounded acceleration.
 
-    Each curve is a point with a velocity that white acceleration changes. Source: H. Rauch, F.
+    Each curve is a point whose velocity is changed by white acceleration. Source: H. Rauch, F.
     Tung, C. Striebel, "Maximum likelihood estimates of linear dynamic systems", 1965.
 
     Args:
-        times: ``[T]`` seconds, rising, however uneven.
-        values: ``[T, C]`` measured.
+        times: ``[T]`` seconds, increasing, at any intervals.
+        values: ``[T, C]`` measured values.
         noise: ``[C]`` standard deviation of the measurement; curves without noise stay as they are.
         agility: ``[C]`` spectral density of the acceleration, as its standard deviation over one
             second: unit of the curve per s^1.5.
@@ -67,18 +67,18 @@ def smooth_motion(
 
 
 def _disturbance(step: float, agility: np.ndarray) -> np.ndarray:
-    """``[C, 2, 2]`` what white acceleration adds to position and velocity over a step."""
+    """``[C, 2, 2]`` covariance that white acceleration adds to position and velocity in a step."""
     shape = np.array([[step**3 / 3, step**2 / 2], [step**2 / 2, step]])
     return np.asarray(shape * (agility**2)[:, None, None])
 
 
 def keep_edges(values: np.ndarray, reach: int, unlike: float) -> np.ndarray:
-    """Mean of neighbouring frames in which unlike ones count little, so that steps stay steps.
+    """Average neighbouring frames, with little weight on dissimilar ones, so that steps stay steps.
 
     Args:
         values: ``[T, C]``.
-        reach: frames on either side.
-        unlike: distance at which a frame counts 0.6 of what an equal one does.
+        reach: number of frames on either side.
+        unlike: distance at which a frame has 0.6 of the weight of an equal one.
 
     Returns:
         ``[T, C]``.

@@ -16,27 +16,27 @@ from talkcli.tracking.person import Person
 from talkcli.tracking.smooth import keep_edges, smooth_motion
 from talkcli.types import ARKIT_NAMES, MotionCurves
 
-#: Frames that a window adds, and how many more it sees on either side. What lies further away
-#: changes a weight by less than 1e-3.
+#: Frames that a window solves, and how many more it sees on either side. Frames further away change
+#: a weight by less than 1e-3.
 CORE, MARGIN = 128, 16
-#: cm². Per weight: at 1 rolled lips fight lowered ones for 0.2 % of the motion.
+#: cm², per weight. At 1, rolled lips compete with lowered ones for 0.2 % of the motion.
 RIDGE = 1.5
-#: cm². Between frames: takes a third of the jitter and 0.1 % of the explained motion.
+#: cm², between frames. Removes a third of the jitter and 0.1 % of the explained motion.
 COUPLING = 1.0
 _SWEEPS = 30  # from the unbounded solution
 #: Camera distance, as in portraits: 6 face heights of 17.7 cm.
 CAMERA_CM = 106.0
-#: How quickly a head may change its motion: degrees, centimetres, logarithm of scale per s^1.5.
-#: A quick turn of the head reaches about these; at a third of them turns lag and PSNR falls .2 dB.
+#: How quickly a head may change its motion: degrees, centimetres and logarithm of scale per s^1.5.
+#: A quick turn of the head reaches about these; at a third of them, turns lag and PSNR drops .2 dB.
 _AGILITY = np.array([180.0, 180.0, 140.0, 45.0, 45.0, 0.36])
-_SHUT = 0.08  # of the usual lid opening is what FaceMesh still sees between closed lids
-#: Closures between which lids on their way become shut ones: openings of 45 and 15 %. Looked up in
-#: 120 frames of 19 clips: eyes that FaceMesh sees up to 12 % open are shut, between 12 and 30 %
-#: shut ones and slits mix, beyond 45 % none is shut.
+_SHUT = 0.08  # of the usual lid opening, which FaceMesh still sees between closed lids
+#: Closures between which closing lids become shut ones: openings of 45 and 15 %. In 120 frames of
+#: 19 clips, eyes that FaceMesh sees up to 12 % open are shut, from 12 to 30 % some are shut and
+#: some are slits, and above 45 % none is shut.
 _CLOSING, _CLOSED = 0.6, 0.92
 _GAZE_FULL_DEG = 30.0  # ARKit's eyeLook weights are 1 about here
-_BLINKING = 0.55  # lids so far closed hide the iris
-_HIDDEN_YAW_DEG = (22.0, 40.0)  # from here to there the far eye's lids count less and less
+_BLINKING = 0.55  # lids closed this far hide the iris
+_HIDDEN_YAW_DEG = (22.0, 40.0)  # over this range, the far eye's lids count less and less
 _GAZE_REACH, _GAZE_UNLIKE_DEG = 2, 3.0
 
 _INDEX = {name: i for i, name in enumerate(ARKIT_NAMES)}
@@ -51,7 +51,7 @@ class PoseScale:
     Attributes:
         place: ``[2]`` usual position of the head frame's origin, pixels.
         scale: usual pixels per centimetre.
-        noise: ``[6]`` of yaw, pitch, roll (degrees), x, y (cm) and the logarithm of the scale.
+        noise: ``[6]`` noise of yaw, pitch, roll (degrees), x, y (cm) and the logarithm of scale.
         step_s: usual time between frames.
     """
 
@@ -65,11 +65,11 @@ class PoseScale:
         return replace(self, noise=noise)
 
     def pose_of(self, points: np.ndarray, person: Person) -> np.ndarray:
-        """``[T, 6]`` raw pose of landmarks ``[T, 478, 3]``, as ``noise`` lists it."""
+        """``[T, 6]`` raw pose of landmarks ``[T, 478, 3]``, in the order of ``noise``."""
         return self.pose(align_heads(points, person.rigid, PICTURE_DEPTH))
 
     def pose(self, heads: AlignedHeads) -> np.ndarray:
-        """``[T, 6]`` raw pose, as ``noise`` lists it."""
+        """``[T, 6]`` raw pose, in the order of ``noise``."""
         angles = np.array([rotation_to_euler(rotation) for rotation in heads.rotations])
         way = (heads.shifts[:, :2] - self.place) / heads.scales[:, None] * (1.0, -1.0)
         return np.concatenate([angles, way, np.log(heads.scales / self.scale)[:, None]], 1)
@@ -86,7 +86,7 @@ class PerformanceSolver:
     def __init__(self, person: Person, scale: PoseScale) -> None:
         self._person, self._scale = person, scale
         basis = person.basis.copy()
-        # Where the eyes look is read off the irises, not off the lids.
+        # Gaze is measured on the irises, not on the lids.
         self._looks = basis[_LOOKS]
         basis[_LOOKS] = 0.0
         self._fit = ShapeFit(basis, whole_face_weights())
@@ -95,9 +95,9 @@ class PerformanceSolver:
         self._usual = np.maximum(lid_opening(person.neutral), 0.2)
 
     def solve(self, frames: Iterator[FilledFrame]) -> Iterator[MotionCurves]:
-        """Curves of all frames, in pieces and in order; every frame is in exactly one."""
+        """Solve the curves of all frames, in order; every frame is in exactly one of the pieces."""
         window: list[FilledFrame] = []
-        first = 0  # index in the window of the first frame not answered yet
+        first = 0  # index in the window of the first frame not yet solved
         for frame in frames:
             window.append(frame)
             if len(window) - first == CORE + MARGIN:
@@ -130,7 +130,7 @@ class PerformanceSolver:
     def _pivot_way(self, pose: np.ndarray) -> np.ndarray:
         """``[T, 3]`` travel of the neck's pivot from the usual origin of the head, cm, camera axes.
 
-        Nearer means larger: a pinhole ``CAMERA_CM`` away shows a scale of 1 + z / CAMERA_CM.
+        Nearer heads look larger: a pinhole ``CAMERA_CM`` away sees a scale of 1 + z / CAMERA_CM.
         """
         depth = CAMERA_CM * (1.0 - np.exp(-pose[:, 5]))
         origin = np.concatenate([pose[:, 3:5], depth[:, None]], 1)
@@ -138,9 +138,9 @@ class PerformanceSolver:
         return np.asarray(origin + turned - NECK_PIVOT)
 
     def _lid_closure(self, points: np.ndarray, yaw: np.ndarray) -> np.ndarray:
-        """``[T, 2]`` closure of left and right lids: 0 as usual, 1 shut, below 0 wide open."""
+        """``[T, 2]`` closure of the left and right lids: 0 as usual, 1 shut, below 0 wide open."""
         closure = (1.0 - lid_opening(points) / self._usual) / (1.0 - _SHUT)
-        # A turned face hides the eye on the side that it turns to.
+        # A turned face hides the eye on the side to which it turns.
         start, end = _HIDDEN_YAW_DEG
         for side, sign in ((0, 1.0), (1, -1.0)):
             hidden = np.clip((sign * yaw - start) / (end - start), 0.0, 1.0)
@@ -148,7 +148,7 @@ class PerformanceSolver:
         return np.asarray(closure)
 
     def _gaze(self, points: np.ndarray, closure: np.ndarray) -> np.ndarray:
-        """``[T, 2]`` gaze relative to the neutral one, degrees, carried across blinks."""
+        """``[T, 2]`` gaze relative to the neutral gaze, degrees, interpolated across blinks."""
         raw = iris_angles(points) - self._person.gaze
         seen = np.flatnonzero(closure.max(1) < _BLINKING)
         if len(seen) == 0:
@@ -177,7 +177,7 @@ class PerformanceSolver:
         weights[:, blinks + wides] = 0.0
         others = weights @ self._openings
         for side, (blink, wide) in enumerate(zip(blinks, wides, strict=True)):
-            # Least opening change still to be made, negative to close.
+            # Change of opening still to be made, negative to close.
             wanted = -np.minimum(closure[:, side], 1.0) * self._usual[side] - others[:, side]
             shut = min(self._openings[blink, side], -1e-3)
             open_up = max(self._openings[wide, side], 1e-3)
@@ -186,11 +186,11 @@ class PerformanceSolver:
 
 
 def shut_lids(blink: np.ndarray, closure: np.ndarray) -> np.ndarray:
-    """``[T]`` blink weights that are 1 where lids are shut, whatever squints and looks do to them.
+    """``[T]`` blink weights that are 1 where lids are shut, regardless of squint and gaze.
 
     Args:
         blink: ``[T]`` weights that give the measured opening.
-        closure: ``[T]`` measured, 1 for shut.
+        closure: ``[T]`` measured closure, 1 if shut.
     """
     shut = np.clip((closure - _CLOSING) / (_CLOSED - _CLOSING), 0.0, 1.0)
     return np.asarray(blink + shut**2 * (1.0 - blink))
@@ -199,6 +199,6 @@ def shut_lids(blink: np.ndarray, closure: np.ndarray) -> np.ndarray:
 def _look_weights(gaze: np.ndarray) -> np.ndarray:
     """``[T, 8]`` eyeLook weights in the order of ``_LOOKS`` for gaze yaw and pitch in degrees."""
     left, up = gaze[:, 0] / _GAZE_FULL_DEG, gaze[:, 1] / _GAZE_FULL_DEG
-    # The left eye looks out to the subject's left, the right eye in.
+    # When looking to the subject's left, the left eye looks out and the right eye in.
     columns = (-left, left, left, -left, up, up, -up, -up)
     return np.clip(np.stack(columns, 1), 0.0, 1.0)

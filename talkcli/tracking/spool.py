@@ -1,4 +1,4 @@
-"""Landmarks of a clip, kept on disk on their way from the network to the solver."""
+"""Keeps a clip's landmarks on disk on their way from the network to the solver."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 _FLOATS = 478 * 3
-_FACE_PX = 96  # sharpness is measured on faces of this size, so that clips compare
+_FACE_PX = 96  # sharpness is measured on faces of this size, so that clips are comparable
 
 
 @dataclass(frozen=True)
@@ -19,9 +19,9 @@ class Measured:
     """One frame of a clip.
 
     Attributes:
-        time_s: seconds: when the frame appears; read back from a spool, the middle of its display.
+        time_s: when the frame appears, seconds; if read from a spool, the middle of its display.
         points: ``[478, 3]`` landmarks in pixels, z in the same unit away from the camera, or None.
-        sharpness: of the face, see :func:`sharpness`; 0 without one.
+        sharpness: sharpness of the face, see :func:`sharpness`; 0 without one.
     """
 
     time_s: float
@@ -30,7 +30,7 @@ class Measured:
 
 
 def sharpness(rgb: np.ndarray, points: np.ndarray) -> float:
-    """How much detail the face shows: standard deviation of its Laplacian, in grey levels.
+    """Measure the detail in a face: the standard deviation of its Laplacian, in grey levels.
 
     Args:
         rgb: ``[H, W, 3]`` uint8.
@@ -50,7 +50,7 @@ class LandmarkSpool:
     """A temporary file of landmarks, written once and read in pieces; deleted when closed.
 
     Attributes:
-        found: frames with a face.
+        found: number of frames with a face.
     """
 
     def __init__(self) -> None:
@@ -100,7 +100,7 @@ class LandmarkSpool:
         """Seconds from the start of the file to the end of the last frame's display."""
         if len(self._times) < 2:
             return len(self._times) * self.step_s
-        # The last frame shows as long as the one before it: frame rates may change on the way.
+        # The last frame is shown as long as the one before it: frame rates may vary in a clip.
         return 2 * self._times[-1] - self._times[-2]
 
     def __iter__(self) -> Iterator[Measured]:

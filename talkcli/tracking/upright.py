@@ -1,7 +1,7 @@
-"""Which way up a clip is: the header of a clip shot with the phone upside down may not say so.
+"""Finds which way up a clip is, since the header may be wrong if the phone was held upside down.
 
-The networks take sideways faces for what they are, but of a face upside down they make an upright
-one that never was: mouth for brows. What gives it away is its shape, and that it changes when the
+The networks recognise sideways faces, but they see an upside-down face as an upright one that does
+not exist, with the mouth for brows. What gives it away is its shape, and that it changes when the
 picture is mirrored.
 """
 
@@ -19,24 +19,24 @@ from talkcli.tracking.landmarks import detect_faces, survives_mirroring
 
 #: Quarter turns, clockwise.
 TURNS = (0, 90, 180, 270)
-#: Frames that are looked at, and how many of them must show a face for a decision.
+#: Frames to examine, and how many of them must show a face for a decision.
 _LOOKS = (0, 5, 15, 30, 60, 100)
 _ENOUGH = 3
 _SIDE = 640
-#: A head that leans further lies on its side.
+#: A head that leans further is lying on its side.
 _MOST_ROLL_DEG = 50.0
-#: Centimetres between a face and the template. In the first frames of 45 clips three of four faces
-#: stay below; upside down none does (.45 to 1.18).
+#: Centimetres between a face and the template. In the first frames of 45 clips, three of four faces
+#: are below this; upside down, none is (.45 to 1.18).
 _CERTAIN_CM = 0.4
-#: Another turn has to fit this much better than none; in upright clips what is false reaches .96.
+#: A turn has to fit better than none by this factor; in upright clips, false turns reach .96.
 _BETTER = 0.9
 
 
 def find_turn(path: Path) -> int:
-    """Degrees clockwise by which a clip's frames have to be turned to show its face upright.
+    """Find the degrees clockwise by which a clip must be turned to show its face upright.
 
-    A face in the first frame that fits best as it is settles the matter; otherwise several early
-    frames are looked at in four turns. Without a clear majority the clip stays as it is.
+    If a face in the first frame fits best as it is, the clip is upright; otherwise several early
+    frames are examined in four turns. Without a clear majority, the clip stays as it is.
 
     Args:
         path: a video file.
@@ -67,12 +67,12 @@ def find_turn(path: Path) -> int:
 
 
 def turned(rgb: np.ndarray, degrees: int) -> np.ndarray:
-    """A picture turned clockwise by a multiple of 90 degrees."""
+    """Turn a picture clockwise by a multiple of 90 degrees."""
     return np.ascontiguousarray(np.rot90(rgb, -degrees // 90)) if degrees else rgb
 
 
 def _misfit(rgb: np.ndarray) -> float:
-    """How little the largest face looks like one that stands upright: cm, infinite without one."""
+    """How far the largest face deviates from an upright one: cm, infinite without a face."""
     faces = detect_faces(rgb, small=False)
     if not faces:
         return math.inf
