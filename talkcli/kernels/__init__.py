@@ -1,1 +1,1 @@
-"""How numba kernels are compiled, vectorised and spread over threads."""
+"""Compiling numba kernels, vectorising them, and running them on threads."""

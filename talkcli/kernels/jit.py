@@ -2,7 +2,7 @@
 
 numba keys its cache on the source of the compiled function alone, so an edited helper in another
 module would leave old machine code in use. :func:`talkcli.runtime.configure` names a folder after
-the state of these sources; where it has not run (talkcli used as a library), this module does.
+the state of these sources; if it has not run (talkcli used as a library), this module does so.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from numba.core import config as numba_config
 from talkcli import runtime
 from talkcli.kernels.store import SUFFIX, KernelCache
 
-#: Contraction gives fused multiply-adds and unsigned zeros cost nothing. NaN and infinity keep
-#: their meaning, so that a comparison with NaN is false and bad splats are culled.
+#: Contraction permits fused multiply-adds, and ignoring the sign of zero costs nothing. NaN and
+#: infinity keep their meaning, so that a comparison with NaN is false and bad splats are culled.
 FASTMATH = {"contract", "nsz"}
 
-#: numba's settings, which it makes at run time.
+#: numba's settings, which it creates at run time.
 config: Any = numba_config
 
 _log = logging.getLogger(__name__)
 
 
 def helper(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function that is inlined into every kernel that calls it; it has no machine code itself."""
+    """Inline a function into every kernel that calls it; it has no machine code itself."""
     compiled = njit(forceinline=True, fastmath=FASTMATH, error_model="numpy")
     return compiled(inspect.unwrap(function))
 
@@ -54,20 +54,20 @@ def kernel(
     parallel: bool = False,
     error_model: str = "numpy",
 ) -> Callable[..., Any]:
-    """A compiled function that runs without the GIL and is cached on disk.
+    """Compile a function, to run without the GIL and be cached on disk.
 
-    Kernels are serial unless they ask otherwise; :mod:`talkcli.kernels.pool` calls them from
-    several threads. That needs no OpenMP or TBB library on the system, may be done by several
-    threads at once, survives a fork, and never spins while it waits.
+    Kernels are serial by default; :mod:`talkcli.kernels.pool` calls them from several threads. That
+    needs no OpenMP or TBB library on the system, may be done by several threads at once, survives a
+    fork, and never spins while it waits.
 
     Args:
-        function: what to compile. Wrappers around it, such as the checks of annotations while
-            tests run, are left out.
+        function: the function to compile. Wrappers around it, such as the annotation checks during
+            tests, are left out.
         fastmath: numba's option: what the compiler may assume about floats. True also lets it
             reorder sums and assume that there are no NaNs.
         parallel: numba's option, for functions that loop over ``prange``.
-        error_model: numba's option: ``python`` raises where something is divided by zero, which
-            keeps the compiler from reordering what stands around the division.
+        error_model: numba's option: ``python`` raises on a division by zero, which keeps the
+            compiler from reordering the code around it.
     """
     if function is None:
         return functools.partial(
@@ -83,7 +83,7 @@ def kernel(
     try:
         dispatcher._cache = KernelCache(function)
     except RuntimeError:
-        # numba found no writable place for a cache; compiling each time is all that is left.
+        # numba found no writable place for a cache, so kernels have to be compiled every time.
         _log.warning("kernels cannot be cached in %s", config.CACHE_DIR)
     finally:
         config.CACHE_DIR = before
@@ -92,7 +92,7 @@ def kernel(
 
 @cache
 def announce() -> None:
-    """Say once per process that kernels are about to be compiled, where none are cached yet."""
+    """Announce once per process that kernels are about to be compiled, if none are cached yet."""
     folder = Path(config.CACHE_DIR or _folder())
     if next(folder.rglob(f"blend.*{SUFFIX}"), None) is None:
         _log.warning("compiling kernels (once)")
@@ -100,5 +100,5 @@ def announce() -> None:
 
 @cache
 def _folder() -> Path:
-    """Where kernels lie when :func:`talkcli.runtime.configure` came after numba."""
+    """The folder for kernels if :func:`talkcli.runtime.configure` did not run before numba."""
     return runtime.kernel_cache(runtime.cache_root())

@@ -1,6 +1,6 @@
 """Vector loads, stores and shuffles over flat arrays, prefetch, and the atomic counter.
 
-All of them take an array of one dimension and an *element* index, and need no alignment.
+All of them take a one-dimensional array and an *element* index, and need no alignment.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numba.core import cgutils
 from talkcli.kernels.simd import LANES, intrinsic, vector
 
 _F32, _I32 = ir.FloatType(), ir.IntType(32)
-#: Every array here is of four-byte numbers; LLVM may assume no more than that.
+#: All arrays here hold four-byte numbers; LLVM may assume no more than that.
 _ALIGN = 4
 
 
@@ -48,7 +48,7 @@ def _shuffle(builder: Any, left: Any, right: Any, lanes: Sequence[int]) -> Any:
 
 
 def _concatenate(builder: Any, parts: Sequence[Any]) -> Any:
-    """One long vector out of several of equal length."""
+    """Concatenate several vectors of equal length."""
     joined = parts[0]
     width = parts[0].type.count
     for part in parts[1:]:
@@ -61,7 +61,7 @@ def _concatenate(builder: Any, parts: Sequence[Any]) -> Any:
 
 @intrinsic
 def load(_tyctx: Any, array: Any, index: Any) -> Any:
-    """Sixteen consecutive numbers."""
+    """Load sixteen consecutive numbers."""
 
     def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         return _load(builder, _address(context, builder, sig, args), LANES)
@@ -82,7 +82,7 @@ def store(_tyctx: Any, array: Any, index: Any, value: Any) -> Any:
 
 @intrinsic
 def load_columns(_tyctx: Any, array: Any, index: Any, columns: Any) -> Any:
-    """Sixteen rows of a row-major ``[N, columns]`` table as one vector per column."""
+    """Load sixteen rows of a row-major ``[N, columns]`` table as one vector per column."""
     width = columns.literal_value
     result = types.UniTuple(vector, width)
 
@@ -119,7 +119,7 @@ def store_columns(_tyctx: Any, array: Any, index: Any, columns: Any) -> Any:
 
 @intrinsic
 def store_columns_where(_tyctx: Any, array: Any, index: Any, columns: Any, condition: Any) -> Any:
-    """As :func:`store_columns`, with zeros in the rows where ``condition`` fails."""
+    """Like :func:`store_columns`, with zeros in the rows where ``condition`` is false."""
 
     def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         parts = cgutils.unpack_tuple(builder, args[2])
@@ -148,7 +148,7 @@ def _transpose(builder: Any, rows: list[Any]) -> list[Any]:
 
 @intrinsic
 def store_transposed(_tyctx: Any, array: Any, index: Any, columns: Any) -> Any:
-    """Sixteen vectors, the columns of a 16×16 block, written row after row (64 bytes each)."""
+    """Write sixteen vectors, the columns of a 16×16 block, row after row (64 bytes each)."""
 
     def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         rows = _transpose(builder, cgutils.unpack_tuple(builder, args[2]))
@@ -162,7 +162,7 @@ def store_transposed(_tyctx: Any, array: Any, index: Any, columns: Any) -> Any:
 
 @intrinsic
 def load_transposed(_tyctx: Any, array: Any, index: Any) -> Any:
-    """The inverse of :func:`store_transposed`: sixteen columns of sixteen rows."""
+    """The inverse of :func:`store_transposed`: load sixteen rows as sixteen columns."""
     result = types.UniTuple(vector, LANES)
 
     def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
@@ -180,8 +180,8 @@ def load_transposed(_tyctx: Any, array: Any, index: Any) -> Any:
 def column_sums(_tyctx: Any, columns: Any) -> Any:
     """Sums of 4, 8 or 16 vectors; lane k holds the sum of vector k.
 
-    Sixteen take thirty shuffles and fifteen additions in all, where sixteen separate reductions
-    take four of each, sixteen times.
+    Sixteen take thirty shuffles and fifteen additions in all, whereas sixteen separate reductions
+    would take four of each, sixteen times.
     """
     count = len(columns)
 
@@ -217,7 +217,7 @@ def store_first(_tyctx: Any, array: Any, index: Any, value: Any, count: Any) -> 
 
 @intrinsic
 def store_integers(_tyctx: Any, array: Any, index: Any, value: Any) -> Any:
-    """Write sixteen int32, the lanes rounded towards zero; they must fit."""
+    """Write sixteen int32: the lanes rounded towards zero, which must fit."""
 
     def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         numbers = builder.fptosi(args[2], ir.VectorType(_I32, LANES))
@@ -241,19 +241,19 @@ def _emit_prefetch(for_writing: int) -> Callable[..., Any]:
 
 @intrinsic
 def prefetch(_tyctx: Any, array: Any, index: Any) -> Any:
-    """Ask for the cache line of an element that is read a little later."""
+    """Prefetch the cache line of an element that is soon to be read."""
     return types.void(array, index), _emit_prefetch(0)
 
 
 @intrinsic
 def prefetch_for_writing(_tyctx: Any, array: Any, index: Any) -> Any:
-    """Ask for the cache line of an element that is written a little later."""
+    """Prefetch the cache line of an element that is soon to be written."""
     return types.void(array, index), _emit_prefetch(1)
 
 
 @intrinsic
 def take_ticket(_tyctx: Any, counter: Any) -> Any:
-    """Add one to ``counter[0]`` (int64) atomically and return what it was."""
+    """Atomically add one to ``counter[0]`` (int64) and return its previous value."""
 
     def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         place = _pointer(context, builder, (sig.args[0], args[0]), (types.intp, ir.IntType(64)(0)))

@@ -1,8 +1,8 @@
-"""The threads that run kernels: sleeping between jobs, never spinning, never in the way.
+"""The threads that run kernels: they sleep between jobs, never spin and are never in the way.
 
 Plain Python threads suffice because kernels release the GIL. Waking one costs some 20–50 µs,
-against frames of milliseconds; in exchange no OpenMP runtime is needed, nothing spins beside a
-busy neighbour, and a thread that wakes late finds its share already done by the caller.
+compared with milliseconds for a frame; in exchange, no OpenMP runtime is needed, nothing spins next
+to other busy processes, and a thread that wakes late finds its share already done by the caller.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Job = Callable[[int], None]
 
 
 class _Batch:
-    """Parts 0 … n-1 of one job, handed out one at a time to whoever asks."""
+    """Parts 0 … n-1 of one job, handed out one at a time to the threads that ask."""
 
     def __init__(self, job: Job, parts: int) -> None:
         self._job = job
@@ -28,7 +28,7 @@ class _Batch:
         self._error: BaseException | None = None
 
     def work(self) -> None:
-        """Run parts until none is left."""
+        """Run parts until none are left."""
         while True:
             with self._lock:
                 if self._next >= self._parts or self._error is not None:
@@ -46,7 +46,7 @@ class _Batch:
                     self._idle.set()
 
     def finish(self) -> None:
-        """Wait for the parts that others still run and raise what failed."""
+        """Wait for the parts that other threads still run, and raise any error."""
         while True:
             with self._lock:
                 if self._running == 0:
@@ -83,14 +83,14 @@ _pool = _Pool()
 
 
 def run(job: Job, parts: int, threads: int) -> None:
-    """Call ``job(part)`` for every part, the caller taking part, and return when all are done.
+    """Call ``job(part)`` for every part, on the caller's and other threads, until all are done.
 
-    Which thread runs which part is left to chance; jobs must give the same result for any order.
+    Which thread runs which part is left to chance; jobs must give the same result in any order.
 
     Args:
-        job: called with 0 … parts-1, each once, some at the same time.
-        parts: how many.
-        threads: the most that may work at once, the caller included.
+        job: called with each of 0 … parts-1 once, with some of the calls at the same time.
+        parts: number of parts.
+        threads: largest number of threads to work at once, including the caller's.
     """
     global _pool
     helpers = min(threads, parts) - 1
@@ -99,7 +99,7 @@ def run(job: Job, parts: int, threads: int) -> None:
             job(part)
         return
     if _pool.pid != os.getpid():
-        # A forked child inherits the pool's record but none of its threads.
+        # A forked child inherits the pool object but none of its threads.
         _pool = _Pool()
     batch = _Batch(job, parts)
     _pool.offer(batch, helpers)

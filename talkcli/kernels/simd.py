@@ -1,12 +1,12 @@
 """Explicit 16-lane float vectors for numba, made of LLVM vector types.
 
 numba gives the loop vectoriser little to work with: the same blending loop written as
-``for lane in range(16)`` ran 8 times slower than these values do. LLVM splits a 16-lane operation
+``for lane in range(16)`` ran 8 times slower than with these values. LLVM splits a 16-lane operation
 into what the machine has (one AVX-512, two AVX2, four NEON or SSE instructions), so nothing here
 is tied to one processor.
 
-Inside kernels a ``Vector`` has ``+ - * /``, unary minus and comparisons, mixed with scalars at
-will (literals too: they are rounded to float32, not promoted to float64). A comparison gives a
+Inside kernels, a ``Vector`` has ``+ - * /``, unary minus and comparisons, and can be combined with
+scalars (also literals, which are rounded to float32, not promoted to float64). A comparison gives a
 ``Mask`` with ``& |``. Loads and stores take a flat float32 array and an element index.
 """
 
@@ -34,7 +34,7 @@ _FLAGS = tuple(sorted(FASTMATH))
 
 
 def intrinsic(define: Callable[..., Any]) -> Callable[..., Any]:
-    """An intrinsic whose arguments are those of ``define`` without the typing context."""
+    """Define an intrinsic with the arguments of ``define`` except for the typing context."""
     return numba_intrinsic(prefer_literal=True)(define)
 
 
@@ -75,7 +75,7 @@ def _splat(builder: Any, scalar: Any) -> Any:
 
 
 def _widen(context: Any, builder: Any, value: Any, ty: Any) -> Any:
-    """The LLVM vector of an operand that may be a scalar of any number type."""
+    """The LLVM vector for an operand, which may be a scalar of any number type."""
     if isinstance(ty, Vector):
         return value
     return _splat(builder, context.cast(builder, value, ty, types.float32))
@@ -186,7 +186,7 @@ def select(_tyctx: Any, condition: Any, yes: Any, no: Any) -> Any:
 
 
 def _define_extremum(sign: str) -> Callable[..., Any]:
-    """Minimum or maximum as compare and select: one instruction; of NaN and x comes x."""
+    """Minimum or maximum as compare and select, one instruction; of NaN and x it gives x."""
 
     def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         left, right = (_widen(context, builder, v, t) for v, t in zip(args, sig.args, strict=True))
@@ -197,13 +197,13 @@ def _define_extremum(sign: str) -> Callable[..., Any]:
 
 @intrinsic
 def minimum(_tyctx: Any, left: Any, right: Any) -> Any:
-    """Lane by lane the smaller one."""
+    """The smaller value, lane by lane."""
     return vector(left, right), _define_extremum("<")
 
 
 @intrinsic
 def maximum(_tyctx: Any, left: Any, right: Any) -> Any:
-    """Lane by lane the larger one."""
+    """The larger value, lane by lane."""
     return vector(left, right), _define_extremum(">")
 
 
@@ -218,13 +218,13 @@ def _unary(name: str) -> Callable[..., Any]:
 
 @intrinsic
 def square_root(_tyctx: Any, value: Any) -> Any:
-    """Lane by lane square root."""
+    """The square root, lane by lane."""
     return vector(value), _unary("sqrt")
 
 
 @intrinsic
 def absolute(_tyctx: Any, value: Any) -> Any:
-    """Lane by lane magnitude."""
+    """The absolute value, lane by lane."""
     return vector(value), _unary("fabs")
 
 

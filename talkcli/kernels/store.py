@@ -1,9 +1,9 @@
-"""Compiled kernels on disk: one file each, with a checksum, that nobody else can have written.
+"""Stores compiled kernels on disk: one file each, with a checksum, that only the user can write.
 
-numba keeps an index per function and unpickles it and the machine code without a look: a damaged
-file would end every later run, and a file that somebody else laid there would be run. Here a
-kernel's file opens with the SHA-256 of the rest; one that does not fit, or that others can write
-to, is compiled again and replaced.
+numba keeps an index per function, and unpickles it and the machine code unchecked: a damaged file
+would make every later run fail, and a file that someone else put there would be executed. Here, a
+kernel's file starts with the SHA-256 of the rest; if that does not match, or others can write to
+the file, the kernel is compiled again and the file replaced.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ _DIGEST_BYTES = hashlib.sha256().digest_size
 
 @cache
 def _tell(reason: str) -> None:
-    """Say once per process why kernels are compiled again: it takes a minute or two."""
+    """Say once per process why kernels are compiled again, which takes a minute or two."""
     _log.warning("stored kernels are compiled again: %s", reason)
 
 
 class KernelCache(FunctionCache):
-    """numba's cache of one function, with files of our own.
+    """numba's cache of one function, with files in our own format.
 
     Raises:
-        RuntimeError: there is no place for files.
+        RuntimeError: there is no place for the files.
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
@@ -51,7 +51,7 @@ class KernelCache(FunctionCache):
         self._cache_file: Any = _Files(Path(self._cache_path), self._impl.filename_base, stamp)
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """The compiled function for a signature, or None where it has to be compiled."""
+        """The compiled function for a signature, or None if it has to be compiled."""
         try:
             return super().load_overload(sig, target_context)
         except Exception as error:  # noqa: BLE001 - whole, but not of these versions of numba and LLVM
@@ -60,12 +60,12 @@ class KernelCache(FunctionCache):
 
 
 class _Files:
-    """What numba's cache asks for: load, save and flush, by signature and machine.
+    """The file store that numba's cache expects: load, save and flush, by signature and machine.
 
     Args:
-        folder: where the files lie.
+        folder: where the files are.
         base: start of their names.
-        stamp: of the function's source; files of another one are as good as absent.
+        stamp: stamp of the function's source; files with another stamp count as missing.
     """
 
     def __init__(self, folder: Path, base: str, stamp: Any) -> None:
@@ -81,7 +81,7 @@ class _Files:
         except (OSError, ValueError) as error:
             _tell(str(error))
             return None
-        # Only what this user's own process has written gets here.
+        # Only data written by this user's own processes gets here.
         about, stored_key, data = pickle.loads(content)  # noqa: S301
         return data if (about, stored_key) == (self._about, key) else None
 
@@ -103,7 +103,7 @@ class _Files:
 
 
 def _read_own(path: Path) -> bytes:
-    """The bytes behind the checksum of a file that only this user can have written.
+    """Read the bytes after the checksum of a file that only this user can have written.
 
     Raises:
         FileNotFoundError: there is none.

@@ -1,4 +1,4 @@
-"""The one entry to every renderer, differentiable, with gsplat's semantics.
+"""The one entry point to every renderer, differentiable, with gsplat's semantics.
 
 Splats are projected by EWA with ``eps2d`` added to the 2D covariance, cut at the near plane, and
 blended front to back: alpha is clamped to 0.999, splats under 1/255 are skipped, and a pixel stops
@@ -13,9 +13,9 @@ from talkcli.render.backend import choose_backend
 from talkcli.shapes import Float
 from talkcli.types import Cameras, Gaussians, Rendered
 
-#: As gsplat names them: splats keep their opacity when the projection widens them, or their light.
+#: gsplat's names: when the projection widens splats, they keep their opacity, or their light.
 RASTERIZE_MODES = ("classic", "antialiased")
-#: Extra channels that one call may splat, beside colour, alpha and depth.
+#: Largest number of extra channels in one call, besides colour, alpha and depth.
 MAX_FEATURES = 32
 
 
@@ -32,14 +32,14 @@ def render(
     """Render N Gaussians in C cameras.
 
     Differentiable in means, quats, scales or covars, opacities, colors, features, background and
-    viewmats. Numbers should be finite; the CPU leaves out splats that hold others.
+    viewmats. Numbers should be finite; the CPU leaves out splats with others.
 
     Args:
         gaussians: the splats; shape given by ``quats`` and ``scales`` or by ``covars``.
         cameras: C pinhole cameras of one size.
         background: ``[3]`` or ``[C, 3]`` colour behind everything; None leaves colour
             premultiplied.
-        features: ``[N, F]`` extra channels (F up to 32), blended as the colours are.
+        features: ``[N, F]`` extra channels (F up to 32), blended like the colours.
         backend: ``auto``, ``cpu``, ``cuda`` or ``reference``.
         eps2d: px², added to both diagonal elements of the projected covariance.
         rasterize_mode: ``classic``, or ``antialiased``, which multiplies opacities by
@@ -51,8 +51,8 @@ def render(
         the device of ``gaussians.means``.
 
     Raises:
-        ValueError: shapes that do not belong together, or no such ``rasterize_mode``.
-        UsageError, MissingDependencyError: as :func:`talkcli.render.backend.choose_backend`.
+        ValueError: shapes do not match, or there is no such ``rasterize_mode``.
+        UsageError, MissingDependencyError: as for :func:`talkcli.render.backend.choose_backend`.
     """
     check_shapes(gaussians, cameras, background, features)
     if rasterize_mode not in RASTERIZE_MODES:
@@ -75,7 +75,7 @@ def check_shapes(
     background: torch.Tensor | None,
     features: torch.Tensor | None,
 ) -> None:
-    """Raise ValueError with the offending shape unless the arguments of ``render`` fit together."""
+    """Raise ValueError with the offending shape unless the arguments of ``render`` match."""
     n, c = len(gaussians.means), len(cameras.viewmats)
     if (gaussians.covars is None) == (gaussians.quats is None or gaussians.scales is None):
         raise ValueError("give either covars, or quats and scales")

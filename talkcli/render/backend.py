@@ -1,4 +1,4 @@
-"""Which renderer draws: the choice, its reason, and the errors when it cannot be had."""
+"""Chooses the renderer, with a reason, or an error if it is not available."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from functools import cache
 
 from talkcli.errors import MissingDependencyError, UsageError
 
-#: What ``--backend`` accepts. ``reference`` is the slow truth that the tests compare with.
+#: Values of ``--backend``. ``reference`` is the slow ground truth that tests compare with.
 BACKENDS: tuple[str, ...] = ("auto", "cpu", "cuda", "reference")
 
-#: What brings gsplat.
+#: How to get gsplat.
 CUDA_MEND = "run: pip install 'talkcli[cuda]', or use --backend cpu"
 
 _log = logging.getLogger(__name__)
@@ -32,17 +32,17 @@ class BackendChoice:
 
 
 def choose_backend(requested: str = "auto") -> BackendChoice:
-    """Settle which back-end renders, and log it with the reason when it is settled first.
+    """Choose the back-end that renders, and log it with the reason on the first choice.
 
-    ``auto`` takes gsplat where it and a CUDA device are at hand and the CPU everywhere else. A
-    back-end asked for by name is never replaced by another one.
+    ``auto`` uses gsplat if it and a CUDA device are available, and the CPU otherwise. A back-end
+    requested by name is never replaced by another one.
 
     Args:
         requested: one of :data:`BACKENDS`.
 
     Raises:
-        UsageError: no such back-end.
-        MissingDependencyError: ``cuda`` was asked for and cannot run; says what is missing.
+        UsageError: there is no such back-end.
+        MissingDependencyError: ``cuda`` was requested and cannot run; says what is missing.
     """
     if requested not in BACKENDS:
         raise UsageError(f"unknown renderer back-end {requested!r}", f"use {', '.join(BACKENDS)}")
@@ -70,11 +70,11 @@ def _announce(requested: str, choice: BackendChoice) -> None:
 
 @cache
 def cuda_obstacle() -> tuple[str, str] | None:
-    """What keeps the CUDA back-end from running as ``(what, mend)``; None when nothing does.
+    """What keeps the CUDA back-end from running, as ``(what, mend)``; None if nothing does.
 
-    torch is imported only where gsplat is installed: on most machines the answer costs nothing.
-    It is found once per process, since asking the import system takes longer (0.14 ms) than all
-    else that a call of ``render`` does beside drawing.
+    torch is imported only if gsplat is installed, so on most machines the answer costs nothing. It
+    is determined once per process, since asking the import system takes longer (0.14 ms) than
+    everything else that a call of ``render`` does besides drawing.
     """
     if importlib.util.find_spec("gsplat") is None:
         return "gsplat is not installed", CUDA_MEND

@@ -24,8 +24,8 @@ def render_cuda(
 ) -> Rendered:
     """Render with ``gsplat.rasterization``.
 
-    Arguments as :func:`talkcli.render.api.render`, but ``background`` is ``[C, 3]`` or None.
-    Inputs may lie on any device; the images come back on that of ``gaussians.means``.
+    Arguments are those of :func:`talkcli.render.api.render`, but ``background`` is ``[C, 3]`` or
+    None. Inputs may be on any device; the images are returned on that of ``gaussians.means``.
 
     Raises:
         MissingDependencyError: gsplat cannot be loaded or built, or the device lacks memory.
@@ -83,18 +83,18 @@ def _render(
 
 
 def working_device(home: torch.device) -> torch.device:
-    """Where gsplat works for tensors that live on ``home``."""
+    """The device on which gsplat runs for tensors on ``home``."""
     return home if home.type == "cuda" else torch.device("cuda")
 
 
 def full_covariances(upper: Tensor) -> Tensor:
-    """``[N, 3, 3]`` symmetric matrices from ``[N, 6]`` upper triangles, as gsplat takes them."""
+    """``[N, 3, 3]`` symmetric matrices from ``[N, 6]`` upper triangles, as gsplat expects them."""
     return upper[:, [0, 1, 2, 1, 3, 4, 2, 4, 5]].reshape(-1, 3, 3)
 
 
 @contextmanager
 def _enough_memory() -> Iterator[None]:
-    """Name the error of a full device, whichever step fills it."""
+    """Raise a clear error if the device runs out of memory at any step."""
     try:
         yield
     except torch.cuda.OutOfMemoryError as error:
@@ -105,7 +105,7 @@ def _enough_memory() -> Iterator[None]:
 
 
 def _rasterize(arguments: dict[str, Any]) -> tuple[Tensor, Tensor]:
-    """Call gsplat, with its failures named."""
+    """Call gsplat and raise clear errors for its failures."""
     try:
         from gsplat import rasterization
     except (ImportError, OSError) as error:
@@ -115,7 +115,7 @@ def _rasterize(arguments: dict[str, Any]) -> tuple[Tensor, Tensor]:
     except torch.cuda.OutOfMemoryError:
         raise
     except (AttributeError, RuntimeError) as error:
-        # gsplat builds its kernels at the first call and leaves them None where it cannot.
+        # gsplat builds its kernels on the first call and leaves them None if it cannot.
         raise MissingDependencyError(
             f"gsplat does not run on this machine ({error})",
             CUDA_MEND,

@@ -1,6 +1,6 @@
-"""The renderer as its definition reads: plain torch, any float dtype, differentiable, slow.
+"""The renderer exactly as defined: plain torch, any float dtype, differentiable, slow.
 
-Every other back-end is tested against this one. It visits the splats one by one, front to back,
+Every other back-end is tested against this one. It draws the splats one by one, front to back,
 over whole images, so it is meant for hundreds of splats and thumbnails.
 """
 
@@ -17,7 +17,7 @@ from talkcli.types import Cameras, Gaussians, Rendered
 ALPHA_MAX = 0.999
 ALPHA_MIN = 1 / 255
 TRANSMITTANCE_MIN = 1e-4
-#: The projection is linearised at most this fraction of the image beyond its border (gsplat).
+#: Points are linearised at most this fraction of the image beyond its border (as in gsplat).
 FRUSTUM_MARGIN = 0.15
 
 
@@ -30,8 +30,8 @@ class Projected:
         conics: ``[N, 3]`` xx, xy, yy of the inverse 2D covariance, px⁻².
         depths: ``[N]`` camera z.
         visible: ``[N]`` bool.
-        compensations: ``[N]`` by what opacities are multiplied when antialiasing: the share of
-            its area that a splat had before ``eps2d`` widened it.
+        compensations: ``[N]`` factor on opacities when antialiasing: the area of a splat before
+            ``eps2d`` widened it, relative to that after.
     """
 
     centers: Float[Tensor, "N 2"]
@@ -51,7 +51,8 @@ def render_reference(
 ) -> Rendered:
     """Render with torch operations only.
 
-    Arguments as :func:`talkcli.render.api.render`, but ``background`` is ``[C, 3]`` or None.
+    Arguments are those of :func:`talkcli.render.api.render`, but ``background`` is ``[C, 3]`` or
+    None.
     """
     covars = world_covariances(gaussians)
     images = []
@@ -122,7 +123,7 @@ def project(
     rotation, translation = viewmat[:3, :3], viewmat[:3, 3]
     x, y, z = (means @ rotation.T + translation).unbind(-1)
     visible = z >= near
-    # A safe stand-in keeps hidden splats from putting NaN into the gradients of visible ones.
+    # A safe substitute keeps hidden splats from putting NaN into the gradients of visible ones.
     z = torch.where(visible, z, torch.ones_like(z))
     fx, fy, cx, cy = K[0, 0], K[1, 1], K[0, 2], K[1, 2]
     width, height = size
@@ -140,7 +141,7 @@ def project(
     visible = visible & (det > 0)
     det = torch.where(visible, det, torch.ones_like(det))
     undilated = cov[:, 0, 0] * cov[:, 1, 1] - xy * xy
-    # The root of zero has no derivative; such splats have no area and are not drawn anyway.
+    # The square root has no derivative at zero; such splats have no area and are not drawn anyway.
     solid = visible & (undilated > 0)
     share = torch.where(solid, undilated, torch.ones_like(det)) / det
     return Projected(
@@ -161,7 +162,7 @@ def blend(
     """Front-to-back blending of ``values [N, D]``.
 
     Returns:
-        ``[H, W, D]`` blended values and ``[H, W]`` the transmittance that is left.
+        ``[H, W, D]`` blended values and ``[H, W]`` the remaining transmittance.
     """
     width, height = size
     dtype, device = values.dtype, values.device

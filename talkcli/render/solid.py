@@ -1,8 +1,8 @@
 """Makes dense splats solid: coverage near 1 becomes 1.
 
-Splats of a pixel grid leave 3 to 8 % of what lies behind showing through between them. Against a
-background of another colour that is a faint moiré of rings that crawls when the head turns.
-Larger splats would close the gaps and blur the face; counting dense coverage as full does not.
+Between the splats of a pixel grid, 3 to 8 % of what lies behind shows through. Against a background
+of another colour, that is a faint moiré of rings that crawls when the head turns. Larger splats
+would close the gaps but blur the face; counting dense coverage as full does not.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import numpy as np
 
 from talkcli.kernels.jit import kernel
 
-#: Coverage that begins to count as more, and that counts as full.
+#: Coverage from which it is raised, and from which it counts as full.
 _LOOSE, _DENSE = 0.6, 0.9
 
 
 @kernel(fastmath=True)
 def solidify(rgb: np.ndarray, alpha: np.ndarray) -> None:
-    """Raise dense coverage to 1 in place, colours with it.
+    """Raise dense coverage to 1 in place, and scale the colours with it.
 
     Args:
         rgb: ``[H, W, 3]`` float32, premultiplied by ``alpha``.
