@@ -278,7 +278,7 @@ def speak(
     run: RunOptions | None = None,
     **settings: Any,
 ) -> Performance:
-    """The motion of a speaking head, for :func:`frames`.
+    """Compute the motion of a speaking head, for :func:`frames`.
 
     Args:
         speech: any file with sound.
@@ -309,7 +309,7 @@ def track(
     run: RunOptions | None = None,
     **settings: Any,
 ) -> Tracked:
-    """The performance of the face in a clip as ARKit curves.
+    """Track the performance of the face in a clip, as ARKit curves.
 
     Args:
         clip: a video of a face.

@@ -149,7 +149,7 @@ class Recipe:
     Attributes:
         seed: random seed; the same seed gives the same frames.
         backend: renderer; recorded with the results, but never part of a key.
-        engine: which engine makes the avatar, one of :data:`talkcli.engines.registry.ENGINES`.
+        engine: engine that makes the avatar, one of :data:`talkcli.engines.registry.ENGINES`.
     """
 
     seed: int = setting(0, low=0, high=2**32 - 1)

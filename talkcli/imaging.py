@@ -1,4 +1,4 @@
-"""Small pieces of image arithmetic that several packages share."""
+"""Small pieces of image arithmetic shared by several packages."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from talkcli.shapes import UInt8
 
 
 def smoothstep(x: np.ndarray) -> np.ndarray:
-    """0 below 0, 1 above 1, cubic between with zero slope at both ends."""
+    """0 below 0, 1 above 1, and a cubic between, with zero slope at both ends."""
     x = np.clip(x, 0, 1)
     return x * x * (3 - 2 * x)
 
 
 def disc(radius: float) -> UInt8[np.ndarray, "side side"]:
-    """Round structuring element of at least one pixel radius for OpenCV's morphology."""
+    """A round structuring element for OpenCV's morphology, with a radius of at least one pixel."""
     side = 2 * max(1, round(radius)) + 1
     return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
 
 
-#: Share of the crop over which hair that reaches its border fades into the still picture.
+#: Share of the crop over which hair that extends to its border fades into the still picture.
 EDGE_FADE = 0.05
 
 
 def over_white(rgba: np.ndarray) -> np.ndarray:
-    """A picture with its transparent parts white, as on paper: the one ground of every output.
+    """Put a picture on white, as on paper: the background of transparency in every output.
 
     Args:
         rgba: ``[H, W, 4]`` uint8, straight alpha.
 
     Returns:
-        ``[H, W, 3]`` uint8; of an opaque picture exactly its own colours.
+        ``[H, W, 3]`` uint8; exactly the colours of the picture if it is opaque.
     """
     alpha = rgba[..., 3:]
     if int(alpha.min(initial=255)) == 255:

@@ -1,7 +1,7 @@
-"""Names of array shapes in annotations, ``Float[np.ndarray, "478 3"]``: those of jaxtyping.
+"""jaxtyping's names for array shapes in annotations, such as ``Float[np.ndarray, "478 3"]``.
 
 Annotations are text, which only type checkers and the tests read. Importing jaxtyping takes
-0.05 s, so a command does without: where nothing has imported it, the names are empty stand-ins.
+0.05 s, so commands do without it: unless something has imported it, the names are placeholders.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING or "jaxtyping" in sys.modules:
 else:
 
     class _Shape:
-        """Takes any shape and checks none."""
+        """Accepts any shape and checks nothing."""
 
         def __class_getitem__(cls, item: object) -> type:
             return cls

@@ -1,4 +1,4 @@
-"""Signals that end a command. Imports next to nothing, since it is loaded first."""
+"""Signals that end a command. This module imports next to nothing, since it is loaded first."""
 
 from __future__ import annotations
 
@@ -26,6 +26,6 @@ def on_ending(handler: Handler) -> dict[int, Any]:
     return {
         number: signal.signal(number, handler)
         for number in numbers
-        # ``nohup`` makes a command ignore the closing of its terminal: leave it that way.
+        # ``nohup`` makes a command ignore the closing of its terminal, which must stay so.
         if number == signal.SIGINT or signal.getsignal(number) is not signal.SIG_IGN
     }

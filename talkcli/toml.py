@@ -15,21 +15,21 @@ TOMLDecodeError = tomllib.TOMLDecodeError
 
 
 def loads(text: str) -> dict[str, Any]:
-    """What a TOML document says.
+    """Parse a TOML document.
 
     Raises:
-        TOMLDecodeError: not TOML, nested too deeply, or with a number of thousands of digits.
+        TOMLDecodeError: not TOML, nested too deeply, or with a number that has thousands of digits.
     """
     try:
         return tomllib.loads(text)
     except RecursionError as error:
         raise TOMLDecodeError("it is nested too deeply") from error
     except ValueError as error:
-        # Python converts no integer of more than 4300 digits.
+        # Python does not convert integers of more than 4300 digits.
         raise TOMLDecodeError(str(error)) from error
 
 
 def quote(text: str) -> str:
-    """A text as a TOML basic string."""
-    # JSON's escapes are TOML's, except for DEL, which TOML wants escaped as well.
+    """Quote a text as a TOML basic string."""
+    # TOML has the same escapes as JSON, except that DEL must be escaped as well.
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

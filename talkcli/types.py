@@ -1,7 +1,7 @@
-"""Plain data that passes between packages. No torch import here: the CLI's help stays fast.
+"""Plain data that passes between packages. torch is not imported here, so that help stays fast.
 
-Frames, units and names are written down in ``docs/conventions.md``: head frame right-handed in
-centimetres (x to the subject's left, y up, z out of the face), cameras as in OpenCV.
+Frames, units and names are defined in ``docs/conventions.md``: the head frame is right-handed, in
+centimetres (x to the subject's left, y up, z out of the face), and cameras are as in OpenCV.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ else:
             return torch is not None and isinstance(value, torch.Tensor)
 
     class Tensor(metaclass=_TensorType):
-        """Stands for ``torch.Tensor`` in annotations: nothing is one before torch is imported."""
+        """Stands for ``torch.Tensor`` in annotations; nothing is one before torch is imported."""
 
 
-#: The 52 expression names of ARKit, in the order in which Live Link Face writes them.
+#: ARKit's 52 expression names, in the order in which Live Link Face writes them.
 ARKIT_NAMES: tuple[str, ...] = (
     "eyeBlinkLeft", "eyeLookDownLeft", "eyeLookInLeft", "eyeLookOutLeft", "eyeLookUpLeft",
     "eyeSquintLeft", "eyeWideLeft", "eyeBlinkRight", "eyeLookDownRight", "eyeLookInRight",
@@ -45,7 +45,7 @@ ARKIT_NAMES: tuple[str, ...] = (
 
 @dataclass(frozen=True)
 class MotionFrame:
-    """What the head does at one instant, relative to the neutral head.
+    """The motion of a head at one instant, relative to the neutral head.
 
     Attributes:
         expression: ``[52]`` ARKit weights (mostly 0–1) in the order of ``ARKIT_NAMES``.
@@ -54,8 +54,8 @@ class MotionFrame:
         gaze: ``[2]`` eye yaw and pitch in degrees relative to the source gaze, both eyes.
         speech: ``[16, D]``, the window of speech features around the frame, for avatars that
             follow sound directly; None without speech.
-        clip_frame: frame of the subject's clip that torso and background are taken from, for
-            avatars fitted to one; None otherwise.
+        clip_frame: frame of the subject's clip from which torso and background are taken, for
+            avatars fitted to a clip; None otherwise.
     """
 
     expression: Float[np.ndarray, " 52"]
@@ -67,7 +67,7 @@ class MotionFrame:
 
     @staticmethod
     def neutral() -> MotionFrame:
-        """The head at rest in the source pose, mouth closed, eyes open, looking as the source."""
+        """The head at rest in the source's pose and gaze, with closed mouth and open eyes."""
         zeros = np.zeros(3, np.float32)
         return MotionFrame(np.zeros(52, np.float32), zeros, zeros, np.zeros(2, np.float32))
 
@@ -77,13 +77,13 @@ class MotionCurves:
     """A recorded motion of ``n`` frames.
 
     Attributes:
-        times: ``[n]`` seconds from the start, rising: the middle of each frame's showing.
+        times: ``[n]`` seconds from the start, increasing: the middle of each frame's display.
         expression: ``[n, 52]`` as in ``MotionFrame``.
-        rotation: ``[n, 3]`` degrees. Of a recording against the camera, not a source pose.
+        rotation: ``[n, 3]`` degrees; in a recording relative to the camera, not to a source pose.
         translation: ``[n, 3]`` cm, likewise.
         gaze: ``[n, 2]`` degrees.
         tracked: ``[n]`` bool, False where the frame was filled in from others.
-        duration_s: from the start to the end of the last frame's showing.
+        duration_s: seconds from the start to the end of the last frame's display.
     """
 
     times: Float[np.ndarray, " n"]
@@ -106,7 +106,7 @@ class MotionCurves:
 
 @dataclass
 class SplatArrays:
-    """One frame's N splats as numpy arrays, whose buffers the next frame may reuse.
+    """The N splats of one frame as numpy arrays, whose memory the next frame may reuse.
 
     Attributes:
         means: ``[N, 3]`` float32 centres, world units (centimetres of the head frame).
@@ -124,7 +124,7 @@ class SplatArrays:
         return len(self.means)
 
     def gaussians(self) -> Gaussians:
-        """The same as tensors that share these arrays' memory."""
+        """The same splats as tensors that share the memory of these arrays."""
         import torch
 
         return Gaussians(
@@ -137,7 +137,7 @@ class SplatArrays:
 
 @dataclass
 class Gaussians:
-    """A set of N Gaussians, as gsplat takes them. SH degree 0: one colour each.
+    """A set of N Gaussians, in gsplat's format, with SH degree 0: one colour each.
 
     Attributes:
         means: ``[N, 3]`` centres, world units (centimetres of the head frame for avatars).
@@ -146,7 +146,7 @@ class Gaussians:
         quats: ``[N, 4]`` wxyz, need not be normalised. Given together with ``scales``.
         scales: ``[N, 3]`` standard deviations along the local axes, world units.
         covars: ``[N, 6]`` upper triangle xx, xy, xz, yy, yz, zz of the world covariance;
-            replaces ``quats`` and ``scales`` where the shape is known directly.
+            replaces ``quats`` and ``scales`` if the shape is known directly.
     """
 
     means: Float[Tensor, "N 3"]
@@ -178,10 +178,10 @@ class Cameras:
 
 @dataclass
 class Rendered:
-    """What ``talkcli.render.render`` returns, one image per camera.
+    """The result of ``talkcli.render.render``, one image per camera.
 
     Attributes:
-        rgb: ``[C, H, W, 3]`` premultiplied by coverage, plus background where one was given.
+        rgb: ``[C, H, W, 3]`` premultiplied by coverage, plus the background if one was given.
         alpha: ``[C, H, W, 1]`` coverage, 0–1.
         depth: ``[C, H, W, 1]`` alpha-weighted camera z (divide by alpha for the expected depth).
         features: ``[C, H, W, F]`` splatted extra channels, or None.

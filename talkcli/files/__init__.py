@@ -1,1 +1,1 @@
-"""Files that appear whole or not at all, and what is said when they cannot."""
+"""Files that appear complete or not at all, and clear errors if they cannot be written."""

@@ -1,4 +1,4 @@
-"""Files and directories that appear whole or not at all, whatever stops the process."""
+"""Files and directories that appear complete or not at all, whatever stops the process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-#: Everything that is still being written carries this prefix; whoever holds the lock may delete it.
+#: Prefix of everything still being written; the holder of the lock may delete it.
 TEMPORARY_PREFIX = ".tmp-"
 _TEMPORARY_NAME = re.compile(re.escape(TEMPORARY_PREFIX) + "[0-9a-f]{32}")
 _HASH_BLOCK = 1 << 20
@@ -28,7 +28,7 @@ def sha256_file(path: Path) -> str:
 
 
 def write_text_atomic(path: Path, text: str) -> None:
-    """Replace ``path`` by ``text`` (UTF-8): readers see the old text or the new one, never less.
+    """Replace the contents of ``path`` by ``text`` (UTF-8); readers see the old or the new text.
 
     File names that are not UTF-8 keep their bytes.
     """
@@ -41,11 +41,11 @@ def staged_file(final: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
     """A new file beside ``final`` that takes its place when the block ends without an error.
 
     Args:
-        final: where it will be.
-        mode: its rights, of which the umask takes its part.
+        final: the final path.
+        mode: permissions, before the umask is applied.
 
     Yields:
-        The file to write into, ``.tmp-<uuid>``, binary.
+        The binary file to write to, ``.tmp-<uuid>``.
     """
     with staged_path(final, mode) as temporary, temporary.open("r+b") as stream:
         yield stream
@@ -53,9 +53,10 @@ def staged_file(final: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
 
 @contextmanager
 def staged_path(final: Path, mode: int = 0o666) -> Iterator[Path]:
-    """As :func:`staged_file`, for libraries that want a name and open it themselves.
+    """As :func:`staged_file`, for libraries that take a path and open it themselves.
 
-    Whatever lies at ``final`` is replaced, never written through: a symbolic link is not followed.
+    Whatever exists at ``final`` is replaced, never written through: symbolic links are not
+    followed.
 
     Yields:
         The path to write to, an empty file ``.tmp-<uuid>``.
@@ -64,7 +65,7 @@ def staged_path(final: Path, mode: int = 0o666) -> Iterator[Path]:
     try:
         rights = _create(temporary, mode)
         yield temporary
-        # A library may have put another file there, with rights of its own liking.
+        # A library may have put a new file there, with permissions of its own.
         temporary.chmod(rights)
         fsync_path(temporary)
         os.replace(temporary, final)
@@ -78,9 +79,9 @@ def staged_path(final: Path, mode: int = 0o666) -> Iterator[Path]:
 def staged_directory(final: Path) -> Iterator[Path]:
     """A new directory beside ``final`` that takes its place when the block ends without an error.
 
-    Every file in it reaches the disk before the rename, so that after a power cut the directory
-    holds what was written, or is absent. An older ``final`` is moved aside first: a rename onto a
-    directory that is not empty fails.
+    Every file in it reaches the disk before the rename, so that after a power cut the directory is
+    either complete or absent. An existing ``final`` is moved aside first, since a rename onto a
+    non-empty directory fails.
 
     Yields:
         The directory to write into, ``.tmp-<uuid>``.
@@ -102,11 +103,11 @@ def staged_directory(final: Path) -> Iterator[Path]:
 
 
 def sweep_temporaries(root: Path) -> int:
-    """Delete what killed runs left in ``root`` and one level below; returns how many there were.
+    """Delete what killed runs left in ``root`` and one level below; returns the number of items.
 
-    Only for the holder of the project's lock: a temporary of a live run looks the same.
+    Only for the holder of the project's lock: the temporary files of a live run look the same.
     """
-    # A folder that is a link leads out of the project: what lies there is somebody else's.
+    # A folder that is a link leads out of the project, to files that belong to someone else.
     folders = [root, *(path for path in root.iterdir() if path.is_dir() and not path.is_symlink())]
     found = (path for folder in folders for path in folder.glob(f"{TEMPORARY_PREFIX}*"))
     leftovers = [path for path in found if _TEMPORARY_NAME.fullmatch(path.name)]
@@ -116,9 +117,9 @@ def sweep_temporaries(root: Path) -> int:
 
 
 def replace_directory(new: Path, final: Path, aside: Path) -> None:
-    """Rename ``new`` to ``final``; what lay there goes by way of ``aside`` and is removed.
+    """Rename ``new`` to ``final``; an existing ``final`` is renamed to ``aside`` and removed.
 
-    A rename onto a directory that is not empty is allowed nowhere.
+    No platform allows a rename onto a non-empty directory.
     """
     if not os.path.lexists(final):
         os.rename(new, final)
@@ -129,9 +130,9 @@ def replace_directory(new: Path, final: Path, aside: Path) -> None:
 
 
 def fsync_path(path: Path) -> None:
-    """Wait until a file's bytes, or the names in a directory, are on the disk."""
+    """Wait until a file's contents, or a directory's entries, are on disk."""
     if os.name == "nt":
-        return  # needs a writable handle there, and directories have none
+        return  # Windows needs a writable handle, which directories do not have
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -145,7 +146,7 @@ def temporary_beside(final: Path) -> Path:
 
 
 def _create(path: Path, mode: int) -> int:
-    """Make an empty file that was not there, and tell the rights that the umask leaves it."""
+    """Create a new, empty file, and return its permissions under the umask."""
     flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0)
     handle = os.open(path, flags, mode)
     try:
@@ -155,7 +156,7 @@ def _create(path: Path, mode: int) -> int:
 
 
 def _remove(path: Path) -> None:
-    """Delete what nobody needs any more; what resists is left for the next sweep."""
+    """Delete what is no longer needed; what cannot be deleted is left for the next sweep."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:

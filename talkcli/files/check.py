@@ -1,4 +1,4 @@
-"""Can a file be read, and why could it not be written: said in words that a user can act on."""
+"""Checks whether a file can be read or written, with messages that a user can act on."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from typing import Any
 
 from talkcli.errors import InputError
 
-#: What the operating system says where nothing more fits: disk, limit on files, quota.
+#: Errors of the operating system if nothing more fits: disk, limit on file size, quota.
 NO_SPACE = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 
-#: More than any record, project file or list of faces takes: a face is 30 kB, a picture shows 99.
+#: More than any record, project file or list of faces takes: 99 faces of 30 kB at most.
 DOCUMENT_BYTES = 16 << 20
 
 
 def check_readable(path: str | Path, wanted: str) -> Path:
-    """Refuse what cannot be a media file before a decoder gives a worse answer.
+    """Reject what cannot be a media file, before a decoder fails with a less helpful message.
 
     Args:
         path: the file that the user named.
-        wanted: what it should hold, with its article, for the message: "a picture".
+        wanted: what the file should be, with its article, for the message: "a picture".
 
     Raises:
         InputError: missing, a directory, a device, unreadable or empty.
@@ -52,20 +52,20 @@ def check_readable(path: str | Path, wanted: str) -> Path:
 
 
 def read_document(path: Path, limit: int = DOCUMENT_BYTES, errors: str = "strict") -> str:
-    """The text of a small file that a stranger may have written.
+    """Read a small text file that may come from a stranger.
 
-    Neither a device nor a pipe can hold the caller up, and no size can fill the memory.
+    Devices and pipes cannot block the caller, and a huge file cannot exhaust the memory.
 
     Args:
         path: a regular file; a symbolic link to one is followed.
-        limit: bytes that are too many to be meant.
-        errors: what to do with bytes that are not UTF-8, as in ``bytes.decode``.
+        limit: largest size that is accepted, bytes.
+        errors: how to handle bytes that are not UTF-8, as in ``bytes.decode``.
 
     Raises:
         OSError: it cannot be opened.
         ValueError: not a regular file, larger than ``limit``, or not UTF-8.
     """
-    # Without O_NONBLOCK the open itself would wait for somebody to write into a pipe.
+    # Without O_NONBLOCK, opening a pipe would wait for a writer.
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     with os.fdopen(handle, "rb") as stream:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
@@ -77,7 +77,7 @@ def read_document(path: Path, limit: int = DOCUMENT_BYTES, errors: str = "strict
 
 
 def read_json(path: Path) -> Any:
-    """What a JSON file holds; see :func:`read_document`.
+    """Read a JSON file; see :func:`read_document`.
 
     Raises:
         OSError: it cannot be opened.
@@ -87,13 +87,13 @@ def read_json(path: Path) -> Any:
 
 
 def parse_json(text: str) -> Any:
-    """What a JSON text says; unlike ``json.loads`` every refusal is a ValueError.
+    """Parse JSON; unlike ``json.loads``, every failure is a ValueError.
 
     Raises:
         ValueError: not JSON, a number that is not finite, or nested too deeply.
     """
     try:
-        # A number such as 1e999 is read as infinity; the words NaN and Infinity are no JSON.
+        # A number such as 1e999 would be read as infinity; NaN and Infinity are not valid JSON.
         return json.loads(text, parse_constant=_finite, parse_float=_finite)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
@@ -108,16 +108,16 @@ def _finite(text: str) -> float:
 
 @contextmanager
 def explained_writes(path: Path, option: str = "-o") -> Iterator[None]:
-    """A block that writes ``path``: what the operating system refuses becomes an InputError.
+    """Turn the operating system's refusal to write ``path`` in the block into an InputError.
 
-    Only refusals to write are meant (full, forbidden, read-only); other errors pass.
+    Only refusals to write are converted (full, forbidden, read-only); other errors pass through.
 
     Args:
         path: what is being written.
-        option: of the command line, that chooses another place.
+        option: the command-line option that chooses another location.
 
     Raises:
-        InputError: the disk is full, a file may not grow further, or rights are missing.
+        InputError: the disk is full, a file may not grow any further, or permissions are missing.
     """
     try:
         yield
@@ -128,12 +128,12 @@ def explained_writes(path: Path, option: str = "-o") -> Iterator[None]:
 
 
 def output_error(error: OSError, path: Path, option: str = "-o") -> InputError:
-    """Turn the operating system's refusal to write ``path`` into cause and mend.
+    """Turn the operating system's refusal to write ``path`` into an error with a cause and a fix.
 
     Args:
         error: the refusal.
         path: what could not be written.
-        option: of the command line, that chooses another place.
+        option: the command-line option that chooses another location.
     """
     if error.errno in NO_SPACE:
         return no_space_error(path, option)
@@ -144,7 +144,7 @@ def output_error(error: OSError, path: Path, option: str = "-o") -> InputError:
 
 
 def no_space_error(path: Path, option: str = "-o") -> InputError:
-    """The disk or quota behind ``path`` is full, or a file may not grow as large as that."""
+    """The error for a full disk or quota behind ``path``, or a file at its size limit."""
     return InputError(
         f"no space is left to write {path.name} in {path.parent}",
         f"free some space or choose another place with {option}",

@@ -1,4 +1,4 @@
-"""One writer per project directory, by a lock that the operating system frees with the process."""
+"""One writer per project directory, by a lock that the system releases when its process ends."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from talkcli.files.check import parse_json
 log = logging.getLogger(__name__)
 
 _POLL_S = 0.1
-#: Building an avatar takes seconds; whoever waits longer than this waits for something else.
+#: Building an avatar takes seconds; a longer wait than this means that something is wrong.
 WAIT_S = 600.0
 
 
@@ -28,20 +28,20 @@ WAIT_S = 600.0
 def hold_lock(
     path: Path, *, wait_s: float = WAIT_S, on_wait: Callable[[str], None] | None = None
 ) -> Iterator[None]:
-    """Hold the lock file for the length of the block.
+    """Hold the lock file for the duration of the block.
 
-    The file names its holder for people; what counts is the lock on it, which dies with the
-    process. A name found in a file that nobody locks belongs to a run that was killed.
+    The text in the file names its holder for people to read; what counts is the lock on it, which
+    ends with the process. A name in a file that is not locked belongs to a run that was killed.
 
     Args:
-        path: the lock file; stays there afterwards, empty.
+        path: the lock file, which is left behind empty.
         wait_s: how long to wait for another process.
-        on_wait: told once, when there is somebody to wait for.
+        on_wait: called once with a message if another process holds the lock.
 
     Raises:
-        InputError: another process holds it for longer than ``wait_s``, or what lies at ``path``
-            is something else than a lock file: writing to it would destroy it.
-        OSError: it cannot be made.
+        InputError: another process holds the lock for longer than ``wait_s``, or ``path`` is not a
+            lock file: writing to it would destroy it.
+        OSError: the file cannot be created.
     """
     deadline = time.monotonic() + wait_s
     told = False
@@ -61,7 +61,7 @@ def hold_lock(
             if not _is_at(stream, path):
                 continue  # removed with its project while this process waited
             text = _text(stream)
-            # A power cut may leave the length of a text without its bytes.
+            # After a power cut a file may have its length but only zeros for its contents.
             if text.strip("\0") and _holder_in(text) is None:
                 raise _foreign(path, "a file with other contents")
             if text:
@@ -75,12 +75,12 @@ def hold_lock(
 
 
 def _open(path: Path) -> FileIO:
-    """Open the lock file, or make it, and make sure that it is a file of its own.
+    """Open or create the lock file, and make sure that it is an ordinary file without other names.
 
-    A project may come from a stranger. A link named ``.lock`` would have its target emptied, and a
-    pipe would block the open.
+    A project may come from a stranger: a link named ``.lock`` would get its target emptied, and
+    opening a pipe would block.
     """
-    # A lock file that another process creates at the same moment is the same file: no O_EXCL.
+    # No O_EXCL: a lock file that another process creates at the same moment is the right one.
     flags = os.O_RDWR | os.O_CREAT
     flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     try:
@@ -97,7 +97,7 @@ def _open(path: Path) -> FileIO:
     return stream
 
 
-#: How the open refuses a symbolic link, a directory, a pipe without a reader, a socket.
+#: Errors from opening a symbolic link, a directory, a pipe without a reader or a socket.
 _NO_LOCK_FILE = {errno.ELOOP, errno.EMLINK, errno.EISDIR, errno.ENXIO}
 
 
@@ -106,7 +106,7 @@ def _foreign(path: Path, what: str) -> InputError:
 
 
 def _is_at(stream: FileIO, path: Path) -> bool:
-    """Whether the open file is the one that has this name now."""
+    """Whether the open file is still the one at this path."""
     try:
         return os.path.samestat(os.fstat(stream.fileno()), path.lstat())
     except FileNotFoundError:
@@ -114,7 +114,7 @@ def _is_at(stream: FileIO, path: Path) -> bool:
 
 
 def _text(stream: FileIO) -> str:
-    """The first bytes of the file; a lock's text is some 40 long."""
+    """The start of the file; the text of a lock is about 40 bytes long."""
     stream.seek(0)
     return (stream.read(256) or b"").decode("utf-8", errors="replace")
 
@@ -141,7 +141,7 @@ def _try_lock(stream: FileIO) -> bool:
     if sys.platform == "win32":
         import msvcrt
 
-        # Far beyond the text, so that the holder's name stays readable for the others.
+        # Far beyond the text, so that other processes can still read the holder's name.
         stream.seek(1 << 20)
         try:
             msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)

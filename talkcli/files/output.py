@@ -1,8 +1,8 @@
-"""Outputs that appear whole or not at all, beside what the user already has.
+"""Outputs that appear complete or not at all among the user's files.
 
-A run writes into a hidden sibling, ``.talkcli-<random>.part``, syncs it and renames it. The
-sibling is locked while its run lives; the lock dies with the process, so that the next run can
-tell what a killed one left behind and remove it.
+A run writes to a hidden file beside the output, ``.talkcli-<random>.part``, syncs it and renames
+it. The file is locked while the run is alive; the lock ends with the process, so that the next run
+can recognise what a killed one left behind and remove it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from types import TracebackType
 
-if sys.platform != "win32":  # there an open file cannot be deleted, which protects it as well
+if sys.platform != "win32":  # on Windows an open file cannot be deleted, which protects it too
     import fcntl
 
 from talkcli.errors import InputError
@@ -28,27 +28,27 @@ _log = logging.getLogger(__name__)
 _PREFIX = ".talkcli-"
 _SUFFIX = ".part"
 
-#: How file systems without locks (some network mounts) refuse one. Nothing is swept there.
+#: Errors from file systems without locks (some network mounts), where nothing is swept.
 _NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL}
 
 
 class PendingOutput:
     """A hidden file (or directory) that becomes ``path`` on ``commit``.
 
-    Use as a context manager: leaving it without ``commit`` removes the hidden file. Opening
+    Use it as a context manager: leaving it without ``commit`` removes the hidden file. Opening it
     removes what killed runs have left in the same directory.
 
     Args:
-        path: the final place. Missing parents are made; a symlink is followed.
+        path: the final path. Missing parents are created; a symlink is followed.
         overwrite: whether an existing output may be replaced.
-        directory: a directory of files instead of one file.
+        directory: write a directory of files instead of one file.
 
     Attributes:
         path: where the output will be.
-        temp: where to write meanwhile.
+        temp: where to write it in the meantime.
 
     Raises:
-        InputError: the place is taken, not writable or full.
+        InputError: the path is taken, or its folder is not writable or full.
     """
 
     def __init__(self, path: str | Path, *, overwrite: bool, directory: bool = False) -> None:
@@ -89,14 +89,14 @@ class PendingOutput:
         """Sync to disk and move into place.
 
         Raises:
-            InputError: the disk is full, or somebody else took the place meanwhile.
+            InputError: the disk is full, or the path has been taken in the meantime.
         """
         _refuse_taken(self.path, self._overwrite, self._directory)
         try:
             for file in self.temp.iterdir() if self._directory else (self.temp,):
                 fsync_path(file)
             if sys.platform == "win32":
-                self._unlock()  # Windows renames no open file
+                self._unlock()  # Windows cannot rename an open file
             if self._directory:
                 replace_directory(self.temp, self.path, self.path.parent / _hidden_name())
             else:
@@ -108,7 +108,7 @@ class PendingOutput:
             self._unlock()
 
     def discard(self) -> None:
-        """Remove the hidden file. Harmless after ``commit`` and when called twice."""
+        """Remove the hidden file; harmless after ``commit`` or if called twice."""
         _remove(self.temp)
         self._unlock()
 
@@ -119,13 +119,13 @@ class PendingOutput:
 
 
 def check_output(path: str | Path, *, overwrite: bool, directory: bool = False) -> None:
-    """Refuse a place that cannot be written to, before any work is done.
+    """Reject a path that cannot be written to, before any work is done.
 
-    Writes and removes a hidden file: rights, read-only mounts and quotas show only that way.
-    Missing parents are not made yet; the nearest directory that exists is tried.
+    Writes and removes a hidden file: only that reveals permissions, read-only mounts and quotas.
+    Missing parents are not created yet; the nearest existing directory is tried.
 
     Raises:
-        InputError: as :class:`PendingOutput`.
+        InputError: as for :class:`PendingOutput`.
     """
     target = _resolve(path)
     _refuse_taken(target, overwrite, directory)
@@ -142,8 +142,8 @@ def check_output(path: str | Path, *, overwrite: bool, directory: bool = False) 
 def remove_stale(folder: Path) -> int:
     """Remove the hidden files of runs that are no longer alive; returns how many.
 
-    A file that cannot be locked belongs to a live run and one that cannot be opened to somebody
-    else: both stay.
+    A file that cannot be locked belongs to a live run, and one that cannot be opened belongs to
+    someone else: both are left alone.
     """
     removed = 0
     for entry in list(os.scandir(folder)):
@@ -196,7 +196,7 @@ def _resolve(path: str | Path) -> Path:
 
 
 def _exists(path: Path) -> bool:
-    """Like ``Path.exists``, but a directory that may not be looked into is an error."""
+    """Like ``Path.exists``, but a directory that cannot be searched is an error."""
     try:
         path.stat()
     except FileNotFoundError:
@@ -209,7 +209,7 @@ def _hidden_name() -> str:
 
 
 def _create_locked(folder: Path, directory: bool) -> tuple[Path, int | None]:
-    """Make the hidden file and lock it; start again if a sweeper got in between the two."""
+    """Create and lock the hidden file; start again if a sweep came in between."""
     while True:
         temp = folder / _hidden_name()
         if directory:
@@ -219,7 +219,7 @@ def _create_locked(folder: Path, directory: bool) -> tuple[Path, int | None]:
         try:
             lock = _open_locked(temp)
         except (BlockingIOError, FileNotFoundError):
-            continue  # a sweeper holds it, or has removed it already
+            continue  # a sweep holds it, or has already removed it
         except OSError as error:
             if error.errno not in _NO_LOCKS:
                 raise
@@ -230,7 +230,7 @@ def _create_locked(folder: Path, directory: bool) -> tuple[Path, int | None]:
 
 
 def _open_locked(path: Path) -> int | None:
-    """Open ``path`` and lock it. Where the platform has no locks the open handle protects it.
+    """Open ``path`` and lock it; on a platform without locks the open handle protects it.
 
     Raises:
         BlockingIOError: another process holds the lock.
@@ -248,13 +248,13 @@ def _open_locked(path: Path) -> int | None:
 
 
 def _is_frame(path: Path) -> bool:
-    """Whether a file is one that the PNG sequence writer makes (``00042.png``)."""
+    """Whether a file looks like a frame written by the PNG sequence writer (``00042.png``)."""
     return path.suffix == ".png" and path.stem.isdigit() and path.is_file()
 
 
 def _remove(path: Path) -> bool:
     if path.is_dir() and not path.is_symlink():
-        # A dying encoder may still add a file; what is left then is the next run's to remove.
+        # A dying encoder may still add a file, which the next run then removes.
         shutil.rmtree(path, ignore_errors=True)
     else:
         try:

@@ -1,10 +1,10 @@
-"""Named arrays in a file: safetensors with a JSON header that says what they are.
+"""Named arrays in a file: safetensors with a JSON header that describes them.
 
-Every file of talkcli's own that holds arrays for longer than a run is written and read here. The
-header lies in the metadata of the safetensors file, under the key ``talkcli``, and carries the
-schema version. Files of an older schema are brought to the present one when they are read; what
-does not fit its schema, such as an index beyond the array that it points into, is refused, since
-compiled code would follow it out of its memory.
+All of talkcli's files that keep arrays for longer than a run are written and read here. The header
+is stored in the metadata of the safetensors file, under the key ``talkcli``, and holds the schema
+version. Files of an older schema are migrated when they are read. Contents that violate the schema,
+such as an index beyond the end of its array, are rejected, since compiled code would follow it out
+of its memory.
 """
 
 from __future__ import annotations
@@ -27,21 +27,22 @@ Header = dict[str, Any]
 Migration = Callable[[Tensors, Header], None]
 
 _KEY = "talkcli"
-#: How the library for safetensors, written in Rust, tells what the operating system said.
+#: How the safetensors library, written in Rust, reports an error of the operating system.
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
 
 
 @dataclass(frozen=True)
 class Rule:
-    """What an array must be.
+    """The requirements for an array.
 
     Attributes:
-        shape: sizes, one word each: a number, or a name that stands for the same number wherever
-            it occurs in the file: ``"V 3"``.
+        shape: sizes separated by spaces, each a number, or a name that stands for the same number
+            throughout the file: ``"V 3"``.
         kind: numpy's letter for the kind of number: ``f``, ``i`` or ``u``.
-        low: smallest value that is allowed.
-        high: largest; a name of ``shape`` means one less than its number, for indices.
-        optional: whether the array may be absent.
+        low: smallest allowed value.
+        high: largest allowed value; a name from ``shape`` means one less than its number, for
+            indices.
+        optional: whether the array may be missing.
     """
 
     shape: str
@@ -53,14 +54,14 @@ class Rule:
 
 @dataclass(frozen=True)
 class TensorSchema:
-    """One kind of file.
+    """The schema of one kind of file.
 
     Attributes:
         title: what the file is, for messages: "face model".
-        version: of the files that :meth:`write` makes.
-        mend: what helps when a file cannot be used.
-        rules: of arrays by name; arrays without a rule must only be finite.
-        migrations: ``{n: function}`` that changes the contents of version n to those of n + 1.
+        version: schema version that :meth:`write` writes.
+        mend: how to fix a file that cannot be used, for messages.
+        rules: requirements by array name; arrays without a rule only have to be finite.
+        migrations: ``{n: function}`` that converts the contents from version n to n + 1.
     """
 
     title: str
@@ -70,21 +71,21 @@ class TensorSchema:
     migrations: Mapping[int, Migration] = field(default_factory=dict)
 
     def write(self, path: Path, tensors: Mapping[str, np.ndarray], header: Header) -> None:
-        """Write a file that appears whole or not at all.
+        """Write a file that appears complete or not at all.
 
         Args:
-            path: the file; its folder exists.
+            path: path of the file; its folder must exist.
             tensors: arrays by name.
             header: JSON values; the version is added.
 
         Raises:
-            InputError: the disk is full, or the place may not be written to.
+            InputError: the disk is full, or the folder is not writable.
         """
         with explained_writes(path), staged_path(path) as temporary:
             self.save(temporary, tensors, header)
 
     def save(self, path: Path, tensors: Mapping[str, np.ndarray], header: Header) -> None:
-        """Write a file where nobody reads yet: in a folder that appears whole or not at all.
+        """Write a file where nothing reads yet: in a folder that appears complete or not at all.
 
         Args:
             path: as for :meth:`write`.
@@ -92,7 +93,7 @@ class TensorSchema:
             header: as for :meth:`write`.
 
         Raises:
-            OSError: the disk is full, or the place may not be written to.
+            OSError: the disk is full, or the folder is not writable.
         """
         from safetensors import SafetensorError
         from safetensors.numpy import save_file
@@ -108,16 +109,16 @@ class TensorSchema:
             raise OSError(int(told.group(1)), str(error), str(path)) from error
 
     def read(self, path: Path, old_header: Path | None = None) -> tuple[Tensors, Header]:
-        """The arrays and the header of a file, checked, at the present version.
+        """Read, check and migrate the arrays and the header of a file.
 
-        Half floats, which save space on the disk, come back as single ones.
+        Half-precision floats, which save disk space, are returned in single precision.
 
         Args:
-            path: the file.
-            old_header: JSON file in which files without a header of their own have it.
+            path: path of the file.
+            old_header: JSON file with the header of a file that has none of its own.
 
         Raises:
-            InputError: missing, damaged, of a newer schema, or with contents that do not fit it.
+            InputError: missing, damaged, of a newer schema, or with contents that violate it.
         """
         from safetensors import SafetensorError
 
@@ -143,11 +144,11 @@ class TensorSchema:
         return tensors, header
 
     def check(self, tensors: Mapping[str, np.ndarray]) -> None:
-        """Refuse arrays that do not fit the rules.
+        """Reject arrays that violate the rules.
 
         Raises:
             KeyError: an array is missing.
-            ValueError: of another shape or type, out of range, or not finite.
+            ValueError: an array has the wrong shape or type, is out of range, or is not finite.
         """
         sizes: dict[str, int] = {}
         for name, rule in self.rules.items():
@@ -190,7 +191,7 @@ def _check_values(
     if not array.size:
         return
     low, high = array.min(), array.max()
-    # A sum or extreme of numbers among which one is NaN is NaN.
+    # The minimum and maximum of numbers with a NaN among them are NaN.
     if not (np.isfinite(low) and np.isfinite(high)):
         raise ValueError(f"{name} is not finite")
     if rule is None:

@@ -1,4 +1,4 @@
-"""Project directories: stages that run once, atomic writes, one writer at a time."""
+"""Project directories, with stages that run once, atomic writes and one writer at a time."""
 
 from talkcli.project.prune import Pruned, prune_cache
 from talkcli.project.stage import Stage, StageRun

@@ -1,4 +1,4 @@
-"""Clearing the user's cache: what was not used for long, and what is too much."""
+"""Pruning the user's cache by age and by size."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from talkcli.files.lock import hold_lock
 from talkcli.project.store import LOCK_FILE, PROJECT_FILE
 from talkcli.runtime import cache_root, kernel_folder
 
-#: What ``prune_cache`` keeps unless it is told otherwise.
+#: Default limits of ``prune_cache``.
 MAX_BYTES, MAX_AGE_DAYS = 10 << 30, 90.0
 _DAY_S = 86400.0
 
@@ -26,11 +26,11 @@ class Pruned:
     """What was removed from the cache.
 
     Attributes:
-        root: the cache.
-        removed: folders that are gone, the one that was unused for longest first.
-        freed: bytes that they took.
-        kept: bytes that are left.
-        busy: projects that should have gone, but that another process works in.
+        root: the cache folder.
+        removed: the removed folders, least recently used first.
+        freed: bytes freed.
+        kept: bytes left.
+        busy: projects that were due for removal but are in use by another process.
     """
 
     root: Path
@@ -40,7 +40,7 @@ class Pruned:
     busy: tuple[Path, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """The result as JSON values."""
         return {
             "cache": str(self.root),
             "removed": [str(path) for path in self.removed],
@@ -53,16 +53,16 @@ class Pruned:
 def prune_cache(
     max_bytes: int = MAX_BYTES, max_age_days: float = MAX_AGE_DAYS, *, dry_run: bool = False
 ) -> Pruned:
-    """Remove from the cache what was not used for long, then the oldest until the rest is small.
+    """Remove old entries from the cache, then the oldest of the rest until it is small enough.
 
-    Only what can be made again is touched: projects of one-off commands, each as a whole, and
-    compiled kernels of other versions of the code. Projects outside the cache, and whatever else
-    lies in it, stay. A project that another process works in stays too, and is named.
+    Only what can be made again is removed: projects of one-off commands, each as a whole, and
+    compiled kernels of other code versions. Projects outside the cache, and anything else inside
+    it, are left alone. A project in use by another process is kept, and reported.
 
     Args:
-        max_bytes: how much may be left; 0 clears everything that is not in use.
-        max_age_days: days since the last use after which a project or kernel folder goes.
-        dry_run: remove nothing and say what would go.
+        max_bytes: largest size to leave; 0 removes everything that is not in use.
+        max_age_days: days since its last use after which a project or kernel folder is removed.
+        dry_run: remove nothing and report what would be removed.
 
     Raises:
         InputError: the cache cannot be used, or a limit is negative.
@@ -87,7 +87,7 @@ def prune_cache(
 
 
 def _folders(root: Path) -> list[tuple[float, int, Path]]:
-    """When it was last used, its size in bytes, and the folder, for all that may go."""
+    """Time of last use, size in bytes and path of every folder that may be removed."""
     present = kernel_folder(root)
     kernels = [path for path in _directories(root / "kernels") if path != present]
     projects = [
@@ -105,9 +105,9 @@ def _directories(parent: Path) -> list[Path]:
 
 
 def _last_use(folder: Path) -> float:
-    """Every run of a project writes its lock file; kernels are as old as their folder."""
+    """Time of last use: every run of a project writes its lock file; kernels go by folder age."""
     if folder.name.startswith(TEMPORARY_PREFIX):
-        return 0.0  # what a killed ``prune_cache`` has left
+        return 0.0  # left by a ``prune_cache`` that was killed
     files = (folder, folder / LOCK_FILE, folder / PROJECT_FILE)
     return max(path.lstat().st_mtime for path in files if path.exists())
 
@@ -115,20 +115,21 @@ def _last_use(folder: Path) -> float:
 def _size(folder: Path) -> int:
     total = 0
     for path in folder.rglob("*"):
-        with suppress(FileNotFoundError):  # another process may be at work
+        with suppress(FileNotFoundError):  # another process may have removed it
             total += path.lstat().st_size
     return total
 
 
 def _remove(folder: Path) -> bool:
-    """Delete a folder as a whole; False where another process works in it."""
+    """Delete a folder as a whole; False if another process is using it."""
     if not (folder / PROJECT_FILE).is_file():
         shutil.rmtree(folder, ignore_errors=True)
         return not folder.exists()
     aside = temporary_beside(folder)
     try:
         with hold_lock(folder / LOCK_FILE, wait_s=0):
-            # Gone at once for everybody; who waits for the lock finds that it is another file now.
+            # Disappears at once for everyone; a process waiting for the lock notices that the lock
+            # file has been replaced.
             os.rename(folder, aside)
     except (InputError, OSError):
         return False

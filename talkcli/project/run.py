@@ -1,4 +1,4 @@
-"""What every step of a command shares."""
+"""The context that all steps of a command share."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from talkcli.project.store import Project
 
 @dataclass(frozen=True)
 class Run:
-    """One run of a command, or with ``dry`` the plan of one: the same steps, nothing written.
+    """One run of a command or, with ``dry``, its plan: the same steps, but nothing is written.
 
     Attributes:
         project: holds or receives the stages.
         recipe: all settings.
-        reporter: told about progress and doubts.
-        watch: gets the seconds of every part of the work.
-        dry: stages are looked up, never made.
+        reporter: receives progress and warnings.
+        watch: receives the seconds of every part of the work.
+        dry: whether stages are only looked up, never made.
     """
 
     project: Project
@@ -31,7 +31,7 @@ class Run:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Be the project's only writer; a plan writes nothing and needs no lock."""
+        """Become the project's only writer; a plan writes nothing and needs no lock."""
         if self.dry:
             yield
             return

@@ -1,4 +1,4 @@
-"""What a stage is, how its key is made, and what is written down about a run of it."""
+"""Stages, their keys, and the record of each run."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from talkcli.errors import InputError
 from talkcli.files.atomic import sha256_file
 from talkcli.files.check import read_document, read_json
 
-#: The file that makes a directory an entry; it is written last.
+#: The file that marks a directory as an entry; it is written last.
 RECORD_NAME = "stage.json"
 RECORD_SCHEMA = 1
-#: Entries are named by this many hex digits of the key; the record holds all 64.
+#: Entries are named after this many hex digits of the key; the record holds all 64.
 SHORT_KEY = 12
 _KEY = re.compile("[0-9a-f]{64}")
-#: Libraries whose version decides about figures; recorded with every run, not part of the key.
+#: Libraries whose version affects the results; recorded with every run, not part of the key.
 _RECORDED_LIBRARIES = ("numpy", "torch", "numba", "mediapipe", "scipy", "gsplat")
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One step of the pipeline with everything its result depends on.
+    """One step of the pipeline, with everything that its result depends on.
 
     Attributes:
         name: folder of the stage inside the project directory.
-        version: raised by hand whenever the code of the stage gives another result.
+        version: increased by hand whenever the code of the stage gives a different result.
         recipe: the settings that the stage reads, JSON values only.
-        upstream: SHA-256 of every input, by name: files of the user or outputs of other stages.
-        check: looks into the outputs and raises InputError or ValueError where they are not what
-            the stage writes. Hashes tell that nothing has changed, but a project may come from a
+        upstream: SHA-256 of every input, by name: the user's files or outputs of other stages.
+        check: inspects the outputs and raises InputError or ValueError if the stage cannot have
+            written them. Hashes show that nothing has changed, but a project may come from a
             stranger.
     """
 
@@ -49,7 +49,7 @@ class Stage:
 
     @property
     def key(self) -> str:
-        """64 hex digits for this stage with these inputs; back-end and machine have no say."""
+        """64 hex digits for this stage and its inputs, regardless of back-end and machine."""
         return digest_json(
             {
                 "stage": self.name,
@@ -65,11 +65,11 @@ class StageRun:
     """A finished entry of a stage.
 
     Attributes:
-        name: the stage.
+        name: name of the stage.
         key: 64 hex digits.
         path: the directory with the outputs.
-        executed: False when the entry was there already.
-        seconds: what making or checking it took in this run.
+        executed: False if the entry already existed.
+        seconds: time taken to make or check it in this run.
         output_hash: SHA-256 over the names and hashes of all outputs, for stages that build on it.
         recipe: the settings that it was made with.
     """
@@ -83,7 +83,7 @@ class StageRun:
     recipe: Mapping[str, Any] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
-        """The run as ``--json`` shows it."""
+        """The run as shown by ``--json``."""
         return {
             "stage": self.name,
             "status": "executed" if self.executed else "reused",
@@ -94,7 +94,7 @@ class StageRun:
 
 
 class DamagedEntryError(Exception):
-    """An entry whose record or outputs are not what was written. Never leaves the package."""
+    """The record or the outputs of an entry were altered. Never raised outside this package."""
 
 
 def canonical_json(value: Any) -> str:
@@ -120,13 +120,13 @@ def hash_outputs(directory: Path) -> dict[str, dict[str, Any]]:
 
 
 def make_record(stage: Stage, directory: Path, seconds: float, run: Mapping[str, Any]) -> str:
-    """The text of ``stage.json`` for outputs that lie in ``directory``.
+    """The contents of ``stage.json`` for the outputs in ``directory``.
 
     Args:
-        stage: what ran.
+        stage: the stage that ran.
         directory: where the outputs are.
         seconds: how long it took.
-        run: what is recorded but not keyed (seed, back-end).
+        run: values recorded without being part of the key (seed, back-end).
     """
     record = {
         "schema": RECORD_SCHEMA,
@@ -144,15 +144,15 @@ def make_record(stage: Stage, directory: Path, seconds: float, run: Mapping[str,
 
 
 def read_record(directory: Path, check: Callable[[Path], object] | None = None) -> dict[str, Any]:
-    """The checked record of an entry.
+    """Read and verify the record of an entry.
 
     Args:
-        directory: the entry.
-        check: of the stage, see :class:`Stage`.
+        directory: directory of the entry.
+        check: check of the stage, see :class:`Stage`.
 
     Raises:
-        DamagedEntryError: the record is absent, unreadable or of another schema, an output is
-            missing, changed or unknown to it, or ``check`` refuses what is there.
+        DamagedEntryError: the record is missing, unreadable or of another schema; an output is
+            missing, changed or not recorded; or ``check`` rejects the outputs.
     """
     try:
         record = read_json(directory / RECORD_NAME)
@@ -168,7 +168,7 @@ def read_record(directory: Path, check: Callable[[Path], object] | None = None) 
     if not _KEY.fullmatch(key):
         raise DamagedEntryError(f"{RECORD_NAME} has no key")
     try:
-        # A link would have something outside the project read as if it belonged to it.
+        # A link could make files outside the project appear to belong to it.
         if directory.is_symlink() or any(path.is_symlink() for path in directory.rglob("*")):
             raise DamagedEntryError("it holds links")
         found = hash_outputs(directory)
@@ -186,7 +186,7 @@ def read_record(directory: Path, check: Callable[[Path], object] | None = None) 
 
 
 def pointed_entry(pointer: Path) -> Path | None:
-    """The entry that a stage's ``current`` file names, or None where it names none."""
+    """The entry named by a stage's ``current`` file, or None if it names none."""
     try:
         name = read_document(pointer, 64).strip()
     except (OSError, ValueError):
@@ -200,7 +200,7 @@ def output_hash(record: Mapping[str, Any]) -> str:
 
 
 def digest_outputs(directory: Path) -> str:
-    """:func:`output_hash` of an entry with these files in it."""
+    """:func:`output_hash` of an entry that holds these files."""
     return output_hash({"outputs": hash_outputs(directory)})
 
 

@@ -1,4 +1,4 @@
-"""What a project directory or the cache holds, for ``talkcli status``."""
+"""The contents of a project directory or the cache, for ``talkcli status``."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from talkcli.runtime import cache_root
 
 @dataclass(frozen=True)
 class StageStatus:
-    """A stage as it lies on the disk.
+    """A stage as stored on disk.
 
     Attributes:
-        name: the stage.
-        current: 12 hex digits of the entry in use, or None when it is missing or damaged.
+        name: name of the stage.
+        current: 12 hex digits of the entry in use, or None if it is missing or damaged.
         entries: number of stored entries.
-        size: bytes of all of them.
+        size: total size of the entries, bytes.
     """
 
     name: str
@@ -34,10 +34,10 @@ class ProjectStatus:
     """A project directory.
 
     Attributes:
-        root: where it is.
+        root: the project directory.
         inputs: name to path of the files it was made from.
-        changed_inputs: names of those that are gone or have other bytes now.
-        stages: in alphabetical order.
+        changed_inputs: names of the inputs that are missing or have changed.
+        stages: the stages, in alphabetical order.
     """
 
     root: Path
@@ -46,7 +46,7 @@ class ProjectStatus:
     stages: tuple[StageStatus, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """The status as JSON values."""
         return {
             "project": str(self.root),
             "inputs": {name: str(path) for name, path in self.inputs.items()},
@@ -64,7 +64,7 @@ class ProjectStatus:
 
 
 def project_status(root: Path) -> ProjectStatus:
-    """Look at a project; every file of the current entries is checked against its hash.
+    """Inspect a project; every file of the current entries is checked against its hash.
 
     Raises:
         InputError: there is no project, or its schema is newer.
@@ -77,7 +77,7 @@ def project_status(root: Path) -> ProjectStatus:
 
 
 def cached_projects() -> list[ProjectStatus]:
-    """The projects that one-off commands keep in the user's cache, readable ones only."""
+    """The readable ones among the projects that one-off commands keep in the user's cache."""
     found = []
     for path in sorted((cache_root() / "projects").glob(f"*/{PROJECT_FILE}")):
         try:

@@ -1,6 +1,6 @@
-"""The project directory: inputs, stages that run once, and the record of both.
+"""The project directory: inputs, stages that run once, and the records of both.
 
-``docs/project_format.md`` describes what lies on the disk.
+``docs/project_format.md`` describes the files on disk.
 """
 
 from __future__ import annotations
@@ -42,20 +42,20 @@ log = logging.getLogger(__name__)
 PROJECT_FILE = "project.toml"
 LOCK_FILE = ".lock"
 CURRENT = "current"
-#: Raised when a directory written by this version cannot be read by the one before.
+#: Increased when the previous version cannot read a directory written by this one.
 PROJECT_SCHEMA = 1
-#: How a project file that somebody has changed by hand, or that is damaged, can refuse to be read.
+#: Errors from reading a project file that is damaged or was edited by hand.
 _UNREADABLE = (OSError, ArithmeticError, LookupError, AttributeError, ValueError, TypeError)
 
 
 @dataclass(frozen=True)
 class ProjectInput:
-    """A file of the user that the project was made from.
+    """One of the user's files that the project was made from.
 
     Attributes:
-        path: where it was, absolute.
-        sha256: 64 hex digits of its bytes.
-        size: bytes.
+        path: absolute path of the file at that time.
+        sha256: hash of its contents, 64 hex digits.
+        size: size in bytes.
     """
 
     path: Path
@@ -64,11 +64,11 @@ class ProjectInput:
 
     @staticmethod
     def of(path: Path) -> ProjectInput:
-        """Hash a file that exists."""
+        """Hash an existing file."""
         return ProjectInput(path.resolve(), sha256_file(path), path.stat().st_size)
 
     def unchanged(self) -> bool:
-        """Whether the file is still there with the same bytes."""
+        """Whether the file still exists with the same contents."""
         if not self.path.is_file() or self.path.stat().st_size != self.size:
             return False
         return sha256_file(self.path) == self.sha256
@@ -79,7 +79,7 @@ class Project:
 
     Args:
         root: the directory; use :meth:`create` or :meth:`open`.
-        inputs: what ``project.toml`` names.
+        inputs: the inputs listed in ``project.toml``.
     """
 
     def __init__(self, root: Path, inputs: Mapping[str, ProjectInput]) -> None:
@@ -88,7 +88,7 @@ class Project:
 
     @staticmethod
     def create(root: Path) -> Project:
-        """Open the project in ``root``, or begin one there.
+        """Open the project in ``root``, or create one there.
 
         Raises:
             InputError: ``root`` is a file, cannot be written, or holds a project of a newer schema.
@@ -97,12 +97,12 @@ class Project:
             if root.exists() and not root.is_dir():
                 raise InputError(f"{root} is a file, not a project directory", "choose another -p")
             with Project(root, {}).lock():
-                pass  # which writes the project file, once, however many processes begin at once
+                pass  # writes the project file, once, however many processes start together
         return Project.open(root)
 
     @staticmethod
     def plan(root: Path) -> Project:
-        """The project in ``root``, or an empty one that is not on the disk: nothing is written.
+        """The project in ``root``, or an empty one that is not on disk; nothing is written.
 
         Raises:
             InputError: ``root`` holds a project of a newer schema, or one that cannot be read.
@@ -111,7 +111,7 @@ class Project:
 
     @staticmethod
     def open(root: Path) -> Project:
-        """Open the project that lies in ``root``.
+        """Open the existing project in ``root``.
 
         Raises:
             InputError: there is none, or its schema is newer or unreadable.
@@ -123,7 +123,7 @@ class Project:
                 f"make one with: talkcli reconstruct PORTRAIT -p {root}",
             )
         try:
-            # Surrogates stand for the bytes of file names that are not UTF-8.
+            # Surrogates represent bytes of file names that are not UTF-8.
             document = toml.loads(read_document(path, errors="surrogateescape"))
             schema = int(document["schema"])
             if schema <= PROJECT_SCHEMA:
@@ -146,10 +146,10 @@ class Project:
     def lock(
         self, *, wait_s: float = WAIT_S, on_wait: Callable[[str], None] | None = None
     ) -> Iterator[None]:
-        """Be the only writer; what killed runs left half written is deleted on entry.
+        """Become the only writer; partial files left by killed runs are deleted on entry.
 
-        The project file is written where there is none, and read again where another process may
-        have changed it.
+        The project file is written if there is none, and reread in case another process has
+        changed it.
 
         Raises:
             InputError: another process holds it for too long, or the directory cannot be written.
@@ -175,17 +175,17 @@ class Project:
             yield
 
     def set_input(self, name: str, source: ProjectInput) -> None:
-        """Note which file the project is made from; hold the lock."""
+        """Record which file the project is made from; the caller must hold the lock."""
         if self.inputs.get(name) != source:
             self.inputs[name] = source
             self._write()
 
     def entry_path(self, stage: Stage) -> Path:
-        """Where the entry of a stage lies, or would."""
+        """The path of a stage's entry, whether or not it exists."""
         return self.root / stage.name / stage.key[:SHORT_KEY]
 
     def lookup(self, stage: Stage) -> StageRun | None:
-        """The entry of a stage if it is there and whole; damage is a warning and None."""
+        """The entry of a stage, or None if it is missing or, with a warning, damaged."""
         directory = self.entry_path(stage)
         if not directory.exists():
             return None
@@ -208,18 +208,18 @@ class Project:
         *,
         recorded: Mapping[str, Any] | None = None,
     ) -> StageRun:
-        """Reuse the entry of a stage, or make it; hold the lock.
+        """Reuse the entry of a stage, or make it; the caller must hold the lock.
 
         Args:
             stage: name, version, settings and inputs.
-            function: writes all outputs into the empty directory that it gets.
-            recorded: what goes into the record without being part of the key (seed, back-end).
+            function: writes all outputs into the given empty directory.
+            recorded: values recorded without being part of the key (seed, back-end).
 
         Returns:
             The entry; ``executed`` says whether ``function`` ran.
 
         Raises:
-            InputError: the disk is full, or the stage's folder leads out of the project.
+            InputError: the disk is full, or the stage's folder links out of the project.
         """
         folder = self.root / stage.name
         if folder.is_symlink():
@@ -243,11 +243,11 @@ class Project:
     def current(self, name: str, check: Callable[[Path], object] | None = None) -> StageRun | None:
         """The entry that the last run of a stage made or reused.
 
-        None when there is none, or when it is damaged, which is a warning.
+        None if there is none or, with a warning, if it is damaged.
 
         Args:
-            name: the stage.
-            check: of the stage, see :class:`Stage`.
+            name: name of the stage.
+            check: check of the stage, see :class:`Stage`.
         """
         directory = pointed_entry(self.root / name / CURRENT)
         if directory is None:
@@ -263,11 +263,11 @@ class Project:
         return StageRun(name, record["key"], directory, False, seconds, digest, recipe)
 
     def stage_names(self) -> list[str]:
-        """Stages that have left something in the directory, in alphabetical order."""
+        """Names of the stages with entries in the directory, in alphabetical order."""
         return sorted(path.parent.name for path in self.root.glob(f"*/{CURRENT}"))
 
     def entries(self, name: str) -> list[Path]:
-        """All entries of a stage, the newest last."""
+        """All entries of a stage, newest last."""
         found = (path.parent for path in (self.root / name).glob(f"*/{RECORD_NAME}"))
         kept = [path for path in found if len(path.name) == SHORT_KEY]
         return sorted(kept, key=lambda path: (path / RECORD_NAME).stat().st_mtime)
@@ -292,5 +292,5 @@ class Project:
 
 
 def cached_project_root(source_sha256: str) -> Path:
-    """Where a one-off command keeps the project of a portrait with these bytes."""
+    """Where a one-off command keeps the project of a source file with this hash."""
     return cache_root() / "projects" / source_sha256[:16]
