@@ -1,3 +1,5 @@
+"""Features of sound: the same in a stream, hardly dependent on level, bounded in memory."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -10,6 +12,7 @@ from talkcli.speech.features import (
     LevelNormaliser,
     LogMelStream,
     frame_energy,
+    loud_levels,
     mel_centres,
     speech_features,
 )
@@ -86,6 +89,14 @@ def test_memory_is_bounded() -> None:
     # Less than a window and a hop of samples, eight frames, and tables of one frame each.
     assert max(held) <= 8 * ((400 + HOP) + 8 * 80 + 2 * 80 + 16)
     assert max(held[5:]) == max(held[-5:])
+
+
+def test_normaliser_kernel_agrees_with_plain_python() -> None:
+    raw = np.random.default_rng(0).normal(-8.0, 4.0, (400, 80))
+    states = [np.array([-9.0, -27.0, 0.0]) for _ in range(2)]
+    slow = loud_levels.py_func(raw, states[0])
+    np.testing.assert_allclose(loud_levels(raw, states[1]), slow, rtol=1e-9)
+    np.testing.assert_allclose(states[1], states[0])
 
 
 def test_silence_stays_finite() -> None:
