@@ -24,6 +24,7 @@ from talkcli.cli.animate import animate_command, drive_command
 from talkcli.cli.bench import bench_command
 from talkcli.cli.doctor import doctor_command
 from talkcli.cli.export import export_command
+from talkcli.cli.flags import Command, Group
 from talkcli.cli.reconstruct import reconstruct_command
 from talkcli.cli.render import render_command
 from talkcli.cli.show import UnwritableAnswerError
@@ -46,21 +47,22 @@ _TYPER_INTERRUPTED = 130
 
 app = typer.Typer(
     name="talkcli",
+    cls=Group,
     help="Make a talking-head video from one portrait and a speech file, on an ordinary CPU.",
     epilog="Exit codes: 0 success, 1 bug, 2 usage, 3 bad input, 4 something missing, "
     "5 interrupted.",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("animate")(animate_command)
-app.command("reconstruct")(reconstruct_command)
-app.command("drive")(drive_command)
-app.command("render")(render_command)
-app.command("track")(track_command)
-app.command("export")(export_command)
-app.command("status")(status_command)
-app.command("doctor")(doctor_command)
-app.command("bench")(bench_command)
+app.command("animate", cls=Command)(animate_command)
+app.command("reconstruct", cls=Command)(reconstruct_command)
+app.command("drive", cls=Command)(drive_command)
+app.command("render", cls=Command)(render_command)
+app.command("track", cls=Command)(track_command)
+app.command("export", cls=Command)(export_command)
+app.command("status", cls=Command)(status_command)
+app.command("doctor", cls=Command)(doctor_command)
+app.command("bench", cls=Command)(bench_command)
 app.add_typer(train_app, name="train")
 
 

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 # Typer resolves these at run time, on Python 3.10 too, where "str | None" has no Annotated twin.
 _Text = Optional[str]  # noqa: UP045
 _File = Optional[Path]  # noqa: UP045
-_FLAGS = (bool, Optional[bool])  # noqa: UP045
 
 Portrait = Annotated[Path, typer.Argument(metavar="PORTRAIT", help="A picture with a face.")]
 ProjectArgument = Annotated[
@@ -292,7 +291,7 @@ def expand_options(function: Callable[..., None]) -> Callable[..., None]:
             parameters.extend(_field_parameters(groups[name]))
         else:
             kind = inspect.Parameter.KEYWORD_ONLY
-            hint = _named_flag(_without_implied_optional(hints[name]))
+            hint = _without_implied_optional(hints[name])
             parameters.append(parameter.replace(annotation=hint, kind=kind))
 
     @functools.wraps(function)
@@ -305,16 +304,6 @@ def expand_options(function: Callable[..., None]) -> Callable[..., None]:
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {item.name: item.annotation for item in parameters}
     return command
-
-
-def _named_flag(hint: Any) -> Any:
-    """Hide the value of a flag in the help; Typer would print ``<bool>``."""
-    kind, *options = typing.get_args(hint) or (hint,)
-    if kind not in _FLAGS or not options:
-        return hint
-    option = copy.copy(options[0])
-    option.metavar = ""
-    return Annotated[kind, option]
 
 
 def _without_implied_optional(hint: Any) -> Any:
@@ -332,7 +321,7 @@ def _field_parameters(cls: Any) -> Iterator[inspect.Parameter]:
     panel = (inspect.getdoc(cls) or "").rstrip(".")
     hints = typing.get_type_hints(cls, include_extras=True)
     for field in dataclasses.fields(cls):
-        kind, option = typing.get_args(_named_flag(hints[field.name]))
+        kind, option = typing.get_args(hints[field.name])
         option = copy.copy(option)
         option.rich_help_panel = panel
         yield inspect.Parameter(

@@ -9,10 +9,11 @@ from typing import Annotated, Optional
 
 import typer
 
+from talkcli.cli.flags import Command, Group
 from talkcli.cli.options import expand_options
 
 train_app = typer.Typer(
-    help="Train the bundled models (for developers; needs footage and espeak-ng)."
+    cls=Group, help="Train the bundled models (for developers; needs footage and espeak-ng)."
 )
 
 _File = Optional[Path]  # noqa: UP045 - Typer resolves it on Python 3.10 too
@@ -56,7 +57,7 @@ class TrainingOptions:
     utterances: Annotated[int, typer.Option(min=10, help="Number of synthetic sentences.")] = 700
 
 
-@train_app.command("speech")
+@train_app.command("speech", cls=Command)
 @expand_options
 def speech_command(
     data: _Data,
@@ -89,7 +90,7 @@ def speech_command(
     typer.echo(train_speech(data, place, output, settings, _report, curve=training.curve))
 
 
-@train_app.command("face")
+@train_app.command("face", cls=Command)
 def face_command(
     data: _Data,
     output: Annotated[

@@ -299,10 +299,23 @@ def test_a_strip_that_no_video_can_hold_is_refused(talkcli, engine, portrait, sp
     assert answer.code == 2 and "--layout files" in answer.error and engine.seen == []
 
 
-def test_help_shows_no_type_for_flags(talkcli) -> None:
-    told = talkcli("animate", "--help").out
-    flags = [line for line in told.splitlines() if "--overwrite" in line or "--json" in line]
-    assert flags and not [line for line in flags if "<" in line]
+@pytest.mark.parametrize(
+    ("command", "flags"),
+    [
+        ([], ["--version", "--install-completion", "--help"]),
+        (["animate"], ["--overwrite", "--json", "--still", "--with-sound", "--help"]),
+        (["status"], ["--prune", "--help"]),
+        (["train"], ["--help"]),
+        (["train", "speech"], ["--free-only", "--help"]),
+        (["train", "face"], ["--keep-mean", "--help"]),
+    ],
+)
+def test_help_shows_no_type_for_flags(talkcli, command, flags) -> None:
+    told = talkcli(*command, "--help").out
+    assert "bool" not in told.lower()
+    for flag in flags:
+        (line,) = (line for line in told.splitlines() if f" {flag} " in line[:24])
+        assert "<" not in line
 
 
 def test_the_project_is_an_argument_or_an_option(talkcli, portrait, tmp_path) -> None:
