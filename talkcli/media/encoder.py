@@ -13,7 +13,12 @@ import threading
 from collections import deque
 from pathlib import Path
 
-from talkcli.errors import InputError, MissingDependencyError, TalkcliError
+from talkcli.errors import (
+    InputError,
+    InterruptedRunError,
+    MissingDependencyError,
+    TalkcliError,
+)
 from talkcli.files.check import no_space_error
 from talkcli.media.feed import SoundFeed
 
@@ -27,6 +32,9 @@ FRAMES_HELD = _QUEUE_FRAMES + 1
 #: Bytes that the pipe holds, where the system lets it be set. The default of 64 KiB wakes both
 #: sides 12 times per 512² frame.
 _PIPE_BYTES = 1 << 20
+
+#: Signals that somebody sends; others (SIGSEGV, SIGABRT) are what a faulty program ends by.
+_SENT = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 #: How long ffmpeg may take to end by itself once it has stopped reading.
 _EXIT_S = 10.0
@@ -94,7 +102,7 @@ class Encoder:
             ) from error
         self._widen_pipe()
         self._stopped_reading = False
-        self._end_sent = False
+        self._end_sent = self._killed = False
         self._last_lines: deque[str] = deque(maxlen=20)
         self._frames: queue.Queue[bytes | memoryview | None] = queue.Queue(_QUEUE_FRAMES)
         self._feeder = threading.Thread(target=self._feed, name="encoder-feed", daemon=True)
@@ -131,6 +139,7 @@ class Encoder:
             try:
                 self._process.wait(_EXIT_S)
             except subprocess.TimeoutExpired:
+                self._killed = True
                 self._process.kill()
         status = self._process.wait()
         self._listener.join()
@@ -143,6 +152,7 @@ class Encoder:
 
     def kill(self) -> None:
         """Kill ffmpeg and wait until it is gone."""
+        self._killed = True
         self._process.kill()
         # The feeder now fails to write, or waits for a frame: either way it takes the end marker.
         self._send_end()
@@ -196,15 +206,18 @@ class Encoder:
     def _failure(self) -> TalkcliError:
         """Explain why ffmpeg failed, from what it printed."""
         text = "\n".join(self._last_lines)
+        status = self._process.poll()
         # Python disregards SIGXFSZ and is told by an error; the child dies of it.
-        at_limit = self._process.returncode == -getattr(signal, "SIGXFSZ", 0) != 0
-        if at_limit or "No space left on device" in text or "File too large" in text:
+        full = status == -signal.SIGXFSZ or "File too large" in text
+        if full or "No space left on device" in text:
             return no_space_error(self._output)
         if "Unknown encoder" in text or "No such filter" in text:
             return MissingDependencyError(
                 f"this ffmpeg lacks an encoder or filter: {self._last_lines[-1]}",
                 "unset TALKCLI_FFMPEG to use the bundled one",
             )
+        if status is not None and status < 0 and not self._killed:
+            return self._ended_by(-status)
         for line in self._last_lines:
             if "Permission denied" in line or "Read-only file system" in line:
                 return InputError(
@@ -212,6 +225,20 @@ class Encoder:
                 )
         if self._last_lines:
             reason = self._last_lines[-1]
+        elif self._killed:
+            reason = "it did not end, and gave no message"
         else:
-            reason = f"it ended with status {self._process.returncode} and no message"
+            reason = f"it ended with status {status} and no message"
         return TalkcliError(f"ffmpeg failed while writing {self._output.name}: {reason}")
+
+    def _ended_by(self, number: int) -> TalkcliError:
+        """The error for an ffmpeg that a signal ended."""
+        name = signal.Signals(number).name if number in set(signal.Signals) else "unknown"
+        told = f"ffmpeg was killed by signal {number} ({name}) while writing {self._output.name}"
+        if number not in _SENT:
+            return TalkcliError(told, "run: talkcli doctor, or set TALKCLI_FFMPEG to another")
+        often = ", as the system does when memory runs out" if number == signal.SIGKILL else ""
+        return InterruptedRunError(
+            told + often,
+            "run the same command again, with a smaller --size where memory is short",
+        )
