@@ -75,6 +75,7 @@ class VideoConfig:
         bg: ``keep``, ``plate``, ``transparent``, a colour (``#rrggbb`` or a name) or the path of a
             picture.
         crf: H.264 quality, 0 (lossless) to 51.
+        with_sound: write the sound into a folder of PNGs, too, as ``sound.wav``.
     """
 
     fps: str = "25"
@@ -85,6 +86,7 @@ class VideoConfig:
     camera_yaw_deg: float = setting(30.0, low=0, high=MAX_VIEW_YAW_DEG)
     bg: str = "keep"
     crf: int = setting(18, low=0, high=51)
+    with_sound: bool = False
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ from talkcli.cli.options import (
     CommonOptions,
     DriverOptions,
     MotionOptions,
-    OutputOptions,
     Portrait,
     ProjectOption,
     RecipeOptions,
     SourceOptions,
+    SpokenOutputOptions,
     ViewOptions,
     expand_options,
     project_and_rest,
@@ -49,7 +49,7 @@ def animate_command(  # noqa: PLR0913 - one parameter per group of options
     *,
     source: SourceOptions,
     driver: DriverOptions,
-    output: OutputOptions,
+    output: SpokenOutputOptions,
     view: ViewOptions,
     motion: MotionOptions,
     recipe: RecipeOptions,
@@ -58,7 +58,7 @@ def animate_command(  # noqa: PLR0913 - one parameter per group of options
     """Turn a portrait into a video in which it speaks, or follows another face."""
     from talkcli import animate
 
-    settings = _settings(recipe, view, motion, driver, portrait=source.settings())
+    settings = _settings(recipe, view, output, motion, driver, portrait=source.settings())
     with running(common, output.run(source.project)) as run:
         given = _given(driver, output, settings)
         run.show(animate(_file(portrait), speech, run=run.options, **given))
@@ -70,7 +70,7 @@ def drive_command(
     *,
     project: ProjectOption = None,
     driver: DriverOptions,
-    output: OutputOptions,
+    output: SpokenOutputOptions,
     view: ViewOptions,
     motion: MotionOptions,
     recipe: RecipeOptions,
@@ -82,7 +82,7 @@ def drive_command(
     place, rest = project_and_rest("drive", names, project)
     if len(rest) > 1:
         raise UsageError(f"drive takes one project and one speech file, not {rest[1]} as well")
-    settings = _settings(recipe, view, motion, driver)
+    settings = _settings(recipe, view, output, motion, driver)
     with running(common, output.run(None)) as run:
         given = _given(driver, output, settings)
         speech = rest[0] if rest else None
@@ -92,15 +92,17 @@ def drive_command(
 def _settings(
     recipe: RecipeOptions,
     view: ViewOptions,
+    output: SpokenOutputOptions,
     motion: MotionOptions,
     driver: DriverOptions,
     **sections: dict[str, object],
 ) -> Recipe:
+    video = {**dataclasses.asdict(view), "with_sound": output.with_sound}
     moving = {**dataclasses.asdict(motion), **driver.settings()}
-    return recipe_from(recipe, video=view, motion=moving, **sections)
+    return recipe_from(recipe, video=video, motion=moving, **sections)
 
 
-def _given(driver: DriverOptions, output: OutputOptions, settings: Recipe) -> dict[str, Any]:
+def _given(driver: DriverOptions, output: SpokenOutputOptions, settings: Recipe) -> dict[str, Any]:
     return {
         "driver": driver.file,
         "pose_from": driver.pose_from,

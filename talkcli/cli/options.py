@@ -72,6 +72,20 @@ class OutputOptions:
 
 
 @dataclass(frozen=True)
+class SpokenOutputOptions(OutputOptions):
+    """Output."""
+
+    with_sound: Annotated[
+        Optional[bool],  # noqa: UP045
+        typer.Option(
+            "--with-sound",
+            help="Write the sound into a folder of PNGs, too, as sound.wav.",
+            show_default=False,
+        ),
+    ] = None
+
+
+@dataclass(frozen=True)
 class SourceOptions:
     """Portrait."""
 

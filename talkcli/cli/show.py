@@ -99,7 +99,7 @@ def _lines(answer: dict[str, Any]) -> list[str]:
             f"{answer['real_time_factor']:.2f} (seconds of work per second of video)"
         )
         lines.append(f"first frame after {answer['first_frame_s']:.2f} s; the parts overlap")
-    for output in answer["outputs"]:
+    for output in [*answer["outputs"], *answer.get("sound_files", ())]:
         lines.append(f"{output} ({_size(Path(output))})")
     if not answer["outputs"]:
         lines.append(answer["project"])
@@ -114,7 +114,8 @@ def _plan_lines(answer: dict[str, Any]) -> list[str]:
     lines = [f"{stage['stage']}: {stage['status']}" for stage in answer["stages"]]
     if answer.get("duration_s") is not None:
         lines.append(f"video: {answer['frames']} frames, {answer['duration_s']:.2f} s")
-    lines += [f"would write {output}" for output in answer["outputs"]]
+    written = [*answer["outputs"], *answer.get("sound_files", ())]
+    lines += [f"would write {output}" for output in written]
     return [*lines, f"project {answer['project']}", "nothing was made (--dry-run)"]
 
 

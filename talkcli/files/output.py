@@ -25,6 +25,10 @@ from talkcli.files.check import output_error
 
 _log = logging.getLogger(__name__)
 
+#: Name of the sound beside frames, and what its header says, so that it may be overwritten.
+SOUND_FILE, SOUND_MARK = "sound.wav", "written by talkcli"
+_HEADER_BYTES = 4096
+
 _PREFIX = ".talkcli-"
 _SUFFIX = ".part"
 
@@ -171,7 +175,7 @@ def _refuse_taken(path: Path, overwrite: bool, directory: bool) -> None:
     except OSError as error:  # too long a name, a file where a directory should be
         raise output_error(error, path) from error
     if directory and path.is_dir():
-        foreign = next((f.name for f in path.iterdir() if not _is_frame(f)), None)
+        foreign = next((f.name for f in path.iterdir() if not _is_ours(f)), None)
         if foreign is not None:
             raise InputError(
                 f"{path} holds other files ({foreign})", "choose a new or empty folder with -o"
@@ -247,9 +251,17 @@ def _open_locked(path: Path) -> int | None:
     return handle
 
 
-def _is_frame(path: Path) -> bool:
-    """Whether a file looks like a frame written by the PNG sequence writer (``00042.png``)."""
-    return path.suffix == ".png" and path.stem.isdigit() and path.is_file()
+def _is_ours(path: Path) -> bool:
+    """Whether a file was written with a folder of frames: ``00042.png``, or our ``sound.wav``."""
+    if not path.is_file():
+        return False
+    if path.name != SOUND_FILE:
+        return path.suffix == ".png" and path.stem.isdigit()
+    try:
+        with path.open("rb") as file:
+            return SOUND_MARK.encode() in file.read(_HEADER_BYTES)
+    except OSError:
+        return False
 
 
 def _remove(path: Path) -> bool:

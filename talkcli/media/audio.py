@@ -47,6 +47,9 @@ _log = logging.getLogger(__name__)
 #: A reader that falls further behind gets a decoder of its own.
 _WAITING_BYTES = 64 << 20
 
+#: Formats whose samples 16 bits hold.
+_NARROW = ("u8", "s16")
+
 #: Seconds in a block of :meth:`Sound.track`: small, so that little of it waits for the encoder.
 _TRACK_BLOCK_S = 0.25
 
@@ -80,6 +83,7 @@ class Sound:
         path: the file.
         sample_rate: Hz, as the header states it.
         channels: as the header states them.
+        bits: 16 where that many hold every sample as decoded, else 24.
         start_s: when the sound begins, seconds from the first moment of the file.
         exact_duration_s: length in seconds if the container states it exactly and the file is
             complete; None if only decoding can tell (MP3, Ogg, ADTS, Matroska, damaged files).
@@ -97,6 +101,8 @@ class Sound:
         # A damaged header may say 0; the decoder then finds out by itself.
         self.sample_rate = stream.sample_rate or 48000
         self.channels = stream.channels or 1
+        kind = stream.format.name if stream.format is not None else ""
+        self.bits = 16 if kind.rstrip("p") in _NARROW else 24
         self.start_s = start_of(container, stream)
         self._downmix = has_downmix(stream.layout.name, self.channels)
         self._stated = stated_length(container, stream, self.path)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
@@ -17,8 +16,8 @@ import ffmpeg
 import numpy as np
 
 from talkcli.errors import UsageError
-from talkcli.files.output import PendingOutput, check_output
-from talkcli.media.audio import Sound, open_sound
+from talkcli.files.output import SOUND_FILE, SOUND_MARK, PendingOutput, check_output
+from talkcli.media.audio import Sound
 from talkcli.media.encoder import FRAMES_HELD, Encoder, find_ffmpeg
 from talkcli.media.feed import SoundFeed
 from talkcli.media.identify import file_url
@@ -36,6 +35,11 @@ _AAC_RATES = (48000, 44100)
 #: Samples of silence that are handed to the encoder at once.
 _SILENCE_BLOCK = 48000
 
+#: x264 speed. Measured on 2 shared cores at crf 18, CPU ms per 512² frame | per 1536x512 frame |
+#: Mbit/s at 512² | PSNR: veryfast 4.6 | 16 | 0.55 | 42.2, faster 7.4 | 22 | 0.61 | 42.5, medium
+#: 11.7 | 34 | 0.58 | 42.7. The renderer wants the CPU.
+_PRESET = "veryfast"
+
 #: What every player expects of video: BT.709 throughout, 16–235.
 _TAGS = {"color_primaries": "bt709", "color_trc": "bt709", "colorspace": "bt709"}
 
@@ -46,17 +50,30 @@ class Encoding:
 
     Attributes:
         crf: x264 quality, 0–51, lower is better; 18 is visually lossless for most.
-        preset: x264 speed. Measured on 2 shared cores at crf 18, CPU ms per 512² frame | per
-            1536x512 frame | Mbit/s at 512² | PSNR: veryfast 4.6 | 16 | 0.55 | 42.2, faster
-            7.4 | 22 | 0.61 | 42.5, medium 11.7 | 34 | 0.58 | 42.7. The renderer wants the CPU.
         alpha: keep transparency; frames are then RGBA with straight alpha.
         sound_start_s: seconds of silence before the sound, where it begins after the picture.
+        sound_file: write the sound into a folder of PNGs, as ``sound.wav``.
     """
 
     crf: int = 18
-    preset: str = "veryfast"
     alpha: bool = False
     sound_start_s: float = 0.0
+    sound_file: bool = False
+
+
+@dataclass(frozen=True)
+class FrameFormat:
+    """The shape of the frames of a video.
+
+    Attributes:
+        width: pixels; even for H.264.
+        height: likewise.
+        fps: exact, see :func:`parse_fps`.
+    """
+
+    width: int
+    height: int
+    fps: Fraction
 
 
 @dataclass(frozen=True)
@@ -98,14 +115,23 @@ def frame_count(duration_s: float, fps: Fraction) -> int:
     return max(1, round(Fraction(duration_s) * fps))
 
 
-def check_target(path: str | Path, *, overwrite: bool, alpha: bool = False) -> None:
+def check_target(
+    path: str | Path, *, overwrite: bool, alpha: bool = False, sound_file: bool = False
+) -> None:
     """Refuse an output before any work is done: unknown suffix, existing file, no write access.
 
+    Args:
+        path: the output.
+        overwrite: whether an existing output may be replaced.
+        alpha: see :class:`Encoding`.
+        sound_file: see :class:`Encoding`.
+
     Raises:
-        UsageError: no encoder for the suffix, or none that keeps transparency.
+        UsageError: no encoder for the suffix, none that keeps transparency, or a sound file beside
+            a video.
         InputError: nothing can be written there.
     """
-    chosen = _choose_format(Path(path), Encoding(alpha=alpha))
+    chosen = _choose_format(Path(path), Encoding(alpha=alpha, sound_file=sound_file))
     check_output(path, overwrite=overwrite, directory=chosen.directory)
 
 
@@ -118,18 +144,17 @@ class VideoWriter:
 
     The suffix picks the format: ``.mp4``/``.m4v`` H.264 4:2:0 + AAC (fast start); ``.mov`` the
     same, or ProRes 4444 with ``encoding.alpha``; no suffix a folder of PNGs, 00000.png onwards,
-    without sound. Colours are converted with the BT.709 matrix to video range and tagged so.
+    with the sound in ``sound.wav`` if ``encoding.sound_file``. In videos colours are converted with
+    the BT.709 matrix to video range and tagged so.
 
     Args:
         path: the output.
-        width, height: pixels; even ones for H.264.
-        fps: exact, see :func:`parse_fps`.
+        frames: size and rate of the frames.
         duration_s: length of picture and sound; :func:`frame_count` frames must be written. None
             if the sound's length is not known yet: the video then lasts as long as the sound, and
             the number of frames is checked at the end. Without sound, any number is right.
-        audio: the sound track, from its beginning, cut or padded to ``duration_s``: a path, or an
-            open :class:`~talkcli.media.audio.Sound`, which stays open and whose decoder is
-            shared; None for a silent video.
+        sound: the sound track, from its beginning, cut or padded to ``duration_s``; it stays open
+            and its decoder is shared. None for a silent video.
         overwrite: replace an existing output.
         encoding: quality and transparency.
 
@@ -142,12 +167,10 @@ class VideoWriter:
     def __init__(
         self,
         path: str | Path,
+        frames: FrameFormat,
         *,
-        width: int,
-        height: int,
-        fps: Fraction,
         duration_s: float | None,
-        audio: str | Path | Sound | None = None,
+        sound: Sound | None = None,
         overwrite: bool = False,
         encoding: Encoding | None = None,
     ) -> None:
@@ -156,13 +179,13 @@ class VideoWriter:
         self._format = _choose_format(self._path, self._encoding)
         if duration_s is not None and not (math.isfinite(duration_s) and duration_s > 0):
             raise UsageError(f"a video of {duration_s} s cannot be written")
-        if self._format.even_sizes and (width % 2 or height % 2):
+        if self._format.even_sizes and (frames.width % 2 or frames.height % 2):
             raise UsageError(
-                f"{width}x{height} has an odd side, which H.264 cannot store",
+                f"{frames.width}x{frames.height} has an odd side, which H.264 cannot store",
                 "choose even sizes, or write PNGs into a folder",
             )
-        self._shape = (height, width, 4 if self._encoding.alpha else 3)
-        self._fps = fps
+        self._shape = (frames.height, frames.width, 4 if self._encoding.alpha else 3)
+        self._fps = frames.fps
         self._duration = duration_s
         self._overwrite = overwrite
         self._program = find_ffmpeg()
@@ -172,12 +195,7 @@ class VideoWriter:
         self._copies = np.empty((FRAMES_HELD + 1, *self._shape), np.uint8)
         self.frames_written = 0
         check_output(self._path, overwrite=overwrite, directory=self._format.directory)
-        self._resources = ExitStack()
-        # Opened here so that an unusable recording is refused before any work is done.
-        if audio is None or isinstance(audio, Sound):
-            self._sound = audio
-        else:
-            self._sound = self._resources.enter_context(open_sound(audio))
+        self._sound = sound
         self._samples = self._track()
 
     def __enter__(self) -> VideoWriter:
@@ -189,7 +207,6 @@ class VideoWriter:
             self._encoder = Encoder(self._command(self._pending.temp, feed), self._path, feed)
         except BaseException:
             self._pending.discard()
-            self._resources.close()
             raise
         return self
 
@@ -221,7 +238,7 @@ class VideoWriter:
         encoder, pending = self._encoder, self._pending
         assert encoder is not None and pending is not None
         self._encoder = None
-        with self._resources, pending:  # pending discards unless committed
+        with pending:  # discards unless committed
             try:
                 if kind is None:
                     self._check_length(self._duration)
@@ -248,7 +265,10 @@ class VideoWriter:
         if sound is None or self._format.sound is None:
             return None
         own = sound.sample_rate
-        self._rate = next((r for r in _AAC_RATES if r % own == 0 or own % r == 0), 48000)
+        if self._format.directory:
+            self._rate = own
+        else:
+            self._rate = next((r for r in _AAC_RATES if r % own == 0 or own % r == 0), 48000)
         channels, lead = sound.track_channels, round(self._encoding.sound_start_s * self._rate)
         if self._duration is None:
             return chain(_silence(lead, channels), sound.track(self._rate, channels))
@@ -266,27 +286,43 @@ class VideoWriter:
             video_size=(width, height),
             framerate=f"{self._fps.numerator}/{self._fps.denominator}",
         ).video
-        streams = [picture if self._format.directory else _to_bt709(picture, self._format.pixels)]
-        options = dict(self._format.video)
+        common = {"map_metadata": -1, "map_chapters": -1}
+        names = {"OUTPUT": file_url(temp)}
+        if self._format.directory:
+            names["OUTPUT"] = file_url(temp).replace("%", "%%") + "/%05d.png"
+            names["SOUND"] = file_url(temp / SOUND_FILE)
+        else:
+            picture = _to_bt709(picture, self._format.pixels)
+        streams, outputs = [picture], []
+        options = self._format.video | common
         if feed is not None:
             assert self._sound is not None
-            sound = ffmpeg.input(
-                f"pipe:{feed.read_end}",
-                format="f32le",
-                ar=self._rate,
-                ac=self._sound.track_channels,
-            )
-            streams.append(sound.audio)
-            options |= {"c:a": self._format.sound, "b:a": "192k"}
-        url = file_url(temp)
-        if self._format.directory:
-            url = url.replace("%", "%%") + "/%05d.png"
+            channels = self._sound.track_channels
+            url = f"pipe:{feed.read_end}"
+            sound = ffmpeg.input(url, format="f32le", ar=self._rate, ac=channels).audio
+            if self._format.directory:
+                kind = _wav_options(self._sound)
+                outputs.append(ffmpeg.output(sound, "SOUND", **kind, **common))
+            else:
+                streams.append(sound)
+                options |= {"c:a": self._format.sound, "b:a": "192k"}
+        outputs.append(ffmpeg.output(*streams, "OUTPUT", **options))
+        merged = ffmpeg.merge_outputs(*outputs).global_args(
+            "-nostdin", "-hide_banner", "-loglevel", "error"
+        )
+        command = ffmpeg.compile(merged, cmd=self._program, overwrite_output=True)
         # ffmpeg-python takes no name that is not UTF-8; the system does.
-        output = ffmpeg.output(
-            *streams, "OUTPUT", **options, map_metadata=-1, map_chapters=-1
-        ).global_args("-nostdin", "-hide_banner", "-loglevel", "error")
-        command = ffmpeg.compile(output, cmd=self._program, overwrite_output=True)
-        return [url if part == "OUTPUT" else part for part in command]
+        return [names.get(part, part) for part in command]
+
+
+def _wav_options(sound: Sound) -> dict[str, Any]:
+    """How ffmpeg writes a WAV file that keeps every bit; beyond 4 GB it becomes RF64."""
+    return {
+        "format": "wav",
+        "rf64": "auto",
+        "c:a": f"pcm_s{sound.bits}le",
+        "metadata": f"comment={SOUND_MARK}",
+    }
 
 
 def _silence(samples: int, channels: int) -> Iterator[np.ndarray]:
@@ -297,8 +333,13 @@ def _silence(samples: int, channels: int) -> Iterator[np.ndarray]:
 
 def _choose_format(path: Path, encoding: Encoding) -> _Format:
     suffix = path.suffix.lower()
+    if encoding.sound_file and suffix:
+        raise UsageError(
+            f"{path.name} holds the sound itself, --with-sound is for a folder of PNGs",
+            "omit it, or name a folder with -o",
+        )
     if suffix in (".mp4", ".m4v", ".mov") and not encoding.alpha:
-        options: dict[str, Any] = {"c:v": "libx264", "preset": encoding.preset, "crf": encoding.crf}
+        options: dict[str, Any] = {"c:v": "libx264", "preset": _PRESET, "crf": encoding.crf}
         muxer = "mov" if suffix == ".mov" else "mp4"
         options |= {"format": muxer, "movflags": "+faststart", **_TAGS, "color_range": "tv"}
         return _Format(options, "yuv420p", even_sizes=True, sound="aac")
@@ -307,7 +348,8 @@ def _choose_format(path: Path, encoding: Encoding) -> _Format:
         options |= {"movflags": "+faststart", **_TAGS, "color_range": "tv"}
         return _Format(options, "yuva444p10le", sound="aac")
     if not suffix:
-        return _Format({"format": "image2", "start_number": 0}, "", directory=True)
+        sound = "wav" if encoding.sound_file else None
+        return _Format({"format": "image2", "start_number": 0}, "", sound=sound, directory=True)
     if encoding.alpha:
         raise UsageError(
             f"'{suffix}' keeps no transparency", "name a .mov, or a folder for PNG frames"

@@ -101,8 +101,18 @@ def _animate(
         target.backend,
     )
     facts |= timing_facts(watch, duration_s)
+    facts["sound_files"] = _sound_files(request, target, mix)
     stages = mix.stages + avatar.stages if picture is None else avatar.stages + mix.stages
     return Result.of(request, run, target.outputs, stages, facts)
+
+
+def _sound_files(request: Request, target: _Target, mix: MotionMix) -> list[str]:
+    """Paths of the sound beside frames, one for each output, or none."""
+    from talkcli.files.output import SOUND_FILE
+
+    if not request.recipe.video.with_sound or mix.heard.sound is None:
+        return []
+    return [str(path.absolute() / SOUND_FILE) for path in target.outputs]
 
 
 def _measured(request: Request, inputs: DriveInputs) -> float | None:
@@ -134,7 +144,7 @@ def _target(request: Request, inputs: DriveInputs, picture: Picture | None) -> _
     alpha = video.bg == TRANSPARENT
 
     def check(path: Path) -> None:
-        check_target(path, overwrite=request.overwrite, alpha=alpha)
+        check_target(path, overwrite=request.overwrite, alpha=alpha, sound_file=video.with_sound)
 
     check_outputs(outputs, files, check)
     if inputs.speech is not None:
@@ -180,10 +190,12 @@ def _render(
         target.outputs, target.fps, duration_s, heard.sound, heard.start_s, request.overwrite
     )
     render_video(video, player, mix.frames(target.fps), run)
-    if heard.sound is not None and not target.outputs[0].suffix:
+    if recipe.video.with_sound and heard.sound is None:
+        run.reporter.warn("there is no sound to write beside the frames")
+    elif not recipe.video.with_sound and heard.sound is not None and not target.outputs[0].suffix:
         run.reporter.warn(
-            f"{target.outputs[0]} is a folder of pictures: the sound is left out; take it from "
-            f"{heard.sound.path}"
+            f"{target.outputs[0]} is a folder of pictures: the sound is left out; --with-sound "
+            f"writes it there, or take it from {heard.sound.path}"
         )
     if mix.silent and heard.sound is not None:
         run.reporter.warn(f"{heard.sound.path} is silent: the mouth stays shut")

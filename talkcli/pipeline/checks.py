@@ -34,8 +34,13 @@ def check_outputs(
             "--views lists a view twice", "give each yaw only once with --layout files"
         )
     for path in paths:
-        if path.exists() and any(path.samefile(source) for source in inputs if source.exists()):
+        present = [source for source in inputs if source.exists()]
+        if path.exists() and any(path.samefile(source) for source in present):
             raise InputError(f"the output {path} is also an input", "choose another -o")
+        # A folder of frames is replaced as a whole.
+        for source in present:
+            if path.is_dir() and path.samefile(source.resolve().parent):
+                raise InputError(f"the input {source} lies in {path}", "choose another -o")
         check(path)
 
 

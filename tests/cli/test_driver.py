@@ -16,7 +16,7 @@ import pytest
 from talkcli.errors import MissingDependencyError
 from talkcli.face.model import FaceModel
 from talkcli.face.pose import euler_to_rotation
-from talkcli.media.audio import probe_audio
+from talkcli.media.audio import probe_audio, stream_pcm
 from talkcli.media.read import probe, read_frames
 from talkcli.motion.curves import read_csv, read_npz, write_csv, write_npz
 from talkcli.types import ARKIT_NAMES, MotionCurves, MotionFrame
@@ -152,6 +152,24 @@ def test_driven_video_is_as_long_as_the_driver(
     assert probe_audio(output).duration_s == pytest.approx(1.5, abs=0.02)
     yaws = [motion.rotation[0] for motion in engine.motions]
     assert np.ptp(yaws) > 20
+
+
+def test_the_sound_of_a_driver_beside_frames(talkcli, eyes, portrait, clip, tmp_path) -> None:
+    """A second of sound, padded to the 1.5 s of the clip; with speech as well, the speech."""
+    speech = write_clip(tmp_path / "speech.mp4", [Fraction(k, 30) for k in range(6)], sound_s=0.8)
+    for given, duration_s in (((), 1.5), ((speech,), 0.8)):
+        output = tmp_path / f"frames{len(given)}"
+        answer = talkcli(
+            "animate", portrait, *given, "--driver", clip, "-o", output, "--with-sound", "--json"
+        )
+        assert answer.code == 0, answer.err
+        (sound,) = json.loads(answer.out)["sound_files"]
+        frames = len(list(output.glob("*.png")))
+        assert frames == json.loads(answer.out)["frames"] and abs(frames / 25 - duration_s) < 0.021
+        assert probe_audio(sound).duration_s == pytest.approx(duration_s, abs=1e-3)
+        heard = np.concatenate(list(stream_pcm(sound)))
+        assert np.abs(heard[1600:9600]).max() > 0.2
+        assert not heard[17000:].any()
 
 
 def test_variable_frame_rate(talkcli, engine, eyes, portrait, tmp_path) -> None:

@@ -158,20 +158,22 @@ def _strips(
 def _open_writers(
     stack: ExitStack, target: VideoTarget, video: VideoConfig, size: tuple[int, int]
 ) -> Sequence[Any]:
-    from talkcli.media.write import Encoding, VideoWriter
+    from talkcli.media.write import Encoding, FrameFormat, VideoWriter
 
     encoding = Encoding(
-        crf=video.crf, alpha=video.bg == TRANSPARENT, sound_start_s=target.sound_start_s
+        crf=video.crf,
+        alpha=video.bg == TRANSPARENT,
+        sound_start_s=target.sound_start_s,
+        sound_file=video.with_sound and target.heard is not None,
     )
+    frames = FrameFormat(*size, target.fps)
     return [
         stack.enter_context(
             VideoWriter(
                 path,
-                width=size[0],
-                height=size[1],
-                fps=target.fps,
+                frames,
                 duration_s=target.duration_s,
-                audio=target.heard,
+                sound=target.heard,
                 overwrite=target.overwrite,
                 encoding=encoding,
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import nullcontext
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from talkcli.errors import InputError
 from talkcli.media.audio import open_sound, probe_audio
 from talkcli.media.image import read_image, write_image
 from talkcli.media.read import probe, read_frames
-from talkcli.media.write import VideoWriter
+from talkcli.media.write import Encoding, FrameFormat, VideoWriter
 from tests.support.media import make_audio, make_clip, quadrants, tone
 
 pytestmark = pytest.mark.skipif(sys.platform == "darwin", reason="its disks take UTF-8 alone")
@@ -28,10 +29,13 @@ def folder(tmp_path: Path) -> Path:
 
 
 def write_video(path: Path, count: int, audio: Path | None = None) -> Path:
-    rate = Fraction(25)
-    with VideoWriter(
-        path, width=64, height=48, fps=rate, duration_s=count / 25, audio=audio
-    ) as writer:
+    shape = FrameFormat(64, 48, Fraction(25))
+    encoding = Encoding(sound_file=audio is not None and not path.suffix)
+    settings: dict = {"duration_s": count / 25, "encoding": encoding}
+    with (
+        nullcontext() if audio is None else open_sound(audio) as sound,
+        VideoWriter(path, shape, sound=sound, **settings) as writer,
+    ):
         for frame in quadrants(count):
             writer.write(frame)
     return path
@@ -52,8 +56,8 @@ def test_sound_and_video(folder: Path) -> None:
     result = write_video(folder / os.fsdecode(b"o\xff.mp4"), 25, path)
     assert probe(result).n_frames == 25
     assert len(list(read_frames(result))) == 25
-    frames = write_video(folder / os.fsdecode(b"frames\xff%d"), 2)
-    assert len(list(frames.iterdir())) == 2
+    frames = write_video(folder / os.fsdecode(b"frames\xff%d"), 2, path)
+    assert len(list(frames.iterdir())) == 3
 
 
 def test_messages_can_be_written(folder: Path) -> None:

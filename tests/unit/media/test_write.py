@@ -14,22 +14,45 @@ import av
 import numpy as np
 import pytest
 
-from talkcli.errors import InputError, MissingDependencyError, TalkcliError, UsageError
-from talkcli.media.audio import open_sound, probe_audio, stream_pcm
+from talkcli.errors import (
+    InputError,
+    InterruptedRunError,
+    MissingDependencyError,
+    TalkcliError,
+    UsageError,
+)
+from talkcli.media.audio import Sound, open_sound, probe_audio, stream_pcm
 from talkcli.media.encoder import Encoder, find_ffmpeg
 from talkcli.media.image import read_image
 from talkcli.media.read import probe, read_frames
-from talkcli.media.write import Encoding, VideoWriter, check_target, frame_count, parse_fps
+from talkcli.media.write import (
+    Encoding,
+    FrameFormat,
+    VideoWriter,
+    check_target,
+    frame_count,
+    parse_fps,
+)
 from tests.support.media import make_audio, make_clip, quadrants, tone
 
 FPS_25 = Fraction(25)
+SMALL = FrameFormat(64, 48, FPS_25)
 
 
-def write_video(path: Path, frames: np.ndarray, **settings: object) -> Path:
+def write_video(
+    path: Path,
+    frames: np.ndarray,
+    fps: Fraction = FPS_25,
+    audio: Path | Sound | None = None,
+    **settings: object,
+) -> Path:
     """Write ``[n, H, W, C]`` frames with defaults that tests override."""
     n, height, width, _ = frames.shape
-    options: dict = {"fps": FPS_25, "duration_s": n / 25, **settings}
-    with VideoWriter(path, width=width, height=height, **options) as writer:
+    options: dict = {"duration_s": n / 25, **settings}
+    with ExitStack() as stack:
+        sound = stack.enter_context(open_sound(audio)) if isinstance(audio, Path) else audio
+        shape = FrameFormat(width, height, fps)
+        writer = stack.enter_context(VideoWriter(path, shape, sound=sound, **options))
         for frame in frames:
             writer.write(frame)
     return path
@@ -132,9 +155,7 @@ def test_length_that_shows_only_while_decoding(tmp_path: Path, suffix: str) -> N
     with open_sound(audio) as sound, ExitStack() as stack:
         blocks = sound.blocks()
         writers = [
-            stack.enter_context(
-                VideoWriter(path, width=64, height=48, fps=FPS_25, duration_s=None, audio=sound)
-            )
+            stack.enter_context(VideoWriter(path, SMALL, duration_s=None, sound=sound))
             for path in outputs
         ]
         samples = 0
@@ -172,9 +193,15 @@ def check_long(tmp_path: Path, seconds: int) -> None:
     """Pictures and sound pass side by side however unequal they are, in constant memory."""
     audio = make_audio(tmp_path / "v.wav", np.tile(tone(60, 8000), (seconds // 60, 1)), 8000)
     frames = np.broadcast_to(quadrants(1), (seconds, 48, 64, 3))
-    path = write_video(tmp_path / "o.mp4", frames, fps=Fraction(1), duration_s=seconds, audio=audio)
+    given: dict = {"fps": Fraction(1), "duration_s": seconds, "audio": audio}
+    path = write_video(tmp_path / "o.mp4", frames, **given)
     assert probe(path).n_frames == seconds
     assert probe_audio(path).duration_s == seconds
+    if seconds > 60:
+        return
+    folder = write_video(tmp_path / "o", frames, encoding=Encoding(sound_file=True), **given)
+    assert len(names(folder)) == seconds + 1
+    assert probe_audio(folder / "sound.wav").duration_s == seconds
 
 
 def test_a_minute_at_one_frame_per_second(tmp_path: Path) -> None:
@@ -281,9 +308,8 @@ def test_mp4_starts_fast_and_carries_nothing_private(tmp_path: Path) -> None:
 
 def test_frames_may_be_reused_and_need_not_be_contiguous(tmp_path: Path) -> None:
     buffer = np.zeros((64, 128, 3), np.uint8)
-    with VideoWriter(
-        tmp_path / "out.mp4", width=64, height=64, fps=FPS_25, duration_s=0.8
-    ) as writer:
+    square = FrameFormat(64, 64, FPS_25)
+    with VideoWriter(tmp_path / "out.mp4", square, duration_s=0.8) as writer:
         for i in range(20):
             buffer[:] = 10 * i
             writer.write(buffer[:, ::2])
@@ -333,30 +359,86 @@ def test_png_folder(tmp_path: Path, alpha: bool) -> None:
     assert names(tmp_path) == ["100% frames"]
 
 
+#: Number type of the file, rate, channels, and the number type of ``sound.wav``.
+KINDS = {
+    "s16": ("pcm_s16le", 16000, 1, "pcm_s16le"),
+    "u8": ("pcm_u8", 8000, 1, "pcm_s16le"),
+    "s24": ("pcm_s24le", 48000, 2, "pcm_s24le"),
+    "f32": ("pcm_f32le", 44100, 2, "pcm_s24le"),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_sound_file_beside_frames_keeps_every_sample(tmp_path: Path, kind: str) -> None:
+    codec, rate, channels, written = KINDS[kind]
+    audio = make_audio(tmp_path / "v.wav", tone(0.5, rate, channels), rate, "-c:a", codec)
+    folder = tmp_path / "50% done"
+    settings: dict = {"audio": audio, "encoding": Encoding(sound_file=True)}
+    write_video(folder, quadrants(12), duration_s=0.5, **settings)
+    assert names(folder) == [*(f"{k:05d}.png" for k in range(12)), "sound.wav"]
+    with av.open(str(folder / "sound.wav")) as container:
+        assert container.streams.audio[0].codec_context.name == written
+    read = []
+    for path in (audio, folder / "sound.wav"):
+        with open_sound(path) as sound:
+            assert (sound.sample_rate, sound.channels) == (rate, channels)
+            read.append(np.concatenate(list(sound.track(rate, channels))))
+    # 24 bits cut off what a float holds below them.
+    np.testing.assert_allclose(read[1], read[0], rtol=0, atol=2**-23 if kind == "f32" else 0)
+    with pytest.raises(InputError, match="use -y"):
+        write_video(folder, quadrants(12), duration_s=0.5, **settings)
+    write_video(folder, quadrants(5), overwrite=True)
+    assert names(folder) == [f"{k:05d}.png" for k in range(5)]
+
+
+@pytest.mark.parametrize("start_s", [0.0, 0.3, 2.0])
+def test_sound_file_is_as_long_as_the_frames(tmp_path: Path, start_s: float) -> None:
+    audio = make_audio(tmp_path / "v.wav", tone(1.0, 22050, 2), 22050)
+    for n_frames in (10, 50):
+        folder = tmp_path / str(n_frames)
+        encoding = Encoding(sound_file=True, sound_start_s=start_s)
+        write_video(folder, quadrants(n_frames), audio=audio, encoding=encoding)
+        assert probe_audio(folder / "sound.wav").duration_s == n_frames / 25
+        heard = np.concatenate(list(stream_pcm(folder / "sound.wav")))
+        silent = round(16000 * min(start_s, n_frames / 25))
+        assert not heard[: max(0, silent - 20)].any()
+
+
+def test_a_sound_that_others_put_beside_frames_stays(tmp_path: Path) -> None:
+    audio = make_audio(tmp_path / "v.wav", tone(0.2, 8000), 8000)
+    folder = write_video(tmp_path / "frames", quadrants(5))
+    (folder / "sound.wav").write_bytes(audio.read_bytes())
+    with pytest.raises(InputError, match=r"other files \(sound.wav\)"):
+        write_video(folder, quadrants(5), overwrite=True)
+
+
+def test_a_failure_leaves_neither_frames_nor_sound(tmp_path: Path) -> None:
+    audio = make_audio(tmp_path / "v.wav", tone(1.0, 8000), 8000)
+    with pytest.raises(ValueError, match="5 frames were written, 25 make"):
+        write_video(
+            tmp_path / "frames", quadrants(5), duration_s=1.0, audio=audio,
+            encoding=Encoding(sound_file=True),
+        )  # fmt: skip
+    assert names(tmp_path) == ["v.wav"]
+
+
 @pytest.mark.parametrize(
     ("name", "settings", "message"),
     [
-        ("out.mp4", {"width": 63}, "odd side"),
-        ("out.mp4", {"height": 31}, "odd side"),
+        ("out.mp4", {"frames": FrameFormat(63, 48, FPS_25)}, "odd side"),
+        ("out.mp4", {"frames": FrameFormat(64, 31, FPS_25)}, "odd side"),
         ("out.avi", {}, ".avi"),
         ("out.mp4", {"encoding": Encoding(alpha=True)}, "transparency"),
+        ("out.mp4", {"encoding": Encoding(sound_file=True)}, "--with-sound"),
         ("out.mp4", {"duration_s": 0.0}, "0.0 s"),
         ("out.mp4", {"duration_s": float("nan")}, "nan s"),
     ],
 )
 def test_settings_that_do_not_fit(tmp_path: Path, name: str, settings: dict, message: str) -> None:
-    defaults: dict = {"width": 64, "height": 48, "fps": FPS_25, "duration_s": 1.0}
+    defaults: dict = {"frames": SMALL, "duration_s": 1.0}
     with pytest.raises(UsageError, match=message):
         VideoWriter(tmp_path / name, **(defaults | settings))
     assert names(tmp_path) == []
-
-
-def test_audio_that_cannot_be_used_is_refused_at_once(tmp_path: Path) -> None:
-    text = tmp_path / "speech.wav"
-    text.write_text("hello " * 99)
-    with pytest.raises(InputError, match="a text file"):
-        VideoWriter(tmp_path / "o.mp4", width=64, height=48, fps=FPS_25, duration_s=1.0, audio=text)
-    assert names(tmp_path) == ["speech.wav"]
 
 
 def test_wrong_number_of_frames_leaves_nothing(tmp_path: Path) -> None:
@@ -368,7 +450,7 @@ def test_wrong_number_of_frames_leaves_nothing(tmp_path: Path) -> None:
 def test_wrong_frames_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="expected uint8"):
         write_video(tmp_path / "out.mp4", quadrants(5).astype(float))
-    writer = VideoWriter(tmp_path / "out.mp4", width=64, height=48, fps=FPS_25, duration_s=1.0)
+    writer = VideoWriter(tmp_path / "out.mp4", SMALL, duration_s=1.0)
     with pytest.raises(ValueError, match="with block"):
         writer.write(quadrants(1)[0])
     assert names(tmp_path) == []
@@ -380,9 +462,7 @@ def test_an_exception_leaves_the_old_file_alone(tmp_path: Path, error: type[Base
     path.write_bytes(b"precious")
     with (
         pytest.raises(error),
-        VideoWriter(
-            path, width=64, height=48, fps=FPS_25, duration_s=9.0, overwrite=True
-        ) as writer,
+        VideoWriter(path, SMALL, duration_s=9.0, overwrite=True) as writer,
     ):
         writer.write(quadrants(1)[0])
         raise error
@@ -412,10 +492,9 @@ KILLED_RUN = """
     import os, signal, sys
     from fractions import Fraction
     import numpy as np
-    from talkcli.media.write import VideoWriter
+    from talkcli.media.write import FrameFormat, VideoWriter
 
-    settings = dict(width=64, height=48, fps=Fraction(25), duration_s=9.0)
-    with VideoWriter(sys.argv[1], **settings) as writer:
+    with VideoWriter(sys.argv[1], FrameFormat(64, 48, Fraction(25)), duration_s=9.0) as writer:
         for _ in range(100):
             writer.write(np.zeros((48, 64, 3), np.uint8))
         os.kill(os.getpid(), signal.SIGKILL)
@@ -450,9 +529,8 @@ def test_a_killed_run_leaves_only_a_hidden_file_that_the_next_removes(
 
 
 def test_two_runs_in_one_directory_leave_each_other_alone(tmp_path: Path) -> None:
-    settings: dict = {"width": 64, "height": 48, "fps": FPS_25, "duration_s": 0.04}
-    with VideoWriter(tmp_path / "a.mp4", **settings) as a:
-        with VideoWriter(tmp_path / "b.mp4", **settings) as b:
+    with VideoWriter(tmp_path / "a.mp4", SMALL, duration_s=0.04) as a:
+        with VideoWriter(tmp_path / "b.mp4", SMALL, duration_s=0.04) as b:
             b.write(quadrants(1)[0])
         a.write(quadrants(1)[0])
     assert names(tmp_path) == ["a.mp4", "b.mp4"]
@@ -477,6 +555,10 @@ def fake_ffmpeg(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> N
         ("echo \"Unknown encoder 'libx264'\" >&2; exit 8", MissingDependencyError, "libx264"),
         ("echo first >&2; echo 'something odd' >&2; exit 1", TalkcliError, "something odd"),
         ("exit 3", TalkcliError, "status 3 and no message"),
+        ("kill -KILL $$", InterruptedRunError, r"killed by signal 9 \(SIGKILL\).*memory"),
+        ("echo odd >&2; kill -TERM $$", InterruptedRunError, r"signal 15 \(SIGTERM\)"),
+        ("cat > /dev/null; kill -KILL $$", InterruptedRunError, r"\(SIGKILL\).* out\.mp4"),
+        ("ulimit -c 0; kill -SEGV $$", TalkcliError, r"signal 11 \(SIGSEGV\).*doctor"),
         ("exec <&-; sleep 0.2; echo 'late words' >&2; exit 1", TalkcliError, "late words"),
     ],
 )  # fmt: skip
