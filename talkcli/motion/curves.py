@@ -56,6 +56,7 @@ _ARRAYS = ("times", "expression", "rotation", "translation", "gaze", "tracked")
 _COLUMNS = tuple(name[0].upper() + name[1:] for name in ARKIT_NAMES) + _ROTATIONS
 #: Frame rates of recorders and clips; a timecode does not state its own.
 _NOMINAL_RATES = (24, 25, 30, 50, 60, 120)
+_LEAST_EVEN = 0.9  # share of rows whose frame numbers must agree on a rate
 
 
 def write_csv(path: Path, frames: Iterable[MotionFrame], fps: Fraction) -> None:
@@ -258,16 +259,34 @@ def _times(codes: Sequence[str]) -> np.ndarray:
         return np.zeros(0)
     if parts.shape[1] != 4:
         raise ValueError(f"timecode {codes[0]}")
-    # Frame numbers stay below the rate. A file of less than a second does not show the highest one;
-    # the recorder's default rate is 60.
-    highest = parts[:, 3].max() + 1e-9
-    full_second = len(np.unique(parts[:, 2])) > 1
-    fits = [rate for rate in _NOMINAL_RATES if rate > highest]
-    rate = (fits[0] if full_second else 60) if fits else highest + 1
-    seconds = parts[:, :3] @ (3600.0, 60.0, 1.0) + parts[:, 3] / rate
+    whole = parts[:, :3] @ (3600.0, 60.0, 1.0)
+    seconds = whole + parts[:, 3] / _rate(whole, parts[:, 3])
     if not np.isfinite(seconds).all():
         raise ValueError("a timecode is not finite")
     return (seconds - seconds[0]) % _DAY_S
+
+
+def _rate(whole: np.ndarray, numbers: np.ndarray) -> float:
+    """Frames per second of timecodes, from whole seconds and frame numbers.
+
+    Where the numbers rise evenly, the rate shows at the turn of every second: after 13, 14 comes 0,
+    so it is 15. Otherwise frames are missing, and the next higher usual rate is taken. A file that
+    lies within one second does not show its rate; the recorder's default is 60.
+    """
+    turns, steps = np.diff(whole) % _DAY_S == 1, np.diff(numbers)
+    inside = steps[np.diff(whole) == 0]
+    step = float(np.median(inside)) if len(inside) else 1.0
+    rates = np.round(step - steps[turns])
+    highest = float(numbers.max()) + 1e-9
+    if len(rates):
+        rate = float(np.median(rates))
+        even = (np.abs(inside - step) < 0.1).sum() + (rates == rate).sum()
+        if rate > highest and even >= _LEAST_EVEN * (len(inside) + len(rates)):
+            return rate
+    fits = [rate for rate in _NOMINAL_RATES if rate > highest]
+    if not fits:
+        return highest + 1
+    return fits[0] if len(np.unique(whole)) > 1 else 60
 
 
 def _curves(path: Path, table: dict[str, np.ndarray], starts: np.ndarray) -> MotionCurves:

@@ -21,8 +21,9 @@ from talkcli.motion.retarget import (
 from talkcli.types import MotionCurves
 
 PARTS = ("expression", "rotation", "translation", "gaze")
-#: Frame counts that timecodes are read by; others are guessed, see ``read_csv``.
-RATES = st.sampled_from([Fraction(n) for n in (24, 25, 30, 50, 60, 120)] + [Fraction(30000, 1001)])
+RATES = st.integers(1, 120).map(Fraction) | st.sampled_from([24, 30, 60]).map(
+    lambda nominal: Fraction(nominal * 1000, 1001)
+)
 
 
 @st.composite
@@ -79,6 +80,24 @@ def test_csv_gives_back_all_but_translation(written: MotionCurves, fps: Fraction
         times = (np.arange(len(written)) + 0.5) / nominal
         np.testing.assert_allclose(read.times, times, atol=1e-9)
         assert abs(read.duration_s - len(written) / nominal) < 1e-9
+
+
+@given(curves(), st.sampled_from([24, 25, 30, 50, 60, 120]), st.data())
+def test_recordings_with_missing_frames_keep_their_rate(
+    written: MotionCurves, rate: int, data: st.DataObject
+) -> None:
+    """As a recorder writes that drops frames: rows are missing, the others keep their timecodes."""
+    count = 2 * rate + len(written)
+    frames = [written.frames[k % len(written)] for k in range(count)]
+    lost = data.draw(st.sets(st.integers(1, count - 2), max_size=count // 3))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "motion.csv"
+        write_csv(path, frames, Fraction(rate))
+        header, *rows = path.read_text().splitlines()
+        kept = [row for k, row in enumerate(rows) if k not in lost]
+        path.write_text("\n".join([header, *kept]))
+        read = read_csv(path)
+    assert abs(read.duration_s - count / rate) <= 1.01 / rate
 
 
 @given(curves(), st.integers(1, 120))
