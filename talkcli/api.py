@@ -11,7 +11,7 @@ Every function accepts the settings of ``docs/cli.md`` as keyword arguments unde
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from talkcli.config import Recipe, recipe_with
-from talkcli.errors import InputError
+from talkcli.errors import InputError, UsageError
 from talkcli.pipeline.export import export as run_export
 from talkcli.pipeline.request import Request
 from talkcli.pipeline.result import Result
@@ -119,6 +119,10 @@ class Performance:
     def duration_s(self) -> float | None:
         """Seconds; None until the sound has been read to its end (MP3, Ogg)."""
         return self._mix.duration_s
+
+    def measure(self) -> float:
+        """Seconds, by decoding the whole sound (seconds per hour of it) if nothing else tells."""
+        return self._mix.measure()
 
     def frames(self, fps: Fraction) -> Iterator[MotionFrame]:
         """One motion per frame, frame ``i`` at ``(i + 0.5) / fps`` seconds."""
@@ -251,6 +255,8 @@ def frames(
         side, a new array for every frame.
 
     Raises:
+        UsageError: settings that contradict each other, or a camera path, which is spread over the
+            whole motion, with frames whose number is unknown.
         InputError: no avatar in the project.
     """
     from talkcli.media.write import parse_fps
@@ -261,8 +267,8 @@ def frames(
     chosen = recipe_with(recipe, settings)
     subject = source if isinstance(source, Subject) else load(source)
     fps = parse_fps(chosen.video.fps)
-    duration_s = getattr(motion, "duration_s", 0.0) or 1.0
-    views_at = plan_views(chosen.video, duration_s)
+    path = chosen.video.camera_path != "none"
+    views_at = plan_views(chosen.video, _seconds(motion, fps) if path else 1.0)
     player = AvatarPlayer(subject.avatar, chosen.video, chosen.backend, run.watch)
     for number, frame in enumerate(_motions(motion, fps, chosen)):
         views = views_at(float((number + 0.5) / fps))
@@ -376,6 +382,20 @@ def _path(name: Name | None) -> Path | None:
 
 def _project_of(source: Name | Subject) -> Path:
     return source.project if isinstance(source, Subject) else Path(source)
+
+
+def _seconds(motion: Performance | MotionCurves | Iterable[MotionFrame], fps: Fraction) -> float:
+    """How long a motion lasts."""
+    if isinstance(motion, Performance):
+        return motion.measure()
+    if isinstance(motion, MotionCurves):
+        return motion.duration_s
+    if not isinstance(motion, Sized):
+        raise UsageError(
+            "a camera path is spread over the whole motion, whose length is unknown",
+            "give the motion frames as a list",
+        )
+    return max(1, len(motion)) / float(fps)
 
 
 def _motions(

@@ -17,7 +17,6 @@ import weakref
 from collections import deque
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -52,24 +51,6 @@ _NARROW = ("u8", "s16")
 
 #: Seconds in a block of :meth:`Sound.track`: small, so that little of it waits for the encoder.
 _TRACK_BLOCK_S = 0.25
-
-
-@dataclass(frozen=True)
-class AudioInfo:
-    """A sound track, measured by decoding all of it.
-
-    Attributes:
-        duration_s: decoded samples over sample rate, without the padding that codecs add.
-        sample_rate: Hz, of the first frame.
-        channels: of the first frame.
-        start_s: when the sound begins, seconds from the first moment of the file; not 0 in clips
-            whose picture starts earlier.
-    """
-
-    duration_s: float
-    sample_rate: int
-    channels: int
-    start_s: float
 
 
 class Sound:
@@ -145,23 +126,22 @@ class Sound:
                 raise no_sound(self.path)
             self._shared = _resumed(first, self._shared)
 
-    def blocks(self, rate: int = 16000, block_s: float = 1.0) -> Iterator[np.ndarray]:
+    def blocks(self, rate: int = 16000) -> Iterator[np.ndarray]:
         """Mono blocks, in constant memory; :func:`stream_pcm` says how they are mixed.
 
         Together they hold ``round(duration_s * rate)`` samples.
 
         Args:
             rate: samples per second of the output.
-            block_s: length of a block in seconds.
 
         Yields:
-            ``[round(block_s * rate)]`` float32; the last block may be shorter.
+            ``[rate]`` float32, a second each; the last block may be shorter.
 
         Raises:
             InputError: nothing in it can be decoded.
         """
         reader = self._reader()
-        return (block[0] for block in self._draw(reader, rate, 1, round(block_s * rate), None))
+        return (block[0] for block in self._draw(reader, rate, 1, rate, None))
 
     def track(
         self, rate: int, channels: int, duration_s: float | None = None
@@ -277,8 +257,10 @@ def open_sound(path: str | Path) -> Sound:
     return Sound(path)
 
 
-def probe_audio(path: str | Path) -> AudioInfo:
-    """Measure the sound of a recording or clip by decoding it (300–1000 times real time).
+def sound_duration(path: str | Path) -> float:
+    """Seconds of sound in a recording or clip, by decoding it (300–1000 times real time).
+
+    The padding that codecs add does not count.
 
     Raises:
         InputError: no sound in it, or not a media file.
@@ -291,15 +273,10 @@ def probe_audio(path: str | Path) -> AudioInfo:
         seconds = tally.seconds(container, stream)
         if not seconds:
             raise no_sound(path)
-        return AudioInfo(
-            duration_s=float(seconds),
-            sample_rate=tally.first_rate,
-            channels=tally.first_channels,
-            start_s=start_of(container, stream),
-        )
+        return float(seconds)
 
 
-def stream_pcm(path: str | Path, rate: int = 16000, block_s: float = 1.0) -> Iterator[np.ndarray]:
+def stream_pcm(path: str | Path, rate: int = 16000) -> Iterator[np.ndarray]:
     """Decode the sound of a recording or clip as mono blocks, in constant memory.
 
     A stereo pair is averaged; of surround sound the centre enters at -3 dB and the pairs at half
@@ -309,17 +286,16 @@ def stream_pcm(path: str | Path, rate: int = 16000, block_s: float = 1.0) -> Ite
     Args:
         path: anything libav decodes; of several tracks the default one.
         rate: samples per second of the output.
-        block_s: length of a block in seconds.
 
     Yields:
-        ``[round(block_s * rate)]`` float32 within about -1..1; the last block may be shorter.
+        ``[rate]`` float32 within about -1..1, a second each; the last block may be shorter.
         Together they hold ``round(duration_s * rate)`` samples.
 
     Raises:
         InputError: no sound in it, or not a media file.
     """
     with open_sound(path) as sound:
-        yield from sound.blocks(rate, block_s)
+        yield from sound.blocks(rate)
 
 
 def _resumed(

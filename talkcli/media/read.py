@@ -40,25 +40,20 @@ _HD_LINES = 720
 
 @dataclass(frozen=True)
 class MediaInfo:
-    """What the header of a clip or recording says, plus the orientation of its first frame.
+    """What the header of a clip or recording says.
 
     Attributes:
         duration_s: seconds as the container states them; an estimate. The exact duration of a
-            sound track is :func:`talkcli.media.audio.probe_audio`'s.
+            sound track is :func:`talkcli.media.audio.sound_duration`'s.
         has_audio, has_video: whether there is such a stream. Album covers are no video.
-        width, height: pixels as shown, after rotation and with square pixels; 0 without video.
         fps: mean frame rate, None when unknown or without video.
-        rotation: degrees clockwise by which the stored frames are turned for display: 0–270.
         n_frames: frames as the container states them, 0 when it does not.
     """
 
     duration_s: float
     has_audio: bool
     has_video: bool
-    width: int = 0
-    height: int = 0
     fps: Fraction | None = None
-    rotation: int = 0
     n_frames: int = 0
 
 
@@ -94,7 +89,7 @@ def open_media(path: str | Path, wanted: str) -> Iterator[InputContainer]:
 
 
 def probe(path: str | Path) -> MediaInfo:
-    """Read the header of a clip or recording, and one frame for its orientation.
+    """Read the header of a clip or recording, and one frame to see that it can be decoded.
 
     Raises:
         InputError: not a readable clip or recording, or a still picture.
@@ -112,18 +107,11 @@ def probe(path: str | Path) -> MediaInfo:
         frame = next((frame for frame, _ in _decode(container, stream)), None)
         if frame is None:
             raise _no_frame(path)
-        matrix = _display_matrix(frame)
-        width, height = _shown_size(frame, stream, None)
-        if _swaps_axes(matrix):
-            width, height = height, width
         return MediaInfo(
             duration_s=duration,
             has_audio=audio,
             has_video=True,
-            width=width,
-            height=height,
             fps=stream.average_rate or stream.guessed_rate,
-            rotation=_clockwise(matrix),
             n_frames=stream.frames,
         )
 
@@ -245,18 +233,6 @@ def _display_matrix(frame: AvFrame) -> tuple[int, int, int, int]:
 
 def _sign(value: int) -> int:
     return -1 if value < 0 else 1
-
-
-def _swaps_axes(matrix: tuple[int, int, int, int]) -> bool:
-    return matrix[0] == 0
-
-
-def _clockwise(matrix: tuple[int, int, int, int]) -> int:
-    """Turn in degrees; of a mirrored transform, the turn that follows the mirroring in x."""
-    a, b, c, d = matrix
-    if a * d - b * c < 0:
-        a, b = -a, -b
-    return {(1, 0): 0, (0, 1): 90, (-1, 0): 180, (0, -1): 270}[(a, b)]
 
 
 def _shown_size(frame: AvFrame, stream: VideoStream, max_side: int | None) -> tuple[int, int]:

@@ -38,13 +38,11 @@ class Tally:
 
     samples: dict[int, int] = field(default_factory=dict)
     first_rate: int = 0
-    first_channels: int = 0
 
     def add(self, frame: AudioFrame) -> None:
         """Count a frame."""
         if not self.samples:
             self.first_rate = frame.sample_rate
-            self.first_channels = frame.layout.nb_channels
         self.samples[frame.sample_rate] = self.samples.get(frame.sample_rate, 0) + frame.samples
 
     def seconds(self, container: InputContainer, stream: AudioStream) -> Fraction:

@@ -88,7 +88,9 @@ def _animate(
     avatar = stored_avatar(run) if picture is None else ensure_avatar(run, picture)
     width, height = output_size(*avatar.size, request.recipe.video.size or None)
     check_width(target.views, width)
-    duration_s = mix.duration_s if mix.duration_s is not None else _measured(request, inputs)
+    # A camera path is spread over the whole video.
+    known = request.dry_run or request.recipe.video.camera_path != "none"
+    duration_s = mix.measure() if known else mix.duration_s
     if not request.dry_run:
         _render(request, target, avatar, mix, run, duration_s)
         duration_s = mix.duration_s
@@ -113,19 +115,6 @@ def _sound_files(request: Request, target: _Target, mix: MotionMix) -> list[str]
     if not request.recipe.video.with_sound or mix.heard.sound is None:
         return []
     return [str(path.absolute() / SOUND_FILE) for path in target.outputs]
-
-
-def _measured(request: Request, inputs: DriveInputs) -> float | None:
-    """Length of a sound whose container does not state it, if it must be known beforehand.
-
-    Decoding takes seconds per hour of sound. Only a dry run and a camera path, which is spread
-    over the whole video, justify that.
-    """
-    if not request.dry_run and request.recipe.video.camera_path == "none":
-        return None
-    from talkcli.media.audio import probe_audio
-
-    return probe_audio(inputs.leading).duration_s
 
 
 def _target(request: Request, inputs: DriveInputs, picture: Picture | None) -> _Target:

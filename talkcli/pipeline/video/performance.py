@@ -81,6 +81,13 @@ class MotionMix:
             return self.heard.duration_s
         return self.heard.sound.duration_s
 
+    def measure(self) -> float:
+        """Seconds, by decoding the whole sound (seconds per hour of it) if nothing else tells."""
+        from talkcli.media.audio import sound_duration
+
+        known = self.duration_s
+        return sound_duration(self._inputs.leading) if known is None else known
+
     def frames(self, fps: Fraction) -> Iterator[MotionFrame]:
         """The motion, frame ``i`` at ``(i + 0.5) / fps`` seconds, to the end of the video.
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from talkcli.errors import InputError
-from talkcli.media.audio import open_sound, probe_audio
+from talkcli.media.audio import open_sound, sound_duration
 from talkcli.media.image import read_image, write_image
 from talkcli.media.read import probe, read_frames
 from talkcli.media.write import Encoding, FrameFormat, VideoWriter
@@ -50,7 +50,7 @@ def test_pictures(folder: Path) -> None:
 def test_sound_and_video(folder: Path) -> None:
     path = folder / os.fsdecode(b"\xe9%d.wav")
     make_audio(folder.parent / "v.wav", tone(1, 8000), 8000).rename(path)
-    assert probe_audio(path).duration_s == 1
+    assert sound_duration(path) == 1
     with open_sound(path) as sound:
         assert sound.exact_duration_s == 1
     result = write_video(folder / os.fsdecode(b"o\xff.mp4"), 25, path)

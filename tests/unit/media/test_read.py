@@ -23,28 +23,22 @@ def copy_with(path: Path, source: Path, *options: str) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("options", "rotation", "expected"),
+    ("options", "expected"),
     [
-        ([], 0, "RGBK"),
-        (["-display_rotation", "90"], 270, "GKRB"),  # counter-clockwise, as ffmpeg counts
-        (["-display_rotation", "-90"], 90, "BRKG"),
-        (["-display_rotation", "180"], 180, "KBGR"),
-        (["-display_hflip"], 0, "GRKB"),
-        (["-display_vflip"], 180, "BKRG"),
-        (["-display_rotation", "90", "-display_hflip"], None, "KGBR"),
+        ([], "RGBK"),
+        (["-display_rotation", "90"], "GKRB"),  # counter-clockwise, as ffmpeg counts
+        (["-display_rotation", "-90"], "BRKG"),
+        (["-display_rotation", "180"], "KBGR"),
+        (["-display_hflip"], "GRKB"),
+        (["-display_vflip"], "BKRG"),
+        (["-display_rotation", "90", "-display_hflip"], "KGBR"),
     ],
 )
-def test_rotation_and_mirroring(
-    tmp_path: Path, options: list[str], rotation: int | None, expected: str
-) -> None:
+def test_rotation_and_mirroring(tmp_path: Path, options: list[str], expected: str) -> None:
     plain = make_clip(tmp_path / "plain.mp4", quadrants())
     path = copy_with(tmp_path / "turned.mp4", plain, *options)
-    info = probe(path)
     frames = list(read_frames(path))
     assert corners(frames[0].rgb) == expected
-    assert (info.height, info.width) == frames[0].rgb.shape[:2]
-    if rotation is not None:
-        assert info.rotation == rotation
     # ffmpeg's own idea of upright.
     run_ffmpeg("-i", path, "-frames:v", "1", tmp_path / "upright.png")
     assert corners(np.asarray(Image.open(tmp_path / "upright.png"))) == expected
@@ -55,7 +49,6 @@ def test_probe_clip_with_sound(tmp_path: Path) -> None:
     path = make_clip(tmp_path / "clip.mp4", quadrants(24), "24000/1001", "-i", sound, "-c:a", "aac")
     info = probe(path)
     assert (info.has_audio, info.has_video) == (True, True)
-    assert (info.width, info.height, info.rotation) == (64, 48, 0)
     assert info.fps == Fraction(24000, 1001)
     assert info.n_frames == 24
     assert info.duration_s == pytest.approx(1.0, abs=0.05)
@@ -131,7 +124,6 @@ def test_max_side(tmp_path: Path) -> None:
 
 def test_pixel_aspect_is_squared(tmp_path: Path) -> None:
     path = make_clip(tmp_path / "wide.mp4", quadrants(2), "25", "-vf", "setsar=2/1")
-    assert (probe(path).width, probe(path).height) == (128, 48)
     assert next(read_frames(path)).rgb.shape == (48, 128, 3)
 
 
@@ -231,7 +223,7 @@ def test_odd_names(tmp_path: Path) -> None:
     for name in ("-i.mp4", "100%d.mp4", "a:b.mp4", "späth ß.mp4", "concat:x.mp4"):
         path = tmp_path / name
         path.write_bytes(clip.read_bytes())
-        assert probe(path).width == 64
+        assert probe(path).has_video
 
 
 def test_real_clips(shared_data: Path) -> None:
