@@ -19,12 +19,13 @@ from array import array
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
 from talkcli.errors import InputError
-from talkcli.files.atomic import staged_file, write_text_atomic
-from talkcli.files.check import check_readable, parse_json
+from talkcli.files.check import check_readable, explained_writes, parse_json
+from talkcli.files.output import PendingOutput
 from talkcli.types import ARKIT_NAMES, MotionCurves, MotionFrame
 
 _log = logging.getLogger(__name__)
@@ -59,13 +60,19 @@ _NOMINAL_RATES = (24, 25, 30, 50, 60, 120)
 _LEAST_EVEN = 0.9  # share of rows whose frame numbers must agree on a rate
 
 
-def write_csv(path: Path, frames: Iterable[MotionFrame], fps: Fraction) -> None:
+def write_csv(
+    path: Path, frames: Iterable[MotionFrame], fps: Fraction, *, overwrite: bool = True
+) -> None:
     """Write frames in the format of Live Link Face. The file appears complete or not at all.
 
     Args:
-        path: the file; its folder exists.
+        path: the file; missing folders are made.
         frames: frame ``i`` shows from ``i / fps`` seconds of the timecode on.
         fps: frames per second; broadcast rates count nominal frames, as timecodes do.
+        overwrite: whether an existing file may be replaced.
+
+    Raises:
+        InputError: the place is taken, not writable or full.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -76,7 +83,9 @@ def write_csv(path: Path, frames: Iterable[MotionFrame], fps: Fraction) -> None:
         values = (*frame.expression, *np.radians(frame.rotation), *eye, *eye)
         rounded = (f"{value:.6f}" for value in values)
         writer.writerow((_timecode(index, nominal), len(_COLUMNS), *rounded))
-    write_text_atomic(path, text.getvalue())
+    with PendingOutput(path, overwrite=overwrite) as pending:
+        pending.write(text.getvalue().encode())
+        pending.commit()
 
 
 def read_csv(path: Path) -> MotionCurves:
@@ -95,12 +104,28 @@ def read_csv(path: Path) -> MotionCurves:
     return _checked(path, _curves(path, table, times))
 
 
-def write_npz(path: Path, curves: MotionCurves) -> None:
-    """Write curves without loss, also uneven times. The file appears complete or not at all."""
+def write_npz(path: Path, curves: MotionCurves, *, overwrite: bool = True) -> None:
+    """Write curves without loss, also uneven times. The file appears complete or not at all.
+
+    Args:
+        path: the file; missing folders are made.
+        curves: what to write.
+        overwrite: whether an existing file may be replaced.
+
+    Raises:
+        InputError: the place is taken, not writable or full.
+    """
+    with PendingOutput(path, overwrite=overwrite) as pending:
+        with explained_writes(path), pending.temp.open("wb") as file:
+            save_npz(file, curves)
+        pending.commit()
+
+
+def save_npz(file: BinaryIO, curves: MotionCurves) -> None:
+    """As :func:`write_npz`, into a file that is open already."""
     header = {"schema": SCHEMA, "duration_s": curves.duration_s, "names": ARKIT_NAMES}
     arrays = {name: getattr(curves, name) for name in _ARRAYS}
-    with staged_file(path) as file:
-        np.savez_compressed(file, header=np.array(json.dumps(header)), **arrays)
+    np.savez_compressed(file, header=np.array(json.dumps(header)), **arrays)
 
 
 def read_npz(path: Path) -> MotionCurves:

@@ -49,7 +49,7 @@ def track(
     if performance.curves is not None and not request.dry_run:
         with watch.measure("encode"):
             for output in outputs:
-                _write(output, performance.curves)
+                _write(output, performance.curves, request.overwrite)
     facts = {"clip": performance.about}
     return performance.curves, Result.of(request, run, outputs, (performance.stage,), facts)
 
@@ -64,17 +64,16 @@ def _check_outputs(outputs: tuple[Path, ...], clip: Path, overwrite: bool) -> No
     check_files(outputs, (clip,), overwrite=overwrite)
 
 
-def _write(path: Path, curves: MotionCurves) -> None:
+def _write(path: Path, curves: MotionCurves, overwrite: bool) -> None:
     """Write curves as CSV at a constant whole frame rate, or as NPZ exactly as tracked."""
     import numpy as np
 
     from talkcli.motion.curves import resample, write_csv, write_npz
 
-    path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix.lower() == ".npz":
-        write_npz(path, curves)
+        write_npz(path, curves, overwrite=overwrite)
         return
     # Timecodes count whole frames: 29.97 would drift by a frame in half a minute.
     step = float(np.median(np.diff(curves.times))) if len(curves) > 1 else 0.04
     fps = Fraction(max(1, round(1.0 / step)))
-    write_csv(path, resample(curves, fps).frames, fps)
+    write_csv(path, resample(curves, fps).frames, fps, overwrite=overwrite)

@@ -84,7 +84,7 @@ def ensure_track(run: Run, clip: Clip) -> TrackedPerformance:
 
 
 def _track(run: Run, clip: Clip, directory: Path, task: Task) -> None:
-    from talkcli.motion.curves import write_npz
+    from talkcli.motion.curves import save_npz
     from talkcli.tracking.clip import track_clip
 
     tracking = run.recipe.tracking
@@ -100,7 +100,8 @@ def _track(run: Run, clip: Clip, directory: Path, task: Task) -> None:
         "turned": tracked.turned,
         "duration_s": tracked.curves.duration_s,
     }
-    write_npz(directory / _CURVES, tracked.curves)
+    with (directory / _CURVES).open("wb") as file:
+        save_npz(file, tracked.curves)
     (directory / _ABOUT).write_text(json.dumps(about), encoding="utf-8")
 
 

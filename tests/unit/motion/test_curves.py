@@ -3,6 +3,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import signal
+import subprocess
+import sys
+import textwrap
 import tracemalloc
 import zipfile
 from fractions import Fraction
@@ -55,6 +59,52 @@ def test_csv_round_trip(tmp_path: Path, fps: Fraction) -> None:
         np.testing.assert_allclose(a.rotation, b.rotation, atol=5e-5)
         np.testing.assert_allclose(a.gaze, b.gaze, atol=5e-5)
         assert not a.translation.any()
+
+
+KILLED_RUN = """
+    import os, signal, sys
+    from pathlib import Path
+    from talkcli.files.output import PendingOutput
+    from talkcli.motion.curves import read_csv, write_csv, write_npz
+
+    PendingOutput.commit = lambda self: os.kill(os.getpid(), signal.SIGKILL)
+    curves, target = read_csv(Path(sys.argv[1])), Path(sys.argv[2])
+    if target.suffix == ".npz":
+        write_npz(target, curves)
+    write_csv(target, curves.frames, 25)
+"""
+
+
+@pytest.mark.parametrize("name", ["curves.csv", "curves.npz"])
+def test_a_killed_run_leaves_only_a_hidden_file_that_the_next_removes(
+    tmp_path: Path, name: str
+) -> None:
+    path = tmp_path / "place" / name
+    write(path, overwrite=False)
+    before = path.read_bytes()
+    write(tmp_path / "a.csv", overwrite=False)
+    command = [sys.executable, "-c", textwrap.dedent(KILLED_RUN), tmp_path / "a.csv", path]
+    done = subprocess.run(command, check=False, cwd=Path(__file__).parents[3])
+    assert done.returncode == -signal.SIGKILL
+    assert path.read_bytes() == before and len(list(path.parent.iterdir())) == 2
+    write(path, overwrite=True)
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("name", ["curves.csv", "curves.npz"])
+def test_a_file_that_appeared_meanwhile_is_not_replaced(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_text("mine", encoding="utf-8")
+    with pytest.raises(InputError, match="already exists"):
+        write(path, overwrite=False)
+    assert path.read_text(encoding="utf-8") == "mine" and list(tmp_path.iterdir()) == [path]
+
+
+def write(path: Path, overwrite: bool) -> None:
+    if path.suffix == ".csv":
+        write_csv(path, some_frames(4), Fraction(25), overwrite=overwrite)
+    else:
+        write_npz(path, some_curves(np.arange(4.0), 4.0), overwrite=overwrite)
 
 
 def test_csv_is_laid_out_as_live_link_face_does(tmp_path: Path) -> None:
