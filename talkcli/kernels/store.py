@@ -14,7 +14,9 @@ import os
 import pickle
 import re
 import stat
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,7 @@ import numba
 from numba.core.caching import FunctionCache
 from numba.core.serialize import dumps
 
-from talkcli.files.atomic import staged_file
+from talkcli.files.atomic import staged_file, sweep_temporaries
 from talkcli.files.check import explained_writes
 
 _log = logging.getLogger(__name__)
@@ -88,7 +90,8 @@ class _Files:
     def save(self, key: Any, data: Any) -> None:
         content = dumps((self._about, key, data))
         path = self._path(key)
-        with explained_writes(path, "TALKCLI_CACHE"), staged_file(path, 0o600) as stream:
+        explained = explained_writes(path, "TALKCLI_CACHE")
+        with explained, _writing(self._folder), staged_file(path, 0o600) as stream:
             stream.write(hashlib.sha256(content).digest() + content)
 
     def flush(self) -> None:
@@ -100,6 +103,30 @@ class _Files:
         text = re.sub("0x[0-9a-f]+", "", repr(key))
         name = hashlib.sha256(text.encode()).hexdigest()[:16]
         return self._folder / f"{self._base}.{name}{SUFFIX}"
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """A block that writes into a folder of kernels; what killed runs have left there goes first.
+
+    Writers share a lock on the folder, which dies with its process. Whoever has it alone knows that
+    nobody writes, so that every temporary file there is a leftover.
+    """
+    if sys.platform == "win32":  # directories cannot be opened there
+        yield
+        return
+    import fcntl
+
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # others write as well, or the file system knows no locks
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            sweep_temporaries(folder)
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _read_own(path: Path) -> bytes:

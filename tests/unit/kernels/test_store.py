@@ -165,6 +165,20 @@ def test_a_full_disk_is_said_and_leaves_nothing_half_written(
     assert [path for path in folder.rglob("*") if path.is_file()] == []
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs locks")
+def test_only_what_killed_runs_left_is_removed(folder: Path) -> None:
+    function = jit.kernel(add)
+    function(NUMBERS, 1.0)
+    left = files(folder)[0].with_name(f".tmp-{0:032x}")
+    left.write_bytes(b"half a kernel")
+    with store._writing(left.parent):  # removes it
+        left.write_bytes(b"being written")
+        function(NUMBERS[::2], 1.0)
+        assert left.exists()
+    function(NUMBERS.astype(np.float32), 1.0)
+    assert not left.exists() and len(files(folder)) == 3
+
+
 def test_several_threads_may_ask_for_the_same_kernel(folder: Path) -> None:
     results: list[float] = []
     functions = [jit.kernel(add) for _ in range(4)]
