@@ -6,11 +6,12 @@ import hashlib
 import os
 import re
 import shutil
+import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 #: Prefix of everything still being written; the holder of the lock may delete it.
 TEMPORARY_PREFIX = ".tmp-"
@@ -80,8 +81,7 @@ def staged_directory(final: Path) -> Iterator[Path]:
     """A new directory beside ``final`` that takes its place when the block ends without an error.
 
     Every file in it reaches the disk before the rename, so that after a power cut the directory is
-    either complete or absent. An existing ``final`` is moved aside first, since a rename onto a
-    non-empty directory fails.
+    either complete or absent. An existing ``final`` is replaced.
 
     Yields:
         The directory to write into, ``.tmp-<uuid>``.
@@ -117,16 +117,45 @@ def sweep_temporaries(root: Path) -> int:
 
 
 def replace_directory(new: Path, final: Path, aside: Path) -> None:
-    """Rename ``new`` to ``final``; an existing ``final`` is renamed to ``aside`` and removed.
+    """Rename ``new`` to ``final``; what lay there is removed.
 
-    No platform allows a rename onto a non-empty directory.
+    A rename onto a directory that is not empty is allowed nowhere, so the two change names, in one
+    step that no kill can divide. File systems that cannot do that (NFS, for one) get two renames by
+    way of ``aside``, of which the first is taken back if the second fails.
     """
     if not os.path.lexists(final):
         os.rename(new, final)
-        return
-    os.rename(final, aside)
-    os.rename(new, final)
-    _remove(aside)
+    elif _exchange(new, final):
+        _remove(new)
+    else:
+        os.rename(final, aside)
+        try:
+            os.rename(new, final)
+        except BaseException:
+            os.rename(aside, final)
+            raise
+        _remove(aside)
+
+
+#: The system call that exchanges two names in the current directory, by platform.
+_EXCHANGES: dict[str, Callable[[Any, bytes, bytes], int]] = {
+    # AT_FDCWD is -100, RENAME_EXCHANGE 2.
+    "linux": lambda libc, one, other: libc.renameat2(-100, one, -100, other, 2),
+    "darwin": lambda libc, one, other: libc.renamex_np(one, other, 2),  # RENAME_SWAP
+}
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Let two names change places at once; False where the system or file system cannot."""
+    call = _EXCHANGES.get(sys.platform)
+    if call is None:
+        return False
+    import ctypes  # only for a directory that is replaced: every command loads this module
+
+    try:
+        return call(ctypes.CDLL(None), os.fsencode(one), os.fsencode(other)) == 0
+    except (AttributeError, OSError):  # an old C library
+        return False
 
 
 def fsync_path(path: Path) -> None:
