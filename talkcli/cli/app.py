@@ -5,6 +5,7 @@ Imports nothing heavy, so that ``talkcli --help`` answers without loading torch.
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import errno
 import io
@@ -12,6 +13,7 @@ import json
 import os
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Sequence
 from types import FrameType
@@ -44,6 +46,8 @@ from talkcli.signals import on_ending
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ENOTDIR}
 #: What Typer returns for a command ended by Ctrl-C.
 _TYPER_INTERRUPTED = 130
+#: Seconds after which an interrupt that Python has dropped is raised again.
+_AGAIN_S = 0.02
 
 app = typer.Typer(
     name="talkcli",
@@ -204,24 +208,41 @@ def _on_signals(interrupts: list[int]) -> Callable[[], None]:
     """Let the first terminating signal unwind the stack; ignore further ones.
 
     Every signal is noted in the list, even if the exception that it raises is replaced by another
-    on its way up, such as a broken pipe to an encoder that received the same signal.
+    on its way up, such as a broken pipe to an encoder that received the same signal. Where Python
+    drops the exception, in a destructor or in what C code calls (LLVM, while kernels compile), it
+    is raised once more.
 
     Returns:
         A function that restores the previous handlers.
     """
+    dropped: list[threading.Timer] = []
 
     def stop(number: int, frame: FrameType | None) -> None:
         interrupts.append(number)
-        if len(interrupts) == 1:
+        if len(interrupts) == 1 or dropped:
+            while dropped:
+                dropped.pop().cancel()
             raise KeyboardInterrupt
+
+    def unraisable(told: sys.UnraisableHookArgs) -> None:
+        if not (interrupts and isinstance(told.exc_value, KeyboardInterrupt)):
+            tell_unraisable(told)
+            return
+        # Raised here it would be dropped as well.
+        dropped.append(threading.Timer(_AGAIN_S, _thread.interrupt_main))
+        dropped[-1].start()
 
     try:
         before = on_ending(stop)
     except ValueError:
         # Not the main thread (an embedding program): its own handlers stay.
         return lambda: None
+    tell_unraisable, sys.unraisablehook = sys.unraisablehook, unraisable
 
     def restore() -> None:
+        for timer in dropped:
+            timer.cancel()
+        sys.unraisablehook = tell_unraisable
         for number, handler in before.items():
             signal.signal(number, handler)
 

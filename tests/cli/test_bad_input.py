@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -196,6 +198,34 @@ def test_interrupt_that_shows_as_another_error(talkcli, engine, portrait, speech
     engine.before_every_frame(stop)
     answer = talkcli("animate", portrait, speech)
     assert answer.code == 5 and "interrupted" in answer.error
+
+
+class Destroyed:
+    """Interrupts the run as it is destroyed, where Python drops exceptions."""
+
+    def __del__(self) -> None:
+        interrupted()
+
+
+def interrupted() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    "somewhere", [Destroyed, ctypes.CFUNCTYPE(None)(interrupted)], ids=["destructor", "callback"]
+)
+def test_an_interrupt_where_python_drops_it(talkcli, engine, portrait, tmp_path, somewhere) -> None:
+    def draw() -> None:
+        if len(engine.seen) == 5:
+            somewhere()
+        time.sleep(0.02)
+
+    engine.before_every_frame(draw)
+    answer = talkcli("animate", portrait, write_tone(tmp_path / "long.wav", 8))
+    assert answer.code == 5 and "interrupted" in answer.error
+    assert "Traceback" not in answer.err and "ignored" not in answer.err
+    assert len(engine.seen) < 100 and no_video(tmp_path)
 
 
 def test_a_bug_is_one_line_and_a_traceback_with_debug(talkcli, engine, portrait, speech) -> None:
