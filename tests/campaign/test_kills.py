@@ -22,6 +22,7 @@ from pathlib import Path
 import pytest
 
 from talkcli.files.atomic import sha256_file
+from talkcli.kernels import store
 from tests.support import campaign
 from tests.support.campaign import Desk, finished_stages, hidden, length, make_desk
 from tests.support.media import make_clip, quadrants
@@ -31,6 +32,8 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
 KILL, TERM, INT, HUP = signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP
 SIGNALS = (KILL, TERM, INT, HUP)
 INTERRUPTED = 5
+
+Process = subprocess.Popen[str]
 
 
 @dataclass
@@ -42,12 +45,14 @@ class Job:
         project: where its stages are kept.
         output: what it writes, or None.
         frames: how many the output has when it is whole.
+        sha256: of the whole output, where it is known.
     """
 
     arguments: list[object]
     project: Path
     output: Path | None = None
     frames: int = 0
+    sha256: str | None = None
 
 
 @dataclass
@@ -68,24 +73,33 @@ class Campaign:
     took: dict[str, float] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
 
-    def kill(self, job: Job, number: signal.Signals) -> None:
-        """Kill a job, look at what is left, and run it again."""
-        before = None
+    def kill(
+        self, job: Job, *numbers: signal.Signals, wait: Callable[[Process], object] | None = None
+    ) -> None:
+        """Kill a job, once for each signal, look at what is left, and run it again.
+
+        Args:
+            job: what is killed.
+            numbers: the signals.
+            wait: returns when a process is to be killed; at a random moment if there is none.
+        """
         if job.output is not None and self.rng.random() < 0.7:
             shutil.copy(self.old[job.output.suffix], job.output)
-            before = sha256_file(job.output)
-        told = self._start_and_kill(job, number)
-        self._look(job, number, before, told)
-        stages = finished_stages(job.project)
-        self._carry_on(job, stages)
-        if told.code == 0:
-            self.counts["ended before"] += 1
-            return
-        self.counts["kills"] += 1
-        self.counts[number.name] += 1
-        self.counts["stages kept"] += len(stages)
+        for number in numbers:
+            before = sha256_file(job.output) if job.output and job.output.exists() else None
+            told = self._start_and_kill(job, number, wait)
+            self._look(job, number, before, told)
+            if told.code == 0:
+                self.counts["ended before"] += 1
+                continue
+            self.counts["kills"] += 1
+            self.counts[number.name] += 1
+            self.counts["stages kept"] += len(finished_stages(job.project))
+        self._carry_on(job, finished_stages(job.project))
 
-    def _start_and_kill(self, job: Job, number: signal.Signals) -> campaign.Ended:
+    def _start_and_kill(
+        self, job: Job, number: signal.Signals, wait: Callable[[Process], object] | None
+    ) -> campaign.Ended:
         read_end, write_end = os.pipe()
         process = self.desk.start(*job.arguments, ready=write_end)
         os.close(write_end)
@@ -94,7 +108,11 @@ class Campaign:
             # Before that Python itself is loading, and ends as any Python does.
             select.select([read_end], [], [], campaign.PATIENCE_S)
         usual = self.took.get(str(job.arguments[0]), 2.0)
-        wait_or_end(process, begun + self.rng.uniform(0, usual))
+        moment = begun + self.rng.uniform(0, usual)
+        if wait is None:
+            wait_or_end(process, lambda: time.monotonic() >= moment)
+        else:
+            wait(process)
         process.send_signal(number)
         if number != KILL and self.rng.random() < 0.25:
             time.sleep(self.rng.uniform(0, 0.1))
@@ -133,6 +151,7 @@ class Campaign:
         assert hidden(self.desk.folder) == []
         if job.output is not None:
             assert length(job.output) == job.frames
+            assert job.sha256 in (None, sha256_file(job.output))
             job.output.unlink()
 
     def report(self) -> None:
@@ -142,9 +161,9 @@ class Campaign:
         )
 
 
-def wait_or_end(process: subprocess.Popen[str], moment: float) -> None:
-    """Sleep until then, or until the process has ended."""
-    while time.monotonic() < moment and process.poll() is None:
+def wait_or_end(process: Process, arrived: Callable[[], bool]) -> None:
+    """Sleep until something has happened, or until the process has ended."""
+    while not arrived() and process.poll() is None:
         time.sleep(0.005)
 
 
@@ -215,3 +234,55 @@ def test_forty_kills_lose_nothing(desk: Desk, old: dict[str, Path]) -> None:
     assert min(made.counts[number.name] for number in SIGNALS) >= 5
     # Were all killed before they begin to work, the campaign would show little.
     assert made.counts["stages kept"] > 20
+
+
+def kernels(desk: Desk) -> list[Path]:
+    """Compiled kernels in the cache."""
+    return sorted((desk.folder / "cache" / "kernels").rglob(f"*{store.SUFFIX}"))
+
+
+def whole_kernels(desk: Desk) -> dict[str, int]:
+    """When each of them was written, by name; all must be as they were compiled."""
+    assert all(store._read_own(path) for path in kernels(desk))
+    return {path.name: path.stat().st_mtime_ns for path in kernels(desk)}
+
+
+@pytest.mark.slow
+def test_six_kills_while_kernels_compile(tmp_path: Path) -> None:
+    """The first run of all compiles for a minute; three kills each build on what the last left."""
+    desk = make_desk(tmp_path / "desk", campaign.REAL, 1.0)
+    desk.cold = True
+    shutil.copy(campaign.ROOT / "assets" / "portrait.png", desk.portrait)
+    video, old = desk.folder / "new.mp4", tmp_path / "old.mp4"
+    old.write_text("mine", encoding="utf-8")
+
+    def job(name: str, sha256: str | None = None) -> Job:
+        project = desk.folder / f"{name}.talk"
+        given = ["animate", desk.portrait, desk.speech, "-p", project, "-o", video, "-y", "--json"]
+        return Job([*given, "--size", 256], project, video, desk.frames, sha256)
+
+    undisturbed = desk.run(*job("undisturbed").arguments)
+    assert undisturbed.code == 0, undisturbed.err
+    wanted, right = whole_kernels(desk), sha256_file(video)
+    video.unlink()
+    made, stored = Campaign(desk, {".mp4": old}, random.Random(131)), []
+
+    def some_are_stored(process: Process) -> None:
+        wait_or_end(process, lambda: len(kernels(desk)) >= numbers[0])
+        # The next one takes up to some seconds.
+        moment = time.monotonic() + made.rng.uniform(0, 2)
+        wait_or_end(process, lambda: time.monotonic() >= moment)
+        stored.append(len(whole_kernels(desk)))
+        del numbers[0]
+
+    for name, signals in (("first", (KILL, TERM, KILL)), ("second", (TERM, KILL, TERM))):
+        shutil.rmtree(desk.folder / "cache")
+        numbers = sorted(made.rng.sample(range(1, len(wanted)), len(signals)))
+        made.kill(job(name, right), *signals, wait=some_are_stored)
+        whole = whole_kernels(desk)
+        assert set(whole) == set(wanted)
+        again = desk.run(*job(f"{name} again").arguments)
+        assert again.code == 0 and whole_kernels(desk) == whole, again.err
+    made.report()
+    campaign.report(f"kernels stored at these kills: {stored} of {len(wanted)}")
+    assert made.counts["kills"] == 6

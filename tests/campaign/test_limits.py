@@ -6,7 +6,10 @@ command succeeds.
 
 from __future__ import annotations
 
+import ctypes
 import os
+import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -108,6 +111,31 @@ def test_full_disk_under_the_cache(desk: Desk) -> None:
     with small_disk(desk.folder / "cache", 8):
         refused(desk.run("animate", desk.portrait, desk.speech, "-o", "new.mp4"))
     assert not (desk.folder / "new.mp4").exists() and hidden(desk.folder) == []
+
+
+def without_network() -> None:
+    """Leave the network, in a namespace of one's own that holds none."""
+    new_user, new_network = 0x10000000, 0x40000000
+    libc = ctypes.CDLL(None, use_errno=True)
+    if not hasattr(libc, "unshare") or libc.unshare(new_user | new_network):
+        raise OSError(ctypes.get_errno(), "may not leave the network")
+
+
+@pytest.mark.parametrize(
+    "command", [campaign.DUMMY, pytest.param(campaign.REAL, marks=[pytest.mark.slow])]
+)
+def test_no_network_is_needed(desk: Desk, command: list[str]) -> None:
+    try:
+        subprocess.run(["true"], check=True, preexec_fn=without_network)
+    except subprocess.SubprocessError:
+        pytest.skip("may not leave the network")
+    desk.command = command
+    shutil.copy(campaign.ROOT / "assets" / "portrait.png", desk.portrait)
+    video = desk.folder / "new.mp4"
+    given = ["animate", desk.portrait, desk.speech, "--size", 128, "-o", video]
+    told = desk.run(*given, prepare=without_network)
+    assert told.code == 0, told.err
+    assert length(video) == desk.frames
 
 
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])

@@ -26,7 +26,7 @@ DUMMY = [sys.executable, str(dummy_command.__file__)]
 REAL = [sys.executable, "-m", "talkcli"]
 
 #: No command of a campaign may take longer, seconds, on a machine that does other things too.
-PATIENCE_S = 120
+PATIENCE_S = 300
 FPS = 25
 
 
@@ -59,12 +59,15 @@ class Desk:
         command: what starts talkcli.
         seconds: of sound.
         frame_s: how long the dummy engine takes for a frame, seconds.
+        cold: compiled kernels are kept in its own cache, which is empty at first, instead of in the
+            one that all tests share.
     """
 
     folder: Path
     command: list[str]
     seconds: float
     frame_s: float = 0.0
+    cold: bool = False
 
     @property
     def portrait(self) -> Path:
@@ -95,6 +98,8 @@ class Desk:
         """
         env = {**os.environ, "PYTHONPATH": str(ROOT), "TALKCLI_CACHE": str(self.folder / "cache")}
         env["DUMMY_FRAME_S"] = str(self.frame_s)
+        if self.cold:
+            env.pop("NUMBA_CACHE_DIR", None)
         if ready is not None:
             env["DUMMY_READY"] = str(ready)
 
