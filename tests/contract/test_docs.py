@@ -348,6 +348,18 @@ def test_files_that_pages_mention_exist() -> None:
     assert wrong == []
 
 
+def test_tests_that_pages_mention_exist() -> None:
+    sources = (path.read_text(encoding="utf-8") for path in (docs.ROOT / "tests").rglob("*.py"))
+    known = set(re.findall(r"^def (test_\w+)", "\n".join(sources), re.MULTILINE))
+    named = {
+        (path.name, name)
+        for path in docs.PAGES
+        for name in re.findall(r"`(test_\w+)`", path.read_text(encoding="utf-8"))
+    }
+    assert {(where, name) for where, name in named if name not in known} == set()
+    assert len(named) > 10
+
+
 _MAKE = re.compile(r"(?:^ *|`|run: |^#   )make ([a-z-]+)", re.MULTILINE)
 
 
