@@ -87,10 +87,9 @@ def cache_root() -> Path:
     chosen = user_cache_path("talkcli", appauthor=False)
     if not _unusable(chosen):
         return chosen
-    owner = os.getuid() if hasattr(os, "getuid") else 0
-    fallback = Path(tempfile.gettempdir()) / f"talkcli-{owner}"
+    fallback = Path(tempfile.gettempdir()) / f"talkcli-{os.getuid()}"
     # Compiled kernels are loaded from here, so a folder that another user created is not used.
-    if (reason := _unusable(fallback, 0o700)) or (reason := _foreign(fallback)):
+    if reason := _unusable(fallback, 0o700) or _exposed(fallback, private=True):
         raise InputError(f"neither {chosen} nor {fallback} can be used ({reason})", fix)
     return fallback
 
@@ -204,31 +203,26 @@ def _unusable(folder: Path, mode: int = 0o755) -> str | None:
     return None if os.access(folder, os.W_OK | os.X_OK) else "it is not writable"
 
 
-def _foreign(folder: Path) -> str | None:
-    """Why other users could put files into a folder, or None; group write access is removed."""
-    if not hasattr(os, "geteuid"):
-        return None
-    state = folder.lstat()
+def _exposed(folder: Path, *, private: bool) -> str | None:
+    """Why other users could put files of theirs into a folder, or in its place; or None.
+
+    Args:
+        folder: exists.
+        private: it must belong to this user and be no link; a group's right to write is removed.
+            Otherwise it may be linked, be root's, or be open to all like ``/tmp``, where nobody
+            can replace what others have made.
+    """
+    state = folder.lstat() if private else folder.stat()
     if stat.S_ISLNK(state.st_mode):
         return "it is a link"
-    if state.st_uid != os.geteuid():
+    if state.st_uid != os.geteuid() and (private or state.st_uid != 0):
         return "it belongs to another user"
-    if state.st_mode & stat.S_IWOTH:
+    if state.st_mode & stat.S_IWOTH and (private or not state.st_mode & stat.S_ISVTX):
         return f"others can write to it (mode {stat.S_IMODE(state.st_mode):o}), and kernels are run"
-    if state.st_mode & stat.S_IWGRP:
+    if private and state.st_mode & stat.S_IWGRP:
         # Left by earlier versions where every user has a group of their own. Removing the right
         # suffices, since each kernel file is checked as well.
         folder.chmod(stat.S_IMODE(state.st_mode) & ~stat.S_IWGRP)
-    return None
-
-
-def _exposed(cache: Path) -> str | None:
-    """Why other users could replace the kernel folder with one of theirs, or None."""
-    state = cache.stat()
-    if hasattr(os, "geteuid") and state.st_uid not in (os.geteuid(), 0):
-        return "it belongs to another user"
-    if state.st_mode & stat.S_IWOTH and not state.st_mode & stat.S_ISVTX:
-        return f"others can write to it (mode {stat.S_IMODE(state.st_mode):o}), and kernels are run"
     return None
 
 
@@ -256,10 +250,10 @@ def kernel_cache(cache: Path) -> Path:
     folder = kernel_folder(cache)
     parent = folder.parent
     fresh = not folder.is_dir()
-    reason = _exposed(cache)
+    reason = _exposed(cache, private=False)
     for place in (cache, parent, folder):
         if place != cache:
-            reason = _unusable(place, 0o700) or _foreign(place)
+            reason = _unusable(place, 0o700) or _exposed(place, private=True)
         if reason:
             raise InputError(
                 f"compiled kernels cannot be kept in {place}: {reason}",

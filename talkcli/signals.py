@@ -10,7 +10,7 @@ from typing import Any
 Handler = Callable[[int, FrameType | None], None] | signal.Handlers
 
 #: Ctrl-C, a plain ``kill``, and the closing of the terminal.
-_NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def on_ending(handler: Handler) -> dict[int, Any]:
@@ -22,10 +22,9 @@ def on_ending(handler: Handler) -> dict[int, Any]:
     Raises:
         ValueError: not called from the main thread.
     """
-    numbers = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
     return {
         number: signal.signal(number, handler)
-        for number in numbers
+        for number in _ENDING
         # ``nohup`` makes a command ignore the closing of its terminal, which must stay so.
         if number == signal.SIGINT or signal.getsignal(number) is not signal.SIG_IGN
     }

@@ -70,10 +70,8 @@ def _version(library: str) -> str | None:
         return None
 
 
-def peak_memory_mb() -> float | None:
-    """Largest resident size of this process so far in MB; None where the system does not tell."""
-    if sys.platform == "win32":
-        return None
+def peak_memory_mb() -> float:
+    """Largest resident size of this process so far in MB."""
     linux = Path("/proc/self/status")
     for line in linux.read_text(encoding="utf-8").splitlines() if linux.is_file() else ():
         # What getrusage tells there includes the parent at the time it started this process.

@@ -160,8 +160,6 @@ def _exchange(one: Path, other: Path) -> bool:
 
 def fsync_path(path: Path) -> None:
     """Wait until a file's contents, or a directory's entries, are on disk."""
-    if os.name == "nt":
-        return  # Windows needs a writable handle, which directories do not have
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -176,7 +174,7 @@ def temporary_beside(final: Path) -> Path:
 
 def _create(path: Path, mode: int) -> int:
     """Create a new, empty file, and return its permissions under the umask."""
-    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0)
+    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW
     handle = os.open(path, flags, mode)
     try:
         return os.fstat(handle).st_mode & 0o777

@@ -66,7 +66,7 @@ def read_document(path: Path, limit: int = DOCUMENT_BYTES, errors: str = "strict
         ValueError: not a regular file, larger than ``limit``, or not UTF-8.
     """
     # Without O_NONBLOCK, opening a pipe would wait for a writer.
-    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     with os.fdopen(handle, "rb") as stream:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise ValueError("it is not a regular file")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import logging
 import os
 import stat
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -81,8 +81,7 @@ def _open(path: Path) -> FileIO:
     opening a pipe would block.
     """
     # No O_EXCL: a lock file that another process creates at the same moment is the right one.
-    flags = os.O_RDWR | os.O_CREAT
-    flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
     try:
         handle = os.open(path, flags, 0o666)
     except OSError as error:
@@ -138,18 +137,6 @@ def _write(stream: FileIO, text: str) -> None:
 
 
 def _try_lock(stream: FileIO) -> bool:
-    if sys.platform == "win32":
-        import msvcrt
-
-        # Far beyond the text, so that other processes can still read the holder's name.
-        stream.seek(1 << 20)
-        try:
-            msvcrt.locking(stream.fileno(), msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-    import fcntl
-
     try:
         fcntl.flock(stream.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

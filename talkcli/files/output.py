@@ -8,16 +8,13 @@ can recognise what a killed one left behind and remove it.
 from __future__ import annotations
 
 import errno
+import fcntl
 import logging
 import os
 import secrets
 import shutil
-import sys
 from pathlib import Path
 from types import TracebackType
-
-if sys.platform != "win32":  # on Windows an open file cannot be deleted, which protects it too
-    import fcntl
 
 from talkcli.errors import InputError
 from talkcli.files.atomic import fsync_path, replace_directory
@@ -99,8 +96,6 @@ class PendingOutput:
         try:
             for file in self.temp.iterdir() if self._directory else (self.temp,):
                 fsync_path(file)
-            if sys.platform == "win32":
-                self._unlock()  # Windows cannot rename an open file
             if self._directory:
                 replace_directory(self.temp, self.path, self.path.parent / _hidden_name())
             else:
@@ -158,12 +153,8 @@ def remove_stale(folder: Path) -> int:
         except OSError as error:
             _log.debug("%s stays: %s", entry.path, error)
             continue
-        if sys.platform == "win32" and lock is not None:
-            os.close(lock)
-            lock = None
         removed += _remove(Path(entry.path))
-        if lock is not None:
-            os.close(lock)
+        os.close(lock)
     return removed
 
 
@@ -228,20 +219,18 @@ def _create_locked(folder: Path, directory: bool) -> tuple[Path, int | None]:
             if error.errno not in _NO_LOCKS:
                 raise
             return temp, None
-        if lock is None or temp.exists():
+        if temp.exists():
             return temp, lock
         os.close(lock)
 
 
-def _open_locked(path: Path) -> int | None:
-    """Open ``path`` and lock it; on a platform without locks the open handle protects it.
+def _open_locked(path: Path) -> int:
+    """Open ``path`` and lock it.
 
     Raises:
         BlockingIOError: another process holds the lock.
         OSError: the file cannot be opened.
     """
-    if sys.platform == "win32":
-        return None if path.is_dir() else os.open(path, os.O_RDONLY)
     handle = os.open(path, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -137,15 +137,12 @@ def _read_own(path: Path) -> bytes:
         OSError: it cannot be read, or is a link.
         ValueError: others can write to it, or it is damaged.
     """
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-    handle = os.open(path, flags | getattr(os, "O_BINARY", 0))
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     with os.fdopen(handle, "rb") as stream:
         found = os.fstat(handle)
         if not stat.S_ISREG(found.st_mode):
             raise ValueError("one is no regular file")
-        if hasattr(os, "geteuid") and (
-            found.st_uid != os.geteuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-        ):
+        if found.st_uid != os.geteuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             raise ValueError("others can write to one")
         content = stream.read()
     digest, content = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]

@@ -50,9 +50,7 @@ class Pruned:
         }
 
 
-def prune_cache(
-    max_bytes: int = MAX_BYTES, max_age_days: float = MAX_AGE_DAYS, *, dry_run: bool = False
-) -> Pruned:
+def prune_cache(max_bytes: int = MAX_BYTES, max_age_days: float = MAX_AGE_DAYS) -> Pruned:
     """Remove old entries from the cache, then the oldest of the rest until it is small enough.
 
     Only what can be made again is removed: projects of one-off commands, each as a whole, and
@@ -62,7 +60,6 @@ def prune_cache(
     Args:
         max_bytes: largest size to leave; 0 removes everything that is not in use.
         max_age_days: days since its last use after which a project or kernel folder is removed.
-        dry_run: remove nothing and report what would be removed.
 
     Raises:
         InputError: the cache cannot be used, or a limit is negative.
@@ -78,7 +75,7 @@ def prune_cache(
     for used, size, folder in sorted(found):
         if used >= oldest and kept <= max_bytes:
             continue
-        if dry_run or _remove(folder):
+        if _remove(folder):
             removed.append(folder)
             kept -= size
         else:

@@ -12,7 +12,6 @@ import select
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -26,8 +25,6 @@ from talkcli.kernels import store
 from tests.support import campaign
 from tests.support.campaign import Desk, finished_stages, hidden, length, make_desk
 from tests.support.media import make_clip, quadrants
-
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
 
 KILL, TERM, INT, HUP = signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP
 SIGNALS = (KILL, TERM, INT, HUP)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import ctypes
 import os
+import resource
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,12 +27,7 @@ from tests.support.campaign import (
     small_disk,
 )
 
-if sys.platform == "win32":
-    pytest.skip("needs limits of a Unix system", allow_module_level=True)
-
-import resource
-
-REFUSED = 3
+REFUSED, INTERRUPTED = 3, 5
 
 
 @pytest.fixture
@@ -153,3 +148,25 @@ def test_streams_that_take_nothing(desk: Desk, video: Path, stream: str, place: 
     lost = stream == "stdout" and place == "/dev/full"
     assert told.code == (REFUSED if lost else 0), told.err
     assert length(video) == desk.frames and hidden(desk.folder) == []
+
+
+@pytest.mark.parametrize("output", ["video.mp4", "frames"])
+def test_an_encoder_that_is_killed(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, output: str
+) -> None:
+    """As by a system that runs out of memory: one line, nothing half-written, and it carries on."""
+    killed = desk.folder / "ffmpeg"
+    killed.write_text("#!/bin/sh\nhead -c 30000 > /dev/null\nkill -KILL $$\n")
+    killed.chmod(0o755)
+    made = ["animate", desk.portrait, desk.speech, "-p", "a.talk", "-o", output, "--with-sound"]
+    made = made if output == "frames" else made[:-1]
+    monkeypatch.setenv("TALKCLI_FFMPEG", str(killed))
+    told = desk.run(*made)
+    assert told.code == INTERRUPTED, told.err
+    (line,) = (line for line in told.err.splitlines() if line.startswith("talkcli: "))
+    assert "killed by signal 9 (SIGKILL)" in line and "memory" in line
+    assert not (desk.folder / output).exists() and hidden(desk.folder) == []
+    monkeypatch.delenv("TALKCLI_FFMPEG")
+    again = desk.run(*made, "--json")
+    assert again.code == 0, again.err
+    assert again.made == {"portrait": False, "avatar": False}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -12,8 +11,6 @@ import pytest
 from talkcli.project import Project
 from tests.support import campaign
 from tests.support.campaign import Desk, Ended, ended, finished_stages, hidden, length, make_desk
-
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs locks")
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs signals and a shell")
 TALKCLI = [sys.executable, "-m", "talkcli"]
 
 

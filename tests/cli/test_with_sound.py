@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import sys
 import time
 import wave
 from fractions import Fraction
@@ -144,7 +143,6 @@ def test_render_has_no_sound_to_write(talkcli, portrait, tmp_path) -> None:
     assert talkcli("render", tmp_path / "me", "--with-sound").code == 2
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_killed_while_frames_and_sound_are_written(tmp_path: Path, number: int) -> None:
     desk = campaign.make_desk(tmp_path / "desk", campaign.DUMMY, 1.0, frame_s=0.05)

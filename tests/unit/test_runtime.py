@@ -147,7 +147,6 @@ def test_a_chosen_cache_that_is_a_file_is_named_and_no_other_taken(
     assert (tmp_path / "file").read_text() == "in the way of a folder"
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="needs owners and rights")
 @pytest.mark.parametrize("mask", [0, 0o002, 0o022, 0o077])
 def test_nobody_else_can_write_into_a_new_cache(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, mask: int
@@ -164,7 +163,6 @@ def test_nobody_else_can_write_into_a_new_cache(
     assert not folder.parents[1].stat().st_mode & 0o022
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="needs owners and rights")
 @pytest.mark.parametrize("which", [0, 1, 2])
 @pytest.mark.parametrize("how", ["rights", "owner", "link"])
 def test_kernels_are_not_run_from_where_others_write(

@@ -109,7 +109,6 @@ def _group_rights(path: Path) -> None:
     path.chmod(0o620)
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="needs owners and rights")
 @pytest.mark.parametrize(
     "damage",
     [_empty, _cut, _zeros, _flip_code, _flip_digest, _text, _bare_pickle, _link, _rights,
@@ -130,7 +129,6 @@ def test_damage_is_one_warning_and_compiled_again(
     assert path.is_file() and not path.is_symlink()
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="needs owners and rights")
 def test_a_kernel_of_another_user_is_not_loaded(
     folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

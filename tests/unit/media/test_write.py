@@ -544,7 +544,6 @@ def fake_ffmpeg(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("TALKCLI_FFMPEG", str(path))
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="needs a shell")
 @pytest.mark.parametrize(
     ("script", "kind", "message"),
     [
@@ -574,7 +573,6 @@ def test_failures_of_ffmpeg_are_explained(
     assert names(tmp_path / "out") == []
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="needs a shell")
 def test_frames_queue_while_ffmpeg_is_busy_and_kill_ends_it(tmp_path: Path) -> None:
     encoder = Encoder(["sh", "-c", "exec sleep 100"], tmp_path / "out.mp4")
     # One is being written into the pipe, two wait; none of this may block.

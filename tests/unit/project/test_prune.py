@@ -54,12 +54,6 @@ def test_the_oldest_go_until_the_rest_is_small(cache: Path) -> None:
     assert list((cache / "projects").iterdir()) == []
 
 
-def test_a_dry_run_removes_nothing(cache: Path) -> None:
-    root = project(cache, "old", 100)
-    assert prune_cache(dry_run=True).removed == (root,)
-    assert root.exists()
-
-
 def test_a_project_in_use_stays_and_is_named(cache: Path) -> None:
     root = project(cache, "busy", 100)
     with Project.open(root).lock():

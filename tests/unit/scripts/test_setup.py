@@ -13,8 +13,6 @@ import pytest
 
 SCRIPTS = Path(__file__).parents[3] / "scripts"
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the Makefile needs a POSIX shell")
-
 
 @pytest.fixture
 def setup_script(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:

@@ -265,7 +265,6 @@ def test_an_error_while_drawing_leaves_nothing(tmp_path: Path) -> None:
     assert scene.drawn == 20
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="needs a shell")
 @pytest.mark.parametrize(
     ("script", "kind"),
     [
@@ -290,7 +289,6 @@ def test_an_encoder_that_dies_stops_the_video(
     assert scene.drawn < 90_000
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="sends a signal")
 def test_an_interrupt_stops_the_video(tmp_path: Path) -> None:
     scene = FakeScene()
     scene.fail_at = (50, lambda: os.kill(os.getpid(), signal.SIGINT))
