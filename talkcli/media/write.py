@@ -135,6 +135,11 @@ def check_target(
     check_output(path, overwrite=overwrite, directory=chosen.directory)
 
 
+def is_folder(path: Path) -> bool:
+    """Whether an output is a folder of PNGs: no suffix, or a number as in ``a_-7.5``."""
+    return not path.suffix.strip(".0123456789")
+
+
 class VideoWriter:
     """Encodes frames as they come and adds a sound track; the result is complete or absent.
 
@@ -332,8 +337,8 @@ def _silence(samples: int, channels: int) -> Iterator[np.ndarray]:
 
 
 def _choose_format(path: Path, encoding: Encoding) -> _Format:
-    suffix = path.suffix.lower()
-    if encoding.sound_file and suffix:
+    suffix, folder = path.suffix.lower(), is_folder(path)
+    if encoding.sound_file and not folder:
         raise UsageError(
             f"{path.name} holds the sound itself, --with-sound is for a folder of PNGs",
             "omit it, or name a folder with -o",
@@ -347,7 +352,7 @@ def _choose_format(path: Path, encoding: Encoding) -> _Format:
         options = {"c:v": "prores_ks", "profile:v": "4444", "vendor": "apl0", "format": "mov"}
         options |= {"movflags": "+faststart", **_TAGS, "color_range": "tv"}
         return _Format(options, "yuva444p10le", sound="aac")
-    if not suffix:
+    if folder:
         sound = "wav" if encoding.sound_file else None
         return _Format({"format": "image2", "start_number": 0}, "", sound=sound, directory=True)
     if encoding.alpha:

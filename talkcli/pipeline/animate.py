@@ -171,6 +171,8 @@ def _render(
     duration_s: float | None,
 ) -> None:
     """Render and encode every frame."""
+    from talkcli.media.write import is_folder
+
     recipe, heard = request.recipe, mix.heard
     with run.watch.measure("load"):
         model = avatar.avatar
@@ -181,7 +183,7 @@ def _render(
     render_video(video, player, mix.frames(target.fps), run)
     if recipe.video.with_sound and heard.sound is None:
         run.reporter.warn("there is no sound to write beside the frames")
-    elif not recipe.video.with_sound and heard.sound is not None and not target.outputs[0].suffix:
+    elif not recipe.video.with_sound and heard.sound is not None and is_folder(target.outputs[0]):
         run.reporter.warn(
             f"{target.outputs[0]} is a folder of pictures: the sound is left out; --with-sound "
             f"writes it there, or take it from {heard.sound.path}"

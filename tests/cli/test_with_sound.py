@@ -143,6 +143,17 @@ def test_render_has_no_sound_to_write(talkcli, portrait, tmp_path) -> None:
     assert talkcli("render", tmp_path / "me", "--with-sound").code == 2
 
 
+def test_folders_of_views_between_whole_degrees(talkcli, portrait, speech, tmp_path) -> None:
+    given = ("animate", portrait, speech, "-o", tmp_path / "f", "--with-sound", "--size", "64")
+    answer = talkcli(*given, "--views", "-7.5,22.25", "--layout", "files")
+    assert answer.code == 0, answer.err
+    for name in ("f_-7.5", "f_+22.25"):
+        assert len(list((tmp_path / name).iterdir())) == 13
+        assert seconds(tmp_path / name / "sound.wav") == 0.5
+    told = talkcli(*given[:5], "--views", "-7.5,22.25", "--layout", "files", "-y").err
+    assert "the sound is left out" in told
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_killed_while_frames_and_sound_are_written(tmp_path: Path, number: int) -> None:
     desk = campaign.make_desk(tmp_path / "desk", campaign.DUMMY, 1.0, frame_s=0.05)
