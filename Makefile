@@ -37,7 +37,7 @@ demo: setup
 
 test: setup
 	@echo 'test: the quick tests (make test-all runs the slow ones as well)'
-	$(BIN)/python -m pytest -m 'not slow and not gpu'
+	$(BIN)/python -m pytest -m 'not slow and not gpu' --numprocesses 2 --dist worksteal
 
 test-all: setup
 	@echo 'test-all: every test; those whose footage or GPU is missing are skipped'

@@ -141,8 +141,9 @@ def test_limits_may_be_open_on_either_side(limits, good, bad, words: str) -> Non
     [
         ("a = " + "[" * 20_000, "nested too deeply"),
         ("a = " + "{b = " * 10_000, "nested too deeply"),
-        (".".join("a" * 20_000) + " = 1", "unknown setting"),
-        ("[" + ".".join(["video"] * 2000) + "]\nx = 1", "unknown setting"),
+        (".".join("a" * 100) + " = 1", "unknown setting"),
+        (".".join("a" * 32_000) + " = 1", "nested too deeply"),
+        ("[" + " . ".join(['"video"'] * 2000) + "]\nx = 1", "nested too deeply"),
         ("seed = " + "9" * 5000, "is not TOML"),
         ("seed = 1e999", "a whole number"),
         ("seed = 1979-05-27", "a whole number"),
