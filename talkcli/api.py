@@ -12,7 +12,7 @@ Every function accepts the settings of ``docs/cli.md`` as keyword arguments unde
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sized
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
@@ -27,7 +27,7 @@ from talkcli.pipeline.request import Request
 from talkcli.pipeline.result import Result
 from talkcli.pipeline.stages.avatar import load_avatar
 from talkcli.pipeline.stages.inputs import Clip, DriveInputs
-from talkcli.pipeline.video.performance import MotionMix
+from talkcli.pipeline.video.performance import MotionMix, curve_frames
 from talkcli.progress import Reporter, SilentReporter, Stopwatch
 from talkcli.project import Project, cached_project_root
 from talkcli.project.run import Run
@@ -185,12 +185,10 @@ def animate(
         InputError: an input that cannot be used, or an output that cannot be written.
         MissingDependencyError: the requested back-end is not available.
     """
-    from dataclasses import replace
-
     from talkcli.pipeline.animate import animate as make
 
     run = run or RunOptions()
-    inputs = DriveInputs(*map(_path, (speech, driver, pose_from)))
+    inputs = DriveInputs(speech, driver, pose_from)
     portrait: Path | None = None
     if isinstance(source, Subject) or Path(source).is_dir():
         run = replace(run, project=_project_of(source))
@@ -224,8 +222,6 @@ def draw(
         UsageError: an unknown expression, or settings that contradict each other.
         InputError: no avatar in the project, or an output that cannot be written.
     """
-    from dataclasses import replace
-
     from talkcli.pipeline.stills import render_stills
 
     run = replace(run or RunOptions(), project=_project_of(source))
@@ -298,7 +294,7 @@ def speak(
         InputError: a file that cannot be used.
     """
     run = run or RunOptions()
-    inputs = DriveInputs(*map(_path, (speech, driver, pose_from)))
+    inputs = DriveInputs(speech, driver, pose_from)
     inputs.check()
     clips = [inputs.clip(path) for path in inputs.clips]
     root = run.project or cached_project_root(clips[0].source.sha256 if clips else "")
@@ -357,8 +353,6 @@ def export(
         UsageError: an unknown file extension.
         InputError: no avatar in the project, or an output that cannot be written.
     """
-    from dataclasses import replace
-
     run = replace(run or RunOptions(), project=_project_of(source))
     request = run.request("export", recipe_with(recipe, settings), output)
     return run_export(request, run.reporter, run.watch)
@@ -374,10 +368,6 @@ def load(project: Name) -> Subject:
     # Read the avatar now, so that an unusable directory is reported here.
     _ = subject.avatar
     return subject
-
-
-def _path(name: Name | None) -> Path | None:
-    return None if name is None else Path(name)
 
 
 def _project_of(source: Name | Subject) -> Path:
@@ -404,9 +394,5 @@ def _motions(
     if isinstance(motion, Performance):
         return motion.frames(fps)
     if isinstance(motion, MotionCurves):
-        from talkcli.media.write import frame_count
-        from talkcli.motion.retarget import DrivenMotion, RetargetSettings
-
-        settings = RetargetSettings(recipe.motion.expr_scale, recipe.motion.pose_scale)
-        return DrivenMotion(motion, settings).frames(frame_count(motion.duration_s, fps), fps)
+        return curve_frames(motion, recipe.motion, fps)
     return motion

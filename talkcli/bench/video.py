@@ -142,7 +142,7 @@ def make_video(job: VideoJob) -> Iterator[tuple[str, Any]]:
     recipe = load_recipe(options={"backend": job.backend, "video.size": job.size})
     recipe = replace(recipe, video=replace(recipe.video, views=tuple(job.views)))
     request = Request("animate", recipe, Path(job.project), Path(job.output), overwrite=True)
-    inputs, portrait = DriveInputs(Path(job.speech)), Path(job.portrait)
+    inputs, portrait = DriveInputs(job.speech), Path(job.portrait)
     watch = Stopwatch(runtime.process_age())
     result = animate(request, inputs, portrait, SilentReporter(), watch)
     yield "duration_s", result.facts["duration_s"]

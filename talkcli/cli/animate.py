@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
@@ -23,8 +24,10 @@ from talkcli.cli.options import (
     recipe_from,
 )
 from talkcli.cli.show import running
-from talkcli.config import Recipe
 from talkcli.errors import UsageError
+
+if TYPE_CHECKING:
+    from talkcli import Subject
 
 # Typer resolves these at run time, on Python 3.10 too.
 Speech = Annotated[
@@ -42,77 +45,64 @@ Names = Annotated[
 ]
 
 
+@dataclass(frozen=True)
+class VideoOptions:
+    """What ``animate`` and ``drive`` have in common."""
+
+    driver: DriverOptions
+    output: SpokenOutputOptions
+    view: ViewOptions
+    motion: MotionOptions
+    recipe: RecipeOptions
+    common: CommonOptions
+
+    def make(
+        self,
+        source: Path | Subject,
+        speech: Path | None,
+        project: Path | None = None,
+        **sections: dict[str, object],
+    ) -> None:
+        """Make the video and show the result; ``sections`` are further settings of the recipe."""
+        from talkcli import animate
+
+        video = {**dataclasses.asdict(self.view), "with_sound": self.output.with_sound}
+        motion = {**dataclasses.asdict(self.motion), **self.driver.settings()}
+        recipe = recipe_from(self.recipe, video=video, motion=motion, **sections)
+        with running(self.common, self.output.run(project)) as run:
+            result = animate(
+                source,
+                speech,
+                driver=self.driver.file,
+                pose_from=self.driver.pose_from,
+                output=self.output.output,
+                recipe=recipe,
+                run=run.options,
+            )
+            run.show(result)
+
+
 @expand_options
-def animate_command(  # noqa: PLR0913 - one parameter per group of options
-    portrait: Portrait,
-    speech: Speech = None,
-    *,
-    source: SourceOptions,
-    driver: DriverOptions,
-    output: SpokenOutputOptions,
-    view: ViewOptions,
-    motion: MotionOptions,
-    recipe: RecipeOptions,
-    common: CommonOptions,
+def animate_command(
+    portrait: Portrait, speech: Speech = None, *, source: SourceOptions, options: VideoOptions
 ) -> None:
     """Turn a portrait into a video in which it speaks, or follows another face."""
-    from talkcli import animate
+    from talkcli.files.check import check_readable
 
-    settings = _settings(recipe, view, output, motion, driver, portrait=source.settings())
-    with running(common, output.run(source.project)) as run:
-        given = _given(driver, output, settings)
-        run.show(animate(_file(portrait), speech, run=run.options, **given))
+    if portrait.is_dir():
+        # The API would take it for a project.
+        check_readable(portrait, "a picture")
+    options.make(portrait, speech, source.project, portrait=source.settings())
 
 
 @expand_options
 def drive_command(
-    names: Names = None,
-    *,
-    project: ProjectOption = None,
-    driver: DriverOptions,
-    output: SpokenOutputOptions,
-    view: ViewOptions,
-    motion: MotionOptions,
-    recipe: RecipeOptions,
-    common: CommonOptions,
+    names: Names = None, *, project: ProjectOption = None, options: VideoOptions
 ) -> None:
     """Make a video in which a project's avatar speaks, or follows another face."""
-    from talkcli import Subject, animate
+    from talkcli import Subject
 
     place, rest = project_and_rest("drive", names, project)
     if len(rest) > 1:
         raise UsageError(f"drive takes one project and one speech file, not {rest[1]} as well")
-    settings = _settings(recipe, view, output, motion, driver)
-    with running(common, output.run(None)) as run:
-        given = _given(driver, output, settings)
-        speech = rest[0] if rest else None
-        run.show(animate(Subject(place), speech, run=run.options, **given))
-
-
-def _settings(
-    recipe: RecipeOptions,
-    view: ViewOptions,
-    output: SpokenOutputOptions,
-    motion: MotionOptions,
-    driver: DriverOptions,
-    **sections: dict[str, object],
-) -> Recipe:
-    video = {**dataclasses.asdict(view), "with_sound": output.with_sound}
-    moving = {**dataclasses.asdict(motion), **driver.settings()}
-    return recipe_from(recipe, video=video, motion=moving, **sections)
-
-
-def _given(driver: DriverOptions, output: SpokenOutputOptions, settings: Recipe) -> dict[str, Any]:
-    return {
-        "driver": driver.file,
-        "pose_from": driver.pose_from,
-        "output": output.output,
-        "recipe": settings,
-    }
-
-
-def _file(portrait: Path) -> Path:
-    """Refuse a directory as the portrait: the API would take it for a project."""
-    from talkcli.files.check import check_readable
-
-    return check_readable(portrait, "a picture") if portrait.is_dir() else portrait
+    options.make(Subject(place), rest[0] if rest else None)

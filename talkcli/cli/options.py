@@ -294,11 +294,12 @@ def named_once(name: Path | None, project: Path | None) -> Path | None:
 
 
 def expand_options(function: Callable[..., None]) -> Callable[..., None]:
-    """Present every field of the dataclass parameters to Typer as a parameter of the command."""
+    """Present every field of the dataclass parameters to Typer as a parameter of the command.
+
+    A field may be such a dataclass itself.
+    """
     hints = typing.get_type_hints(function, include_extras=True)
-    groups: dict[str, Any] = {
-        name: hint for name, hint in hints.items() if dataclasses.is_dataclass(hint)
-    }
+    groups = {name: hint for name, hint in hints.items() if dataclasses.is_dataclass(hint)}
     parameters: list[inspect.Parameter] = []
     for name, parameter in inspect.signature(function).parameters.items():
         if name in groups:
@@ -310,10 +311,8 @@ def expand_options(function: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(function)
     def command(**values: Any) -> None:
-        for name, cls in groups.items():
-            fields = {field.name: values.pop(field.name) for field in dataclasses.fields(cls)}
-            values[name] = cls(**fields)
-        function(**values)
+        gathered = {name: _gather(group, values) for name, group in groups.items()}
+        function(**values, **gathered)
 
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {item.name: item.annotation for item in parameters}
@@ -335,6 +334,9 @@ def _field_parameters(cls: Any) -> Iterator[inspect.Parameter]:
     panel = (inspect.getdoc(cls) or "").rstrip(".")
     hints = typing.get_type_hints(cls, include_extras=True)
     for field in dataclasses.fields(cls):
+        if dataclasses.is_dataclass(hints[field.name]):
+            yield from _field_parameters(hints[field.name])
+            continue
         kind, option = typing.get_args(hints[field.name])
         option = copy.copy(option)
         option.rich_help_panel = panel
@@ -344,3 +346,16 @@ def _field_parameters(cls: Any) -> Iterator[inspect.Parameter]:
             default=field.default,
             annotation=Annotated[kind, option],
         )
+
+
+def _gather(cls: Any, values: dict[str, Any]) -> Any:
+    """An object of a group, made of the values of its options, which are taken out."""
+    hints = typing.get_type_hints(cls)
+    return cls(
+        **{
+            field.name: _gather(hints[field.name], values)
+            if dataclasses.is_dataclass(hints[field.name])
+            else values.pop(field.name)
+            for field in dataclasses.fields(cls)
+        }
+    )

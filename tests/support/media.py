@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import subprocess
+from contextlib import ExitStack
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 
+from talkcli.media.audio import Sound, open_sound
 from talkcli.media.encoder import find_ffmpeg
+from talkcli.media.write import FrameFormat, VideoWriter
+
+FPS_25 = Fraction(25)
+SMALL = FrameFormat(64, 48, FPS_25)
 
 
 def run_ffmpeg(*arguments: str | Path, stdin: bytes = b"") -> None:
@@ -62,3 +69,27 @@ def corners(rgb: np.ndarray) -> str:
         pixel = rgb[y, x, :3].astype(int)
         names += "RGB"[int(pixel.argmax())] if pixel.max() > 128 else "K"
     return names
+
+
+def write_video(
+    path: Path,
+    frames: np.ndarray,
+    fps: Fraction = FPS_25,
+    audio: Path | Sound | None = None,
+    **settings: object,
+) -> Path:
+    """Write ``[n, H, W, C]`` frames with defaults that tests override."""
+    n, height, width, _ = frames.shape
+    options: dict = {"duration_s": n / 25, **settings}
+    with ExitStack() as stack:
+        sound = stack.enter_context(open_sound(audio)) if isinstance(audio, Path) else audio
+        shape = FrameFormat(width, height, fps)
+        writer = stack.enter_context(VideoWriter(path, shape, sound=sound, **options))
+        for frame in frames:
+            writer.write(frame)
+    return path
+
+
+def names(folder: Path) -> list[str]:
+    """The names in a folder, sorted."""
+    return sorted(path.name for path in folder.iterdir())

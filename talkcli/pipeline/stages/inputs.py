@@ -116,9 +116,14 @@ class DriveInputs:
     """
 
     def __init__(
-        self, speech: Path | None, driver: Path | None = None, pose: Path | None = None
+        self,
+        speech: str | Path | None,
+        driver: str | Path | None = None,
+        pose: str | Path | None = None,
     ) -> None:
-        self.speech, self.driver, self.pose = speech, driver, pose
+        self.speech, self.driver, self.pose = (
+            None if name is None else Path(name) for name in (speech, driver, pose)
+        )
         self._clips: dict[Path, Clip] = {}
         self._curves: dict[Path, MotionCurves] = {}
 

@@ -21,6 +21,7 @@ from talkcli.types import MotionFrame
 
 if TYPE_CHECKING:
     from talkcli.media.audio import Sound
+    from talkcli.motion.retarget import RetargetSettings
     from talkcli.types import MotionCurves
 
 
@@ -38,6 +39,23 @@ class Heard:
     sound: Sound | None
     duration_s: float | None
     start_s: float = 0.0
+
+
+def curve_frames(
+    curves: MotionCurves, motion: MotionConfig, fps: Fraction
+) -> Iterator[MotionFrame]:
+    """The motion of one face, frame ``i`` at ``(i + 0.5) / fps`` seconds, to its end."""
+    from talkcli.media.write import frame_count
+    from talkcli.motion.retarget import DrivenMotion
+
+    driven = DrivenMotion(curves, _scales(motion))
+    return driven.frames(frame_count(curves.duration_s, fps), fps)
+
+
+def _scales(motion: MotionConfig) -> RetargetSettings:
+    from talkcli.motion.retarget import RetargetSettings
+
+    return RetargetSettings(motion.expr_scale, motion.pose_scale)
 
 
 class MotionMix:
@@ -127,12 +145,12 @@ class MotionMix:
             collections.deque(self._peak_meter.tap(blocks), maxlen=0)
 
     def _driven(self, delay_s: float = 0.0) -> Any:
-        from talkcli.motion.retarget import DrivenMotion, RetargetSettings
+        from talkcli.motion.retarget import DrivenMotion
 
         inputs, motion = self._inputs, self._recipe.motion
         return DrivenMotion(
             self._curves[inputs.driver or inputs.faces[0]],
-            RetargetSettings(motion.expr_scale, motion.pose_scale),
+            _scales(motion),
             None if inputs.pose is None else self._curves[inputs.pose],
             start_s=-delay_s,
         )
