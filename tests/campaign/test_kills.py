@@ -42,14 +42,14 @@ class Job:
         project: where its stages are kept.
         output: what it writes, or None.
         frames: how many the output has when it is whole.
-        sha256: of the whole output, where it is known.
+        right: what :func:`digest` says of the right output, where that is known.
     """
 
     arguments: list[object]
     project: Path
     output: Path | None = None
     frames: int = 0
-    sha256: str | None = None
+    right: str | None = None
 
 
 @dataclass
@@ -81,9 +81,9 @@ class Campaign:
             wait: returns when a process is to be killed; at a random moment if there is none.
         """
         if job.output is not None and self.rng.random() < 0.7:
-            shutil.copy(self.old[job.output.suffix], job.output)
+            copy(self.old[job.output.suffix], job.output)
         for number in numbers:
-            before = sha256_file(job.output) if job.output and job.output.exists() else None
+            before = digest(job.output) if job.output and job.output.exists() else None
             told = self._start_and_kill(job, number, wait)
             self._look(job, number, before, told)
             if told.code == 0:
@@ -133,7 +133,7 @@ class Campaign:
         if not job.output.exists():
             assert before is None, "an output that was there is lost"
             self.counts["none yet"] += 1
-        elif sha256_file(job.output) == before:
+        elif digest(job.output) == before:
             self.counts["old kept"] += 1
         else:
             assert length(job.output) == job.frames
@@ -148,14 +148,37 @@ class Campaign:
         assert hidden(self.desk.folder) == []
         if job.output is not None:
             assert length(job.output) == job.frames
-            assert job.sha256 in (None, sha256_file(job.output))
-            job.output.unlink()
+            assert job.right in (None, digest(job.output))
+            remove(job.output)
 
     def report(self) -> None:
         campaign.report(
             f"{self.counts['kills']} kills, lost = 0: "
             + ", ".join(f"{name} {count}" for name, count in sorted(self.counts.items()))
         )
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy a file or a folder of files."""
+    if source.is_dir():
+        shutil.copytree(source, target)
+    else:
+        shutil.copy(source, target)
+
+
+def digest(path: Path) -> str:
+    """Tells files, and folders of files, apart by what they hold."""
+    if path.is_file():
+        return sha256_file(path)
+    return " ".join(f"{file.name} {sha256_file(file)}" for file in sorted(path.iterdir()))
+
+
+def remove(path: Path) -> None:
+    """Delete a file or a folder."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 def wait_or_end(process: Process, arrived: Callable[[], bool]) -> None:
@@ -173,13 +196,15 @@ def desk(tmp_path: Path) -> Desk:
 
 @pytest.fixture
 def old(desk: Desk, tmp_path: Path) -> dict[str, Path]:
-    """A video and curves that lie in the way; makes the project that ``drive`` works with, too."""
-    video, curves = tmp_path / "old.mp4", tmp_path / "old.csv"
+    """Outputs that lie in the way; makes the project that ``drive`` works with, too."""
+    video, curves, frames = (tmp_path / f"old{suffix}" for suffix in (".mp4", ".csv", ""))
     given = ["animate", desk.portrait, desk.speech, "-p", "driven.talk", "-o", video]
     made = desk.run(*given, "--fps", 10)
     assert made.code == 0, made.err
     curves.write_text("mine", encoding="utf-8")
-    return {".mp4": video, ".csv": curves}
+    frames.mkdir()
+    (frames / "00000.png").write_text("mine", encoding="utf-8")
+    return {".mp4": video, ".csv": curves, "": frames}
 
 
 def jobs(desk: Desk) -> list[Callable[[int], Job]]:
@@ -200,12 +225,18 @@ def jobs(desk: Desk) -> list[Callable[[int], Job]]:
         given = ["drive", project, desk.speech, "-o", video, "-y", "--json"]
         return Job(given, project, video, desk.frames)
 
+    def draw(turn: int) -> Job:
+        project = desk.folder / "driven.talk"
+        frames = desk.folder / "frames"
+        given = ["drive", project, desk.speech, "-o", frames, "-y", "--json"]
+        return Job(given, project, frames, desk.frames)
+
     def track(turn: int) -> Job:
         project = desk.folder / f"track{turn}.talk"
         given = ["track", desk.folder / "clip.mp4", "-p", project, "-o", curves, "-y", "--json"]
         return Job(given, project, curves, 30)
 
-    return [animate, reconstruct, drive, track]
+    return [animate, reconstruct, drive, draw, track]
 
 
 def kill_many(desk: Desk, old: dict[str, Path], kills: int, seed: int) -> Campaign:
@@ -253,14 +284,14 @@ def test_six_kills_while_kernels_compile(tmp_path: Path) -> None:
     video, old = desk.folder / "new.mp4", tmp_path / "old.mp4"
     old.write_text("mine", encoding="utf-8")
 
-    def job(name: str, sha256: str | None = None) -> Job:
+    def job(name: str, right: str | None = None) -> Job:
         project = desk.folder / f"{name}.talk"
         given = ["animate", desk.portrait, desk.speech, "-p", project, "-o", video, "-y", "--json"]
-        return Job([*given, "--size", 256], project, video, desk.frames, sha256)
+        return Job([*given, "--size", 256], project, video, desk.frames, right)
 
     undisturbed = desk.run(*job("undisturbed").arguments)
     assert undisturbed.code == 0, undisturbed.err
-    wanted, right = whole_kernels(desk), sha256_file(video)
+    wanted, right = whole_kernels(desk), digest(video)
     video.unlink()
     made, stored = Campaign(desk, {".mp4": old}, random.Random(131)), []
 

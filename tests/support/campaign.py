@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from talkcli.media.image import read_image
 from talkcli.motion.curves import read_csv
 from talkcli.project import Project
 from tests.support import dummy_command
@@ -159,9 +160,11 @@ def hidden(folder: Path) -> list[str]:
 
 
 def length(path: Path) -> int:
-    """Frames of a video or of curves, all of them decoded; the sound is decoded too."""
+    """Frames of a video, folder or curves, all of them decoded; the sound is decoded too."""
     import av
 
+    if path.is_dir():
+        return sum(read_image(frame).shape[2] == 4 for frame in path.iterdir())
     if path.suffix == ".csv":
         return len(read_csv(path))
     with av.open(str(path)) as video:
