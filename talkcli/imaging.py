@@ -24,6 +24,10 @@ def disc(radius: float) -> UInt8[np.ndarray, "side side"]:
 EDGE_FADE = 0.05
 
 
+#: Pixels that are computed at a time where more bits are needed than a picture has.
+_PIECE_PX = 1 << 20
+
+
 def over_white(rgba: np.ndarray) -> np.ndarray:
     """Put a picture on white, as on paper: the background of transparency in every output.
 
@@ -36,6 +40,10 @@ def over_white(rgba: np.ndarray) -> np.ndarray:
     alpha = rgba[..., 3:]
     if int(alpha.min(initial=255)) == 255:
         return rgba[..., :3]
-    rgb, coverage = rgba[..., :3].astype(np.uint32), alpha.astype(np.uint32)
-    mixed: np.ndarray = ((rgb * coverage + 255 * (255 - coverage) + 127) // 255).astype(np.uint8)
+    mixed = np.empty_like(rgba[..., :3])
+    rows = max(1, _PIECE_PX // max(1, rgba.shape[1]))
+    for top in range(0, len(rgba), rows):
+        piece = rgba[top : top + rows].astype(np.uint16)  # 255 · 255 + 127 fits
+        rgb, coverage = piece[..., :3], piece[..., 3:]
+        mixed[top : top + rows] = (rgb * coverage + 255 * (255 - coverage) + 127) // 255
     return mixed

@@ -171,15 +171,13 @@ def _ground(bg: str, width: int, height: int) -> np.ndarray:
         return np.full((height, width, 3), [level / 255 for level in color], np.float32)
     from talkcli.media.image import read_image
 
-    picture = _on_ground(read_image(bg))
+    picture = read_image(bg)
     scale = max(width / picture.shape[1], height / picture.shape[0])
-    wide, high = (
-        max(n, round(p * scale))
-        for n, p in zip((width, height), picture.shape[1::-1], strict=False)
-    )
-    picture = _fit(picture, wide, high)
-    left, top = (wide - width) // 2, (high - height) // 2
-    return np.clip(picture[top : top + height, left : left + width], 0, 1)
+    # Only what shows is enlarged: a strip of 1 x 32,000 would fill the memory.
+    across, down = max(1, round(width / scale)), max(1, round(height / scale))
+    left, top = (picture.shape[1] - across) // 2, (picture.shape[0] - down) // 2
+    shown = over_white(picture[top : top + down, left : left + across])
+    return _fit(shown, width, height).astype(np.float32) / 255
 
 
 def _on_ground(picture: np.ndarray) -> np.ndarray:

@@ -156,15 +156,16 @@ def convert(pixels: np.ndarray, space: Space) -> np.ndarray:
     return result
 
 
-def apply_profile(image: Image.Image, profile_bytes: bytes) -> Image.Image | None:
-    """Convert by an ICC profile to sRGB.
+def profile_to_srgb(mode: str, profile_bytes: bytes) -> Callable[[Image.Image], Image.Image] | None:
+    """How an ICC profile converts pictures to sRGB.
 
     Args:
-        image: RGB, L, CMYK or LAB.
+        mode: of the pictures: RGB, L, CMYK or LAB.
         profile_bytes: the profile.
 
     Returns:
-        RGB, or None when the profile's curves and primaries are those of sRGB.
+        A function from pictures of that mode to RGB, or None when the profile's curves and
+        primaries are those of sRGB.
 
     Raises:
         ValueError: the profile is for other pixels; the message names for which.
@@ -172,17 +173,20 @@ def apply_profile(image: Image.Image, profile_bytes: bytes) -> Image.Image | Non
     """
     profile = ImageCms.ImageCmsProfile(io.BytesIO(profile_bytes))
     space = profile.profile.xcolor_space.strip()
-    if image.mode == "L" and space == "RGB":
-        image = image.convert("RGB")
-    if space != PROFILE_SPACE[image.mode]:
+    taken = "RGB" if mode == "L" and space == "RGB" else mode
+    if space != PROFILE_SPACE[taken]:
         raise ValueError(f"it is for {space}")
-    if image.mode in ("RGB", "L"):
-        patches = _patches().convert(image.mode)
-        shown = ImageCms.profileToProfile(patches, profile, _srgb_profile(), outputMode="RGB")
-        off = np.abs(np.asarray(shown, np.int16) - np.asarray(patches.convert("RGB"), np.int16))
-        if off.max() <= _SAME_LEVELS:
+    transform = ImageCms.buildTransform(profile, _srgb_profile(), taken, "RGB")
+
+    def shown(image: Image.Image) -> Image.Image:
+        return transform.apply(image if image.mode == taken else image.convert(taken))
+
+    if taken in ("RGB", "L"):
+        patches = _patches().convert(taken)
+        off = np.asarray(shown(patches), np.int16) - np.asarray(patches.convert("RGB"), np.int16)
+        if np.abs(off).max() <= _SAME_LEVELS:
             return None
-    return ImageCms.profileToProfile(image, profile, _srgb_profile(), outputMode="RGB")
+    return shown
 
 
 def space_of_profile(profile_bytes: bytes) -> Space | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,10 @@ from talkcli.media.colour import (
     ADOBE_RGB_PRIMARIES,
     PROFILE_SPACE,
     Space,
-    apply_profile,
     convert,
     lab_to_srgb,
     power,
+    profile_to_srgb,
     space_of_codes,
     space_of_gamma,
     space_of_profile,
@@ -36,6 +37,10 @@ _log = logging.getLogger(__name__)
 
 #: Longest side of a picture. MediaPipe, which finds the face, ends the process above 32,766.
 MAX_SIDE = 32_000
+
+#: Pictures are converted in pieces of about this many pixels: the largest that is accepted takes
+#: 400 MB decoded, and each step of a conversion as much again.
+_PIECE_PX = 1 << 22
 
 _SAVE_OPTIONS: dict[str, dict[str, object]] = {
     ".png": {"format": "PNG", "compress_level": 4},
@@ -90,10 +95,10 @@ def _read(path: Path) -> np.ndarray:
     with image:
         _check_size(image.size, path, MAX_PIXELS)
         image.load()
-        upright = _upright(image, path)
         # Read before: the conversion to 8 bits keeps none of it.
         tags: dict[Any, Any] = {**image.info, "adobe_rgb": _names_adobe_rgb(image)}
-        return _to_srgb(_to_8_bit(upright), tags, path)
+        _turn_upright(image, path)
+        return _to_srgb(_to_8_bit(image), tags, path)
 
 
 def write_image(path: str | Path, pixels: np.ndarray, *, overwrite: bool = True) -> None:
@@ -157,9 +162,27 @@ def _to_8_bit(image: Image.Image) -> Image.Image:
     """
     if not (image.mode.startswith("I") or image.mode == "F"):
         return image
-    samples = np.nan_to_num(np.asarray(image).astype(np.float64), posinf=np.inf, neginf=0.0)
-    white = _white_of(samples) if image.mode == "F" else 65535.0
-    return Image.fromarray(np.rint(np.clip(samples / white, 0, 1) * 255).astype(np.uint8))
+    white = 65535.0
+    if image.mode == "F":
+        thin = 1 + image.width * image.height // (4 * _PIECE_PX)
+        white = _white_of(_finite(np.asarray(image).ravel()[::thin]))
+    result = np.empty((image.height, image.width), np.uint8)
+    for rows, piece in _pieces(image):
+        result[rows] = np.rint(np.clip(_finite(np.asarray(piece)) / white, 0, 1) * 255)
+    return Image.fromarray(result)
+
+
+def _finite(samples: np.ndarray) -> np.ndarray:
+    """The samples as float64, what is no number as black."""
+    return np.nan_to_num(samples.astype(np.float64), posinf=np.inf, neginf=0.0)
+
+
+def _pieces(image: Image.Image) -> Iterator[tuple[slice, Image.Image]]:
+    """Rows of a picture, a few million pixels at a time, and which they are."""
+    height = max(1, _PIECE_PX // image.width)
+    for top in range(0, image.height, height):
+        bottom = min(top + height, image.height)
+        yield slice(top, bottom), image.crop((0, top, image.width, bottom))
 
 
 def _white_of(samples: np.ndarray) -> float:
@@ -173,46 +196,63 @@ def _white_of(samples: np.ndarray) -> float:
     return next((white for white in (1.0, 255.0, 65535.0) if most <= 1.5 * white), most)
 
 
-def _upright(image: Image.Image, path: Path) -> Image.Image:
+def _turn_upright(image: Image.Image, path: Path) -> None:
     """Apply the EXIF orientation. A damaged EXIF block costs the rotation, not the picture."""
     try:
         with warnings.catch_warnings():
             # Pillow warns of each odd tag; none but the orientation matters here.
             warnings.simplefilter("ignore")
-            return ImageOps.exif_transpose(image)
+            ImageOps.exif_transpose(image, in_place=True)
     except Exception as error:  # noqa: BLE001 (the parser raises whatever the bytes provoke)
         _log.warning("%s: its EXIF data is damaged (%s), orientation ignored", path, error)
-        return image
 
 
 def _to_srgb(image: Image.Image, tags: dict[Any, Any], path: Path) -> np.ndarray:
     """Convert any 8-bit mode to ``[H, W, 4]`` uint8 RGBA in sRGB."""
-    has_alpha = image.has_transparency_data
-    alpha = image.convert("RGBA").getchannel("A") if has_alpha else None
-    if image.mode in ("1", "LA", "La"):
-        image = image.convert("LA").getchannel("L") if has_alpha else image.convert("L")
-    elif image.mode not in PROFILE_SPACE:
-        image = (image.convert("RGBA") if has_alpha else image).convert("RGB")
-    rgb = _by_profile(image, tags.get("icc_profile"), path)
-    if rgb is None and image.mode == "LAB":
-        rgb = lab_to_srgb(image)
-    if rgb is None and image.mode in ("RGB", "L") and not tags.get("icc_profile"):
+    mode, profile = _opaque(image.crop((0, 0, 1, 1))).mode, tags.get("icc_profile")
+    shown = _by_profile(mode, profile, path)
+    if shown is None and mode == "LAB":
+        shown = lab_to_srgb
+    whole = None
+    if shown is None and mode in ("RGB", "L") and not profile:
         space = _tagged_space(tags, path)
-        if space is not None:
-            pixels = convert(np.asarray(image.convert("RGB")), space)
-            rgb = Image.fromarray(pixels)
-    rgba = (rgb or image.convert("RGB")).convert("RGBA")
-    if alpha is not None:
-        rgba.putalpha(alpha)
-    return np.array(rgba)
+        if space is not None:  # HDR is tone-mapped by its brightest parts
+            whole = convert(_rgb(_opaque(image)), space)
+    result = np.full((image.height, image.width, 4), 255, np.uint8)
+    for rows, piece in _pieces(image):
+        if whole is not None:
+            result[rows, :, :3] = whole[rows]
+        else:
+            opaque = _opaque(piece)
+            result[rows, :, :3] = _rgb(opaque if shown is None else shown(opaque))
+        if image.has_transparency_data:
+            result[rows, :, 3] = np.asarray(piece.convert("RGBA").getchannel("A"))
+    return result
 
 
-def _by_profile(image: Image.Image, profile: bytes | None, path: Path) -> Image.Image | None:
-    """Convert by the ICC profile; None without one, or when it changes nothing or is useless."""
+def _opaque(image: Image.Image) -> Image.Image:
+    """A picture without its alpha, in a mode that a profile may be for; itself if it has one."""
+    if image.mode in PROFILE_SPACE:
+        return image
+    has_alpha = image.has_transparency_data
+    if image.mode in ("1", "LA", "La"):
+        return image.convert("LA").getchannel("L") if has_alpha else image.convert("L")
+    return (image.convert("RGBA") if has_alpha else image).convert("RGB")
+
+
+def _rgb(image: Image.Image) -> np.ndarray:
+    """``[H, W, 3]`` uint8."""
+    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+
+
+def _by_profile(
+    mode: str, profile: bytes | None, path: Path
+) -> Callable[[Image.Image], Image.Image] | None:
+    """The ICC profile's conversion; None without one, or when it changes nothing or is useless."""
     if not profile:
         return None
     try:
-        return apply_profile(image, profile)
+        return profile_to_srgb(mode, profile)
     except ValueError as error:
         _log.warning("%s: its colour profile is ignored: %s", path, error)
     except (ImageCms.PyCMSError, OSError, TypeError) as error:

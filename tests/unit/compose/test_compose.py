@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from talkcli.compose.blend import Compositor, output_size
 from talkcli.compose.over import composite_over
@@ -224,6 +225,15 @@ def test_picture_behind(tmp_path: Path) -> None:
     assert np.abs(frame[10, 5:120].astype(int) - [0, 200, 0]).max() <= 2
     with pytest.raises(InputError):
         Compositor(torso_scene(), bg=str(tmp_path / "absent.png"))
+
+
+@pytest.mark.parametrize("size", [(2, 32_000), (32_000, 1), (40, 30), (1, 1)])
+def test_a_background_of_any_shape_fills_the_frame(tmp_path: Path, size: tuple[int, int]) -> None:
+    picture = Image.new("RGB", size, (10, 60, 200))
+    picture.save(tmp_path / "bg.png")
+    frame = Compositor(torso_scene(), bg=str(tmp_path / "bg.png")).frame(*blob(64, 20, 20, 9))
+    assert frame.shape == (96, 128, 3)
+    np.testing.assert_array_equal(frame[0, 0], [10, 60, 200])
 
 
 def test_transparent_frames_have_straight_alpha() -> None:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import io
 import struct
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 
@@ -108,6 +110,53 @@ def test_modes(tmp_path: Path, mode: str, suffix: str) -> None:
     assert (pixels[..., 3] == 255).all()
 
 
+@pytest.mark.parametrize("orientation", [1, 6])
+@pytest.mark.parametrize(
+    ("mode", "suffix"),
+    [*[(mode, "tif") for mode in ("L", "LA", "RGBA", "P", "CMYK", "I;16", "F")], ("YCbCr", "jpg")],
+)
+def test_pieces_give_the_same_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str, suffix: str, orientation: int
+) -> None:
+    path, exif = tmp_path / f"picture.{suffix}", Image.Exif()
+    exif[0x0112] = orientation
+    in_mode(mode).save(path, exif=exif)
+    whole = read_image(path)
+    for pixels in (1, 200):
+        monkeypatch.setattr("talkcli.media.image._PIECE_PX", pixels)
+        np.testing.assert_array_equal(read_image(path), whole)
+
+
+_PEAK = """
+import resource, sys
+from pathlib import Path
+from talkcli.media.image import read_image
+
+assert read_image(Path(sys.argv[1])).shape == (10_000, 10_000, 4)
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(peak // (1 << 20 if sys.platform == "darwin" else 1 << 10))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["grey.png", "alpha.png", "p.jpg", "p.webp", "float.tif"])
+def test_the_largest_picture_takes_less_than_two_gigabytes(tmp_path: Path, name: str) -> None:
+    """0.8, 0.9, 0.9, 1.6 and 1.2 GB measured."""
+    path, size = tmp_path / name, (10_000, 10_000)
+    if name == "float.tif":
+        picture = Image.new("F", size, 0.5)
+    elif name == "grey.png":
+        picture = Image.new("I;16", size, 999)
+    else:
+        picture = Image.new("RGBA" if name == "alpha.png" else "RGB", size, (9, 99, 200))
+    picture.save(path, **({"method": 0} if name == "p.webp" else {}))
+    done = subprocess.run(
+        [sys.executable, "-c", _PEAK, path], capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) < 2000
+
+
 def test_one_bit(tmp_path: Path) -> None:
     path = tmp_path / "picture.png"
     Image.fromarray(RAMP > 127).save(path)
@@ -174,7 +223,7 @@ def test_whatever_a_decoder_raises_is_told_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "p.png"
-    Image.new("RGB", (8, 8)).save(path)
+    Image.new("L", (8, 8)).save(path)
     for error in (RuntimeError("inside"), KeyError(3), NotImplementedError(), RecursionError()):
 
         def fail(*_: object, error: Exception = error) -> None:

@@ -39,9 +39,11 @@ def test_an_opaque_picture_is_cut_as_it_is(picture: np.ndarray, face: Face) -> N
     assert over_white(picture).base is picture
 
 
-def test_over_white_rounds_to_the_nearest_level() -> None:
+def test_over_white_rounds_to_the_nearest_level(monkeypatch: pytest.MonkeyPatch) -> None:
     rgba = np.array(np.meshgrid([0, 1, 100, 254, 255], range(256)), np.uint8)
     rgba = np.stack([rgba[0], rgba[0], rgba[0], rgba[1]], -1)
     share = rgba[..., 3:] / 255
     expected = np.floor(rgba[..., :3] * share + 255 * (1 - share) + 0.5)
+    np.testing.assert_array_equal(over_white(rgba), expected)
+    monkeypatch.setattr("talkcli.imaging._PIECE_PX", 1000)
     np.testing.assert_array_equal(over_white(rgba), expected)
