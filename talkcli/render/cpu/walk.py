@@ -69,11 +69,15 @@ def weigh(eighth: Any, alpha: Any, left: Any) -> Any:
     was drawn.
     """
     drawn = eighth <= _EIGHTH_MAX
-    weight = left * alpha
+    # Where nothing is drawn, ``behind`` comes out as ``left``: more than the minimum where a pixel
+    # takes colour, negative where it has stopped. Selecting ``left`` itself would make LLVM store
+    # through a mask, which takes some twenty cycles on AMD's AVX2 processors: drawing took 1.3
+    # times as long.
+    weight = select(drawn, left * alpha, 0.0)
     after = left - weight
-    kept = drawn & (after > at.TRANSMITTANCE_MIN)
-    behind = select(kept, after, select(drawn, -absolute(left), left))
-    return select(kept, weight, 0.0), behind, kept
+    kept = after > at.TRANSMITTANCE_MIN
+    behind = select(kept, after, -absolute(left))
+    return select(kept, weight, 0.0), behind, drawn & kept
 
 
 @helper
