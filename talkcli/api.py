@@ -52,7 +52,7 @@ class RunOptions:
         watch: stopwatch for the run; the default one starts now.
     """
 
-    project: Path | None = None
+    project: Name | None = None
     overwrite: bool = False
     dry_run: bool = False
     reporter: Reporter = field(default_factory=SilentReporter)
@@ -60,8 +60,8 @@ class RunOptions:
 
     def request(self, command: str, recipe: Recipe, output: Name | None) -> Request:
         """These options in the form that the pipeline takes."""
-        place = None if output is None else Path(output)
-        return Request(command, recipe, self.project, place, self.overwrite, self.dry_run)
+        project, place = (None if name is None else Path(name) for name in (self.project, output))
+        return Request(command, recipe, project, place, self.overwrite, self.dry_run)
 
 
 @dataclass(frozen=True)
@@ -297,7 +297,7 @@ def speak(
     inputs = DriveInputs(speech, driver, pose_from)
     inputs.check()
     clips = [inputs.clip(path) for path in inputs.clips]
-    root = run.project or cached_project_root(clips[0].source.sha256 if clips else "")
+    root = Path(run.project or cached_project_root(clips[0].source.sha256 if clips else ""))
     project = Project.create(root) if clips else Project.plan(root)
     chosen = recipe_with(recipe, settings)
     return Performance(MotionMix(inputs, Run(project, chosen, run.reporter, run.watch)))

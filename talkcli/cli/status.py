@@ -60,7 +60,7 @@ def _prune(max_gb: float, max_age_days: float, common: CommonOptions) -> None:
     from talkcli.project.prune import prune_cache
 
     with reporting(quiet=common.quiet, verbose=common.verbose):
-        pruned = prune_cache(round(max_gb * 1e9), max_age_days)
+        pruned = prune_cache(max_gb * 1e9, max_age_days)
     if common.as_json:
         write_json({"command": "status", **pruned.as_json()})
         return

@@ -17,7 +17,7 @@ from talkcli.project.store import LOCK_FILE, PROJECT_FILE
 from talkcli.runtime import cache_root, kernel_folder
 
 #: Default limits of ``prune_cache``.
-MAX_BYTES, MAX_AGE_DAYS = 10 << 30, 90.0
+MAX_BYTES, MAX_AGE_DAYS = 10e9, 90.0
 _DAY_S = 86400.0
 
 
@@ -50,7 +50,7 @@ class Pruned:
         }
 
 
-def prune_cache(max_bytes: int = MAX_BYTES, max_age_days: float = MAX_AGE_DAYS) -> Pruned:
+def prune_cache(max_bytes: float = MAX_BYTES, max_age_days: float = MAX_AGE_DAYS) -> Pruned:
     """Remove old entries from the cache, then the oldest of the rest until it is small enough.
 
     Only what can be made again is removed: projects of one-off commands, each as a whole, and

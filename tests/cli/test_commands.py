@@ -332,6 +332,8 @@ def test_the_project_is_an_argument_or_an_option(talkcli, portrait, tmp_path) ->
 
 def test_the_cache_is_cleared(talkcli, portrait, speech, tmp_path) -> None:
     assert talkcli("animate", portrait, speech).code == 0
+    endless = talkcli("status", "--prune", "--max-gb", "inf", "--max-age-days", "inf", "--json")
+    assert json.loads(endless.out)["removed"] == []
     answer = json.loads(talkcli("status", "--prune", "--max-gb", "0", "--json").out)
     assert len(answer["removed"]) == 1 and answer["freed_bytes"] > 0
     assert json.loads(talkcli("status", "--json").out)["projects"] == []

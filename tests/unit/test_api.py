@@ -1,4 +1,4 @@
-"""Pictures for a loop of one's own: a camera path spans the whole motion."""
+"""The public functions: names of projects, and a camera path that spans the whole motion."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from talkcli.types import MotionFrame
 from tests.support import dummy_engine
 from tests.support.media import make_audio, tone
 
+ASSETS = Path(__file__).parents[2] / "assets"
 STILL = MotionFrame.neutral()
 
 
@@ -71,3 +72,10 @@ def test_frames_without_end_have_no_camera_path(subject: talkcli.Subject) -> Non
     with pytest.raises(UsageError, match="as a list"):
         next(talkcli.frames(subject, iter([STILL]), camera_path="orbit"))
     assert len(list(talkcli.frames(subject, iter([STILL] * 3)))) == 3
+
+
+def test_projects_are_named_by_text_or_path(tmp_path: Path) -> None:
+    for place in (str(tmp_path / "me.talk"), tmp_path / "me.talk"):
+        run = talkcli.RunOptions(project=place, dry_run=True)
+        plan = talkcli.animate(ASSETS / "portrait.png", ASSETS / "speech.wav", run=run)
+        assert plan.project == tmp_path / "me.talk"
