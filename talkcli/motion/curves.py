@@ -16,10 +16,10 @@ import os
 import re
 import zipfile
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TextIO
 
 import numpy as np
 
@@ -43,6 +43,10 @@ _DAY_S = 86400.0
 _LEAST_RISING = 0.9  # smallest share of rows whose timecode rises
 #: Ten hours at 60 frames per second, and their size in bytes as text or unpacked.
 _MOST_FRAMES, _MOST_BYTES = 2_200_000, 1 << 29
+#: What NPZ files use. Others are unpacked without a limit.
+_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+#: A row of Live Link Face has about 600 characters.
+_LONGEST_ROW = 1 << 16
 #: Numbers per frame and their largest magnitude: weights are 0 to 1, heads turn by at most half a
 #: circle, eyes by a quarter, and faces are found within ten metres. Degrees and cm.
 _PARTS = {
@@ -165,7 +169,15 @@ def _read_archive(path: Path) -> dict[str, np.ndarray]:
         wanted = {name: members[name] for name in ("header", *_ARRAYS) if name in members}
         if sum(item.file_size for item in wanted.values()) > _MOST_BYTES:
             raise ValueError(f"it unpacks to more than {_MOST_BYTES >> 20} MB")
-        return {name: _unpack(archive.read(item)) for name, item in wanted.items()}
+        if any(item.compress_type not in _COMPRESSIONS for item in wanted.values()):
+            raise ValueError("it is compressed in another way than NPZ files are")
+        return {name: _unpack(_stated(archive, item)) for name, item in wanted.items()}
+
+
+def _stated(archive: zipfile.ZipFile, item: zipfile.ZipInfo) -> bytes:
+    """The contents of a member; ``ZipFile.read`` would unpack more than the directory states."""
+    with archive.open(item) as stream:
+        return stream.read(item.file_size + 1)
 
 
 def _unpack(content: bytes) -> np.ndarray:
@@ -249,7 +261,7 @@ def _read_table(path: Path) -> tuple[dict[str, np.ndarray], np.ndarray]:
         with path.open(newline="", encoding="utf-8-sig") as file:
             if os.fstat(file.fileno()).st_size > _MOST_BYTES:
                 raise InputError(f"{path} is larger than {_MOST_BYTES >> 20} MB", "cut it")
-            rows = csv.reader(file)
+            rows = _rows(path, file)
             header = [name.strip().lower() for name in next(rows, [])]
             wanted = {column.lower() for column in _COLUMNS}
             columns = [k for k, name in enumerate(header) if name in wanted]
@@ -268,6 +280,25 @@ def _read_table(path: Path) -> tuple[dict[str, np.ndarray], np.ndarray]:
     if not np.isfinite(table).all():
         raise ValueError("not a finite number")
     return {header[k]: column for k, column in zip(columns, table, strict=True)}, _times(codes)
+
+
+def _rows(path: Path, file: TextIO) -> Iterator[list[str]]:
+    """The header and the rows of a table, no more and no longer ones than a recording has.
+
+    Raises:
+        InputError: too many rows.
+        ValueError: a row is too long.
+    """
+    # One line at a time: no value contains a line break, and a quote that is never closed would
+    # swallow the rest of the file.
+    count = 0
+    while line := file.readline(_LONGEST_ROW):
+        if len(line) == _LONGEST_ROW:
+            raise ValueError(f"row {count} has {_LONGEST_ROW} characters or more")
+        if count > _MOST_FRAMES:
+            raise InputError(f"{path} holds more than {_MOST_FRAMES} frames", "cut it")
+        yield next(csv.reader([line]), [])
+        count += 1
 
 
 def _timecode(index: int, nominal: int) -> str:
