@@ -69,7 +69,7 @@ def describe(path: Path) -> str:
         return found
     for offset, start, name in _PICTURE_STARTS:
         if head.startswith(start, offset):
-            article = "an" if name[0] in "AE" else "a"  # AVIF, EXR
+            article = "an" if name[0] in "AO" else "a"  # AVIF, OpenEXR
             return f"{article} {name} picture that is damaged or of a kind not supported"
     return "in no format that is known, or damaged"
 

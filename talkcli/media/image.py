@@ -162,7 +162,8 @@ def _to_8_bit(image: Image.Image) -> Image.Image:
     """
     if not (image.mode.startswith("I") or image.mode == "F"):
         return image
-    white = 65535.0
+    # Grey has 16 bits, or 32 where a number is larger.
+    white = 65535.0 if image.mode != "I" or _highest(image) <= 65535 else 2.0**31 - 1
     if image.mode == "F":
         thin = 1 + image.width * image.height // (4 * _PIECE_PX)
         white = _white_of(_finite(np.asarray(image).ravel()[::thin]))
@@ -170,6 +171,10 @@ def _to_8_bit(image: Image.Image) -> Image.Image:
     for rows, piece in _pieces(image):
         result[rows] = np.rint(np.clip(_finite(np.asarray(piece)) / white, 0, 1) * 255)
     return Image.fromarray(result)
+
+
+def _highest(image: Image.Image) -> float:
+    return float(image.getextrema()[1])  # type: ignore[arg-type]
 
 
 def _finite(samples: np.ndarray) -> np.ndarray:

@@ -149,7 +149,7 @@ def stored_avatar(run: Run) -> BuiltAvatar:
 def _check_stored(directory: Path) -> None:
     """Let the engine that made an entry check it; an unknown engine passes unchecked."""
     name = read_json(directory / RECORD_NAME)["recipe"].get("engine")
-    if name in ENGINES:
+    if isinstance(name, str) and name in ENGINES:
         engine(name).check(directory)
 
 
@@ -184,10 +184,14 @@ class _PictureWork:
     def find_faces(self, directory: Path, task: Task) -> None:
         rgba = self._decoded()
         with self._run.watch.measure("track"):
+            import numpy as np
+
             from talkcli.imaging import over_white
             from talkcli.tracking.landmarks import detect_faces
 
-            faces = tuple(describe_face(face) for face in detect_faces(over_white(rgba)))
+            # Contiguous, or OpenCV and MediaPipe would each copy it for every search.
+            rgb = np.ascontiguousarray(over_white(rgba))
+            faces = tuple(describe_face(face) for face in detect_faces(rgb))
         FoundFaces(rgba.shape[1], rgba.shape[0], faces).save(directory)
 
     def build(self, found: FoundFace, side: int, directory: Path) -> None:

@@ -219,6 +219,14 @@ def test_sides_are_limited_before_a_decoder_meets_them(tmp_path: Path) -> None:
     assert read_image(path).shape == (2, 32_000, 4)
 
 
+@pytest.mark.parametrize(("white", "seen"), [(65535, 255), (2**31 - 1, 255), (2**30, 128)])
+def test_grey_of_32_bits_is_scaled_by_what_it_holds(tmp_path: Path, white: int, seen: int) -> None:
+    ramp = np.array([[0, white // 2, white]], np.int32)
+    Image.fromarray(ramp).save(tmp_path / "grey.tif")
+    levels = read_image(tmp_path / "grey.tif")[0, :, 0].astype(int)
+    assert np.abs(levels - [0, seen // 2, seen]).max() <= 1
+
+
 def test_whatever_a_decoder_raises_is_told_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
