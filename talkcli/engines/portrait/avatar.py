@@ -292,7 +292,7 @@ def _spans(numbers: np.ndarray) -> list[tuple[int, int]]:
     """Ranges that contain all ``numbers``; their ends are multiples of 16."""
     blocks = np.unique(numbers // LANES)
     starts = np.flatnonzero(np.diff(blocks, prepend=-2) > 1)
-    ends = np.append(starts[1:], len(blocks)) - 1
+    ends = np.append(starts, len(blocks))[1:] - 1
     return [
         (int(blocks[a]) * LANES, (int(blocks[b]) + 1) * LANES)
         for a, b in zip(starts, ends, strict=True)

@@ -36,6 +36,8 @@ _OWN = ("vertices", "neutral_shift", "basis", "eye_centres", "rotation", "viewma
 _FAR = 1e4
 #: Largest side and corner coordinate that a picture or crop can plausibly have, pixels.
 _MAX_SIDE = 1 << 15
+#: Largest side of the crop, in longer sides of the picture: 3.6 where a face overfills it.
+_WIDEST_CROP = 8
 
 
 def save_avatar(avatar: PortraitAvatar, directory: Path) -> None:
@@ -141,10 +143,14 @@ def _check_header(header: Header, tensors: Tensors, frame: PictureFrame) -> None
     for name, number in asdict(frame).items():
         if type(number) not in (int, float) or not abs(number) <= _MAX_SIDE:
             raise ValueError(f"{name} is {number!r}")
+    if 0 in (len(tensors["splats.positions"]), len(tensors["plate"]), *tensors["source"].shape):
+        raise ValueError("it is empty")
     height, width = tensors["source"].shape[:2]
     side = len(tensors["plate"])
     if (frame.width, frame.height, frame.crop_pixels) != (width, height, side):
         raise ValueError(f"the frame is not that of {width}x{height} and {side} pixels")
+    if frame.crop_side > _WIDEST_CROP * max(width, height):
+        raise ValueError(f"a crop of {frame.crop_side} pixels around a picture of {width}x{height}")
     if frame.crop_side <= 0 or tensors["K"][[0, 1], [0, 1]].min() <= 0:
         raise ValueError("the crop or the camera has no size")
     for name in ("rotation", "viewmat"):

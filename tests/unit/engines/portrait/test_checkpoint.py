@@ -82,6 +82,10 @@ def test_everything_comes_back(avatar, tmp_path: Path) -> None:
         ({}, {"frame.width": 41}),
         ({}, {"frame.crop_pixels": 10**9}),
         ({}, {"frame.crop_side": 0}),
+        ({}, {"frame.crop_side": 500}),
+        ({"plate": np.zeros((0, 0, 3), np.uint8)}, {"frame.crop_pixels": 0}),
+        ({"source": np.zeros((0, 40, 4), np.uint8), "torso": np.zeros((0, 40), np.uint8)},
+         {"frame.height": 0}),
         ({}, {"frame.crop_x": "left"}),
         ({}, {"frame.crop_y": 1e12}),
         ({}, {"engine": "another"}),
@@ -94,3 +98,20 @@ def test_what_no_avatar_holds_is_refused(avatar, tmp_path: Path, tensors, header
     rewritten(avatar, tmp_path, tensors, header)
     with pytest.raises(InputError, match="talkcli reconstruct"):
         load_avatar(tmp_path)
+
+
+def test_an_avatar_without_splats_is_refused(avatar, tmp_path: Path) -> None:
+    save_avatar(avatar, tmp_path)
+    with safe_open(tmp_path / "avatar.safetensors", "np") as file:
+        found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    none = {name: value[:0] for name, value in found.items() if name.startswith(("spl", "contact"))}
+    rewritten(avatar, tmp_path, none, {"dynamic": 0})
+    with pytest.raises(InputError, match="it is empty"):
+        load_avatar(tmp_path)
+
+
+def test_an_avatar_in_which_nothing_moves_is_read(avatar, tmp_path: Path) -> None:
+    still = {"splats.layers": np.zeros(COUNT, np.uint8)}
+    still["splats.jaw_weight"] = np.zeros(COUNT, np.float16)
+    rewritten(avatar, tmp_path, still, {"dynamic": 0})
+    load_avatar(tmp_path)
