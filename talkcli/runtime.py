@@ -57,6 +57,10 @@ def configure() -> None:
         "GLOG_minloglevel": "2",
         "TF_CPP_MIN_LOG_LEVEL": "3",
     }
+    if not _is_count(os.environ.get("NUMBA_NUM_THREADS", "")):
+        os.environ["NUMBA_NUM_THREADS"] = threads
+    # The kernels exist in compiled form only.
+    os.environ["NUMBA_DISABLE_JIT"] = "0"
     for name, value in settings.items():
         os.environ.setdefault(name, value)
     if multiprocessing.get_start_method(allow_none=True) is None:
@@ -78,7 +82,7 @@ def cache_root() -> Path:
     """
     fix = "set TALKCLI_CACHE to a folder that you can write to"
     if named := os.environ.get("TALKCLI_CACHE"):
-        chosen = Path(named).expanduser()
+        chosen = Path(os.path.expanduser(named))  # an unknown ~user stays as it is
         if reason := _unusable(chosen):
             raise InputError(f"the cache {chosen} (TALKCLI_CACHE) cannot be used: {reason}", fix)
         return chosen
@@ -107,7 +111,12 @@ def available_cpus() -> int:
 def thread_count() -> int:
     """Threads for numeric work: ``OMP_NUM_THREADS`` if it is a number, else the available cores."""
     wish = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
-    return int(wish) if wish.isdecimal() and int(wish) > 0 else available_cpus()
+    return int(wish) if _is_count(wish) else available_cpus()
+
+
+def _is_count(text: str) -> bool:
+    # Python refuses to read numbers of thousands of digits.
+    return text.isdecimal() and len(text) < 10 and int(text) > 0
 
 
 def process_age() -> float:

@@ -48,6 +48,8 @@ _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.EN
 _TYPER_INTERRUPTED = 130
 #: Seconds after which an interrupt that Python has dropped is raised again.
 _AGAIN_S = 0.02
+#: Characters of an error. Options may have 100,000, two usual paths and a fix have 500.
+_LONGEST_LINE = 2000
 
 app = typer.Typer(
     name="talkcli",
@@ -201,7 +203,12 @@ def _answer(error: TalkcliError) -> None:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    """The text without line breaks, and without the middle of an endless name or value."""
+    line = " ".join(text.split())
+    if len(line) <= _LONGEST_LINE:
+        return line
+    half = _LONGEST_LINE // 2
+    return f"{line[:half]} ... {line[-half:]}"
 
 
 def _on_signals(interrupts: list[int]) -> Callable[[], None]:

@@ -35,8 +35,31 @@ ProjectArgument = Annotated[
     _File, typer.Argument(metavar="PROJECT", help="Project directory; omit it with -p.")
 ]
 ProjectOption = Annotated[_File, typer.Option("-p", "--project", help="Project directory.")]
+
+
+def _named_output(path: _File) -> _File:
+    """Refuse an output without a name, as ``-o "$NAME.mp4"`` gives where NAME is not set.
+
+    A folder of PNGs would else take its place: hidden, or that of the working directory.
+    """
+    if path is None or (path.name not in ("", "-", "..") and path.name not in _ENDINGS):
+        return path
+    if path.name == "-":
+        raise UsageError("nothing is written to stdout", "name a file")
+    raise UsageError(f"-o {path} names no file", "give the output a name, such as talk.mp4")
+
+
+#: Endings of outputs; a file that is only one of them would be hidden.
+_ENDINGS = (".mp4", ".m4v", ".mov", ".png", ".jpg", ".webp", ".csv", ".npz", ".ply")
+
 Output = Annotated[
-    _File, typer.Option("-o", "--output", help="Output path (default: beside the input).")
+    _File,
+    typer.Option(
+        "-o",
+        "--output",
+        help="Output path (default: beside the input).",
+        callback=_named_output,
+    ),
 ]
 Overwrite = Annotated[bool, typer.Option("-y", "--overwrite", help="Overwrite existing outputs.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check the inputs and show the plan only.")]

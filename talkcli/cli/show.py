@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -100,7 +101,7 @@ def _lines(answer: dict[str, Any]) -> list[str]:
         )
         lines.append(f"first frame after {answer['first_frame_s']:.2f} s; the parts overlap")
     for output in [*answer["outputs"], *answer.get("sound_files", ())]:
-        lines.append(f"{output} ({_size(Path(output))})")
+        lines.append(f"{output} ({_size(Path(os.path.realpath(output)))})")
     if not answer["outputs"]:
         lines.append(answer["project"])
     return lines

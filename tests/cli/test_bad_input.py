@@ -286,12 +286,23 @@ def test_errors_of_libraries_are_explained(
         (["--set", "video.crg=3"], "is it video.crf?"),
         (["--recipe", "nowhere.toml"], "cannot be read"),
         (["--nonsense"], "--nonsense"),
+        (["-o", ""], "names no file"),
+        (["-o", "deep/.."], "names no file"),
+        (["-o", "deep/.mp4"], "names no file"),
+        (["-o", "-"], "stdout"),
     ],
 )
 def test_usage_errors(talkcli, engine, portrait, speech, arguments, words) -> None:
     answer = talkcli("animate", portrait, speech, *arguments)
     assert answer.code == 2 and words in answer.error
     assert engine.calls == []
+
+
+@pytest.mark.parametrize("option", ["--set", "--bg", "--project"])
+def test_an_endless_value_does_not_fill_the_screen(talkcli, portrait, speech, option) -> None:
+    answer = talkcli("animate", portrait, speech, option, "#" * 100_000 + "=1")
+    assert answer.code in (2, 3) and len(answer.error) < 2500
+    assert answer.error.startswith("talkcli: ") and " ... " in answer.error
 
 
 @pytest.mark.parametrize("background", ["nowhere.png", "."])

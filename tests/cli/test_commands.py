@@ -356,3 +356,11 @@ def test_shell_completion(talkcli, monkeypatch) -> None:
     monkeypatch.setenv("COMP_CWORD", "1")
     answer = talkcli()
     assert (answer.code, answer.out.split()) == (0, ["reconstruct"])
+
+
+def test_an_output_behind_a_folder_that_never_was_is_measured(
+    talkcli, portrait, speech, tmp_path
+) -> None:
+    answer = talkcli("animate", portrait, speech, "-o", tmp_path / "none" / ".." / "talk.mp4")
+    assert answer.code == 0 and (tmp_path / "talk.mp4").is_file()
+    assert "talk.mp4 (0.0 KB)" not in answer.err

@@ -81,11 +81,25 @@ def test_the_users_environment_wins(tmp_path: Path) -> None:
     assert found.split() == ["3,1", "3", "active", "/elsewhere"]
 
 
-@pytest.mark.parametrize("wish", ["", "0", "many", "-2"])
-def test_a_senseless_thread_count_is_not_passed_on(wish: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["OMP_NUM_THREADS", "NUMBA_NUM_THREADS"])
+@pytest.mark.parametrize("wish", ["", "0", "many", "-2", "9" * 5000])
+def test_a_senseless_thread_count_is_not_passed_on(wish: str, name: str, tmp_path: Path) -> None:
     code = "runtime.configure(); print(os.environ['NUMBA_NUM_THREADS'])"
-    found = configured(code, TALKCLI_CACHE=str(tmp_path), OMP_NUM_THREADS=wish)
+    found = configured(code, TALKCLI_CACHE=str(tmp_path), **{name: wish})
     assert found == str(runtime.available_cpus())
+
+
+def test_kernels_are_always_compiled(tmp_path: Path) -> None:
+    code = "runtime.configure(); import numba; print(numba.config.DISABLE_JIT)"
+    assert configured(code, TALKCLI_CACHE=str(tmp_path), NUMBA_DISABLE_JIT="1") == "0"
+
+
+def test_a_cache_of_an_unknown_user_is_a_folder_like_any_other(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TALKCLI_CACHE", "~nobody-by-this-name/cache")
+    assert runtime.cache_root() == Path("~nobody-by-this-name/cache")
 
 
 def test_cache_follows_the_users_choice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
