@@ -22,6 +22,8 @@ def named_color(text: str) -> tuple[int, int, int] | None:
         if text.startswith("#"):
             raise not_a_color(text) from None
         return None
+    # CSS clips what lies outside, as in rgb(300, 0, 0).
+    red, green, blue = (min(255, max(0, level)) for level in (red, green, blue))
     return red, green, blue
 
 
