@@ -16,11 +16,13 @@ _LIBRARIES = ("numba", "torch", "numpy", "gsplat")
 
 
 def describe_machine() -> dict[str, Any]:
-    """Processor, GPU, threads, load and versions as plain values; None for what is missing."""
+    """Processor, instructions, GPU, threads, load and versions as plain values; None if missing."""
+    from talkcli.bench.isa import compiled_for
     from talkcli.runtime import thread_count
 
     return {
         "cpu": cpu_model(),
+        "isa": compiled_for(),
         "gpu": gpu_model(),
         "cores": runtime.available_cpus(),
         "threads": thread_count(),

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from talkcli import __version__
+from talkcli.bench.cost import Cost, cheapest, film_cost, film_lengths
 from talkcli.bench.machine import describe_machine
 from talkcli.bench.renderer import SCENES, SceneTimings, time_renderer
 from talkcli.bench.video import VideoJob, VideoTimings, repeat_speech, time_video
+from talkcli.bench.yardstick import Yardsticks
 from talkcli.errors import UsageError
 from talkcli.progress import Reporter, SilentReporter
 from talkcli.render import choose_backend
@@ -34,6 +35,7 @@ class BenchRequest:
         seconds: length of the videos; 0 for none.
         size: longest side of one view, px.
         three_views: also make a video of three views side by side.
+        cost_rounds: how often the films are made whose parts are timed; the least time counts.
     """
 
     backend: str = "auto"
@@ -44,10 +46,13 @@ class BenchRequest:
     seconds: float = 60.0
     size: int = 512
     three_views: bool = True
+    cost_rounds: int = 2
 
     def quick(self) -> BenchRequest:
         """A shorter version for a first idea."""
-        return replace(self, repeats=5, seconds=min(self.seconds, 5.0), three_views=False)
+        return replace(
+            self, repeats=5, seconds=min(self.seconds, 5.0), three_views=False, cost_rounds=1
+        )
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,9 @@ class BenchResult:
         machine: see :func:`talkcli.bench.machine.describe_machine`.
         backend: renderer that was used.
         reason: why that one.
+        speed: of one core, in turns with the rest.
         renderer: timings of each scene.
+        cost: of a second of film, one view; None without videos.
         build: the video of a new picture, including its avatar; None without videos.
         videos: with the avatar in the cache.
     """
@@ -66,9 +73,11 @@ class BenchResult:
     machine: dict[str, Any]
     backend: str
     reason: str
+    speed: Yardsticks
     renderer: list[SceneTimings]
     build: VideoTimings | None
     videos: list[VideoTimings]
+    cost: Cost | None
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, keys as documented in docs/cli.md."""
@@ -78,8 +87,10 @@ class BenchResult:
             "machine": self.machine,
             "backend": self.backend,
             "reason": self.reason,
+            "speed": self.speed.as_json(),
             "renderer": [scene.as_json() for scene in self.renderer],
             "build": None if self.build is None else _build_as_json(self.build),
+            "cost": self.cost and self.cost.as_json(self.speed.sgemm_gflops),
             "animate": [video.as_json() for video in self.videos],
         }
 
@@ -91,22 +102,26 @@ def run_bench(request: BenchRequest, reporter: Reporter | None = None) -> BenchR
         UsageError: the reference renderer was requested.
         MissingDependencyError: the requested renderer is not available.
         InputError: portrait or speech cannot be used.
+        TalkcliError: a process that measures has failed.
     """
     reporter = reporter or SilentReporter()
     choice = choose_backend(request.backend)
     if choice.name == "reference":
         raise UsageError("the reference renderer is not made for speed", "use --backend cpu")
-    machine = describe_machine()
+    machine, speed = describe_machine(), Yardsticks()
     task = reporter.begin("renderer")
+    speed.take_turn()
     renderer = time_renderer(choice.name, request.scenes, request.repeats)
+    speed.take_turn()
     reporter.end(task)
-    build, videos = None, []
+    result = BenchResult(machine, choice.name, choice.reason, speed, renderer, None, [], None)
     sources = _sources(request, reporter) if request.seconds else None
-    if sources is not None:
-        task = reporter.begin("videos")
-        build, *videos = _time_videos(request, *sources, choice.name)
-        reporter.end(task)
-    return BenchResult(machine, choice.name, choice.reason, renderer, build, videos)
+    if sources is None:
+        return result
+    task = reporter.begin("videos")
+    build, cost, videos = _time_videos(request, sources, choice.name, speed)
+    reporter.end(task)
+    return replace(result, build=build, cost=cost, videos=videos)
 
 
 def _sources(request: BenchRequest, reporter: Reporter) -> tuple[Path, Path] | None:
@@ -124,18 +139,21 @@ def _sources(request: BenchRequest, reporter: Reporter) -> tuple[Path, Path] | N
 
 
 def _time_videos(
-    request: BenchRequest, portrait: Path, speech: Path, backend: str
-) -> Iterator[VideoTimings]:
-    """First the video that builds the avatar, then those that reuse it."""
+    request: BenchRequest, sources: tuple[Path, Path], backend: str, speed: Yardsticks
+) -> tuple[VideoTimings, Cost, list[VideoTimings]]:
+    """The video that builds the avatar, the cost of films, and videos that reuse it."""
+    portrait, speech = sources
     with tempfile.TemporaryDirectory(prefix="talkcli-bench-") as name:
         folder = Path(name)
-        sounds = {}
-        for label, seconds in (("short", min(1.0, request.seconds)), ("whole", request.seconds)):
-            sounds[label] = folder / f"{label}.wav"
-            repeat_speech(speech, seconds, sounds[label])
+
+        def sound(seconds: float) -> str:
+            path = folder / f"{seconds}.wav"
+            repeat_speech(speech, seconds, path)
+            return str(path)
+
         job = VideoJob(
             portrait=str(portrait.resolve()),
-            speech=str(sounds["short"]),
+            speech=sound(min(1.0, request.seconds)),
             project=str(folder / "warm"),
             output=str(folder / "video.mp4"),
             size=request.size,
@@ -144,11 +162,20 @@ def _time_videos(
         # The first one may compile kernels, and finds no library in the system's cache.
         time_video(job)
         job = replace(job, project=str(folder / "avatar"))
-        yield time_video(job)
-        job = replace(job, speech=str(sounds["whole"]))
-        yield time_video(job)
+        build = time_video(job)
+        speed.take_turn()
+        films = [replace(job, speech=sound(s)) for s in film_lengths(request.seconds)]
+        made = []
+        for _ in range(request.cost_rounds):
+            made.append([time_video(film, single=True).film for film in films])
+            speed.take_turn()
+        cost = film_cost(*(cheapest(same) for same in zip(*made, strict=True)))
+        job = replace(job, speech=sound(request.seconds))
+        videos = [time_video(job)]
         if request.three_views:
-            yield time_video(replace(job, views=_THREE_VIEWS))
+            speed.take_turn()
+            videos.append(time_video(replace(job, views=_THREE_VIEWS)))
+    return build, cost, videos
 
 
 def _build_as_json(video: VideoTimings) -> dict[str, Any]:

@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from talkcli import runtime
+from talkcli.bench.cost import CpuStopwatch, Film
+from talkcli.bench.yardstick import children_seconds, one_thread
 from talkcli.config import load_recipe
 from talkcli.errors import InputError, MissingDependencyError, TalkcliError
-from talkcli.progress import SilentReporter, Stopwatch
+from talkcli.progress import SilentReporter
 from talkcli.speech.sound import RATE_HZ
 
 _ERRORS: dict[int, type[TalkcliError]] = {
@@ -62,6 +64,9 @@ class VideoTimings:
         total_s: from the start of the process until the video was complete.
         seconds: by part of the work; parts overlap, so their sum exceeds the total.
         peak_memory_mb: of the process, without ffmpeg's.
+        frames: number of frames.
+        cpu: CPU seconds of each of :data:`talkcli.bench.cost.PARTS`; the time of helping threads is
+            in ``other``.
     """
 
     views: int
@@ -70,6 +75,13 @@ class VideoTimings:
     total_s: float
     seconds: dict[str, float]
     peak_memory_mb: float | None
+    frames: int
+    cpu: dict[str, float]
+
+    @property
+    def film(self) -> Film:
+        """What :func:`talkcli.bench.cost.film_cost` compares."""
+        return Film(self.duration_s, self.frames, self.cpu)
 
     @property
     def real_time_factor(self) -> float:
@@ -78,12 +90,18 @@ class VideoTimings:
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
-        values = {k: round(v, 3) if isinstance(v, float) else v for k, v in asdict(self).items()}
+        values: dict[str, Any] = {}
+        values |= {k: round(v, 3) if isinstance(v, float) else v for k, v in asdict(self).items()}
+        values["cpu_s"] = round(sum(values.pop("cpu").values()), 3)
         return {**values, "real_time_factor": round(self.real_time_factor, 3)}
 
 
-def time_video(job: VideoJob) -> VideoTimings:
+def time_video(job: VideoJob, *, single: bool = False) -> VideoTimings:
     """Make a video in a fresh process and time it.
+
+    Args:
+        job: the video.
+        single: with one compute thread, so that the CPU time of every part is known.
 
     Raises:
         InputError: a file cannot be used.
@@ -96,6 +114,7 @@ def time_video(job: VideoJob) -> VideoTimings:
         capture_output=True,
         text=True,
         check=False,
+        env=one_thread() if single else None,
     )
     total_s = time.time() - started
     if process.returncode:
@@ -110,6 +129,8 @@ def time_video(job: VideoJob) -> VideoTimings:
         total_s=total_s,
         seconds=answer["seconds"],
         peak_memory_mb=answer["peak_memory_mb"],
+        frames=answer["frames"],
+        cpu=answer["cpu"],
     )
 
 
@@ -143,12 +164,14 @@ def make_video(job: VideoJob) -> Iterator[tuple[str, Any]]:
     recipe = replace(recipe, video=replace(recipe.video, views=tuple(job.views)))
     request = Request("animate", recipe, Path(job.project), Path(job.output), overwrite=True)
     inputs, portrait = DriveInputs(job.speech), Path(job.portrait)
-    watch = Stopwatch(runtime.process_age())
+    watch = CpuStopwatch(runtime.process_age())
     result = animate(request, inputs, portrait, SilentReporter(), watch)
     yield "duration_s", result.facts["duration_s"]
     yield "first_frame_s", result.facts["first_frame_s"]
     yield "seconds", {name: round(value, 3) for name, value in result.seconds.items()}
     yield "peak_memory_mb", peak_memory_mb()
+    yield "frames", result.facts["frames"]
+    yield "cpu", watch.parts(time.process_time(), children_seconds())
 
 
 def main(arguments: Sequence[str]) -> int:

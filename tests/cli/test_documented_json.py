@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from talkcli.bench import run as bench_run
+from talkcli.bench.cost import PARTS, Film, film_cost
 from talkcli.bench.video import VideoTimings
+from talkcli.bench.yardstick import Turn, Yardsticks
 from tests.support import docs
 
 TEXT = docs.section(docs.page("cli.md"), "## JSON output")
@@ -90,9 +92,14 @@ def test_keys_of_bench() -> None:
     renderer, timing = inner("each of `renderer`")
     assert set(scene) == renderer and set(scene["fit"]) == timing
     assert [set(bench_run.describe_machine())] == inner("`machine`")
-    video = VideoTimings(1, 1.0, 0.5, 2.0, {"track": 1.0, "build": 1.0}, 300.0)
+    cpu = dict.fromkeys(PARTS, 0.1)
+    video = VideoTimings(1, 1.0, 0.5, 2.0, {"track": 1.0, "build": 1.0}, 300.0, 25, cpu)
     assert [set(video.as_json())] == inner("each of `animate`")
-    result = bench_run.BenchResult({}, "cpu", "", [], video, [])
+    speed, cost = Yardsticks([Turn(50.0, 200.0)]), film_cost(Film(0.5, 12, cpu), video.film)
+    result = bench_run.BenchResult({}, "cpu", "", speed, [], video, [], cost)
+    assert [set(speed.as_json())] == inner("`speed`")
+    cost_keys, parts = inner("`cost`")
+    assert set(cost.as_json(50.0)) == cost_keys and set(cost.per_second) == parts == set(PARTS)
     assert set(result.as_json()) | {"warnings"} == documented("bench")
     assert [set(result.as_json()["build"])] == inner("`build`")
 

@@ -14,17 +14,32 @@ import pytest
 import torch
 
 from benchmarks import gpu
-from talkcli.bench import machine, renderer, run
+from talkcli.bench import machine, renderer, run, yardstick
 from talkcli.bench import video as videos
+from talkcli.bench.cost import PARTS
 from talkcli.bench.renderer import torch_l1_ssim
 from talkcli.bench.timing import Timing, interleaved
 from talkcli.bench.video import VideoJob, VideoTimings, repeat_speech, time_video
+from talkcli.bench.yardstick import Turn, Yardsticks
 from talkcli.errors import InputError, UsageError
 from talkcli.progress import SilentReporter
 from talkcli.render.backend import cuda_obstacle
 from talkcli.render.cpu.loss import l1_ssim
 
 TINY = ((300, 40), (500, 48))
+
+
+@pytest.fixture
+def turns(monkeypatch: pytest.MonkeyPatch) -> list[None]:
+    """An item for every time that the machine's speed was asked for; nothing is measured."""
+    seen: list[None] = []
+
+    def turn() -> Turn:
+        seen.append(None)
+        return Turn(50.0, 200.0)
+
+    monkeypatch.setattr(yardstick, "take_turn", turn)
+    return seen
 
 
 def test_jobs_take_turns_and_the_first_round_does_not_count() -> None:
@@ -48,6 +63,7 @@ def test_timings_are_summed_up_by_median_and_best() -> None:
 
 def test_the_machine_is_named() -> None:
     found = machine.describe_machine()
+    assert found["isa"] in ("avx512f", "avx2", "sse", "neon")
     assert found["cpu"] and found["cores"] >= 1 and found["threads"] >= 1
     assert set(found["versions"]) == {"talkcli", "python", "numba", "torch", "numpy", "gsplat"}
     assert found["versions"]["torch"] == torch.__version__
@@ -90,13 +106,19 @@ def test_the_two_losses_that_are_compared_are_the_same() -> None:
     assert abs(l1_ssim(image, target, 0.2) - torch_l1_ssim(image, target, 0.2)) < 1e-5
 
 
-def test_bench_answers_with_plain_values(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bench_answers_with_plain_values(
+    monkeypatch: pytest.MonkeyPatch, turns: list[None]
+) -> None:
     asked: list[VideoJob] = []
+    alone: list[bool] = []
 
-    def timed(video: VideoJob) -> VideoTimings:
+    def timed(video: VideoJob, *, single: bool = False) -> VideoTimings:
         with wave.open(video.speech) as sound:
             seconds = sound.getnframes() / sound.getframerate()
         asked.append(video)
+        alone.append(single)
+        # A second to start, a tenth of a second per second and part.
+        cpu = dict.fromkeys(PARTS, 0.1 * seconds) | {"other": 1 + 0.1 * seconds}
         return VideoTimings(
             len(video.views) or 1,
             seconds,
@@ -104,6 +126,8 @@ def test_bench_answers_with_plain_values(monkeypatch: pytest.MonkeyPatch) -> Non
             4.0,
             {"track": 0.25, "build": 1.5, "render": 1},
             9.0,
+            round(25 * seconds),
+            cpu,
         )
 
     monkeypatch.setattr(run, "time_video", timed)
@@ -116,7 +140,13 @@ def test_bench_answers_with_plain_values(monkeypatch: pytest.MonkeyPatch) -> Non
     assert [f["real_time_factor"] for f in answer["animate"]] == [2.0, 2.0]
     # A video to warm up and one that builds, each with a new project; the rest find the avatar.
     projects = [Path(video.project).name for video in asked]
-    assert projects == ["warm", "avatar", "avatar", "avatar"]
+    assert projects == ["warm"] + 7 * ["avatar"]
+    # Two films twice for the cost of a second, with one thread.
+    assert alone == [False] * 2 + [True] * 4 + [False] * 2
+    cost = answer["cost"]
+    assert cost["per_second"] == dict.fromkeys(PARTS, 0.1) and cost["cpu_per_second"] == 0.5
+    assert cost["start_s"] == 1 and cost["frame_ms"] == 20 and cost["normalised_gflop"] == 1
+    assert answer["speed"]["turns"] == 6 and answer["animate"][0]["cpu_s"] == 2
     assert {video.backend for video in asked} == {"cpu"}
 
 
@@ -124,6 +154,8 @@ def test_bench_answers_with_plain_values(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_video_of_the_sample_is_timed() -> None:
     request = run.BenchRequest("cpu", (), 1, seconds=1.0, size=128, three_views=False)
     result = run.run_bench(request)
+    assert result.cost is not None and result.cost.frame_ms > 0
+    assert all(result.videos[0].cpu[name] > 0 for name in PARTS)
     assert result.build is not None and result.build.seconds["build"] > 0
     (video,) = result.videos
     assert "build" not in video.seconds
@@ -131,15 +163,18 @@ def test_a_video_of_the_sample_is_timed() -> None:
     assert video.duration_s == 1.0 and video.peak_memory_mb
 
 
-def test_no_videos_without_the_sample(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_no_videos_without_the_sample(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, turns: list[None]
+) -> None:
     monkeypatch.setattr(run, "SAMPLE", tmp_path)
     reporter = SilentReporter()
     result = run.run_bench(run.BenchRequest("cpu", scenes=(), repeats=1), reporter)
-    assert result.build is None and result.videos == []
+    assert result.build is None and result.cost is None and result.videos == []
+    assert len(turns) == 2
     assert "--portrait" in reporter.warnings[0]
 
 
-def test_a_named_picture_that_is_missing_is_an_error(tmp_path: Path) -> None:
+def test_a_named_picture_that_is_missing_is_an_error(tmp_path: Path, turns: list[None]) -> None:
     request = run.BenchRequest("cpu", scenes=(), repeats=1, portrait=tmp_path / "no.png")
     with pytest.raises(InputError, match="does not exist"):
         run.run_bench(request)
@@ -185,7 +220,7 @@ def test_a_video_that_cannot_be_made_says_why(tmp_path: Path) -> None:
 def test_the_process_answers_what_its_parent_reads(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    answer = {"duration_s": 2.0, "first_frame_s": 0.5, "seconds": {}, "peak_memory_mb": None}
+    answer = {"duration_s": 2.0, "first_frame_s": 0.5, "seconds": {}, "cpu": {}}
     made: list[VideoJob] = []
 
     def make(video: VideoJob) -> Any:
@@ -212,8 +247,11 @@ def test_the_gpu_benchmark_refuses_without_a_gpu(
 def test_the_gpu_page_holds_what_was_measured() -> None:
     timing = Timing(np.array([4.0]))
     scene = renderer.SceneTimings(60_000, 512, timing, timing, Timing(np.array([10.0])))
-    video = VideoTimings(1, 60.0, 0.5, 30.0, {}, None)
+    video = VideoTimings(1, 60.0, 0.5, 30.0, {}, None, 1500, {})
     found = {"gpu": "G", "cpu": "C", "threads": 2, "system": sys.platform, "versions": {}}
-    text = gpu.page(run.BenchResult(found, "cuda", "asked for", [scene], video, [video]))
+    result = run.BenchResult(
+        found, "cuda", "asked for", Yardsticks(), [scene], video, [video], None
+    )
+    text = gpu.page(result)
     assert "| 60000 | 512 | 250 | 250 | 100 |" in text
     assert "| 60 s, 1 view(s) of 512 px | 50 | 0.50 | 0.50 s |" in text
