@@ -17,7 +17,8 @@ def bench_command(
     *,
     quick: Annotated[bool, typer.Option("--quick", help="Rough figures in a minute.")] = False,
     seconds: Annotated[
-        float, typer.Option(metavar="S", min=0, help="Length of the test videos; 0 skips them.")
+        float,
+        typer.Option(metavar="S", min=0, max=3600, help="Length of the test videos; 0 skips them."),
     ] = 60.0,
     portrait: Annotated[
         Optional[Path],  # noqa: UP045

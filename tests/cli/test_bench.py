@@ -53,6 +53,12 @@ def test_unknown_back_end_is_a_usage_error(talkcli) -> None:
     assert answer.code == 2 and "metal" in answer.error
 
 
+@pytest.mark.parametrize("seconds", ["inf", "nan", "-1"])
+def test_senseless_lengths_are_usage_errors(talkcli, seconds: str) -> None:
+    answer = talkcli("bench", "--seconds", seconds)
+    assert answer.code == 2 and "--seconds" in answer.error
+
+
 def test_videos_are_told_in_seconds_and_speed() -> None:
     video = {
         "duration_s": 60.0,
