@@ -130,13 +130,12 @@ def run(arguments: Sequence[str]) -> int:
         sys.stdout.flush()
         return int(code or 0)
     except SystemExit as exit_request:
-        # Shell completion exits this way.
+        # Typer exits this way when the pipe behind stdout breaks, and so does shell completion.
+        if isinstance(exit_request.__context__, BrokenPipeError):
+            return _nobody_reads()
         return int(exit_request.code or 0)
     except BrokenPipeError:
-        # The reader of stdout (``| head``) has what it wanted and is gone. Without the new stdout
-        # Python would report the broken pipe again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return _nobody_reads()
     except BaseException as error:  # noqa: BLE001 - every failure ends in a line and a code
         explained = _interrupted() if interrupts else explain(error)
         if debug:
@@ -147,6 +146,15 @@ def run(arguments: Sequence[str]) -> int:
         return explained.exit_code
     finally:
         restore()
+
+
+def _nobody_reads() -> int:
+    """The reader of stdout (``| head``) has what it wanted and is gone, which is no failure.
+
+    Without another stdout Python would report the broken pipe again at exit.
+    """
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
 
 
 def explain(error: BaseException) -> TalkcliError:

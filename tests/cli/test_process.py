@@ -81,6 +81,19 @@ def test_an_answer_that_nobody_takes(tmp_path: Path) -> None:
     assert full.returncode == 3 and "cannot be written to stdout" in full.stderr
 
 
+@pytest.mark.parametrize("line", ["status --json", "status", "--help", "track --help"])
+def test_a_reader_that_is_gone_is_no_failure(tmp_path: Path, line: str) -> None:
+    """``| head``, without the shell: the code of a pipe is that of its last command."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [*TALKCLI, *line.split()], stdout=writer, stderr=subprocess.PIPE, text=True, cwd=tmp_path,
+        env=env(tmp_path), timeout=60, check=False,
+    )  # fmt: skip
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_failures_are_objects_for_programs(tmp_path: Path) -> None:
     for line, code in (("track nowhere.mp4 --json", 3), ("track --json", 2)):
         failed = shell(f"talkcli {line}", tmp_path)
