@@ -264,7 +264,7 @@ def _read_recipe(path: str | Path) -> tuple[str, dict[str, Any]]:
             text = (_recipe_folder() / f"{name}.toml").read_text("utf-8")
         else:
             text = read_document(Path(path), _RECIPE_BYTES)
-        return name, toml.loads(text)
+        return name, toml.loads(text.removeprefix("\ufeff"))  # as some Windows editors begin
     except OSError as error:
         raise UsageError(
             f"the recipe {name} cannot be read ({error.strerror})",

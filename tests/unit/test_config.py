@@ -178,3 +178,9 @@ def test_senseless_values_are_refused_in_one_line(value: str) -> None:
     with pytest.raises(UsageError, match="whole number") as caught:
         load_recipe(sets=[f"seed={value}"])
     assert len(str(caught.value)) < 300
+
+
+def test_a_byte_order_mark_is_no_part_of_a_recipe(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text("\ufeffseed = 7\n", encoding="utf-8")
+    assert load_recipe(str(path)).seed == 7
