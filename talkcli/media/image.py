@@ -7,7 +7,7 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from PIL import ExifTags, Image, ImageCms, ImageOps
@@ -34,6 +34,7 @@ from talkcli.media.tiff import FloatTiff, float_tiff
 
 _log = logging.getLogger(__name__)
 
+T = TypeVar("T")
 
 #: Longest side of a picture. MediaPipe, which finds the face, ends the process above 32,766.
 MAX_SIDE = 32_000
@@ -68,9 +69,22 @@ def read_image(path: str | Path) -> np.ndarray:
         InputError: missing, empty, truncated, not a picture, more than ``MAX_PIXELS``, or a side
             beyond ``MAX_SIDE``.
     """
-    path = check_readable(path, "a picture")
+    return _explained(_read, check_readable(path, "a picture"))
+
+
+def check_image(path: str | Path, what: str = "a picture") -> None:
+    """Reject what :func:`read_image` cannot read, as far as the beginning of the file tells.
+
+    Raises:
+        InputError: missing, empty, not a picture, or too large.
+    """
+    _explained(_open, check_readable(path, what))
+
+
+def _explained(read: Callable[[Path], T], path: Path) -> T:
+    """What ``read`` makes of a picture; whatever fails becomes an error that tells what to do."""
     try:
-        return _read(path)
+        return read(path)
     except TalkcliError:
         raise
     except MemoryError as error:
@@ -84,16 +98,24 @@ def read_image(path: str | Path) -> np.ndarray:
         ) from error
 
 
-def _read(path: Path) -> np.ndarray:
+def _open(path: Path) -> Image.Image | FloatTiff:
+    """A picture of an allowed size, of which only the beginning has been read."""
     image = identify(path)
-    if image is None:
-        tiff = float_tiff(path)
-        if tiff is None:
-            raise _not_a_picture(path)
-        _check_size(tiff.size, path, MAX_PIXELS // 4)
-        return _float_to_srgb(tiff)
-    with image:
+    if image is not None:
         _check_size(image.size, path, MAX_PIXELS)
+        return image
+    tiff = float_tiff(path)
+    if tiff is None:
+        raise _not_a_picture(path)
+    _check_size(tiff.size, path, MAX_PIXELS // 4)
+    return tiff
+
+
+def _read(path: Path) -> np.ndarray:
+    image = _open(path)
+    if isinstance(image, FloatTiff):
+        return _float_to_srgb(image)
+    with image:
         image.load()
         # Read before: the conversion to 8 bits keeps none of it.
         tags: dict[Any, Any] = {**image.info, "adobe_rgb": _names_adobe_rgb(image)}

@@ -9,7 +9,13 @@ from pathlib import Path
 
 from talkcli.config import TRANSPARENT
 from talkcli.errors import InputError
-from talkcli.pipeline.checks import check_outputs, check_scene, check_width, view_paths
+from talkcli.pipeline.checks import (
+    background_files,
+    check_outputs,
+    check_scene,
+    check_width,
+    view_paths,
+)
 from talkcli.pipeline.request import Request
 from talkcli.pipeline.result import Result, timing_facts, video_facts
 from talkcli.pipeline.stages.avatar import BuiltAvatar, ensure_avatar, stored_avatar
@@ -126,6 +132,7 @@ def _target(request: Request, inputs: DriveInputs, picture: Picture | None) -> _
     if picture is not None:
         picture.check()
         files.append(picture.path)
+    files += background_files(video.bg)
     backend = check_scene(video, request.recipe.backend)
     views = plan_views(video, 1.0)(0.0)
     outputs = view_paths(request.output or _default_output(request, inputs, picture), views,

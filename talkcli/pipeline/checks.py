@@ -13,6 +13,8 @@ from talkcli.render.backend import choose_backend
 
 #: The widest picture that x264 can encode, pixels.
 _WIDEST_PX = 16384
+#: Values of ``--bg`` that keep the picture's own background.
+_GROUNDS = ("keep", "plate")
 
 
 def check_outputs(
@@ -81,15 +83,21 @@ def check_width(views: int, width: int) -> None:
         )
 
 
-def _check_background(bg: str) -> None:
-    from talkcli.compose.color import named_color, not_a_color
-    from talkcli.files.check import check_readable
+def background_files(bg: str) -> list[Path]:
+    """The picture behind the head, if a picture it is."""
+    from talkcli.compose.color import named_color
 
-    if named_color(bg) is not None:
-        return
-    if not (os.sep in bg or "." in bg or os.path.lexists(bg)):
-        raise not_a_color(bg)
-    check_readable(bg, "a background picture")
+    return [] if bg in (*_GROUNDS, TRANSPARENT) or named_color(bg) is not None else [Path(bg)]
+
+
+def _check_background(bg: str) -> None:
+    from talkcli.compose.color import not_a_color
+    from talkcli.media.image import check_image
+
+    for path in background_files(bg):
+        if not (os.sep in bg or "." in bg or os.path.lexists(bg)):
+            raise not_a_color(bg)
+        check_image(path, "a background picture")
 
 
 def check_scene(video: VideoConfig, backend: str) -> str:
@@ -103,6 +111,5 @@ def check_scene(video: VideoConfig, backend: str) -> str:
         InputError: a background picture that cannot be read.
         MissingDependencyError: the requested renderer is not available.
     """
-    if video.bg not in ("keep", "plate", TRANSPARENT):
-        _check_background(video.bg)
+    _check_background(video.bg)
     return choose_backend(backend).name

@@ -11,7 +11,13 @@ import numpy as np
 
 from talkcli.config import TRANSPARENT
 from talkcli.errors import UsageError, did_you_mean
-from talkcli.pipeline.checks import check_outputs, check_scene, check_width, view_paths
+from talkcli.pipeline.checks import (
+    background_files,
+    check_outputs,
+    check_scene,
+    check_width,
+    view_paths,
+)
 from talkcli.pipeline.request import Request
 from talkcli.pipeline.result import Result
 from talkcli.pipeline.stages.avatar import stored_avatar
@@ -59,7 +65,9 @@ def render_stills(
         recipe = replace(recipe, video=replace(recipe.video, camera_path="orbit"))
     views = plan_views(recipe.video, ORBIT_S)(0.0)
     outputs = view_paths(output, views, recipe.video.layout)
-    check_outputs(outputs, (), lambda path: _check(path, request, is_video))
+    check_outputs(
+        outputs, background_files(recipe.video.bg), lambda path: _check(path, request, is_video)
+    )
     run = Run(project, recipe, reporter, watch, request.dry_run)
     avatar = stored_avatar(run)
     fps = parse_fps(recipe.video.fps)

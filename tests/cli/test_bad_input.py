@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -305,11 +306,22 @@ def test_an_endless_value_does_not_fill_the_screen(talkcli, portrait, speech, op
     assert answer.error.startswith("talkcli: ") and " ... " in answer.error
 
 
-@pytest.mark.parametrize("background", ["nowhere.png", "."])
+@pytest.mark.parametrize("background", ["nowhere.png", ".", "speech"])
 def test_background_that_is_no_picture(talkcli, engine, portrait, speech, background) -> None:
+    background = speech if background == "speech" else background
     answer = talkcli("animate", portrait, speech, "--bg", background)
-    assert answer.code == 3 and background in answer.error
+    assert answer.code == 3 and str(background) in answer.error
     assert engine.calls == []
+
+
+def test_frames_do_not_replace_their_background(talkcli, portrait, speech, tmp_path) -> None:
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    shutil.copy(portrait, frames / "00000.png")
+    arguments = ("--bg", frames / "00000.png", "-o", frames, "-y")
+    answer = talkcli("animate", portrait, speech, *arguments)
+    assert answer.code == 3 and "lies in" in answer.error
+    assert [path.name for path in frames.iterdir()] == ["00000.png"]
 
 
 def test_renderer_that_is_not_here(talkcli, engine, portrait, speech, monkeypatch) -> None:
