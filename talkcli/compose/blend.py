@@ -120,13 +120,11 @@ class Compositor:
             canvas.still = self._still
         canvas.drawn = _NOWHERE
         x0, y0, x1, y1 = self._window.box
-        rows, columns = composite_over(
-            self._window.cut(np.ascontiguousarray(rgb, np.float32)),
-            self._window.cut(np.ascontiguousarray(alpha, np.float32).reshape(alpha.shape[:2])),
-            self._fade,
-            self._base,
-            result[y0:y1, x0:x1],
+        color, cover = self._window.cut_head(
+            np.ascontiguousarray(rgb, np.float32),
+            np.ascontiguousarray(alpha, np.float32).reshape(alpha.shape[:2]),
         )
+        rows, columns = composite_over(color, cover, self._fade, self._base, result[y0:y1, x0:x1])
         canvas.drawn = (
             slice(y0 + rows.start, y0 + rows.stop),
             slice(x0 + columns.start, x0 + columns.stop),

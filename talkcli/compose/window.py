@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from talkcli.avatar import PictureFrame
+from talkcli.compose.shrink import HeadShrinker
 from talkcli.imaging import smoothstep
 
 #: Pixels by which the output's size may differ and still share the crop's pixel grid.
@@ -48,6 +49,7 @@ class CropWindow:
         high_ends = [max(a, min(o, e)) for a, o, e in zip(low, output, ends, strict=True)]
         self.box = (low[0], low[1], high_ends[0], high_ends[1])
         self._output = output
+        self._shrinker: HeadShrinker | None = None
 
     def cut(self, image: np.ndarray) -> np.ndarray:
         """Cut out the box's part of a crop image.
@@ -65,6 +67,29 @@ class CropWindow:
             image = cv2.resize(image, self._size, interpolation=method)
             if not shrink:
                 image = np.maximum(image, 0)  # cubic weights dip below zero at hard edges
+        return self._boxed(image)
+
+    def cut_head(self, rgb: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """As :meth:`cut`, for a rendered head.
+
+        Args:
+            rgb: ``[S, S, 3]`` contiguous float32, premultiplied by ``alpha``.
+            alpha: ``[S, S]`` contiguous float32 coverage.
+
+        Returns:
+            ``[h, w, 3]`` and ``[h, w]`` float32. They last until the next call; colours are only
+            set where there is coverage.
+        """
+        side = len(alpha)
+        # OpenCV has a faster way, which adds in another order, for sizes that divide the crop's.
+        if self.exact or max(self._size) > side or not any(side % n for n in self._size):
+            return self.cut(rgb), self.cut(alpha)
+        if self._shrinker is None:
+            self._shrinker = HeadShrinker(side, self._size)
+        small, cover = self._shrinker(rgb, alpha)
+        return self._boxed(small), self._boxed(cover)
+
+    def _boxed(self, image: np.ndarray) -> np.ndarray:
         x0, y0, x1, y1 = self.box
         left, top = x0 - self._corner[0], y0 - self._corner[1]
         return image[top : top + y1 - y0, left : left + x1 - x0]
