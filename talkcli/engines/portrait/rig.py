@@ -134,11 +134,13 @@ def _shift_tangents(
                 before += rest[i, k] * rest[i, k]
                 after += value * value
                 out[i, k] = value
-            limit = np.float32(_MAX_GROWTH) * np.sqrt(before) + slack
-            length = np.sqrt(after)
-            if length > limit:
-                for k in range(3):
-                    out[i, k] *= limit / length
+            # Hardly any tangent grows so much; the others need no roots.
+            if after > np.float32(_MAX_GROWTH**2) * before:
+                limit = np.float32(_MAX_GROWTH) * np.sqrt(before) + slack
+                length = np.sqrt(after)
+                if length > limit:
+                    for k in range(3):
+                        out[i, k] *= limit / length
 
 
 def rotation_vector(rotation: Float[np.ndarray, "3 3"]) -> Float32[np.ndarray, " 3"]:
