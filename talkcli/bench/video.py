@@ -7,7 +7,6 @@ this file is that process.
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import time
 import wave
@@ -18,15 +17,11 @@ from typing import Any
 
 from talkcli import runtime
 from talkcli.bench.cost import CpuStopwatch, Film
+from talkcli.bench.worker import answer, ask
 from talkcli.bench.yardstick import children_seconds, one_thread
 from talkcli.config import load_recipe
-from talkcli.errors import InputError, MissingDependencyError, TalkcliError
 from talkcli.progress import SilentReporter
 from talkcli.speech.sound import RATE_HZ
-
-_ERRORS: dict[int, type[TalkcliError]] = {
-    error.exit_code: error for error in (InputError, MissingDependencyError)
-}
 
 
 @dataclass(frozen=True)
@@ -109,29 +104,13 @@ def time_video(job: VideoJob, *, single: bool = False) -> VideoTimings:
         TalkcliError: the process failed in another way.
     """
     started = time.time()
-    process = subprocess.run(
-        [sys.executable, "-m", "talkcli.bench.video", json.dumps(asdict(job))],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=one_thread() if single else None,
+    told = ask(
+        "talkcli.bench.video",
+        json.dumps(asdict(job)),
+        failure="no video could be made for timing",
+        environment=one_thread() if single else None,
     )
-    total_s = time.time() - started
-    if process.returncode:
-        told = process.stderr.strip().splitlines() or ["it said nothing"]
-        kind = _ERRORS.get(process.returncode, TalkcliError)
-        raise kind(f"no video could be made for timing: {told[-1]}")
-    answer = json.loads(process.stdout)
-    return VideoTimings(
-        views=len(job.views) or 1,
-        duration_s=answer["duration_s"],
-        first_frame_s=answer["first_frame_s"],
-        total_s=total_s,
-        seconds=answer["seconds"],
-        peak_memory_mb=answer["peak_memory_mb"],
-        frames=answer["frames"],
-        cpu=answer["cpu"],
-    )
+    return VideoTimings(views=len(job.views) or 1, total_s=time.time() - started, **told)
 
 
 def repeat_speech(speech: Path, seconds: float, target: Path) -> None:
@@ -176,15 +155,7 @@ def make_video(job: VideoJob) -> Iterator[tuple[str, Any]]:
 
 def main(arguments: Sequence[str]) -> int:
     """The process: a job as JSON in its argument, what it took as JSON on stdout."""
-    runtime.configure()
-    runtime.silence_native_logs()
-    try:
-        answer = dict(make_video(VideoJob(**json.loads(arguments[0]))))
-    except TalkcliError as error:
-        sys.stderr.write(f"{error}\n")
-        return error.exit_code
-    sys.stdout.write(json.dumps(answer))
-    return 0
+    return answer(lambda: dict(make_video(VideoJob(**json.loads(arguments[0])))))
 
 
 if __name__ == "__main__":

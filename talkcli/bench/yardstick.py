@@ -7,23 +7,21 @@ is that process.
 
 from __future__ import annotations
 
-import json
 import os
 import resource
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from talkcli import runtime
-from talkcli.errors import TalkcliError
+from talkcli.bench.worker import answer, ask
 
 #: Variables that the libraries take their number of threads from.
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -96,17 +94,8 @@ def take_turn() -> Turn:
     Raises:
         TalkcliError: the process failed.
     """
-    process = subprocess.run(
-        [sys.executable, "-m", __name__],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=one_thread(),
-    )
-    if process.returncode:
-        told = process.stderr.strip().splitlines() or ["it said nothing"]
-        raise TalkcliError(f"the speed of this machine could not be measured: {told[-1]}")
-    return Turn(**json.loads(process.stdout))
+    failure = "the speed of this machine could not be measured"
+    return Turn(**ask(__name__, failure=failure, environment=one_thread()))
 
 
 def measure() -> Turn:
@@ -135,7 +124,7 @@ def encoding_seconds(frames: int) -> float:
     """
     from talkcli.media.write import FrameFormat, VideoWriter
 
-    pictures = list(clip(_PERIOD))
+    pictures = _pictures()
     with tempfile.TemporaryDirectory(prefix="talkcli-bench-") as folder:
         path, duration_s = Path(folder, "clip.mp4"), float(frames / _FPS)
         before = children_seconds()
@@ -143,6 +132,11 @@ def encoding_seconds(frames: int) -> float:
             for number in range(frames):
                 writer.write(pictures[number % _PERIOD])
         return children_seconds() - before
+
+
+@cache
+def _pictures() -> list[np.ndarray]:
+    return list(clip(_PERIOD))
 
 
 def children_seconds() -> float:
@@ -178,17 +172,5 @@ def _texture(rng: np.random.Generator) -> np.ndarray:
     return picture.clip(0, 255).astype(np.uint8)
 
 
-def main() -> int:
-    """The process: what it measured, as JSON on stdout."""
-    runtime.configure()
-    try:
-        answer = asdict(measure())
-    except TalkcliError as error:
-        sys.stderr.write(f"{error}\n")
-        return error.exit_code
-    sys.stdout.write(json.dumps(answer))
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(answer(lambda: asdict(measure())))

@@ -35,8 +35,8 @@ def check_outputs(
         raise UsageError(
             "--views lists a view twice", "give each yaw only once with --layout files"
         )
+    present = [source for source in inputs if source.exists()]
     for path in paths:
-        present = [source for source in inputs if source.exists()]
         if path.exists() and any(path.samefile(source) for source in present):
             raise InputError(f"the output {path} is also an input", "choose another -o")
         # A folder of frames is replaced as a whole.

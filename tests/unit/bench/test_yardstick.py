@@ -20,7 +20,7 @@ def test_a_turn_is_taken_in_a_process_with_one_thread(monkeypatch: pytest.Monkey
         seen.update(options["env"])
         return subprocess.CompletedProcess(command, 0, '{"sgemm_gflops": 2.0, "x264_fps": 3.0}', "")
 
-    monkeypatch.setattr(yardstick.subprocess, "run", run)
+    monkeypatch.setattr(subprocess, "run", run)
     assert yardstick.take_turn() == Turn(2.0, 3.0)
     assert {seen[name] for name in yardstick.THREADS} == {"1"}
 
