@@ -79,8 +79,50 @@ def track_clip(
         InputError: not a video, too few frames, or no face that can be followed in it.
         MissingDependencyError: the landmark network cannot be loaded.
     """
+    with LandmarkSpool() as spool:
+        seen = spool_clip(path, spool, face=face, landmarks=landmarks, progress=progress)
+        person, curves = solve_spool(spool, FaceModel.load())
+        return TrackedClip(curves, person, seen.landmarks, seen.faces_seen, seen.turned)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """How the face in a clip was found.
+
+    Attributes:
+        landmarks: name of the landmark network.
+        faces_seen: largest number of faces found in one frame.
+        turned: degrees clockwise by which the frames were turned to show the face upright.
+    """
+
+    landmarks: str
+    faces_seen: int
+    turned: int
+
+
+def spool_clip(
+    path: Path,
+    spool: LandmarkSpool,
+    *,
+    face: int = 0,
+    landmarks: str = "auto",
+    progress: Callable[[], None] | None = None,
+) -> Seen:
+    """Measure the landmarks of one face in every frame of a clip.
+
+    Args:
+        path: a video file.
+        spool: new; receives the landmarks.
+        face: see :func:`track_clip`.
+        landmarks: see :func:`track_clip`.
+        progress: called after each measured frame.
+
+    Raises:
+        InputError: not a video, too few frames, or no face that can be followed in it.
+        MissingDependencyError: the landmark network cannot be loaded.
+    """
     turn = find_turn(path)
-    with closing(open_landmarks(landmarks)) as source, LandmarkSpool() as spool:
+    with closing(open_landmarks(landmarks)) as source:
         follower = FaceFollower(source, face)
         for measured in measure_clip(path, follower, turn):
             spool.append(measured)
@@ -98,8 +140,7 @@ def track_clip(
                 f"no face can be followed in {path}",
                 "use a video that shows one face from the front, at least 64 px high",
             )
-        person, curves = solve_spool(spool, FaceModel.load())
-        return TrackedClip(curves, person, source.name, follower.faces_seen, turn)
+        return Seen(source.name, follower.faces_seen, turn)
 
 
 def too_few_frames(path: Path, count: int) -> InputError:
@@ -131,14 +172,17 @@ def measure_clip(path: Path, follower: FaceFollower, turn: int = 0) -> Iterator[
         yield Measured(frame.time_s, points, sharp)
 
 
-def solve_spool(spool: LandmarkSpool, model: FaceModel) -> tuple[Person, MotionCurves]:
+def solve_spool(
+    spool: LandmarkSpool, model: FaceModel, person: Person | None = None
+) -> tuple[Person, MotionCurves]:
     """Estimate the person in a clip and the performance, from its landmarks.
 
     Args:
         spool: landmarks of at least ``FEWEST_FRAMES`` frames.
         model: face template.
+        person: who it is, if that is known from another clip.
     """
-    person = estimate_identity(spool.sample(_SAMPLE), model)
+    person = person or estimate_identity(spool.sample(_SAMPLE), model)
     scale = _pose_scale(spool, person)
     solver = PerformanceSolver(person, scale)
     filled = fill_gaps(iter(spool), person)

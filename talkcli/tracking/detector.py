@@ -8,6 +8,7 @@ that the short-range detector finds.
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -17,6 +18,9 @@ import numpy as np
 
 from talkcli.errors import MissingDependencyError
 
+#: Held while a network that several threads share looks at a picture: it keeps what it found in
+#: itself until it is read.
+ONE_AT_A_TIME = threading.Lock()
 _SHORT_RANGE, _LONG_RANGE = 0, 1
 _TILE_PX = 128
 #: The short-range detector found faces of 18 pixels in 100 % of 64 tries (32 portraits, two
@@ -116,7 +120,9 @@ def _corners(level: np.ndarray) -> Iterator[tuple[int, int]]:
 def _finds(model: int, rgb: np.ndarray) -> Iterator[tuple[Square, float]]:
     """Squares around the faces that one detector finds, and their scores."""
     height, width = rgb.shape[:2]
-    for find in _face_detector(model).process(rgb).detections or []:
+    with ONE_AT_A_TIME:
+        found = _face_detector(model).process(rgb).detections
+    for find in found or []:
         box = find.location_data.relative_bounding_box
         centre_x = (box.xmin + box.width / 2) * width
         centre_y = (box.ymin + box.height / 2) * height

@@ -18,7 +18,13 @@ import numpy as np
 
 from talkcli.face.measures import face_height
 from talkcli.face.topology import CHIN_TIP, FACE_OVAL, FOREHEAD_TOP
-from talkcli.tracking.detector import Square, detect_in_tiles, detect_squares, mediapipe_solutions
+from talkcli.tracking.detector import (
+    ONE_AT_A_TIME,
+    Square,
+    detect_in_tiles,
+    detect_squares,
+    mediapipe_solutions,
+)
 
 #: Side of the standard crop, and height of its centre above the chin, in face heights.
 CROP_SIDE_FH = 2.75
@@ -126,7 +132,8 @@ def _measure_faces(rgb: np.ndarray, squares: Sequence[Square]) -> list[Face]:
 def landmarks_in_crop(rgb: np.ndarray) -> np.ndarray | None:
     """``[478, 3]`` landmarks of the one face in a square head crop, in its pixels, or None."""
     height, width = rgb.shape[:2]
-    result = _face_mesh().process(np.ascontiguousarray(rgb))
+    with ONE_AT_A_TIME:
+        result = _face_mesh().process(np.ascontiguousarray(rgb))
     if not result.multi_face_landmarks:
         return None
     landmarks = result.multi_face_landmarks[0].landmark

@@ -1,16 +1,22 @@
-"""Keeps a clip's landmarks on disk on their way from the network to the solver."""
+"""Keeps a clip's landmarks on disk, between the network and whoever reads them."""
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
+from typing import IO
 
 import cv2
 import numpy as np
 
 _FLOATS = 478 * 3
+#: Files of a spool that is kept: ``[n, 478, 3]`` little-endian float32 without a header, and
+#: ``[n, 2]`` times and sharpness.
+_POINTS, _FRAMES = "landmarks.f32", "frames.npy"
 _FACE_PX = 96  # sharpness is measured on faces of this size, so that clips are comparable
 
 
@@ -47,17 +53,50 @@ def sharpness(rgb: np.ndarray, points: np.ndarray) -> float:
 
 
 class LandmarkSpool:
-    """A temporary file of landmarks, written once and read in pieces; deleted when closed.
+    """Landmarks in a file, written once and read in pieces.
+
+    A new spool is a temporary file, deleted when it is closed; :meth:`save` keeps a copy, which
+    :meth:`open` reads.
 
     Attributes:
         found: number of frames with a face.
     """
 
     def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile(prefix="talkcli-landmarks-")  # noqa: SIM115
+        self._file: IO[bytes] = tempfile.TemporaryFile(prefix="talkcli-landmarks-")  # noqa: SIM115
         self._times: list[float] = []
         self._sharpness: list[float] = []
         self.found = 0
+
+    def save(self, directory: Path) -> None:
+        """Write all frames into an existing directory."""
+        self._file.seek(0)
+        with (directory / _POINTS).open("wb") as copy:
+            shutil.copyfileobj(self._file, copy, 1 << 20)
+        rows = np.array([self._times, self._sharpness], np.float64).T
+        np.save(directory / _FRAMES, rows, allow_pickle=False)
+
+    @classmethod
+    def open(cls, directory: Path) -> LandmarkSpool:
+        """Open what :meth:`save` wrote; nothing may be appended.
+
+        Raises:
+            OSError: a file is missing.
+            ValueError: the files do not belong together, or hold what no clip has.
+        """
+        rows = np.load(directory / _FRAMES, allow_pickle=False)
+        if rows.dtype != np.float64 or rows.ndim != 2 or rows.shape[1] != 2:
+            raise ValueError(f"{_FRAMES} is no table of frames")
+        if not np.isfinite(rows).all() or (np.diff(rows[:, 0]) < 0).any():
+            raise ValueError(f"{_FRAMES} holds impossible times")
+        if (directory / _POINTS).stat().st_size != len(rows) * _FLOATS * 4:
+            raise ValueError(f"{_POINTS} does not belong to {_FRAMES}")
+        spool = cls()
+        spool._file.close()
+        spool._file = (directory / _POINTS).open("rb")
+        spool._times, spool._sharpness = rows[:, 0].tolist(), rows[:, 1].tolist()
+        spool.found = sum(spool.points(index) is not None for index in range(len(rows)))
+        return spool
 
     def __enter__(self) -> LandmarkSpool:
         return self
@@ -103,13 +142,20 @@ class LandmarkSpool:
         # The last frame is shown as long as the one before it: frame rates may vary in a clip.
         return 2 * self._times[-1] - self._times[-2]
 
+    @property
+    def middles(self) -> np.ndarray:
+        """``[n]`` the middle of every frame's display, seconds."""
+        edges = np.array([*self._times, self.duration_s])
+        return np.asarray((edges[:-1] + edges[1:]) / 2)
+
     def __iter__(self) -> Iterator[Measured]:
-        middles = np.array([*self._times, self.duration_s])
-        middles = (middles[:-1] + middles[1:]) / 2
-        for index, time_s in enumerate(middles):
-            points = self._read(index, 1)[0]
-            there = bool(np.isfinite(points[0, 0]))
-            yield Measured(float(time_s), points if there else None, self._sharpness[index])
+        for index, time_s in enumerate(self.middles):
+            yield Measured(float(time_s), self.points(index), self._sharpness[index])
+
+    def points(self, index: int) -> np.ndarray | None:
+        """``[478, 3]`` landmarks of one frame, or None if it shows no face."""
+        points = self._read(index, 1)[0]
+        return points if bool(np.isfinite(points[0, 0])) else None
 
     def sample(self, count: int) -> np.ndarray:
         """``[k, 478, 3]`` landmarks of at most ``count`` frames with a face, evenly spread."""

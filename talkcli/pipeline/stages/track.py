@@ -45,15 +45,22 @@ class TrackedPerformance:
     about: dict[str, Any]
 
 
-def track_stage(source: ProjectInput, tracking: TrackingConfig) -> Stage:
-    """The stage that tracks one face in a clip."""
+def landmarks_key(tracking: TrackingConfig) -> dict[str, Any]:
+    """What the landmarks of a clip depend on: the face, and the network by its contents.
+
+    Raises:
+        MissingDependencyError: the network's file does not exist.
+    """
     from talkcli.tracking.follow import landmark_model
 
     model = landmark_model(tracking.landmarks)
-    values = {
-        "face": tracking.face,
-        "landmarks": "bundled" if model is None else ProjectInput.of(_existing(model)).sha256,
-    }
+    network = "bundled" if model is None else ProjectInput.of(_existing(model)).sha256
+    return {"face": tracking.face, "landmarks": network}
+
+
+def track_stage(source: ProjectInput, tracking: TrackingConfig) -> Stage:
+    """The stage that tracks one face in a clip."""
+    values = landmarks_key(tracking)
     return Stage("track", TRACK_VERSION, values, {"clip": source.sha256}, _read)
 
 

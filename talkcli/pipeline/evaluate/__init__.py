@@ -1,0 +1,1 @@
+"""``talkcli eval``: how close a made video comes to the real one."""

@@ -1,0 +1,147 @@
+"""The stage that keeps the landmarks of a clip, for commands that judge faces."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from talkcli.config import Recipe, TrackingConfig
+from talkcli.files.check import read_json
+from talkcli.pipeline.stages.inputs import Clip
+from talkcli.pipeline.stages.track import landmarks_key
+from talkcli.progress import Reporter, Stopwatch
+from talkcli.project import Project, ProjectInput, Stage, StageRun, cached_project_root
+from talkcli.project.run import Run
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from talkcli.tracking.spool import LandmarkSpool
+
+#: Increased whenever measuring landmarks gives a different result.
+LANDMARKS_VERSION = 1
+_ABOUT = "clip.json"
+#: What ``clip.json`` records about a clip.
+_KEYS = ("landmarks", "faces_seen", "turned")
+
+
+@dataclass(frozen=True)
+class MeasuredClip:
+    """A clip and the landmarks of one face in every frame of it.
+
+    Attributes:
+        clip: the video file.
+        stage: the stage that was run or reused.
+        spool: landmarks in pixels of the frames that :meth:`frames` yields, and their times.
+        about: ``landmarks`` (network), ``faces_seen`` and ``turned`` (degrees clockwise).
+    """
+
+    clip: Clip
+    stage: StageRun
+    spool: LandmarkSpool
+    about: dict[str, Any]
+
+    def frames(self) -> Generator[np.ndarray, None, None]:
+        """``[H, W, 3]`` uint8 frames in the order of the spool, as the landmarks were measured."""
+        from talkcli.media.read import read_frames
+        from talkcli.tracking.clip import MAX_SIDE
+        from talkcli.tracking.upright import turned
+
+        for frame in read_frames(self.clip.path, max_side=MAX_SIDE):
+            yield turned(frame.rgb, self.about["turned"])
+
+
+def landmarks_stage(source: ProjectInput, tracking: TrackingConfig) -> Stage:
+    """The stage that measures one face in every frame of a clip."""
+    return Stage(
+        "landmarks", LANDMARKS_VERSION, landmarks_key(tracking), {"clip": source.sha256}, _check
+    )
+
+
+def measure_clips(
+    clips: Sequence[Clip], recipe: Recipe, reporter: Reporter, watch: Stopwatch
+) -> list[MeasuredClip]:
+    """Measure clips at the same time, each on a core of its own, or reuse them from the cache.
+
+    Args:
+        clips: the clips; the same file may be named twice.
+        recipe: its ``tracking`` settings apply.
+        reporter: is shown one stage for all of them, and warned of what tracking would warn of.
+        watch: receives the seconds of ``track``.
+
+    Raises:
+        InputError: not a clip, or no face in it.
+        MissingDependencyError: the requested landmark network is not available.
+    """
+    by_hash = {clip.source.sha256: clip for clip in clips}
+    frames = [clip.info.n_frames for clip in by_hash.values()]
+    task = reporter.begin("track", sum(frames) if all(frames) else None)
+
+    def measure(clip: Clip) -> StageRun:
+        project = Project.create(cached_project_root(clip.source.sha256))
+        run = Run(project, recipe, reporter, watch)
+        stage = landmarks_stage(clip.source, recipe.tracking)
+        with run.lock():
+            return project.run(
+                stage, lambda place: _measure(clip, recipe.tracking, place, task.advance)
+            )
+
+    with watch.measure("track"), ThreadPoolExecutor(max(1, len(by_hash))) as pool:
+        entries = dict(zip(by_hash, pool.map(measure, by_hash.values()), strict=True))
+    reused = not any(entry.executed for entry in entries.values())
+    reporter.end(task, "reused" if reused else "")
+    return [_load(clip, entries[clip.source.sha256]) for clip in clips]
+
+
+def _measure(
+    clip: Clip, tracking: TrackingConfig, directory: Path, progress: Callable[[], None]
+) -> None:
+    from talkcli.tracking.clip import spool_clip
+    from talkcli.tracking.spool import LandmarkSpool
+
+    with LandmarkSpool() as spool:
+        seen = spool_clip(
+            clip.path,
+            spool,
+            face=tracking.face,
+            landmarks=tracking.landmarks,
+            progress=progress,
+        )
+        spool.save(directory)
+    about = {key: getattr(seen, key) for key in _KEYS}
+    (directory / _ABOUT).write_text(json.dumps(about), encoding="utf-8")
+
+
+def _load(clip: Clip, entry: StageRun) -> MeasuredClip:
+    from talkcli.tracking.spool import LandmarkSpool
+
+    return MeasuredClip(clip, entry, LandmarkSpool.open(entry.path), _about(entry.path))
+
+
+def _about(directory: Path) -> dict[str, Any]:
+    about = read_json(directory / _ABOUT)
+    if not isinstance(about, dict) or set(about) != set(_KEYS):
+        raise ValueError(f"{_ABOUT} is incomplete")
+    if about["turned"] not in (0, 90, 180, 270) or type(about["faces_seen"]) is not int:
+        raise ValueError(f"{_ABOUT} says what no clip has")
+    return about
+
+
+def _check(directory: Path) -> None:
+    """Refuse what the stage cannot have written.
+
+    Raises:
+        ValueError: the files are incomplete or do not belong together.
+    """
+    from talkcli.tracking.spool import LandmarkSpool
+
+    _about(directory)
+    try:
+        with LandmarkSpool.open(directory):
+            pass
+    except OSError as error:
+        raise ValueError(str(error)) from error
