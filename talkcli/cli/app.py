@@ -27,6 +27,7 @@ from talkcli.cli.bench import bench_command
 from talkcli.cli.doctor import doctor_command
 from talkcli.cli.export import export_command
 from talkcli.cli.flags import Command, Group
+from talkcli.cli.models import models_app
 from talkcli.cli.reconstruct import reconstruct_command
 from talkcli.cli.render import render_command
 from talkcli.cli.show import UnwritableAnswerError
@@ -69,6 +70,7 @@ app.command("export", cls=Command)(export_command)
 app.command("status", cls=Command)(status_command)
 app.command("doctor", cls=Command)(doctor_command)
 app.command("bench", cls=Command)(bench_command)
+app.add_typer(models_app, name="models")
 app.add_typer(train_app, name="train")
 
 
