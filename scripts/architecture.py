@@ -29,7 +29,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("face", "speech", "optim"),
     ("render", "media", "export", "project", "provenance", "weights"),
     ("kernels", "files", "config", "avatar"),
-    ("toml", "progress", "runtime", "signals", "types", "shapes", "errors", "imaging"),
+    ("toml", "settings", "progress", "runtime", "signals", "types", "shapes", "errors", "imaging"),
 )
 #: Imports between neighbours of one floor that are meant, as (importer, imported).
 NEIGHBOURS: frozenset[tuple[str, str]] = frozenset(

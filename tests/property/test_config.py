@@ -21,7 +21,7 @@ from talkcli.toml import quote
 
 
 def settings_of(cls: type, prefix: str = "") -> dict[str, tuple[Any, Mapping[str, Any]]]:
-    """``{"section.key": (type, limits)}`` of every setting, limits as ``config.setting`` wrote."""
+    """``{"section.key": (type, limits)}`` of every setting, limits as ``setting`` wrote."""
     hints = typing.get_type_hints(cls)
     found: dict[str, tuple[Any, Mapping[str, Any]]] = {}
     for item in dataclasses.fields(cls):

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from talkcli.config import Recipe, check_limits, load_recipe, setting, shipped_recipes
+from talkcli.config import Recipe, load_recipe, shipped_recipes
 from talkcli.errors import UsageError
+from talkcli.settings import check_limits, setting
 
 
 def test_defaults() -> None:
