@@ -50,6 +50,8 @@ def configure() -> None:
         "NUMBA_CACHE_DIR": str(kernel_cache(cache)),
         # numba's default order starts with tbb, which spins too; workqueue is not thread-safe.
         "NUMBA_THREADING_LAYER_PRIORITY": "omp tbb workqueue",
+        # Types are found by trial and error; colouring every error takes a tenth of the time.
+        "NUMBA_DISABLE_ERROR_MESSAGE_HIGHLIGHTING": "1",
         # MediaPipe pulls in Matplotlib, which needs a writable folder and must not look for a
         # display.
         "MPLCONFIGDIR": str(cache / "matplotlib"),

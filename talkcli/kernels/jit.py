@@ -15,8 +15,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any, overload
 
-from numba import njit
+from numba import njit as numba_njit
+from numba._dynfunc import make_function
 from numba.core import config as numba_config
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import Compiler
 
 from talkcli import runtime
 from talkcli.kernels.store import SUFFIX, KernelCache
@@ -25,16 +28,79 @@ from talkcli.kernels.store import SUFFIX, KernelCache
 #: infinity keep their meaning, so that a comparison with NaN is false and bad splats are culled.
 FASTMATH = {"contract", "nsz"}
 
-#: numba's settings, which it creates at run time.
+#: numba's settings, which it creates at run time, and its decorator, which hides some options.
 config: Any = numba_config
+njit: Any = numba_njit
+
+#: What makes compiling shorter. Kernels allocate nothing, so that numba need not count references;
+#: nobody calls them from C.
+_LEAN: dict[str, Any] = {"_nrt": False, "no_cfunc_wrapper": True}
 
 _log = logging.getLogger(__name__)
 
 
-def helper(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Inline a function into every kernel that calls it; it has no machine code itself."""
-    compiled = njit(forceinline=True, fastmath=FASTMATH, error_model="numpy")
-    return compiled(inspect.unwrap(function))
+class _HelperLibrary(JITCodeLibrary):
+    """The code of a helper: kept as what LLVM reads, never optimised or turned into machine code.
+
+    Both happen anyway once it is part of a kernel. Done for each helper as well, they were a tenth
+    of the time that kernels take to compile.
+    """
+
+    def _optimize_final_module(self) -> None:
+        """Left to the kernel."""
+
+    def _finalize_final_module(self) -> None:
+        self._finalize_dynamic_globals()
+        self._finalized = True
+
+
+class _HelperCompiler(Compiler):
+    """Compiles a function that only kernels call."""
+
+    def _compile_core(self) -> Any:
+        state = self.state
+        state.library = _HelperLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
+        state.flags.no_compile = True
+        result = super()._compile_core()
+        about, parts = result.fndesc, (result.library,)
+        # numba knows functions by the address of their entry; this one's leads nowhere.
+        entry = make_function(
+            about.lookup_module(), about.qualname, "", 0, result.environment, parts
+        )
+        state.targetctx.insert_user_function(entry, about, parts)
+        return result._replace(entry_point=entry)
+
+
+@overload
+def helper(function: Callable[..., Any]) -> Callable[..., Any]: ...
+
+
+@overload
+def helper(
+    *, fastmath: bool | set[str] = ..., error_model: str = ...
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]: ...
+
+
+def helper(
+    function: Callable[..., Any] | None = None,
+    *,
+    fastmath: bool | set[str] = FASTMATH,
+    error_model: str = "numpy",
+) -> Callable[..., Any]:
+    """Inline a function into every kernel that calls it.
+
+    It has no machine code itself: called from Python, it would crash.
+
+    Args:
+        function: the function to inline.
+        fastmath: as for :func:`kernel`.
+        error_model: as for :func:`kernel`.
+    """
+    if function is None:
+        return functools.partial(helper, fastmath=fastmath, error_model=error_model)
+    options = {"fastmath": fastmath, "error_model": error_model, **_LEAN}
+    options |= {"forceinline": True, "no_cpython_wrapper": True, "pipeline_class": _HelperCompiler}
+    return njit(**options)(inspect.unwrap(function))
 
 
 @overload
@@ -43,7 +109,7 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]: ...
 
 @overload
 def kernel(
-    *, fastmath: bool | set[str] = ..., parallel: bool = ..., error_model: str = ...
+    *, fastmath: bool | set[str] = ..., error_model: str = ...
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]: ...
 
 
@@ -51,7 +117,6 @@ def kernel(
     function: Callable[..., Any] | None = None,
     *,
     fastmath: bool | set[str] = FASTMATH,
-    parallel: bool = False,
     error_model: str = "numpy",
 ) -> Callable[..., Any]:
     """Compile a function, to run without the GIL and be cached on disk.
@@ -60,23 +125,20 @@ def kernel(
     needs no OpenMP or TBB library on the system, may be done by several threads at once, survives a
     fork, and never spins while it waits.
 
+    Kernels write into arrays that they are given; they cannot allocate any.
+
     Args:
         function: the function to compile. Wrappers around it, such as the annotation checks during
             tests, are left out.
         fastmath: numba's option: what the compiler may assume about floats. True also lets it
             reorder sums and assume that there are no NaNs.
-        parallel: numba's option, for functions that loop over ``prange``.
         error_model: numba's option: ``python`` raises on a division by zero, which keeps the
             compiler from reordering the code around it.
     """
     if function is None:
-        return functools.partial(
-            kernel, fastmath=fastmath, parallel=parallel, error_model=error_model
-        )
-    options: dict[str, Any] = {"nogil": True, "fastmath": fastmath, "error_model": error_model}
-    if parallel:
-        options["parallel"] = True
+        return functools.partial(kernel, fastmath=fastmath, error_model=error_model)
     function = inspect.unwrap(function)
+    options = {"nogil": True, "fastmath": fastmath, "error_model": error_model, **_LEAN}
     dispatcher = njit(**options)(function)
     before = config.CACHE_DIR
     config.CACHE_DIR = before or str(_folder())

@@ -5,24 +5,32 @@ Nothing here depends on faces or networks; images are float32 0–1 (sRGB-encode
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 
-from talkcli.kernels.jit import kernel
+from talkcli.kernels.jit import helper, kernel
 
 _N = np.float32(1.0 / 9.0)  # windows are 3×3
 
 
 @kernel(fastmath=True)
 def _window_models(
-    image: np.ndarray, unknown: np.ndarray, eps: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean and inverse covariance of every 3×3 window that touches an unknown pixel."""
+    image: np.ndarray,
+    unknown: np.ndarray,
+    eps: float,
+    active: np.ndarray,
+    mean: np.ndarray,
+    inverse: np.ndarray,
+    m: np.ndarray,
+) -> None:
+    """Mean and inverse covariance of every 3×3 window that touches an unknown pixel.
+
+    They go into ``active`` [H,W] bool, ``mean`` [H,W,3] and ``inverse`` [H,W,6], which are zero;
+    ``m`` is [3] scratch.
+    """
     h, w, _ = image.shape
-    active = np.zeros((h, w), np.bool_)
-    mean = np.zeros((h, w, 3), np.float32)
-    inverse = np.zeros((h, w, 6), np.float32)
-    m = np.zeros(3, np.float64)
     for y in range(1, h - 1):
         for x in range(1, w - 1):
             part = image[y - 1 : y + 2, x - 1 : x + 2]
@@ -62,7 +70,6 @@ def _window_models(
             inverse[y, x, 3] = (c00 * c22 - c02 * c02) * r
             inverse[y, x, 4] = (c01 * c02 - c00 * c12) * r
             inverse[y, x, 5] = (c00 * c11 - c01 * c01) * r
-    return active, mean, inverse
 
 
 @kernel(fastmath=True)
@@ -196,7 +203,10 @@ def solve_matte(
     alpha = start.astype(np.float32)
     if not unknown.any():
         return alpha
-    active, mean, inverse = _window_models(image, unknown, float(eps))
+    active = np.zeros(alpha.shape, np.bool_)
+    mean = np.zeros((*alpha.shape, 3), np.float32)
+    inverse = np.zeros((*alpha.shape, 6), np.float32)
+    _window_models(image, unknown, float(eps), active, mean, inverse, np.zeros(3))
     weight = np.where(unknown, weight, 0).astype(np.float32)
     diagonal = weight + np.float32(1e-6)
     _add_diagonal(image, unknown, active, mean, inverse, diagonal)
@@ -225,7 +235,7 @@ def solve_matte(
     return alpha
 
 
-@kernel(fastmath=True, error_model="python")
+@helper(fastmath=True, error_model="python")
 def _gather_samples(
     colors: np.ndarray,
     index: np.ndarray,
@@ -249,7 +259,7 @@ def _gather_samples(
         out[k, 3] = dx * dx + dy * dy
 
 
-@kernel(fastmath=True, error_model="python")
+@helper(fastmath=True, error_model="python")
 def _nearest_color(pixel: np.ndarray, samples: np.ndarray) -> np.float32:
     """Squared distance of a colour to the nearest of the samples."""
     best = np.float32(9.0)
@@ -266,18 +276,22 @@ def _best_pairs(
     image: np.ndarray,
     unknown: np.ndarray,
     colors: np.ndarray,
-    front_index: np.ndarray,
-    back_index: np.ndarray,
+    indices: Any,
     offsets: np.ndarray,
     reach: np.float32,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Alpha and trust of each unknown pixel, from its best pair of foreground and background."""
+    results: Any,
+    scratch: Any,
+) -> None:
+    """Alpha and trust of each unknown pixel, from its best pair of foreground and background.
+
+    ``indices`` are those of the nearest pixels in front and behind. ``results`` are alpha and
+    trust, [H,W] each and zero; ``scratch`` are two arrays [K,4].
+    """
+    front_index, back_index = indices
+    alpha, trust = results
+    fore, rear = scratch
     h, w, _ = image.shape
     count = len(offsets)
-    alpha = np.zeros((h, w), np.float32)
-    trust = np.zeros((h, w), np.float32)
-    fore = np.empty((count, 4), np.float32)
-    rear = np.empty((count, 4), np.float32)
     for y in range(h):
         for x in range(w):
             if not unknown[y, x]:
@@ -307,7 +321,6 @@ def _best_pairs(
                         alpha[y, x] = a
                         fits = np.exp(-miss * np.float32(250.0))
                         trust[y, x] = told * fits * n2 / (n2 + np.float32(0.03))
-    return alpha, trust
 
 
 def nearest_index(mask: np.ndarray) -> np.ndarray:
@@ -344,4 +357,10 @@ def sample_alpha(
     image = np.ascontiguousarray(image, np.float32)
     soft = cv2.GaussianBlur(image, (0, 0), 0.8)  # JPEG noise would count as variety of colour
     indices = nearest_index(front), nearest_index(back)
-    return _best_pairs(image, unknown, soft, *indices, offsets, np.float32(reach))
+    alpha, trust = results = np.zeros((2, *front.shape), np.float32)
+    scratch = np.empty((2, len(offsets), 4), np.float32)
+    _best_pairs(
+        *(image, unknown, soft, indices, offsets, np.float32(reach)),
+        *(tuple(results), tuple(scratch)),
+    )
+    return alpha, trust

@@ -16,11 +16,14 @@ def _relax_layers(
     back: np.ndarray,
     new_front: np.ndarray,
     new_back: np.ndarray,
+    f: np.ndarray,
+    g: np.ndarray,
 ) -> None:
-    """One Jacobi step of the two-layer colour model; see :func:`split_layers`."""
+    """One Jacobi step of the two-layer colour model; see :func:`split_layers`.
+
+    ``f`` and ``g`` are ``[3]`` scratch.
+    """
     h, w, _ = image.shape
-    f = np.empty(3, np.float32)
-    g = np.empty(3, np.float32)
     for y in range(h):
         for x in range(w):
             a = alpha[y, x]
@@ -65,6 +68,7 @@ def split_layers(image: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, np.n
     image = np.ascontiguousarray(image, np.float32)
     alpha = np.ascontiguousarray(alpha, np.float32)
     h, w = alpha.shape
+    scratch = np.empty(3, np.float32), np.empty(3, np.float32)
     front = np.full((1, 1, 3), image.mean((0, 1)), np.float32)
     back = front
     for level in range(int(np.ceil(np.log2(max(h, w)))), -1, -1):
@@ -77,7 +81,7 @@ def split_layers(image: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, np.n
         spare_front, spare_back = np.empty_like(front), np.empty_like(back)
         # Small levels fill the large gaps; a few more steps then follow the finer alpha.
         for _ in range(12 if max(size) <= 32 else 3):
-            _relax_layers(small, matte, front, back, spare_front, spare_back)
+            _relax_layers(small, matte, front, back, spare_front, spare_back, *scratch)
             front, spare_front = spare_front, front
             back, spare_back = spare_back, back
     return front, back

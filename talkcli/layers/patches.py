@@ -9,13 +9,15 @@ removes the seams.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import cv2
 import numpy as np
-from numba import prange
 
-from talkcli.kernels.jit import kernel
+from talkcli import runtime
+from talkcli.kernels import pool
+from talkcli.kernels.jit import helper, kernel
 from talkcli.layers.colors import diffuse
 
 _RADIUS = 3  # 7×7 patches: 5×5 lose the direction of edges, 9×9 cost twice as much
@@ -26,12 +28,6 @@ _MIN_SOURCES = 200  # patch centres; with fewer, a smooth fill looks better than
 
 # Roles of a pixel, combined as bits of one byte.
 _GAP, _TARGET, _ACTIVE, _SOURCE, _KNOWN = 1, 2, 4, 8, 16
-
-
-@kernel(fastmath=False)
-def _signed(row: Any) -> Any:
-    """The row of a parallel loop as a signed number, so that ``-y`` and ``y - 1`` do not wrap."""
-    return np.int64(row)
 
 
 @kernel(fastmath=True)
@@ -76,7 +72,7 @@ def _compare(
     return q / n + np.float32(0.5) * shift + np.float32(_NEAR) * far
 
 
-@kernel(fastmath=False)
+@helper(fastmath=False)
 def _random(a: int, b: int, c: int, span: int) -> Any:
     """A number from -span to span, hashed from three integers, so that the search is repeatable."""
     v = np.uint32(a) * np.uint32(73856093)
@@ -88,16 +84,19 @@ def _random(a: int, b: int, c: int, span: int) -> Any:
     return np.int64(v % np.uint32(2 * span + 1)) - span
 
 
-@kernel(fastmath=True, parallel=True)
+@kernel(fastmath=True)
 def _search(
-    image: np.ndarray, weight: np.ndarray, role: np.ndarray, match: np.ndarray,
-    shift: np.ndarray, cost: np.ndarray, found: np.ndarray, turn: int,
+    rows: Any, image: np.ndarray, weight: np.ndarray, role: np.ndarray, fits: Any,
+    found: np.ndarray, turn: int, bias: np.ndarray,
 ) -> None:  # fmt: skip
-    """One PatchMatch step: try neighbours' matches and random ones around the current match."""
+    """One PatchMatch step: try neighbours' matches and random ones around the current match.
+
+    Of ``fits``, matches are read and colour shifts and costs written; new matches go to ``found``.
+    Only the rows from ``rows[0]`` to ``rows[1]`` are written. ``bias`` is ``[3]`` scratch.
+    """
+    match, shift, cost = fits
     h, w = role.shape
-    for row in prange(h):
-        y = _signed(row)
-        bias = np.empty(3, np.float32)
+    for y in range(rows[0], rows[1]):
         for x in range(w):
             if not role[y, x] & _TARGET:
                 continue
@@ -140,21 +139,24 @@ def _search(
                 cost[y, x] = best
 
 
-@kernel(fastmath=True, parallel=True)
+@kernel(fastmath=True)
 def _vote(
-    image: np.ndarray, weight: np.ndarray, role: np.ndarray, match: np.ndarray,
-    shift: np.ndarray, cost: np.ndarray, sharp: np.float32, out: np.ndarray,
+    rows: Any, image: np.ndarray, weight: np.ndarray, role: np.ndarray, fits: Any,
+    sharp: np.float32, out: np.ndarray, color: np.ndarray,
 ) -> None:  # fmt: skip
-    """Compute hole pixels from the patches that cover them, weighted by how well these match."""
+    """Compute hole pixels from the patches that cover them, weighted by how well these match.
+
+    Only the rows from ``rows[0]`` to ``rows[1]`` are written. ``color`` is ``[3]`` scratch.
+    """
+    match, shift, cost = fits
     h, w = role.shape
-    for row in prange(h):
-        y = _signed(row)
-        color = np.empty(3, np.float32)
+    for y in range(rows[0], rows[1]):
         for x in range(w):
             if not role[y, x] & _GAP:
                 continue
             total = np.float32(0.0)
-            color[:] = 0
+            for c in range(3):
+                color[c] = 0
             for j in range(max(0, y - _RADIUS), min(h, y + _RADIUS + 1)):
                 for i in range(max(0, x - _RADIUS), min(w, x + _RADIUS + 1)):
                     if not role[j, i] & _TARGET:
@@ -230,6 +232,20 @@ def _relax_steps(
                     v += result[y + 1, x, c] - down[y, x, c]
                     n += np.float32(1.0)
                 result[y, x, c] += np.float32(1.8) * (v / n - result[y, x, c])
+
+
+def _over_rows(function: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+    """Run ``_search`` or ``_vote`` over all rows of the picture, on several threads."""
+    height, threads = len(arguments[0]), runtime.thread_count()
+    # Rows with much of the hole take longest: smaller parts are shared out more evenly.
+    parts = min(height, 8 * threads) if threads > 1 else 1
+    bounds = [height * part // parts for part in range(parts + 1)]
+
+    def work(part: int) -> None:
+        rows = (bounds[part], bounds[part + 1])
+        function(rows, *arguments, np.empty(3, np.float32))
+
+    pool.run(work, parts, threads)
 
 
 def fill_patches(image: np.ndarray, hole: np.ndarray, known: np.ndarray) -> np.ndarray:
@@ -328,11 +344,12 @@ def _synthesise(
     found = match.copy()
     for turn in range(rounds):
         for step in range(2):
-            _search(filled, weight, role, match, shift, cost, found, 2 * turn + step)
+            fits = (match, shift, cost)
+            _over_rows(_search, (filled, weight, role, fits, found, 2 * turn + step))
             match, found = found, match
         sharp = np.float32(0.5 / max(float(np.median(cost[target])), 1e-5))
         voted = filled.copy()
-        _vote(filled, weight, role, match, shift, cost, sharp, voted)
+        _over_rows(_vote, (filled, weight, role, (match, shift, cost), sharp, voted))
         filled = voted
     return filled, match, role
 
@@ -361,7 +378,8 @@ def _peel(
             begun = begun | ring
         stage = (role & _SOURCE) | begun * np.uint8(_TARGET) | ring * np.uint8(_ACTIVE)
         for step in range(8 if layer else 24):
-            _search(filled, trusted, stage, match, shift, cost, found, 100 + 8 * layer + step)
+            fits, turn = (match, shift, cost), 100 + 8 * layer + step
+            _over_rows(_search, (filled, trusted, stage, fits, found, turn))
             match, found = found, match
         if layer:
             sy, sx = match[ring].T

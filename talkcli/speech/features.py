@@ -142,7 +142,8 @@ class LevelNormaliser:
             Features of about zero mean and unit deviation while somebody speaks.
         """
         frames = np.concatenate([self._pending, np.asarray(log_mel, np.float64)])
-        levels = loud_levels(frames[len(self._pending) :], self._state)
+        levels = np.empty(len(frames) - len(self._pending))
+        follow_levels(frames[len(self._pending) :], self._state, levels)
         count = max(len(frames) - NORMALISER_DELAY, 0)
         out = self._normalise(frames[:count], levels[len(levels) - count :])
         self._pending = frames[count:]
@@ -161,12 +162,19 @@ class LevelNormaliser:
 
 
 @kernel(fastmath=False)
-def loud_levels(frames: np.ndarray, state: np.ndarray) -> np.ndarray:
+def follow_levels(frames: np.ndarray, state: np.ndarray, levels: np.ndarray) -> None:
     """Loud level after each raw frame: ``[k, 80]`` to ``[k]`` nat; updates ``state [3]``."""
-    levels = np.zeros(len(frames))
+    bands = frames.shape[1]
     for index in range(len(frames)):
-        highest = frames[index].max()
-        energy = highest + np.log(np.exp(frames[index] - highest).mean())
+        # Spelt out: reductions of numpy take seconds to compile.
+        highest = frames[index, 0]
+        for band in range(1, bands):
+            if frames[index, band] > highest:
+                highest = frames[index, band]
+        total = 0.0
+        for band in range(bands):
+            total += np.exp(frames[index, band] - highest)
+        energy = highest + np.log(total / bands)
         smooth = _ENERGY_SHARE * energy + (1.0 - _ENERGY_SHARE) * state[1]
         state[1] = max(smooth, energy - _ENERGY_FALL)
         level = state[0]
@@ -180,7 +188,6 @@ def loud_levels(frames: np.ndarray, state: np.ndarray) -> np.ndarray:
             state[2] += 1.0
         state[0] = max(level, _LOWEST_LEVEL)
         levels[index] = state[0]
-    return levels
 
 
 def frame_energy(log_mel: Float[np.ndarray, "*frames 80"]) -> Float[np.ndarray, "*frames"]:

@@ -14,7 +14,7 @@ from talkcli.kernels.simd import LANES
 from talkcli.render.cpu.blend import BASE_PLANES, blend
 from talkcli.render.cpu.layout import ANTIALIASED, CAMERA, PAIR, RECORD, TILE
 from talkcli.render.cpu.project import project
-from talkcli.render.cpu.tiles import DIGIT_BITS, fill, plan
+from talkcli.render.cpu.tiles import DIGIT_BITS, SIZE_CLASSES, fill, plan
 from talkcli.shapes import Float, Float32
 from talkcli.types import SplatArrays
 
@@ -245,7 +245,8 @@ def prepare(
     order = workspace.take("order", tiles, np.int32)
     offsets = workspace.take("offsets", tiles + 1, np.int64)
     part_sizes = workspace.take("part_sizes", parts, np.int64)
-    longest = plan(counts, offsets, order, part_sizes)
+    classes = workspace.take("classes", SIZE_CLASSES, np.int64)
+    longest = plan(counts, offsets, order, part_sizes, classes)
     entries = workspace.take("entries", int(offsets[tiles]), np.int64)
     bounds[-1] = room
     starts = np.concatenate([[0], np.cumsum(part_sizes)]).tolist()

@@ -24,7 +24,7 @@ _SHORT = 24
 #: Keys are bits of positive floats, so entries are positive and order as (depth, index).
 KEY_SHIFT = 32
 INDEX_MASK = 0xFFFFFFFF
-_SIZE_CLASSES = 128
+SIZE_CLASSES = 128
 
 
 @helper
@@ -41,11 +41,11 @@ def _size_class(length: int) -> int:
     """0 for the longest lists, rising as they shorten, four classes per doubling."""
     bits = _bit_length(length)
     fraction = (length << 2 >> (bits - 1)) & 3 if bits > 0 else 0
-    return _SIZE_CLASSES - 1 - (4 * bits + fraction) if bits < 31 else 0
+    return SIZE_CLASSES - 1 - (4 * bits + fraction) if bits < 31 else 0
 
 
 @kernel
-def plan(counts: Any, offsets: Any, order: Any, part_sizes: Any) -> int:
+def plan(counts: Any, offsets: Any, order: Any, part_sizes: Any, classes: Any) -> int:
     """Turn tile counts per part into write positions; list the tiles by falling count.
 
     Args:
@@ -53,13 +53,16 @@ def plan(counts: Any, offsets: Any, order: Any, part_sizes: Any) -> int:
         offsets: ``[tiles + 1]`` int64, set to where each tile's list begins.
         order: ``[tiles]`` int32, set to the tiles, fullest first, so that threads end together.
         part_sizes: ``[parts]`` int64, set to the number of entries of each part.
+        classes: ``[SIZE_CLASSES]`` int64, scratch.
 
     Returns:
         The length of the longest list.
     """
     parts, tiles = counts.shape
-    classes = np.zeros(_SIZE_CLASSES, np.int64)
-    part_sizes[:] = 0
+    for size in range(SIZE_CLASSES):
+        classes[size] = 0
+    for part in range(parts):
+        part_sizes[part] = 0
     position = 0
     longest = 0
     for tile in range(tiles):
@@ -74,7 +77,7 @@ def plan(counts: Any, offsets: Any, order: Any, part_sizes: Any) -> int:
         classes[_size_class(length)] += 1
     offsets[tiles] = position
     place = 0
-    for size in range(_SIZE_CLASSES):
+    for size in range(SIZE_CLASSES):
         count = classes[size]
         classes[size] = place
         place += count

@@ -7,7 +7,6 @@ import numpy as np
 from talkcli.kernels.jit import kernel
 
 
-@kernel(fastmath=False)
 def rasterize_triangles(
     points: np.ndarray, triangles: np.ndarray, height: int, width: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -26,6 +25,26 @@ def rasterize_triangles(
     shown = np.full((height, width), -1, np.int32)
     weights = np.zeros((height, width, 3), np.float32)
     depth = np.full((height, width), 1e9, np.float32)
+    _rasterize(
+        np.ascontiguousarray(points),
+        np.ascontiguousarray(triangles, np.int32),
+        shown,
+        weights,
+        depth,
+    )
+    return shown, weights, depth
+
+
+@kernel(fastmath=False)
+def _rasterize(
+    points: np.ndarray,
+    triangles: np.ndarray,
+    shown: np.ndarray,
+    weights: np.ndarray,
+    depth: np.ndarray,
+) -> None:
+    """Draw triangles into the arrays that :func:`rasterize_triangles` returns."""
+    height, width = shown.shape
     for t in range(triangles.shape[0]):
         a, b, c = points[triangles[t, 0]], points[triangles[t, 1]], points[triangles[t, 2]]
         area = (b[1] - c[1]) * (a[0] - c[0]) + (c[0] - b[0]) * (a[1] - c[1])
@@ -52,4 +71,3 @@ def rasterize_triangles(
                     weights[row, column, 0] = wa
                     weights[row, column, 1] = wb
                     weights[row, column, 2] = wc
-    return shown, weights, depth
