@@ -14,6 +14,7 @@ SHIPPED = {
     "face": "face_model.safetensors",
     "speech": "speech.safetensors",
     "speech-clean": "speech_clean.safetensors",
+    "motion-reference": "motion_reference.json",
 }
 
 

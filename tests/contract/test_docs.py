@@ -164,6 +164,7 @@ SCHEMAS = {
     "talkcli.motion.curves.SCHEMA": "`curves.npz`",
     "talkcli.face.model.SCHEMA": "face model",
     "talkcli.speech.model.SCHEMA": "speech model",
+    "talkcli.metrics.reference.SCHEMA": "motion reference",
 }
 
 
