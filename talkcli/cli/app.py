@@ -25,6 +25,7 @@ from talkcli import __version__, runtime
 from talkcli.cli.animate import animate_command, drive_command
 from talkcli.cli.bench import bench_command
 from talkcli.cli.doctor import doctor_command
+from talkcli.cli.evaluate import eval_command
 from talkcli.cli.export import export_command
 from talkcli.cli.flags import Command, Group
 from talkcli.cli.models import models_app
@@ -67,6 +68,7 @@ app.command("drive", cls=Command)(drive_command)
 app.command("render", cls=Command)(render_command)
 app.command("track", cls=Command)(track_command)
 app.command("export", cls=Command)(export_command)
+app.command("eval", cls=Command)(eval_command)
 app.command("status", cls=Command)(status_command)
 app.command("doctor", cls=Command)(doctor_command)
 app.command("bench", cls=Command)(bench_command)

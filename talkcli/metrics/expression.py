@@ -9,13 +9,16 @@ head's angles, so figures can be compared between runs of this tool, not with th
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
+from talkcli.metrics.result import Metric
 from talkcli.types import MotionCurves
 
 
 def average_expression_distance(generated: MotionCurves, driving: MotionCurves) -> float:
-    """AED: mean absolute difference of expression weights over frames and shapes.
+    """AED: mean absolute difference of expression weights over measured frames and shapes.
 
     Args:
         generated: tracked in the generated video.
@@ -25,7 +28,7 @@ def average_expression_distance(generated: MotionCurves, driving: MotionCurves) 
 
 
 def average_pose_distance(generated: MotionCurves, driving: MotionCurves) -> float:
-    """APD: mean absolute difference of yaw, pitch and roll over frames, radians.
+    """APD: mean absolute difference of yaw, pitch and roll over measured frames, radians.
 
     Args:
         generated: tracked in the generated video.
@@ -34,10 +37,31 @@ def average_pose_distance(generated: MotionCurves, driving: MotionCurves) -> flo
     return float(np.radians(_mean_distance(generated, driving, "rotation")))
 
 
+def performance_scores(made: MotionCurves, real: MotionCurves, lag_s: float = 0.0) -> list[Metric]:
+    """AED and APD as rows of an evaluation.
+
+    Args:
+        made: tracked in the made video, as the person of the real one.
+        real: tracked in the real video.
+        lag_s: how much later the real picture shows what the made one shows.
+    """
+    real = replace(real, times=real.times - lag_s, duration_s=real.duration_s - lag_s)
+    if not (made.tracked & (made.times <= real.duration_s)).any():
+        why = "no frame of both shows a face"
+        return [
+            Metric("aed", "AED", None, "", "lower", note=why),
+            Metric("apd", "APD", None, "rad", "lower", note=why),
+        ]
+    return [
+        Metric("aed", "AED", average_expression_distance(made, real), "", "lower"),
+        Metric("apd", "APD", average_pose_distance(made, real), "rad", "lower"),
+    ]
+
+
 def _mean_distance(generated: MotionCurves, driving: MotionCurves, name: str) -> float:
     wanted = [
         np.interp(generated.times, driving.times, column) for column in getattr(driving, name).T
     ]
-    inside = generated.times <= driving.duration_s
+    inside = (generated.times <= driving.duration_s) & generated.tracked
     difference = np.abs(getattr(generated, name) - np.stack(wanted, 1))
     return float(difference[inside].mean())

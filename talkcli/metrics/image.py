@@ -1,23 +1,111 @@
-"""Differences between pictures."""
+"""Differences between pictures: PSNR and SSIM, as scikit-image defines them.
+
+PSNR is that of the three sRGB channels. SSIM is that of the luma, with the Gaussian window of Wang,
+Bovik, Sheikh and Simoncelli, "Image quality assessment: from error visibility to structural
+similarity", 2004: its map is made over the whole picture and averaged inside the region.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from types import EllipsisType
+
 import numpy as np
 
-from talkcli.shapes import Bool, Real
+from talkcli.metrics.pair import FramePair
+from talkcli.metrics.result import FrameValues, Metric
+from talkcli.shapes import Bool, Float32, Real
+
+#: PSNR of equal pictures, dB. Two pictures of 8 bits that differ at all stay far below.
+CEILING_DB = 120.0
+_NO_FACE = "no frame shows a face"
 
 
 def psnr(
     picture: Real[np.ndarray, "h w 3"],
     wanted: Real[np.ndarray, "h w 3"],
-    mask: Bool[np.ndarray, "h w"],
+    mask: Bool[np.ndarray, "h w"] | EllipsisType,
 ) -> float:
-    """Peak signal-to-noise ratio in dB inside a mask.
+    """Peak signal-to-noise ratio in dB inside a mask, at most :data:`CEILING_DB`.
 
     Args:
         picture: 0–255.
         wanted: the reference, 0–255.
-        mask: which pixels count.
+        mask: which pixels count; ``...`` for all.
     """
-    error = (picture.astype(float) - wanted.astype(float))[mask]
-    return float(-10.0 * np.log10(max((error**2).mean() / 255.0**2, 1e-12)))
+    from skimage.metrics import peak_signal_noise_ratio
+
+    # Flat arrays of float32 take a quarter of the time of pictures.
+    flat, reference = (part[mask].ravel().astype(np.float32) for part in (picture, wanted))
+    # Equal pictures have an infinite ratio.
+    with np.errstate(divide="ignore"):
+        found = peak_signal_noise_ratio(reference, flat, data_range=255.0)
+    return float(min(found, CEILING_DB))
+
+
+def ssim_map(
+    picture: Float32[np.ndarray, "h w"], wanted: Float32[np.ndarray, "h w"]
+) -> Float32[np.ndarray, "h w"]:
+    """Structural similarity around every pixel.
+
+    Args:
+        picture: luma, 0–255; sides of at least 11 pixels.
+        wanted: luma of the reference.
+    """
+    from skimage.metrics import structural_similarity
+
+    _, similarity = structural_similarity(
+        wanted,
+        picture,
+        data_range=255.0,
+        gaussian_weights=True,
+        sigma=1.5,
+        use_sample_covariance=False,
+        full=True,
+    )
+    return np.asarray(similarity, np.float32)
+
+
+class _ByRegion:
+    """One figure in the face, the head and the whole frame."""
+
+    def __init__(self, name: str, label: str, unit: str) -> None:
+        self._values = {
+            region: FrameValues(f"{name}_{region}", label, unit, "higher", region)
+            for region in ("face", "head", "frame")
+        }
+
+    def _take(self, pair: FramePair, measure: Callable[[np.ndarray | EllipsisType], float]) -> None:
+        for region, values in self._values.items():
+            if region == "frame":
+                values.add(measure(...))
+                continue
+            mask = pair.regions.get(region)
+            values.add(None if mask is None or not mask.any() else measure(mask))
+
+    def finish(self) -> list[Metric]:
+        """See :class:`talkcli.metrics.pair.PairMetric`."""
+        return [values.metric(_NO_FACE) for values in self._values.values()]
+
+
+class PsnrScores(_ByRegion):
+    """PSNR of every pair, in the face, the head and the whole frame."""
+
+    def __init__(self) -> None:
+        super().__init__("psnr", "PSNR", "dB")
+
+    def add(self, pair: FramePair) -> None:
+        """See :class:`talkcli.metrics.pair.PairMetric`."""
+        self._take(pair, lambda mask: psnr(pair.made, pair.real, mask))
+
+
+class SsimScores(_ByRegion):
+    """SSIM of every pair, in the face, the head and the whole frame."""
+
+    def __init__(self) -> None:
+        super().__init__("ssim", "SSIM", "")
+
+    def add(self, pair: FramePair) -> None:
+        """See :class:`talkcli.metrics.pair.PairMetric`."""
+        similarity = ssim_map(pair.made_luma, pair.real_luma)
+        self._take(pair, lambda mask: float(similarity[mask].mean()))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -42,6 +44,10 @@ class Metric:
     frames: Float[np.ndarray, " n"] | None = field(default=None, compare=False, repr=False)
     note: str = ""
 
+    def with_note(self, note: str) -> Metric:
+        """The same figure with another note."""
+        return replace(self, note=note)
+
     def as_json(self) -> dict[str, Any]:
         """The figure without its values per frame, as JSON values."""
         value = self.value if self.value is None or math.isfinite(self.value) else None
@@ -56,8 +62,41 @@ class Metric:
         }
 
 
-def mean_of(values: list[float] | np.ndarray) -> float | None:
+def mean_of(values: Sequence[float] | np.ndarray) -> float | None:
     """Mean of the values that are finite numbers, or None if there is none."""
     finite = np.asarray(values, float)
     finite = finite[np.isfinite(finite)]
     return float(finite.mean()) if len(finite) else None
+
+
+class FrameValues:
+    """The values of one figure, frame by frame, eight bytes each.
+
+    Args:
+        name: see :class:`Metric`.
+        label: see :class:`Metric`.
+        unit: see :class:`Metric`.
+        better: see :class:`Metric`.
+        region: see :class:`Metric`.
+    """
+
+    def __init__(
+        self, name: str, label: str, unit: str = "", better: Better = "none", region: str = ""
+    ) -> None:
+        self._metric = Metric(name, label, None, unit, better, region)
+        self._values = array("d")
+
+    def add(self, value: float | None) -> None:
+        """Add the value of the next frame; None where there is none."""
+        self._values.append(math.nan if value is None else value)
+
+    def metric(self, why_not: str = "") -> Metric:
+        """The mean over the frames that have a value.
+
+        Args:
+            why_not: the note if no frame has one.
+        """
+        frames = np.array(self._values)
+        value = mean_of(frames)
+        note = why_not if value is None else self._metric.note
+        return replace(self._metric, value=value, frames=frames, note=note)

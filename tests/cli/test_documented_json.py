@@ -7,12 +7,18 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from talkcli.bench import run as bench_run
 from talkcli.bench.cost import PARTS, Film, film_cost
 from talkcli.bench.video import VideoTimings
 from talkcli.bench.yardstick import Turn, Yardsticks
+from talkcli.errors import InputError
+from talkcli.metrics.lips import LipTracks
+from talkcli.metrics.result import Metric
+from talkcli.pipeline.evaluate.compare import FACTS, Comparison
+from talkcli.pipeline.evaluate.run import Evaluation
 from tests.support import docs
 
 TEXT = docs.section(docs.page("cli.md"), "## JSON output")
@@ -102,6 +108,22 @@ def test_keys_of_bench() -> None:
     assert set(cost.as_json(50.0)) == cost_keys and set(cost.per_second) == parts == set(PARTS)
     assert set(result.as_json()) | {"warnings"} == documented("bench")
     assert [set(result.as_json()["build"])] == inner("`build`")
+
+
+def test_keys_of_eval() -> None:
+    facts = dict.fromkeys(FACTS, 0)
+    nothing = np.zeros((0, 2))
+    tracks = LipTracks(np.zeros(0), nothing, nothing)
+    row = Metric("psnr_face", "PSNR", 30.0, "dB", "higher", "face")
+    made = Comparison("a", Path("a"), Path("b"), (row,), facts, tracks, np.zeros((0, 6)))
+    failed = (("c", InputError("no face", "another video")),)
+    answer = Evaluation("", (made,), failed, {}, 0.0, (), pooled=True).as_json()
+    assert set(answer) | {"warnings"} == documented("eval")
+    keys, metric = inner("each of `comparisons`")
+    (comparison,) = answer["comparisons"]
+    assert set(comparison) == keys and set(comparison["metrics"][0]) == metric
+    assert [set(answer["failed"][0])] == inner("each of `failed`")
+    assert [set(answer["medians"][0])] == inner("each of `medians`")
 
 
 def test_keys_of_track() -> None:

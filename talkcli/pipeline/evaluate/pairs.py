@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -14,7 +16,7 @@ from talkcli.face.pose import fit_similarity
 from talkcli.face.topology import RIGID
 from talkcli.metrics.pair import FramePair
 from talkcli.metrics.regions import face_regions
-from talkcli.pipeline.stages.landmarks import MeasuredClip
+from talkcli.tracking.spool import LandmarkSpool
 
 #: Pictures whose aspect ratios differ by more than this are of different crops.
 _SAME_ASPECT = 0.02
@@ -22,6 +24,21 @@ _SHRINKS = 0.8
 #: Frames further apart than this share of the slower video's frame time show different instants.
 #: Half of it is as far as the nearest frame can be; the rest is for uneven times.
 _FARTHEST = 0.75
+
+
+class Side(Protocol):
+    """One of two videos: a measured clip, or pictures that are made as they are needed."""
+
+    @property
+    def path(self) -> Path:
+        """What it is called in messages."""
+
+    @property
+    def spool(self) -> LandmarkSpool:
+        """Times of its frames, and landmarks in their pixels."""
+
+    def frames(self) -> Generator[np.ndarray, None, None]:
+        """``[H, W, 3]`` uint8 frames, one for each of the spool."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +97,7 @@ def _step(times: np.ndarray) -> float:
 
 
 class PairedFrames:
-    """The pairs of two measured clips.
+    """The pairs of two videos.
 
     Args:
         made: the video that is judged.
@@ -99,14 +116,12 @@ class PairedFrames:
         InputError: the videos have no instant in common.
     """
 
-    def __init__(
-        self, made: MeasuredClip, real: MeasuredClip, lag_s: float = 0.0, align: str = "auto"
-    ) -> None:
+    def __init__(self, made: Side, real: Side, lag_s: float = 0.0, align: str = "auto") -> None:
         self._made, self._real = made, real
         self.pairing = pair_times(made.spool.middles, real.spool.middles, lag_s)
         if not len(self.pairing):
             raise InputError(
-                f"{made.clip.path} and {real.clip.path} have no instant in common",
+                f"{made.path} and {real.path} have no instant in common",
                 "give a smaller --lag-ms",
             )
         with closing(made.frames()) as frames:
@@ -130,7 +145,7 @@ class PairedFrames:
 
     def __iter__(self) -> Iterator[FramePair]:
         """The pairs in order; where ``frame`` alignment needs a face and finds none, none."""
-        middles = self._real.spool.middles
+        middles = self._made.spool.middles
         with closing(self._made.frames()) as made, closing(self._real.frames()) as real:
             pictures = zip(
                 _picked(made, self.pairing.made), _picked(real, self.pairing.real), strict=False
@@ -144,7 +159,7 @@ class PairedFrames:
                 regions = {} if wanted is None else face_regions(wanted, height, width)
                 yield FramePair(
                     index=number,
-                    time_s=float(middles[self.pairing.real[number]]),
+                    time_s=float(middles[self.pairing.made[number]]),
                     made=placed[0],
                     real=real_rgb,
                     made_points=placed[1],

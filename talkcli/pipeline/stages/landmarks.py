@@ -45,6 +45,11 @@ class MeasuredClip:
     spool: LandmarkSpool
     about: dict[str, Any]
 
+    @property
+    def path(self) -> Path:
+        """The video file."""
+        return self.clip.path
+
     def frames(self) -> Generator[np.ndarray, None, None]:
         """``[H, W, 3]`` uint8 frames in the order of the spool, as the landmarks were measured."""
         from talkcli.media.read import read_frames

@@ -1,0 +1,149 @@
+"""``talkcli eval``: how close a made video comes to the real one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+
+from talkcli.cli.options import (
+    CommonOptions,
+    Overwrite,
+    RecipeOptions,
+    expand_options,
+    recipe_from,
+)
+from talkcli.cli.progress import reporting
+from talkcli.cli.show import write_json
+from talkcli.errors import UsageError
+
+if TYPE_CHECKING:
+    from talkcli.pipeline.evaluate.run import Evaluation
+
+#: More comparisons than this are shown by their medians.
+_COLUMNS = 4
+#: What a reader looks for in a figure.
+_BEST = {"higher": "higher", "lower": "lower", "one": "1", "zero": "0", "none": ""}
+Names = Annotated[
+    Optional[list[Path]],  # noqa: UP045
+    typer.Argument(
+        metavar="[MADE REAL]", help="Two videos, or two folders of videos with the same names."
+    ),
+]
+_Number = Optional[float]  # noqa: UP045
+_File = Optional[Path]  # noqa: UP045
+
+
+@dataclass(frozen=True)
+class CompareOptions:
+    """Comparison."""
+
+    lag_ms: Annotated[
+        _Number,
+        typer.Option(
+            metavar="MS", help="How much later the real picture shows what MADE shows (default: 0)."
+        ),
+    ] = None
+    align: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|none|frame",
+            help="Lay faces over each other: not at all, in every frame, or if the shapes differ.",
+        ),
+    ] = "auto"
+
+    def settings(self) -> Any:
+        """The same for the library.
+
+        Raises:
+            UsageError: an unknown alignment.
+        """
+        from talkcli.pipeline.evaluate.compare import EvalSettings
+
+        if self.align not in ("auto", "none", "frame"):
+            raise UsageError(f"--align takes auto, none or frame, not {self.align!r}")
+        return EvalSettings((self.lag_ms or 0.0) / 1000.0, self.align)
+
+
+@dataclass(frozen=True)
+class ReportOptions:
+    """Output."""
+
+    csv: Annotated[_File, typer.Option("--csv", metavar="FILE", help="Write the figures.")] = None
+    overwrite: Overwrite = False
+
+
+@expand_options
+def eval_command(
+    names: Names = None,
+    *,
+    compare: CompareOptions,
+    output: ReportOptions,
+    recipe: RecipeOptions,
+    common: CommonOptions,
+) -> None:
+    """Measure how close a made video comes to the real one."""
+    from talkcli import runtime
+    from talkcli.pipeline.evaluate.run import EvalRequest, evaluate
+    from talkcli.progress import Stopwatch
+
+    paths = tuple(names or ())
+    if len(paths) != 2:
+        raise UsageError("eval compares two videos", "give MADE and REAL")
+    settings = recipe_from(recipe)
+    request = EvalRequest(paths, settings, compare.settings(), output.csv, output.overwrite)
+    with reporting(quiet=common.quiet, verbose=common.verbose) as reporter:
+        result = evaluate(request, reporter, Stopwatch(runtime.process_age()))
+    show(result, reporter.warnings, common)
+
+
+def show(result: Evaluation, warnings: list[str], common: CommonOptions) -> None:
+    """Print the figures: JSON, or tables."""
+    answer = {**result.as_json(), "warnings": list(warnings)}
+    if common.as_json:
+        write_json(answer)
+    else:
+        typer.echo(eval_text(answer), nl=False)
+
+
+def eval_text(answer: dict[str, Any]) -> str:
+    """The figures as a table, and under it how they were measured."""
+    import io
+
+    from rich.console import Console
+    from rich.table import Table
+
+    comparisons = answer["comparisons"]
+    pooled = len(comparisons) > _COLUMNS
+    columns = ["median", "lowest", "highest"] if pooled else [row["name"] for row in comparisons]
+    table = Table("figure", "region", *columns, "unit", "best", box=None, pad_edge=False)
+    for column in table.columns[2 : 2 + len(columns)]:
+        column.justify = "right"
+    for number, row in enumerate(comparisons[0]["metrics"]):
+        if pooled:
+            values = [answer["medians"][number][name] for name in columns]
+        else:
+            values = [one["metrics"][number]["value"] for one in comparisons]
+        shown = ["–" if value is None else f"{value:.4g}" for value in values]
+        table.add_row(row["label"], row["region"], *shown, row["unit"], _BEST[row["better"]])
+    text = io.StringIO()
+    Console(file=text, width=200, highlight=False).print(table)
+    lines = [line.rstrip() for line in text.getvalue().splitlines()]
+    for one in comparisons if not pooled else ():
+        lines += _facts(one)
+    lines += [f"{row['name']}: {row['error']}" for row in answer["failed"]]
+    lines.append(f"{answer['protocol']}; {answer['total_seconds']:.1f} s")
+    return "\n".join([*lines, *answer["outputs"], ""])
+
+
+def _facts(one: dict[str, Any]) -> list[str]:
+    lines = [
+        f"{one['name']}: {one['frames_used']} pairs of {one['width']}x{one['height']}; left out "
+        f"{one['made_dropped']} of {one['made_frames']} made and {one['real_dropped']} of "
+        f"{one['real_frames']} real frames; no face in {one['frames_without_face']}; "
+        f"aligned: {one['align']}; lag {one['lag_ms']:g} ms; {one['apart_ms']:.1f} ms apart"
+    ]
+    notes = [f"  {row['label']}: {row['note']}" for row in one["metrics"] if row["note"]]
+    return lines + notes

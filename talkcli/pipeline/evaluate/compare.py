@@ -1,0 +1,257 @@
+"""Compare a made video with the real one: every figure, in one pass over the frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from talkcli.config import Recipe
+from talkcli.errors import InputError
+from talkcli.metrics.expression import performance_scores
+from talkcli.metrics.image import PsnrScores, SsimScores
+from talkcli.metrics.landmarks import LandmarkScores
+from talkcli.metrics.lips import GATE_HZ, LipScores, LipTracks
+from talkcli.metrics.pair import FramePair, PairMetric
+from talkcli.metrics.result import Metric
+from talkcli.metrics.seam import SeamError
+from talkcli.metrics.temporal import Flicker, Jitter
+from talkcli.pipeline.evaluate.pairs import PairedFrames, Side
+from talkcli.pipeline.stages.inputs import Clip
+from talkcli.pipeline.stages.landmarks import measure_clips
+from talkcli.progress import Reporter, Stopwatch
+from talkcli.types import MotionCurves
+
+#: Keys of :attr:`Comparison.facts`.
+FACTS = (
+    *("width", "height", "align", "lag_ms", "made_frames", "real_frames", "made_dropped"),
+    *("real_dropped", "apart_ms", "made_fps", "real_fps", "duration_s", "frames_used"),
+    "frames_without_face",
+)
+
+
+@dataclass(frozen=True)
+class EvalSettings:
+    """How two videos are compared.
+
+    Attributes:
+        lag_s: how much later the real picture shows what the made one shows.
+        align: see :class:`talkcli.pipeline.evaluate.pairs.PairedFrames`.
+    """
+
+    lag_s: float = 0.0
+    align: str = "auto"
+
+
+@dataclass(frozen=True)
+class Context:
+    """What all comparisons of a command share.
+
+    Attributes:
+        recipe: its ``tracking`` settings apply.
+        settings: how videos are compared.
+        reporter: receives progress and warnings.
+        watch: receives the seconds of every part of the work.
+    """
+
+    recipe: Recipe
+    settings: EvalSettings
+    reporter: Reporter
+    watch: Stopwatch
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A made video, judged against the real one.
+
+    Attributes:
+        name: what it is called in tables.
+        made: the video that was judged.
+        real: the video that it should be.
+        metrics: the figures.
+        facts: frames used and dropped, sizes and alignment, as JSON values by :data:`FACTS`.
+        tracks: the lips of both.
+        poses: ``[n, 6]`` yaw, pitch and roll of the made and the real head at ``tracks.times``,
+            degrees.
+    """
+
+    name: str
+    made: Path
+    real: Path
+    metrics: tuple[Metric, ...]
+    facts: dict[str, Any]
+    tracks: LipTracks
+    poses: np.ndarray
+
+    def value(self, name: str) -> float | None:
+        """The value of a figure by its name; None if it is missing."""
+        return next((row.value for row in self.metrics if row.name == name), None)
+
+    def as_json(self) -> dict[str, Any]:
+        """The comparison as JSON values, with the keys documented in docs/cli.md."""
+        return {
+            "name": self.name,
+            "made": str(self.made.absolute()),
+            "real": str(self.real.absolute()),
+            **self.facts,
+            "metrics": [row.as_json() for row in self.metrics],
+        }
+
+
+def compare(name: str, made: Clip, real: Clip, context: Context) -> Comparison:
+    """Track both videos, and measure how close they come.
+
+    Args:
+        name: what the pair is called in tables.
+        made: the video that is judged.
+        real: the video that it should be.
+        context: settings, progress and times.
+
+    Raises:
+        InputError: a file that is no video, shows no face, or has no instant in common.
+        MissingDependencyError: the requested landmark network is not available.
+    """
+    clips = measure_clips((made, real), context.recipe, context.reporter, context.watch)
+    return compare_measured(name, clips[0], clips[1], context, voice_of(made, real))
+
+
+def compare_measured(
+    name: str, made: Side, real: Side, context: Context, gate: np.ndarray | None
+) -> Comparison:
+    """Measure how close two videos come whose landmarks are known.
+
+    Args:
+        name: what the pair is called in tables.
+        made: the video that is judged.
+        real: the video that it should be.
+        context: settings, progress and times.
+        gate: see :func:`voice_of`.
+
+    Raises:
+        InputError: the videos have no instant in common.
+    """
+    from talkcli.face.model import FaceModel
+    from talkcli.tracking.clip import solve_spool
+
+    settings = context.settings
+    with context.watch.measure("solve"):
+        person, wanted = solve_spool(real.spool, FaceModel.load())
+        _, found = solve_spool(made.spool, FaceModel.load(), person)
+    pairs = PairedFrames(made, real, settings.lag_s, settings.align)
+    lips = LipScores(person.rigid, gate)
+    seers: tuple[PairMetric, ...] = (
+        SsimScores(),
+        PsnrScores(),
+        LandmarkScores(),
+        lips,
+        Jitter(),
+        Flicker(),
+        SeamError(),
+    )
+    seen = _look(pairs, seers, context)
+    rows = [row for seer in seers for row in seer.finish()]
+    rows += performance_scores(found, wanted, settings.lag_s)
+    facts = {**_facts(pairs, made, real, settings), **seen}
+    assert set(facts) == set(FACTS)
+    poses = np.concatenate(
+        [_pose(found, lips.tracks.times, 0.0), _pose(wanted, lips.tracks.times, settings.lag_s)], 1
+    )
+    return Comparison(name, made.path, real.path, tuple(rows), facts, lips.tracks, poses)
+
+
+def _look(pairs: PairedFrames, seers: Sequence[PairMetric], context: Context) -> dict[str, int]:
+    """Show every pair to every metric; metrics work side by side, and the next pair is decoded."""
+    task = context.reporter.begin("compare", len(pairs.pairing))
+    used = faceless = 0
+
+    def decoded() -> Iterator[FramePair]:
+        # One pair ahead of the metrics.
+        frames = iter(pairs)
+        coming = decoder.submit(next, frames, None)
+        while (pair := coming.result()) is not None:
+            coming = decoder.submit(next, frames, None)
+            yield pair
+
+    with (
+        context.watch.measure("compare"),
+        ThreadPoolExecutor(1) as decoder,
+        ThreadPoolExecutor(2) as pool,
+    ):
+        for pair in decoded():
+            list(pool.map(lambda seer, pair=pair: seer.add(pair), seers))
+            used += 1
+            faceless += pair.made_points is None or pair.real_points is None
+            task.advance()
+    context.reporter.end(task)
+    if not used:
+        raise InputError(
+            "no pair of frames shows the face in both videos",
+            "use --align none to compare the pictures as they are",
+        )
+    return {"frames_used": used, "frames_without_face": faceless}
+
+
+def _facts(pairs: PairedFrames, made: Side, real: Side, settings: EvalSettings) -> dict[str, Any]:
+    pairing, (height, width) = pairs.pairing, pairs.size
+    return {
+        "width": width,
+        "height": height,
+        "align": pairs.align,
+        "lag_ms": round(1000 * settings.lag_s, 1),
+        "made_frames": len(made.spool),
+        "real_frames": len(real.spool),
+        "made_dropped": pairing.made_dropped,
+        "real_dropped": pairing.real_dropped,
+        "apart_ms": round(pairing.apart_ms, 2),
+        "made_fps": _rate(made),
+        "real_fps": _rate(real),
+        "duration_s": round(float(real.spool.duration_s), 3),
+    }
+
+
+def _rate(clip: Side) -> float:
+    return round(1.0 / clip.spool.step_s, 3) if clip.spool.step_s > 0 else 0.0
+
+
+def _pose(curves: MotionCurves, times: np.ndarray, lag_s: float) -> np.ndarray:
+    """``[n, 3]`` yaw, pitch and roll at some times."""
+    columns = [np.interp(times + lag_s, curves.times, column) for column in curves.rotation.T]
+    return np.stack(columns, 1)
+
+
+def voice_of(*clips: Clip) -> np.ndarray | None:
+    """Voice gate of the first of some clips that has sound; see :func:`voice_gate`."""
+    for clip in clips:
+        if clip.info.has_audio:
+            try:
+                return voice_gate(clip.path)
+            except InputError:
+                # A track that cannot be decoded is treated as absent.
+                continue
+    return None
+
+
+def voice_gate(path: Path) -> np.ndarray:
+    """``[n]`` voice gate of a file's sound, 0 in pauses, 100 per second of the file.
+
+    Args:
+        path: a clip or recording.
+
+    Raises:
+        InputError: no sound that can be decoded.
+    """
+    from talkcli.media.audio import open_sound
+    from talkcli.speech.features import LogMelStream
+    from talkcli.speech.sound import RATE_HZ
+    from talkcli.speech.vad import VoiceGate
+
+    mel, gate = LogMelStream(), VoiceGate()
+    with open_sound(path) as sound:
+        parts = [gate.push(mel.push(block)) for block in sound.blocks(RATE_HZ)]
+        late = np.zeros(max(0, round(sound.start_s * GATE_HZ)))
+    parts += [gate.push(mel.finish()), gate.finish()]
+    return np.concatenate([late, *parts])

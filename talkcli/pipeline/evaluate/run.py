@@ -1,0 +1,202 @@
+"""``talkcli eval``: which videos are compared, and what becomes of the figures."""
+
+from __future__ import annotations
+
+import csv
+import io
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from talkcli import __version__
+from talkcli.config import Recipe
+from talkcli.errors import InputError, TalkcliError, UsageError
+from talkcli.pipeline.checks import check_files
+from talkcli.pipeline.evaluate.compare import Comparison, Context, EvalSettings, compare
+from talkcli.pipeline.stages.inputs import Clip
+from talkcli.progress import Reporter, Stopwatch
+
+#: Endings of files that are taken for videos in a folder.
+_VIDEOS = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg"})
+_CSV_HEAD = ("comparison", "figure", "region", "value", "unit", "better", "note")
+
+
+@dataclass(frozen=True)
+class EvalRequest:
+    """What ``talkcli eval`` is asked to do.
+
+    Attributes:
+        paths: a video and what it should be, or two folders with files of the same names.
+        recipe: its ``tracking`` settings apply.
+        settings: how videos are compared.
+        csv: file for the figures, or None.
+        overwrite: whether existing outputs may be replaced.
+    """
+
+    paths: tuple[Path, ...]
+    recipe: Recipe
+    settings: EvalSettings = field(default_factory=EvalSettings)
+    csv: Path | None = None
+    overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The result of ``talkcli eval``.
+
+    Attributes:
+        protocol: how the figures were measured, in a sentence.
+        comparisons: one for each pair.
+        failed: name and error of the pairs of folders that could not be compared.
+        seconds: of each part of the work.
+        total_seconds: of the whole run.
+        outputs: files that were written.
+        pooled: whether the comparisons are of one kind, so that medians over them mean something.
+    """
+
+    protocol: str
+    comparisons: tuple[Comparison, ...]
+    failed: tuple[tuple[str, TalkcliError], ...]
+    seconds: dict[str, float]
+    total_seconds: float
+    outputs: tuple[Path, ...]
+    pooled: bool = False
+
+    def medians(self) -> list[dict[str, Any]]:
+        """Every figure over all comparisons; empty unless :attr:`pooled`."""
+        rows: dict[str, list[float]] = {}
+        heads: dict[str, dict[str, Any]] = {}
+        for comparison in self.comparisons if self.pooled else ():
+            for row in comparison.metrics:
+                heads.setdefault(row.name, row.as_json())
+                values = rows.setdefault(row.name, [])
+                if row.value is not None:
+                    values.append(row.value)
+        return [
+            {
+                **{key: heads[name][key] for key in ("name", "label", "unit", "better", "region")},
+                "median": round(statistics.median(values), 5) if values else None,
+                "lowest": round(min(values), 5) if values else None,
+                "highest": round(max(values), 5) if values else None,
+                "count": len(values),
+            }
+            for name, values in rows.items()
+        ]
+
+    def as_json(self) -> dict[str, Any]:
+        """The result as JSON values, with the keys documented in docs/cli.md."""
+        return {
+            "command": "eval",
+            "version": __version__,
+            "protocol": self.protocol,
+            "comparisons": [comparison.as_json() for comparison in self.comparisons],
+            "failed": [
+                {"name": name, "error": error.what, "mend": error.fix}
+                for name, error in self.failed
+            ],
+            "medians": self.medians(),
+            "outputs": [str(path.absolute()) for path in self.outputs],
+            "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
+            "total_seconds": round(self.total_seconds, 3),
+        }
+
+
+def evaluate(request: EvalRequest, reporter: Reporter, watch: Stopwatch) -> Evaluation:
+    """Compare two videos, or two folders of videos with the same names.
+
+    In folders, a pair that cannot be compared is reported, and the others go on.
+
+    Args:
+        request: the files and settings.
+        reporter: receives progress and warnings.
+        watch: receives the seconds of every part of the work.
+
+    Raises:
+        UsageError: a file and a folder are to be compared.
+        InputError: no pair can be compared, or an output cannot be written.
+        MissingDependencyError: the requested landmark network is not available.
+    """
+    made_path, real_path = request.paths
+    pairs = _pairs(made_path, real_path, reporter)
+    outputs = tuple(path for path in (request.csv,) if path is not None)
+    files = [path for pair in pairs.values() for path in pair]
+    check_files(outputs, files, overwrite=request.overwrite)
+    context = Context(request.recipe, request.settings, reporter, watch)
+    done: list[Comparison] = []
+    failed: list[tuple[str, TalkcliError]] = []
+    for name, (made, real) in pairs.items():
+        try:
+            done.append(compare(name, Clip(made), Clip(real), context))
+        except InputError as error:
+            if len(pairs) == 1:
+                raise
+            failed.append((name, error))
+            reporter.warn(f"{name} is left out: {error}")
+    if not done:
+        raise InputError(f"none of {len(pairs)} pairs can be compared", "see the warnings above")
+    evaluation = Evaluation(
+        protocol="frames paired by time, measured in the pixels of the real video",
+        comparisons=tuple(done),
+        failed=tuple(failed),
+        seconds=watch.seconds,
+        total_seconds=watch.total(),
+        outputs=outputs,
+        pooled=made_path.is_dir(),
+    )
+    write_outputs(evaluation, request)
+    return evaluation
+
+
+def write_outputs(evaluation: Evaluation, request: EvalRequest) -> None:
+    """Write the files that were asked for.
+
+    Raises:
+        InputError: a file cannot be written.
+    """
+    from talkcli.files.output import PendingOutput
+
+    if request.csv is not None:
+        with PendingOutput(request.csv, overwrite=request.overwrite) as pending:
+            pending.write(csv_text(evaluation.comparisons).encode())
+            pending.commit()
+
+
+def csv_text(comparisons: Sequence[Comparison]) -> str:
+    """One line for each figure of each comparison, under a line of names."""
+    text = io.StringIO()
+    lines = csv.writer(text, lineterminator="\n")
+    lines.writerow(_CSV_HEAD)
+    for comparison in comparisons:
+        for row in comparison.metrics:
+            value = "" if row.value is None else f"{row.value:.6g}"
+            lines.writerow(
+                (comparison.name, row.name, row.region, value, row.unit, row.better, row.note)
+            )
+    return text.getvalue()
+
+
+def _pairs(made: Path, real: Path, reporter: Reporter) -> dict[str, tuple[Path, Path]]:
+    """The files that belong together, by name."""
+    if made.is_dir() != real.is_dir():
+        raise UsageError(f"{made} and {real} are not of one kind", "give two files or two folders")
+    if not made.is_dir():
+        return {made.stem: (made, real)}
+    ours, theirs = (_videos(folder) for folder in (made, real))
+    common = sorted(ours.keys() & theirs.keys())
+    if not common:
+        raise InputError(
+            f"no video in {made} has the name of one in {real}",
+            "name the files of a pair alike, apart from their endings",
+        )
+    for folder, files in ((made, ours), (real, theirs)):
+        alone = sorted(files.keys() - set(common))
+        if alone:
+            reporter.warn(f"{len(alone)} videos in {folder} have no partner: {', '.join(alone)}")
+    return {name: (ours[name], theirs[name]) for name in common}
+
+
+def _videos(folder: Path) -> dict[str, Path]:
+    files = (path for path in sorted(folder.iterdir()) if path.suffix.lower() in _VIDEOS)
+    return {path.stem: path for path in files}
