@@ -1,8 +1,8 @@
 """Builds the development environment: ``python scripts/setup.py [.venv]``. Standard library only.
 
 It creates the virtual environment, installs talkcli into it in editable form with the ``dev``
-extra, and replaces OpenCV by its headless twin. A stamp file inside the environment names the
-state it was built from, so that a second call returns at once.
+extra, replaces OpenCV by its headless twin and compiles the kernels. A stamp file inside the
+environment names the state it was built from, so that a second call returns at once.
 """
 
 from __future__ import annotations
@@ -124,6 +124,13 @@ def use_headless_opencv(python: Path, log: Path) -> None:
         raise SetupError("OpenCV still does not load after the exchange, see above")
 
 
+def compile_kernels(python: Path) -> None:
+    """Compiles talkcli's kernels in several processes, so that the first video need not wait."""
+    print("setup: compiling kernels (10 s)", flush=True)
+    if subprocess.run([python, "-m", "talkcli.kernels.prepare"], cwd=ROOT).returncode != 0:
+        raise SetupError("talkcli's kernels do not compile, see above")
+
+
 def main() -> int:
     """Brings the environment into the wanted state; returns the exit code."""
     venv = (ROOT / (sys.argv[1] if len(sys.argv) > 1 else ".venv")).absolute()
@@ -147,6 +154,7 @@ def main() -> int:
         print("setup: installing talkcli and what it needs", flush=True)
         pip(python, "install", "--editable", ".[dev]", log=log)
         use_headless_opencv(python, log)
+        compile_kernels(python)
     except SetupError as error:
         print(f"setup: {error}", file=sys.stderr)
         return 4

@@ -256,6 +256,7 @@ def frames(
         InputError: no avatar in the project.
     """
     from talkcli.media.write import parse_fps
+    from talkcli.pipeline.stages.kernels import ensure_kernels
     from talkcli.pipeline.video.scene import AvatarPlayer
     from talkcli.pipeline.video.views import plan_views
 
@@ -265,6 +266,7 @@ def frames(
     fps = parse_fps(chosen.video.fps)
     path = chosen.video.camera_path != "none"
     views_at = plan_views(chosen.video, _seconds(motion, fps) if path else 1.0)
+    ensure_kernels(run.reporter, run.watch)
     player = AvatarPlayer(subject.avatar, chosen.video, chosen.backend, run.watch)
     for number, frame in enumerate(_motions(motion, fps, chosen)):
         views = views_at(float((number + 0.5) / fps))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from talkcli.pipeline.result import Result
 
 #: The order in which the parts of the work are shown.
-_ORDER = ("load", "track", "build", "motion", "render", "compose", "encode", "export")
+_ORDER = ("load", "compile", "track", "build", "motion", "render", "compose", "encode", "export")
 
 
 class UnwritableAnswerError(Exception):

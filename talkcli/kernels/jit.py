@@ -36,6 +36,9 @@ njit: Any = numba_njit
 #: nobody calls them from C.
 _LEAN: dict[str, Any] = {"_nrt": False, "no_cfunc_wrapper": True}
 
+#: All kernels of the modules that have been imported.
+_made: list[Any] = []
+
 _log = logging.getLogger(__name__)
 
 
@@ -140,6 +143,7 @@ def kernel(
     function = inspect.unwrap(function)
     options = {"nogil": True, "fastmath": fastmath, "error_model": error_model, **_LEAN}
     dispatcher = njit(**options)(function)
+    _made.append(dispatcher)
     before = config.CACHE_DIR
     config.CACHE_DIR = before or str(_folder())
     try:
@@ -150,6 +154,24 @@ def kernel(
     finally:
         config.CACHE_DIR = before
     return dispatcher
+
+
+def in_use() -> dict[str, list[tuple[Any, ...]]]:
+    """Numba's types of the arguments that kernels have been called with in this process.
+
+    By kernel, ``module:function``.
+    """
+    return {_name(kernel): list(kernel.overloads) for kernel in _made if kernel.overloads}
+
+
+def compiled_here() -> dict[str, list[tuple[Any, ...]]]:
+    """As :func:`in_use`, but only what was not found in the cache."""
+    missed = {_name(kernel): list(kernel.stats.cache_misses) for kernel in _made}
+    return {name: kinds for name, kinds in missed.items() if kinds}
+
+
+def _name(kernel: Any) -> str:
+    return f"{kernel.py_func.__module__}:{kernel.py_func.__qualname__}"
 
 
 @cache

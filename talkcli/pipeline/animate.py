@@ -20,6 +20,7 @@ from talkcli.pipeline.request import Request
 from talkcli.pipeline.result import Result, timing_facts, video_facts
 from talkcli.pipeline.stages.avatar import BuiltAvatar, ensure_avatar, stored_avatar
 from talkcli.pipeline.stages.inputs import DriveInputs, Picture
+from talkcli.pipeline.stages.kernels import ensure_kernels
 from talkcli.pipeline.video.performance import MotionMix
 from talkcli.pipeline.video.scene import AvatarPlayer
 from talkcli.pipeline.video.shoot import VideoTarget, render_video
@@ -89,6 +90,8 @@ def _animate(
     with watch.measure("load"):
         target = _target(request, inputs, picture)
         run = _begin(request, picture, reporter, watch)
+    if not request.dry_run:
+        ensure_kernels(reporter, watch)
     # Tracking comes first: a driver without a face should not cost the time to build an avatar.
     mix = MotionMix(inputs, run)
     avatar = stored_avatar(run) if picture is None else ensure_avatar(run, picture)

@@ -10,6 +10,7 @@ from talkcli.pipeline.request import Request
 from talkcli.pipeline.result import Result
 from talkcli.pipeline.stages.avatar import ensure_avatar
 from talkcli.pipeline.stages.inputs import Picture
+from talkcli.pipeline.stages.kernels import ensure_kernels
 from talkcli.progress import Reporter, Stopwatch
 
 
@@ -32,6 +33,8 @@ def reconstruct(request: Request, portrait: Path, reporter: Reporter, watch: Sto
     check_files(outputs, (portrait,), overwrite=request.overwrite)
     root = request.project or portrait.with_name(f"{portrait.stem}.talk")
     run = request.begin(root, reporter, watch)
+    if not request.dry_run:
+        ensure_kernels(reporter, watch)
     avatar = ensure_avatar(run, picture)
     if request.output is not None and not request.dry_run:
         with watch.measure("export"):

@@ -21,6 +21,7 @@ from talkcli.pipeline.checks import (
 from talkcli.pipeline.request import Request
 from talkcli.pipeline.result import Result
 from talkcli.pipeline.stages.avatar import stored_avatar
+from talkcli.pipeline.stages.kernels import ensure_kernels
 from talkcli.pipeline.video.scene import AvatarPlayer
 from talkcli.pipeline.video.shoot import VideoTarget, render_video
 from talkcli.pipeline.video.views import ORBIT_S, plan_views
@@ -77,6 +78,7 @@ def render_stills(
     if is_video:
         check_width(columns, width)
     if not request.dry_run:
+        ensure_kernels(reporter, watch)
         with watch.measure("load"):
             model = avatar.avatar
         player = AvatarPlayer(model, recipe.video, recipe.backend, watch)
