@@ -68,9 +68,61 @@ class CompareOptions:
 
 
 @dataclass(frozen=True)
+class SourceOptions:
+    """Instead of MADE and REAL."""
+
+    self_reenact: Annotated[
+        _File,
+        typer.Option(
+            metavar="CLIP", help="Make a clip again from one of its frames; compare it with itself."
+        ),
+    ] = None
+    by: Annotated[
+        str,
+        typer.Option(
+            metavar="video|speech", help="What drives that frame: the clip's face or sound."
+        ),
+    ] = "video"
+    source_frame: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(metavar="N", help="Which frame (default: the first neutral one)."),
+    ] = None
+    baselines: Annotated[
+        bool,
+        typer.Option("--baselines", help="Also judge a mouth that stays shut, and the bare frame."),
+    ] = False
+    subject: Annotated[
+        _File,
+        typer.Option(
+            metavar="PROJECT", help="Judge a fitted avatar by the held-out part of its clip."
+        ),
+    ] = None
+
+    def reenactment(self, output: Path | None) -> Any:
+        """The self-reenactment that was asked for, or None.
+
+        Raises:
+            UsageError: an option that only a self-reenactment has.
+        """
+        from talkcli.pipeline.evaluate.reenact import Reenactment
+
+        if self.self_reenact is None:
+            if self.baselines or self.source_frame is not None or output is not None:
+                raise UsageError(
+                    "--baselines, --source-frame and --output are about --self-reenact",
+                    "add --self-reenact CLIP",
+                )
+            return None
+        return Reenactment(self.self_reenact, self.by, self.source_frame, self.baselines, output)
+
+
+@dataclass(frozen=True)
 class ReportOptions:
     """Output."""
 
+    output: Annotated[
+        _File, typer.Option("-o", "--output", metavar="VIDEO", help="Keep the made video.")
+    ] = None
     csv: Annotated[_File, typer.Option("--csv", metavar="FILE", help="Write the figures.")] = None
     overwrite: Overwrite = False
 
@@ -79,6 +131,7 @@ class ReportOptions:
 def eval_command(
     names: Names = None,
     *,
+    source: SourceOptions,
     compare: CompareOptions,
     output: ReportOptions,
     recipe: RecipeOptions,
@@ -90,10 +143,18 @@ def eval_command(
     from talkcli.progress import Stopwatch
 
     paths = tuple(names or ())
-    if len(paths) != 2:
-        raise UsageError("eval compares two videos", "give MADE and REAL")
-    settings = recipe_from(recipe)
-    request = EvalRequest(paths, settings, compare.settings(), output.csv, output.overwrite)
+    others = [name for name in (source.self_reenact, source.subject) if name is not None]
+    if (len(paths), len(others)) not in ((2, 0), (0, 1)):
+        raise UsageError("eval compares two videos", "give MADE and REAL, or --self-reenact CLIP")
+    request = EvalRequest(
+        paths,
+        recipe_from(recipe),
+        compare.settings(),
+        reenact=source.reenactment(output.output),
+        subject=source.subject,
+        csv=output.csv,
+        overwrite=output.overwrite,
+    )
     with reporting(quiet=common.quiet, verbose=common.verbose) as reporter:
         result = evaluate(request, reporter, Stopwatch(runtime.process_age()))
     show(result, reporter.warnings, common)

@@ -143,6 +143,11 @@ class LandmarkSpool:
         return 2 * self._times[-1] - self._times[-2]
 
     @property
+    def starts(self) -> np.ndarray:
+        """``[n]`` when every frame appears, seconds."""
+        return np.array(self._times)
+
+    @property
     def middles(self) -> np.ndarray:
         """``[n]`` the middle of every frame's display, seconds."""
         edges = np.array([*self._times, self.duration_s])

@@ -41,10 +41,12 @@ class EvalSettings:
     Attributes:
         lag_s: how much later the real picture shows what the made one shows.
         align: see :class:`talkcli.pipeline.evaluate.pairs.PairedFrames`.
+        leave_out: likewise.
     """
 
     lag_s: float = 0.0
     align: str = "auto"
+    leave_out: int | None = None
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,7 @@ def compare_measured(
     with context.watch.measure("solve"):
         person, wanted = solve_spool(real.spool, FaceModel.load())
         _, found = solve_spool(made.spool, FaceModel.load(), person)
-    pairs = PairedFrames(made, real, settings.lag_s, settings.align)
+    pairs = PairedFrames(made, real, settings.lag_s, settings.align, settings.leave_out)
     lips = LipScores(person.rigid, gate)
     seers: tuple[PairMetric, ...] = (
         SsimScores(),

@@ -103,6 +103,7 @@ class PairedFrames:
         made: the video that is judged.
         real: the video that it should be.
         lag_s: how much later the real picture shows what the made one shows.
+        leave_out: a real frame that is no test, since the made video was made from it.
         align: ``none`` scales the made picture to the real one's size; ``frame`` lays the rigid
             landmarks of every pair over each other by a similarity; ``auto`` is ``none`` if both
             have the same shape, else ``frame``.
@@ -116,8 +117,15 @@ class PairedFrames:
         InputError: the videos have no instant in common.
     """
 
-    def __init__(self, made: Side, real: Side, lag_s: float = 0.0, align: str = "auto") -> None:
-        self._made, self._real = made, real
+    def __init__(
+        self,
+        made: Side,
+        real: Side,
+        lag_s: float = 0.0,
+        align: str = "auto",
+        leave_out: int | None = None,
+    ) -> None:
+        self._made, self._real, self._leave_out = made, real, leave_out
         self.pairing = pair_times(made.spool.middles, real.spool.middles, lag_s)
         if not len(self.pairing):
             raise InputError(
@@ -154,7 +162,7 @@ class PairedFrames:
                 found, wanted = self.made_points(number), self.real_points(number)
                 height, width = self.size
                 placed = self._placed(made_rgb, found, wanted)
-                if placed is None:
+                if placed is None or self.pairing.real[number] == self._leave_out:
                     continue
                 regions = {} if wanted is None else face_regions(wanted, height, width)
                 yield FramePair(
@@ -180,13 +188,22 @@ class PairedFrames:
             return cv2.resize(rgb, (width, height), interpolation=way), found
         if found is None or wanted is None:
             return None
-        flat = (1.0, 1.0, 0.0)
-        rigid = list(RIGID)
-        scale, rotation, shift = fit_similarity(found[rigid] * flat, wanted[rigid] * flat)
-        turn = scale * rotation[:2, :2]
-        moved = found * scale
-        moved[:, :2] = found[:, :2] @ turn.T + shift[:2]
-        return warped(rgb, turn * self._scale, shift[:2], self.size), moved
+        turn, shift = plane_similarity(found, wanted)
+        moved = moved_points(found, turn, shift)
+        return warped(rgb, turn * self._scale, shift, self.size), moved
+
+
+def plane_similarity(found: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The similarity in the picture that lays rigid landmarks over others: ``[2, 2]``, ``[2]``."""
+    flat, rigid = (1.0, 1.0, 0.0), list(RIGID)
+    scale, rotation, shift = fit_similarity(found[rigid] * flat, wanted[rigid] * flat)
+    return scale * rotation[:2, :2], shift[:2]
+
+
+def moved_points(points: np.ndarray, turn: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    """Landmarks after ``new = turn @ old + shift`` in the picture; depth keeps its proportion."""
+    depth = points[:, 2:] * np.sqrt(abs(np.linalg.det(turn)))
+    return np.concatenate([points[:, :2] @ turn.T + shift, depth], 1)
 
 
 def warped(

@@ -15,8 +15,10 @@ from talkcli.config import Recipe
 from talkcli.errors import InputError, TalkcliError, UsageError
 from talkcli.pipeline.checks import check_files
 from talkcli.pipeline.evaluate.compare import Comparison, Context, EvalSettings, compare
+from talkcli.pipeline.evaluate.reenact import Reenactment, reenact
 from talkcli.pipeline.stages.inputs import Clip
 from talkcli.progress import Reporter, Stopwatch
+from talkcli.project import Project
 
 #: Endings of files that are taken for videos in a folder.
 _VIDEOS = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg"})
@@ -28,9 +30,12 @@ class EvalRequest:
     """What ``talkcli eval`` is asked to do.
 
     Attributes:
-        paths: a video and what it should be, or two folders with files of the same names.
+        paths: a video and what it should be, or two folders with files of the same names; empty
+            with one of the following.
         recipe: its ``tracking`` settings apply.
         settings: how videos are compared.
+        reenact: make a clip again from one of its frames, and compare it with itself.
+        subject: a project whose avatar was fitted to a clip.
         csv: file for the figures, or None.
         overwrite: whether existing outputs may be replaced.
     """
@@ -38,6 +43,8 @@ class EvalRequest:
     paths: tuple[Path, ...]
     recipe: Recipe
     settings: EvalSettings = field(default_factory=EvalSettings)
+    reenact: Reenactment | None = None
+    subject: Path | None = None
     csv: Path | None = None
     overwrite: bool = False
 
@@ -103,10 +110,18 @@ class Evaluation:
         }
 
 
-def evaluate(request: EvalRequest, reporter: Reporter, watch: Stopwatch) -> Evaluation:
-    """Compare two videos, or two folders of videos with the same names.
+@dataclass(frozen=True)
+class _Judged:
+    """Comparisons and how they were made; attributes as of :class:`Evaluation`."""
 
-    In folders, a pair that cannot be compared is reported, and the others go on.
+    comparisons: list[Comparison]
+    protocol: str
+    failed: list[tuple[str, TalkcliError]] = field(default_factory=list)
+    pooled: bool = False
+
+
+def evaluate(request: EvalRequest, reporter: Reporter, watch: Stopwatch) -> Evaluation:
+    """Compare videos, or make one from a clip and compare it with that.
 
     Args:
         request: the files and settings.
@@ -114,39 +129,66 @@ def evaluate(request: EvalRequest, reporter: Reporter, watch: Stopwatch) -> Eval
         watch: receives the seconds of every part of the work.
 
     Raises:
-        UsageError: a file and a folder are to be compared.
-        InputError: no pair can be compared, or an output cannot be written.
-        MissingDependencyError: the requested landmark network is not available.
+        UsageError: a file and a folder are to be compared, or settings that do not exist.
+        InputError: nothing can be compared, or an output cannot be written.
+        MissingDependencyError: the requested landmark network or renderer is not available.
     """
-    made_path, real_path = request.paths
-    pairs = _pairs(made_path, real_path, reporter)
-    outputs = tuple(path for path in (request.csv,) if path is not None)
-    files = [path for pair in pairs.values() for path in pair]
-    check_files(outputs, files, overwrite=request.overwrite)
     context = Context(request.recipe, request.settings, reporter, watch)
+    if request.subject is not None:
+        raise _no_subject(request.subject)
+    if request.reenact is not None:
+        outputs = _check_outputs(request, [request.reenact.clip])
+        judged = _Judged(*reenact(request.reenact, context, overwrite=request.overwrite))
+    else:
+        pairs = _pairs(request.paths, reporter)
+        outputs = _check_outputs(request, [path for pair in pairs.values() for path in pair])
+        judged = _compare_all(pairs, context, pooled=request.paths[0].is_dir())
+    evaluation = Evaluation(
+        protocol=judged.protocol,
+        comparisons=tuple(judged.comparisons),
+        failed=tuple(judged.failed),
+        seconds=watch.seconds,
+        total_seconds=watch.total(),
+        outputs=outputs,
+        pooled=judged.pooled,
+    )
+    write_outputs(evaluation, request)
+    return evaluation
+
+
+def _check_outputs(request: EvalRequest, inputs: Sequence[Path]) -> tuple[Path, ...]:
+    """The files that will be written, after a check that they can be."""
+    made = None if request.reenact is None else request.reenact.output
+    outputs = tuple(path for path in (made, request.csv) if path is not None)
+    check_files(outputs, inputs, overwrite=request.overwrite)
+    return outputs
+
+
+def _no_subject(project: Path) -> InputError:
+    """The error for a project without an avatar that was fitted to a clip."""
+    Project.open(project)
+    return InputError(
+        f"{project} holds no avatar that was fitted to a clip, so no part of one was held out",
+        "make a clip again from one of its frames: talkcli eval --self-reenact CLIP",
+    )
+
+
+def _compare_all(pairs: dict[str, tuple[Path, Path]], context: Context, *, pooled: bool) -> _Judged:
+    """Compare every pair; in folders, one that cannot be compared does not stop the others."""
     done: list[Comparison] = []
     failed: list[tuple[str, TalkcliError]] = []
     for name, (made, real) in pairs.items():
         try:
             done.append(compare(name, Clip(made), Clip(real), context))
         except InputError as error:
-            if len(pairs) == 1:
+            if not pooled:
                 raise
             failed.append((name, error))
-            reporter.warn(f"{name} is left out: {error}")
+            context.reporter.warn(f"{name} is left out: {error}")
     if not done:
         raise InputError(f"none of {len(pairs)} pairs can be compared", "see the warnings above")
-    evaluation = Evaluation(
-        protocol="frames paired by time, measured in the pixels of the real video",
-        comparisons=tuple(done),
-        failed=tuple(failed),
-        seconds=watch.seconds,
-        total_seconds=watch.total(),
-        outputs=outputs,
-        pooled=made_path.is_dir(),
-    )
-    write_outputs(evaluation, request)
-    return evaluation
+    how = "frames paired by time, measured in the pixels of the real video"
+    return _Judged(done, how, failed, pooled)
 
 
 def write_outputs(evaluation: Evaluation, request: EvalRequest) -> None:
@@ -177,8 +219,9 @@ def csv_text(comparisons: Sequence[Comparison]) -> str:
     return text.getvalue()
 
 
-def _pairs(made: Path, real: Path, reporter: Reporter) -> dict[str, tuple[Path, Path]]:
+def _pairs(paths: Sequence[Path], reporter: Reporter) -> dict[str, tuple[Path, Path]]:
     """The files that belong together, by name."""
+    made, real = paths
     if made.is_dir() != real.is_dir():
         raise UsageError(f"{made} and {real} are not of one kind", "give two files or two folders")
     if not made.is_dir():

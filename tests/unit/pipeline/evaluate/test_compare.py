@@ -16,46 +16,25 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from talkcli.avatar import SOURCE_VIEW
-from talkcli.config import Recipe, VideoConfig
+from talkcli.config import Recipe
 from talkcli.engines.portrait.avatar import PortraitAvatar
 from talkcli.errors import InputError
 from talkcli.pipeline.evaluate.compare import Comparison, Context, EvalSettings, compare
 from talkcli.pipeline.stages.inputs import Clip
-from talkcli.pipeline.video.scene import AvatarPlayer
 from talkcli.progress import SilentReporter, Stopwatch
-from talkcli.types import ARKIT_NAMES, MotionFrame
+from tests.support.films import CODEC, FPS, talking
 from tests.support.media import make_clip, run_ffmpeg
 
-FRAMES, FPS = 60, 25
-#: Lossless, so that a copy differs by nothing but what was done to it.
-CODEC = ("-c:v", "libx264", "-qp", "0", "-preset", "ultrafast")
-
-
-def motions(lips: float = 1.0) -> list[MotionFrame]:
-    """Somebody who talks, shuts the lips in between, and nods."""
-    t = np.arange(FRAMES) / FPS
-    # Syllables of uneven length: their pattern fits itself at no other lag.
-    opening = np.maximum(0.0, np.sin(2 * np.pi * (1.6 * t + 0.35 * t**2)))
-    frames = []
-    for k in range(FRAMES):
-        expression = np.zeros(52, np.float32)
-        expression[ARKIT_NAMES.index("jawOpen")] = 0.45 * lips * opening[k]
-        rotation = np.array([6 * np.sin(1.9 * t[k]), 3 * np.sin(2.7 * t[k]), 0], np.float32)
-        zeros = np.zeros(3, np.float32)
-        frames.append(MotionFrame(expression, rotation, zeros, np.zeros(2, np.float32)))
-    return frames
+FRAMES = 60
 
 
 @pytest.fixture(scope="module")
 def film(avatar: PortraitAvatar) -> Callable[[float], np.ndarray]:
     """``[60, H, W, 3]`` frames with a factor on the lips."""
-    player = AvatarPlayer(avatar, VideoConfig(), "cpu", Stopwatch())
 
     @lru_cache(maxsize=4)
     def frames(lips: float) -> np.ndarray:
-        drawn = [player.pictures(motion, [SOURCE_VIEW])[0] for motion in motions(lips)]
-        pictures = np.array(drawn)
+        pictures = talking(avatar, FRAMES, lips)
         pictures.flags.writeable = False
         return pictures
 
