@@ -123,6 +123,37 @@ class PortraitConfig:
 
 
 @dataclass(frozen=True)
+class QcConfig:
+    """Thresholds of ``talkcli qc`` and ``--qc``; -1 leaves a fault unchecked.
+
+    What real clips and this tool's own videos measure stands in ``docs/quality.md``.
+
+    Attributes:
+        sync_offset_ms: most by which lips may be earlier or later than the sound.
+        sync_peak: least correlation of the lips with the sound at the best offset.
+        silence_motion: most lip motion while nobody speaks, cm/s.
+        jitter: most acceleration of the landmarks, % of the face height per frame².
+        flicker: most flicker of what is not head, grey levels.
+        seam: most flicker of the brightness step across the outline of the head, grey levels.
+        holes: most spots in the skin, %.
+        mouth_cut: most frames in which the lips leave the picture, %.
+        mouth_stuck: most speaking frames in which the lips are stuck at their widest, %.
+        face_lost: most frames in which no face is found, %.
+    """
+
+    sync_offset_ms: float = setting(120.0, low=-1)
+    sync_peak: float = setting(0.3, low=-1, high=1)
+    silence_motion: float = setting(8.0, low=-1)
+    jitter: float = setting(2.5, low=-1)
+    flicker: float = setting(4.0, low=-1)
+    seam: float = setting(6.0, low=-1)
+    holes: float = setting(1.0, low=-1)
+    mouth_cut: float = setting(1.0, low=-1)
+    mouth_stuck: float = setting(10.0, low=-1)
+    face_lost: float = setting(2.0, low=-1)
+
+
+@dataclass(frozen=True)
 class Recipe:
     """Every setting of a run.
 
@@ -139,6 +170,7 @@ class Recipe:
     motion: MotionConfig = field(default_factory=MotionConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     portrait: PortraitConfig = field(default_factory=PortraitConfig)
+    qc: QcConfig = field(default_factory=QcConfig)
 
     def as_json(self) -> dict[str, Any]:
         """All settings as nested dictionaries of JSON values."""

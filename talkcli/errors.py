@@ -2,7 +2,7 @@
 
 Library code raises these; only :mod:`talkcli.cli.app` turns them into one line on stderr and an
 exit code. Exit codes are part of the interface: 1 bug, 2 usage, 3 bad input, 4 missing dependency
-or model, 5 interrupted and resumable.
+or model, 5 interrupted and resumable, 6 a result that misses a quality threshold.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ class TalkcliError(Exception):
     """
 
     exit_code = 1
+    #: Whether the command has answered for itself, so that nothing else may go to stdout.
+    answered = False
 
     def __init__(self, what: str, fix: str | None = None) -> None:
         super().__init__(what if fix is None else f"{what}; {fix}")
@@ -48,6 +50,12 @@ class InterruptedRunError(TalkcliError):
     """The run was stopped; finished stages are kept, and the same command resumes."""
 
     exit_code = 5
+
+
+class QualityError(TalkcliError):
+    """A video that exists and misses a quality threshold of the recipe."""
+
+    exit_code = 6
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -23,11 +23,13 @@ from talkcli.cli.options import (
     project_and_rest,
     recipe_from,
 )
+from talkcli.cli.qc import QualityOptions
 from talkcli.cli.show import running
 from talkcli.errors import UsageError
 
 if TYPE_CHECKING:
     from talkcli import Subject
+    from talkcli.pipeline.qc import QcReport
 
 # Typer resolves these at run time, on Python 3.10 too.
 Speech = Annotated[
@@ -54,6 +56,7 @@ class VideoOptions:
     view: ViewOptions
     motion: MotionOptions
     recipe: RecipeOptions
+    quality: QualityOptions
     common: CommonOptions
 
     def make(
@@ -65,10 +68,13 @@ class VideoOptions:
     ) -> None:
         """Make the video and show the result; ``sections`` are further settings of the recipe."""
         from talkcli import animate
+        from talkcli.pipeline.qc import missed
 
         video = {**dataclasses.asdict(self.view), "with_sound": self.output.with_sound}
         motion = {**dataclasses.asdict(self.motion), **self.driver.settings()}
         recipe = recipe_from(self.recipe, video=video, motion=motion, **sections)
+        self.quality.refuse(recipe, self.output.output)
+        reports: list[QcReport] = []
         with running(self.common, self.output.run(project)) as run:
             result = animate(
                 source,
@@ -79,7 +85,10 @@ class VideoOptions:
                 recipe=recipe,
                 run=run.options,
             )
+            result, reports = self.quality.checked(result, run.options)
             run.show(result)
+        if error := missed(reports):
+            raise error
 
 
 @expand_options

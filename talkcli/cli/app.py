@@ -29,6 +29,7 @@ from talkcli.cli.evaluate import eval_command
 from talkcli.cli.export import export_command
 from talkcli.cli.flags import Command, Group
 from talkcli.cli.models import models_app
+from talkcli.cli.qc import qc_command
 from talkcli.cli.reconstruct import reconstruct_command
 from talkcli.cli.render import render_command
 from talkcli.cli.show import UnwritableAnswerError
@@ -58,7 +59,7 @@ app = typer.Typer(
     cls=Group,
     help="Make a talking-head video from one portrait and a speech file, on an ordinary CPU.",
     epilog="Exit codes: 0 success, 1 bug, 2 usage, 3 bad input, 4 something missing, "
-    "5 interrupted.",
+    "5 interrupted, 6 quality.",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -72,6 +73,7 @@ app.command("eval", cls=Command)(eval_command)
 app.command("status", cls=Command)(status_command)
 app.command("doctor", cls=Command)(doctor_command)
 app.command("bench", cls=Command)(bench_command)
+app.command("qc", cls=Command)(qc_command)
 app.add_typer(models_app, name="models")
 app.add_typer(train_app, name="train")
 
@@ -145,7 +147,7 @@ def run(arguments: Sequence[str]) -> int:
         if debug:
             traceback.print_exc()
         sys.stderr.write(f"talkcli: {_one_line(str(explained))}\n")
-        if "--json" in arguments:
+        if "--json" in arguments and not explained.answered:
             _answer(explained)
         return explained.exit_code
     finally:

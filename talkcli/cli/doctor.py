@@ -27,7 +27,9 @@ def doctor_command(*, common: CommonOptions) -> None:
     if not works:
         failed = [check for check in checks if check.status == "fail"]
         names = ", ".join(check.name for check in failed)
-        raise MissingDependencyError(f"animate cannot run here ({names})", failed[0].fix)
+        error = MissingDependencyError(f"animate cannot run here ({names})", failed[0].fix)
+        error.answered = True
+        raise error
 
 
 def _print_table(checks: list[doctor.Check]) -> None:

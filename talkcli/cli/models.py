@@ -92,7 +92,9 @@ def verify_command(names: _Names = None, *, common: CommonOptions) -> None:
     if wrong:
         first = wrong[0].model.name
         named = ", ".join(f"{status.model.name} is {status.state}" for status in wrong)
-        raise MissingDependencyError(named, f"run: talkcli models pull {first}")
+        error = MissingDependencyError(named, f"run: talkcli models pull {first}")
+        error.answered = True
+        raise error
 
 
 def _show(models: list[dict[str, Any]], command: str, common: CommonOptions) -> None:

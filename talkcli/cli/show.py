@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from talkcli.api import RunOptions
     from talkcli.pipeline.result import Result
 
+#: How the checks of a video went.
+_MARKS = {"ok": "ok", "failed": "FAILED", "unknown": "–", "unchecked": "not checked"}
 #: The order in which the parts of the work are shown.
 _ORDER = ("load", "compile", "track", "build", "motion", "render", "compose", "encode", "export")
 
@@ -104,7 +106,7 @@ def _lines(answer: dict[str, Any]) -> list[str]:
         lines.append(f"{output} ({_size(Path(os.path.realpath(output)))})")
     if not answer["outputs"]:
         lines.append(answer["project"])
-    return lines
+    return lines + qc_lines(answer.get("qc") or ())
 
 
 def _rank(name: str) -> int:
@@ -118,6 +120,26 @@ def _plan_lines(answer: dict[str, Any]) -> list[str]:
     written = [*answer["outputs"], *answer.get("sound_files", ())]
     lines += [f"would write {output}" for output in written]
     return [*lines, f"project {answer['project']}", "nothing was made (--dry-run)"]
+
+
+def qc_lines(reports: Sequence[dict[str, Any]]) -> list[str]:
+    """The checks of some videos as a table each."""
+    lines = []
+    for report in reports:
+        verdict = "passed" if report["passed"] else "FAILED"
+        lines.append(
+            f"{report['video']}: {verdict} ({report['frames']} frames, {report['duration_s']:g} s)"
+        )
+        for check in report["checks"]:
+            value = "–" if check["value"] is None else f"{check['value']:.3g}"
+            limit = "" if check["limit"] is None else f"(limit {check['limit']:g})"
+            worst = "" if check["worst_s"] is None else f"worst at {check['worst_s']:.2f} s"
+            note = check["note"] or worst
+            lines.append(
+                f"  {_MARKS[check['status']]:<11} {check['label']:<30} {value:>6} "
+                f"{check['unit']:<9} {limit:<12} {note}".rstrip()
+            )
+    return lines
 
 
 def status_lines(projects: Sequence[dict[str, Any]]) -> list[str]:

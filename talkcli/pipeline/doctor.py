@@ -20,6 +20,7 @@ from typing import Literal
 
 from talkcli import runtime
 from talkcli.errors import MissingDependencyError, TalkcliError
+from talkcli.files.check import read_json
 from talkcli.render.backend import CUDA_MEND
 from talkcli.weights.registry import DATA, SHIPPED
 
@@ -232,10 +233,14 @@ def _shipped_files() -> Check:
     broken = []
     for name in SHIPPED.values():
         try:
-            with safe_open(DATA / name, "numpy") as tensors:
-                if not list(tensors.keys()):
-                    broken.append(name)
-        except (OSError, SafetensorError):
+            if name.endswith(".json"):
+                whole = bool(read_json(DATA / name))
+            else:
+                with safe_open(DATA / name, "numpy") as tensors:
+                    whole = bool(list(tensors.keys()))
+            if not whole:
+                broken.append(name)
+        except (OSError, ValueError, SafetensorError):
             broken.append(name)
     if broken:
         fix = pip_command("install", "--force-reinstall", "--no-deps", "talkcli")

@@ -39,6 +39,9 @@ _FACE_CM = 17.7
 class FrameWatcher(Protocol):
     """Something that sees every frame of a video once, in order."""
 
+    def begin(self, face_px: float) -> None:
+        """Prepare for a video in which the face is usually so high, pixels."""
+
     def see(self, index: int, rgb: np.ndarray, points: np.ndarray | None) -> None:
         """Look at a frame.
 
@@ -94,22 +97,30 @@ def listen(clip: Clip, person: Person, speech_model: str) -> Heard | None:
     Returns:
         None for a silent file.
     """
-    from talkcli.media.audio import stream_pcm
+    from talkcli.media.audio import open_sound
     from talkcli.speech.features import SAMPLE_RATE
     from talkcli.speech.track import SpeechTrack
 
     if not clip.info.has_audio:
         return None
     opening = lip_aperture(person.basis)
-    blocks = _Counted(stream_pcm(clip.path, SAMPLE_RATE))
-    track = SpeechTrack(blocks, speech_model)
     aperture: list[float] = []
     sounding: list[bool] = []
-    while not blocks.ended or len(aperture) < blocks.samples * HEARD_HZ / SAMPLE_RATE:
-        weights = track.at(len(aperture) / HEARD_HZ).weights
-        aperture.append(float(weights @ opening))
-        sounding.append(bool(weights.any()))
-    return Heard(np.array(aperture), ~_bridged(np.array(sounding, bool), _PAUSE_S * HEARD_HZ))
+    with open_sound(clip.path) as sound:
+        blocks = _Counted(sound.blocks(SAMPLE_RATE))
+        track = SpeechTrack(blocks, speech_model)
+        while not blocks.ended or len(aperture) < blocks.samples * HEARD_HZ / SAMPLE_RATE:
+            weights = track.at(len(aperture) / HEARD_HZ).weights
+            aperture.append(float(weights @ opening))
+            sounding.append(bool(weights.any()))
+        late = round(sound.start_s * HEARD_HZ)
+    silent = ~_bridged(np.array(sounding, bool), _PAUSE_S * HEARD_HZ)
+    # The sound may begin before the picture or after it.
+    before = max(0, late)
+    return Heard(
+        np.concatenate([np.zeros(before), aperture])[max(0, -late) :],
+        np.concatenate([np.ones(before, bool), silent])[max(0, -late) :],
+    )
 
 
 class _Counted:
@@ -165,6 +176,9 @@ def _lips(spool: LandmarkSpool, person: Person) -> tuple[np.ndarray, np.ndarray]
 
 
 def _show(measured: MeasuredClip, watchers: Sequence[FrameWatcher]) -> None:
+    face_px = float(np.median([face_height(points) for points in measured.spool.sample(64)]))
+    for watcher in watchers:
+        watcher.begin(face_px)
     for index, rgb in enumerate(measured.frames()):
         if index >= len(measured.spool):
             break
@@ -182,12 +196,15 @@ class ShoulderSpeed:
 
     def __init__(self, spool: LandmarkSpool) -> None:
         self._times = spool.middles
-        sample = spool.sample(64)
-        self._height = float(np.median([face_height(points) for points in sample]))
-        self._chin = np.median(sample[:, CHIN_TIP, :2], axis=0)
+        self._height = 1.0
+        self._chin = np.median(spool.sample(64)[:, CHIN_TIP, :2], axis=0)
         self._last: np.ndarray | None = None
         self._window: np.ndarray | None = None
         self.cm_per_s = np.full(len(spool), np.nan)
+
+    def begin(self, face_px: float) -> None:
+        """See :class:`FrameWatcher`."""
+        self._height = face_px
 
     def see(self, index: int, rgb: np.ndarray, points: np.ndarray | None) -> None:
         """See :class:`FrameWatcher`."""

@@ -70,12 +70,15 @@ def test_a_check_that_breaks_does_not_stop_the_others(monkeypatch: pytest.Monkey
 
 def test_a_damaged_data_file_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "face_model.safetensors").write_bytes(b"cut off")
-    files = {"face": "face_model.safetensors", "speech": "gone.safetensors"}
+    (tmp_path / "people.json").write_text("{", encoding="utf-8")
+    files = {"face": "face_model.safetensors", "speech": "gone.safetensors", "x": "people.json"}
     monkeypatch.setattr(doctor, "DATA", tmp_path)
     monkeypatch.setattr(doctor, "SHIPPED", files)
     check = doctor._shipped_files()
     assert check.status == "fail"
-    assert check.detail.endswith("face_model.safetensors, gone.safetensors")
+    assert check.detail.endswith("face_model.safetensors, gone.safetensors, people.json")
+    monkeypatch.undo()
+    assert doctor._shipped_files().status == "ok"
 
 
 @pytest.mark.parametrize(("free_gb", "status"), [(100.0, "ok"), (1.0, "warn"), (0.1, "fail")])
@@ -115,6 +118,8 @@ def test_failure_is_exit_code_4_and_each_command_is_printed_once_unwrapped(
     assert told.out.count(f"To fix opencv and mediapipe:\n  {fix}\n") == 1
     assert told.err.startswith("talkcli: animate cannot run here (opencv, mediapipe)")
     assert "Traceback" not in told.err
+    assert run(["doctor", "--json"]) == 4
+    assert json.loads(capsys.readouterr().out)["ok"] is False
 
 
 def test_quiet_shows_only_what_is_wrong(
