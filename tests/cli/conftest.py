@@ -17,7 +17,7 @@ from talkcli.face.model import FaceModel
 from talkcli.face.pose import euler_to_rotation
 
 # Loaded before the detector is replaced, which it would keep.
-from talkcli.tracking import upright  # noqa: F401
+from talkcli.tracking import clip  # noqa: F401
 from talkcli.tracking.landmarks import Face
 from talkcli.types import MotionFrame
 from tests.support import dummy_engine
