@@ -13,12 +13,11 @@ import numpy as np
 
 from talkcli.face.alignment import PICTURE_DEPTH, align_heads
 from talkcli.face.measures import face_height, lip_aperture, lip_width
+from talkcli.metrics.observed import Heard
 from talkcli.metrics.pair import FramePair
 from talkcli.metrics.result import Metric
 from talkcli.shapes import Float
 
-#: Frames per second of a voice gate.
-GATE_HZ = 100
 #: Lips closer than this share of their width are shut. FaceMesh sees shut lips at -.01 to .015.
 SHUT = 0.04
 #: ... and further apart than this, open.
@@ -27,8 +26,6 @@ _OPEN = 0.10
 _AROUND_S = 0.24
 #: A closure is met if the made lips are shut within this time of it, seconds.
 _MET_S = 0.06
-#: A gate below this is a pause.
-_PAUSE = 0.02
 #: Longest lag that is searched for, seconds.
 LONGEST_LAG_S = 0.6
 #: Fewer frames than this give no correlation.
@@ -60,16 +57,11 @@ class LipScores:
 
     Args:
         template: ``[478, 3]`` the person's rigid face, head frame, cm.
-        gate: voice gate of the sound, 0 (pause) to 1, :data:`GATE_HZ` per second of the made
-            video; None without sound.
+        heard: the sound, on the clock of the made video; None without.
     """
 
-    def __init__(
-        self,
-        template: Float[np.ndarray, "478 3"],
-        gate: Float[np.ndarray, " m"] | None = None,
-    ) -> None:
-        self._template, self._gate = template, gate
+    def __init__(self, template: Float[np.ndarray, "478 3"], heard: Heard | None = None) -> None:
+        self._template, self._heard = template, heard
         self._height = float(face_height(template))
         self._rows = array("d")
 
@@ -100,7 +92,7 @@ class LipScores:
             _size(tracks),
             lip_lag(tracks),
             _bilabial(tracks),
-            _silence(tracks, self._gate),
+            _silence(tracks, self._heard),
         ]
 
 
@@ -198,16 +190,12 @@ def _runs(flags: np.ndarray) -> list[tuple[int, int]]:
     return [(int(a), int(b) - 1) for a, b in edges.reshape(-1, 2)]
 
 
-def _silence(tracks: LipTracks, gate: np.ndarray | None) -> Metric:
+def _silence(tracks: LipTracks, heard: Heard | None) -> Metric:
     name, label = "shut_in_pauses", "lips shut in pauses"
-    if gate is None:
+    if heard is None:
         return Metric(name, label, None, "%", "higher", note="neither video has sound")
-    index = np.floor(tracks.times * GATE_HZ).astype(int)
-    known = (index >= 0) & (index < len(gate))
-    paused = np.zeros(len(index), bool)
-    paused[known] = gate[index[known]] < _PAUSE
     made, real = (rows[:, 0] / rows[:, 1] for rows in (tracks.made, tracks.real))
-    paused &= np.isfinite(made) & np.isfinite(real)
+    paused = heard.silent_at(tracks.times) & np.isfinite(made) & np.isfinite(real)
     if paused.sum() < _FEWEST:
         return Metric(name, label, None, "%", "higher", note="the sound has no pause")
     share, true = (100.0 * float((lips[paused] < SHUT).mean()) for lips in (made, real))

@@ -78,7 +78,7 @@ def observe(
     with measured.spool as spool:
         with watch.measure("solve"):
             person, curves = solve_spool(spool, FaceModel.load())
-            aperture, width = _lips(spool, person)
+            aperture, width = lips_of(spool, person)
             heard = listen(clip, person, recipe.motion.speech_model)
         shoulders = ShoulderSpeed(spool)
         with watch.measure("frames"):
@@ -148,7 +148,7 @@ def _bridged(flags: np.ndarray, longest: float) -> np.ndarray:
     return filled
 
 
-def _lips(spool: LandmarkSpool, person: Person) -> tuple[np.ndarray, np.ndarray]:
+def lips_of(spool: LandmarkSpool, person: Person) -> tuple[np.ndarray, np.ndarray]:
     """``[n]`` opening and width of the lips relative to the neutral ones, cm; filled where lost."""
     rest = float(lip_aperture(person.neutral)), float(lip_width(person.neutral))
     rows = np.full((len(spool), 2), np.nan)

@@ -15,15 +15,19 @@ from talkcli.errors import InputError
 from talkcli.metrics.expression import performance_scores
 from talkcli.metrics.image import PsnrScores, SsimScores
 from talkcli.metrics.landmarks import LandmarkScores
-from talkcli.metrics.lips import GATE_HZ, LipScores, LipTracks
+from talkcli.metrics.lips import LipScores, LipTracks
+from talkcli.metrics.observed import Heard, Observed
 from talkcli.metrics.pair import FramePair, PairMetric
 from talkcli.metrics.result import Metric
 from talkcli.metrics.seam import SeamError
+from talkcli.metrics.sync import sync_score
 from talkcli.metrics.temporal import Flicker, Jitter
 from talkcli.pipeline.evaluate.pairs import PairedFrames, Side
+from talkcli.pipeline.observe import lips_of, listen
 from talkcli.pipeline.stages.inputs import Clip
 from talkcli.pipeline.stages.landmarks import measure_clips
 from talkcli.progress import Reporter, Stopwatch
+from talkcli.tracking.person import Person
 from talkcli.types import MotionCurves
 
 #: Keys of :attr:`Comparison.facts`.
@@ -118,11 +122,11 @@ def compare(name: str, made: Clip, real: Clip, context: Context) -> Comparison:
         MissingDependencyError: the requested landmark network is not available.
     """
     clips = measure_clips((made, real), context.recipe, context.reporter, context.watch)
-    return compare_measured(name, clips[0], clips[1], context, voice_of(made, real))
+    return compare_measured(name, clips[0], clips[1], context, (made, real))
 
 
 def compare_measured(
-    name: str, made: Side, real: Side, context: Context, gate: np.ndarray | None
+    name: str, made: Side, real: Side, context: Context, sounds: Sequence[Clip]
 ) -> Comparison:
     """Measure how close two videos come whose landmarks are known.
 
@@ -131,7 +135,7 @@ def compare_measured(
         made: the video that is judged.
         real: the video that it should be.
         context: settings, progress and times.
-        gate: see :func:`voice_of`.
+        sounds: where to look for the sound.
 
     Raises:
         InputError: the videos have no instant in common.
@@ -143,8 +147,9 @@ def compare_measured(
     with context.watch.measure("solve"):
         person, wanted = solve_spool(real.spool, FaceModel.load())
         _, found = solve_spool(made.spool, FaceModel.load(), person)
+        heard = _hear(sounds, person, context)
     pairs = PairedFrames(made, real, settings.lag_s, settings.align, settings.leave_out)
-    lips = LipScores(person.rigid, gate)
+    lips = LipScores(person.rigid, heard)
     seers: tuple[PairMetric, ...] = (
         SsimScores(),
         PsnrScores(),
@@ -157,6 +162,7 @@ def compare_measured(
     seen = _look(pairs, seers, context)
     rows = [row for seer in seers for row in seer.finish()]
     rows += performance_scores(found, wanted, settings.lag_s)
+    rows += _synchrony(made, person, found, heard)
     facts = {**_facts(pairs, made, real, settings), **seen}
     assert set(facts) == set(FACTS)
     poses = np.concatenate(
@@ -225,35 +231,23 @@ def _pose(curves: MotionCurves, times: np.ndarray, lag_s: float) -> np.ndarray:
     return np.stack(columns, 1)
 
 
-def voice_of(*clips: Clip) -> np.ndarray | None:
-    """Voice gate of the first of some clips that has sound; see :func:`voice_gate`."""
+def _hear(clips: Sequence[Clip], person: Person, context: Context) -> Heard | None:
+    """The sound of the first of some clips that has any."""
     for clip in clips:
-        if clip.info.has_audio:
-            try:
-                return voice_gate(clip.path)
-            except InputError:
-                # A track that cannot be decoded is treated as absent.
-                continue
+        try:
+            heard = listen(clip, person, context.recipe.motion.speech_model)
+        except InputError:
+            # A track that cannot be decoded is treated as absent.
+            continue
+        if heard is not None:
+            return heard
     return None
 
 
-def voice_gate(path: Path) -> np.ndarray:
-    """``[n]`` voice gate of a file's sound, 0 in pauses, 100 per second of the file.
-
-    Args:
-        path: a clip or recording.
-
-    Raises:
-        InputError: no sound that can be decoded.
-    """
-    from talkcli.media.audio import open_sound
-    from talkcli.speech.features import LogMelStream
-    from talkcli.speech.sound import RATE_HZ
-    from talkcli.speech.vad import VoiceGate
-
-    mel, gate = LogMelStream(), VoiceGate()
-    with open_sound(path) as sound:
-        parts = [gate.push(mel.push(block)) for block in sound.blocks(RATE_HZ)]
-        late = np.zeros(max(0, round(sound.start_s * GATE_HZ)))
-    parts += [gate.push(mel.finish()), gate.finish()]
-    return np.concatenate([late, *parts])
+def _synchrony(
+    made: Side, person: Person, curves: MotionCurves, heard: Heard | None
+) -> list[Metric]:
+    """How well the made lips go with the sound."""
+    aperture, width = lips_of(made.spool, person)
+    still = np.full(len(aperture), np.nan)
+    return sync_score(Observed(curves, aperture, width, still, heard)).metrics()

@@ -17,7 +17,6 @@ from talkcli.pipeline.evaluate.compare import (
     Context,
     compare,
     compare_measured,
-    voice_of,
 )
 from talkcli.pipeline.evaluate.still import AlignedStill
 from talkcli.pipeline.request import Request
@@ -119,9 +118,9 @@ def _compare_still(
     still = AlignedStill(measured.path, picture, points, measured)
     # It has the times of the clip.
     settings = replace(context.settings, lag_s=0.0)
-    gate = voice_of(measured.clip)
+    context = replace(context, settings=settings)
     with still.spool:
-        return compare_measured(_STILL, still, measured, replace(context, settings=settings), gate)
+        return compare_measured(_STILL, still, measured, context, (measured.clip,))
 
 
 def source_frame(wanted: int | None, curves: MotionCurves, measured: MeasuredClip) -> int:
