@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
@@ -29,7 +30,8 @@ _BEST = {"higher": "higher", "lower": "lower", "one": "1", "zero": "0", "none": 
 Names = Annotated[
     Optional[list[Path]],  # noqa: UP045
     typer.Argument(
-        metavar="[MADE REAL]", help="Two videos, or two folders of videos with the same names."
+        metavar="[MADE REAL]",
+        help="Two videos, or two folders of videos with the same names; cameras with --views.",
     ),
 ]
 _Number = Optional[float]  # noqa: UP045
@@ -91,6 +93,16 @@ class SourceOptions:
         bool,
         typer.Option("--baselines", help="Also judge a mouth that stays shut, and the bare frame."),
     ] = False
+    views: Annotated[
+        bool,
+        typer.Option(
+            "--views",
+            help="CAM0 CAM1 ...: make an avatar from one camera, and judge it in the others.",
+        ),
+    ] = False
+    source_camera: Annotated[
+        int, typer.Option(metavar="N", help="Which camera of --views (default: 0, the first).")
+    ] = 0
     subject: Annotated[
         _File,
         typer.Option(
@@ -107,13 +119,34 @@ class SourceOptions:
         from talkcli.pipeline.evaluate.reenact import Reenactment
 
         if self.self_reenact is None:
-            if self.baselines or self.source_frame is not None or output is not None:
+            if self.baselines or output is not None:
                 raise UsageError(
-                    "--baselines, --source-frame and --output are about --self-reenact",
+                    "--baselines and --output are about --self-reenact",
                     "add --self-reenact CLIP",
                 )
             return None
         return Reenactment(self.self_reenact, self.by, self.source_frame, self.baselines, output)
+
+    def cameras(self, names: Sequence[Path]) -> Any:
+        """The cameras that were named, or None without ``--views``."""
+        from talkcli.pipeline.evaluate.views import Views
+
+        return Views(tuple(names), self.source_camera, self.source_frame) if self.views else None
+
+    def check(self, names: Sequence[Path]) -> None:
+        """Refuse what does not go together.
+
+        Raises:
+            UsageError: more or less than one thing to compare.
+        """
+        others = [name for name in (self.self_reenact, self.subject) if name is not None]
+        wanted = (2, 0) if not others else (0, 1)
+        if not self.views and (len(names), len(others)) != wanted:
+            raise UsageError(
+                "eval compares two videos", "give MADE and REAL, or --self-reenact CLIP"
+            )
+        if self.views and others:
+            raise UsageError("--views compares cameras and nothing else", "give only CAM0 CAM1 ...")
 
 
 @dataclass(frozen=True)
@@ -143,14 +176,13 @@ def eval_command(
     from talkcli.progress import Stopwatch
 
     paths = tuple(names or ())
-    others = [name for name in (source.self_reenact, source.subject) if name is not None]
-    if (len(paths), len(others)) not in ((2, 0), (0, 1)):
-        raise UsageError("eval compares two videos", "give MADE and REAL, or --self-reenact CLIP")
+    source.check(paths)
     request = EvalRequest(
         paths,
         recipe_from(recipe),
         compare.settings(),
         reenact=source.reenactment(output.output),
+        views=source.cameras(paths),
         subject=source.subject,
         csv=output.csv,
         overwrite=output.overwrite,

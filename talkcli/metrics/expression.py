@@ -14,6 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from talkcli.metrics.result import Metric
+from talkcli.shapes import Float
 from talkcli.types import MotionCurves
 
 
@@ -56,6 +57,20 @@ def performance_scores(made: MotionCurves, real: MotionCurves, lag_s: float = 0.
         Metric("aed", "AED", average_expression_distance(made, real), "", "lower"),
         Metric("apd", "APD", average_pose_distance(made, real), "rad", "lower"),
     ]
+
+
+def yaw_score(made: Float[np.ndarray, " n"], real: Float[np.ndarray, " n"]) -> Metric:
+    """How far the head is turned from where it should be.
+
+    Args:
+        made: yaw of the made head, degrees.
+        real: yaw of the real head at the same instants.
+    """
+    if not len(made):
+        return Metric("yaw_error", "error of the head's yaw", None, "°", "lower")
+    note = f"made {made.mean():+.1f}°, real {real.mean():+.1f}° on average"
+    error = float(np.abs(made - real).mean())
+    return Metric("yaw_error", "error of the head's yaw", error, "°", "lower", note=note)
 
 
 def _mean_distance(generated: MotionCurves, driving: MotionCurves, name: str) -> float:

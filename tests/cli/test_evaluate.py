@@ -96,6 +96,9 @@ def test_folders_are_paired_by_name(
         (("made/a.mp4", "real/a.mp4", "--align", "lips"), "--align takes"),
         (("made/a.mp4", "real/a.mp4", "--baselines"), "add --self-reenact"),
         (("--self-reenact", "real/a.mp4", "--by", "magic"), "--by takes"),
+        (("--views", "real/a.mp4"), "at least two cameras"),
+        (("--views", "real/a.mp4", "real/b.mp4", "--source-camera", "2"), "no camera 2"),
+        (("--views", "real/a.mp4", "--self-reenact", "real/b.mp4"), "cameras and nothing else"),
     ],
 )
 def test_usage(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from talkcli.config import Recipe
 from talkcli.errors import InputError
-from talkcli.metrics.expression import performance_scores
+from talkcli.metrics.expression import performance_scores, yaw_score
 from talkcli.metrics.image import PsnrScores, SsimScores
 from talkcli.metrics.landmarks import LandmarkScores
 from talkcli.metrics.lips import LipScores, LipTracks
@@ -36,6 +36,8 @@ FACTS = (
     *("real_dropped", "apart_ms", "made_fps", "real_fps", "duration_s", "frames_used"),
     "frames_without_face",
 )
+#: Figures that mean nothing where faces are laid over each other in every frame.
+_MOVED_BY_ALIGNMENT = {"place_error", "jitter", "flicker_background", "flicker_torso"}
 
 
 @dataclass(frozen=True)
@@ -161,14 +163,24 @@ def compare_measured(
     )
     seen = _look(pairs, seers, context)
     rows = [row for seer in seers for row in seer.finish()]
+    if pairs.align == "frame":
+        rows = [_unless_aligned(row) for row in rows]
     rows += performance_scores(found, wanted, settings.lag_s)
-    rows += _synchrony(made, person, found, heard)
     facts = {**_facts(pairs, made, real, settings), **seen}
     assert set(facts) == set(FACTS)
     poses = np.concatenate(
         [_pose(found, lips.tracks.times, 0.0), _pose(wanted, lips.tracks.times, settings.lag_s)], 1
     )
+    rows.append(yaw_score(poses[:, 0], poses[:, 3]))
+    rows += _synchrony(made, person, found, heard)
     return Comparison(name, made.path, real.path, tuple(rows), facts, lips.tracks, poses)
+
+
+def _unless_aligned(row: Metric) -> Metric:
+    """The figure, or none if it is about what aligning every frame takes away or adds."""
+    if row.name not in _MOVED_BY_ALIGNMENT:
+        return row
+    return replace(row, value=None, frames=None, note="not where faces are laid over each other")
 
 
 def _look(pairs: PairedFrames, seers: Sequence[PairMetric], context: Context) -> dict[str, int]:

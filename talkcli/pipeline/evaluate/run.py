@@ -16,6 +16,7 @@ from talkcli.errors import InputError, TalkcliError, UsageError
 from talkcli.pipeline.checks import check_files
 from talkcli.pipeline.evaluate.compare import Comparison, Context, EvalSettings, compare
 from talkcli.pipeline.evaluate.reenact import Reenactment, reenact
+from talkcli.pipeline.evaluate.views import Views, compare_views
 from talkcli.pipeline.stages.inputs import Clip
 from talkcli.progress import Reporter, Stopwatch
 from talkcli.project import Project
@@ -35,6 +36,7 @@ class EvalRequest:
         recipe: its ``tracking`` settings apply.
         settings: how videos are compared.
         reenact: make a clip again from one of its frames, and compare it with itself.
+        views: draw an avatar as other cameras see it, and compare it with what they saw.
         subject: a project whose avatar was fitted to a clip.
         csv: file for the figures, or None.
         overwrite: whether existing outputs may be replaced.
@@ -44,6 +46,7 @@ class EvalRequest:
     recipe: Recipe
     settings: EvalSettings = field(default_factory=EvalSettings)
     reenact: Reenactment | None = None
+    views: Views | None = None
     subject: Path | None = None
     csv: Path | None = None
     overwrite: bool = False
@@ -139,6 +142,9 @@ def evaluate(request: EvalRequest, reporter: Reporter, watch: Stopwatch) -> Eval
     if request.reenact is not None:
         outputs = _check_outputs(request, [request.reenact.clip])
         judged = _Judged(*reenact(request.reenact, context, overwrite=request.overwrite))
+    elif request.views is not None:
+        outputs = _check_outputs(request, request.views.cameras)
+        judged = _Judged(*compare_views(request.views, context))
     else:
         pairs = _pairs(request.paths, reporter)
         outputs = _check_outputs(request, [path for pair in pairs.values() for path in pair])
