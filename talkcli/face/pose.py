@@ -37,12 +37,17 @@ class HeadPose:
     shift: Float[np.ndarray, " 3"]
 
     def to_head(self, points: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n 3"]:
-        """Convert image points ``[..., 3]`` (pixels, scaled depth) to the head frame, in cm."""
-        return (points - self.shift) @ (IMAGE_TO_HEAD @ self.rotation) / self.scale
+        """Convert image points ``[..., 3]`` (pixels, scaled depth) to the head frame, in cm.
+
+        Here and back, in the precision of the points.
+        """
+        turn = (IMAGE_TO_HEAD @ self.rotation / self.scale).astype(points.dtype)
+        return (points - self.shift.astype(points.dtype)) @ turn
 
     def to_image(self, points: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n 3"]:
         """Convert head-frame points ``[..., 3]`` in centimetres to image pixels with depth."""
-        return self.scale * points @ (IMAGE_TO_HEAD @ self.rotation).T + self.shift
+        turn = (self.scale * IMAGE_TO_HEAD @ self.rotation).T.astype(points.dtype)
+        return points @ turn + self.shift.astype(points.dtype)
 
 
 def fit_similarity(

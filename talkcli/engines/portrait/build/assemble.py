@@ -18,6 +18,7 @@ from talkcli.engines.portrait.build.front import (
 from talkcli.engines.portrait.build.geometry import HeadGeometry
 from talkcli.engines.portrait.build.glasses import frame_depth, glasses_frame, without_frame
 from talkcli.engines.portrait.build.groups import SplatBuilder
+from talkcli.engines.portrait.build.images import window
 from talkcli.engines.portrait.build.mouth import mouth_frame, mouth_groups
 from talkcli.engines.portrait.build.neutral import neutralise
 from talkcli.engines.portrait.build.shell import shell_group
@@ -168,12 +169,17 @@ def _add_eyes(
 
 def _rigid(pixels: FrontPixels, layer: Layer, area: np.ndarray, surface: np.ndarray) -> FrontPixels:
     """The pixels of ``area [S, S]`` at ``surface [S, S, 3]``, which no expression moves."""
+    box = window(area, 2)
+    tangent_u, tangent_v = np.zeros_like(surface), np.zeros_like(surface)
+    if area.any():
+        tangent_u[box] = surface_tangents(surface[box], axis=1)
+        tangent_v[box] = surface_tangents(surface[box], axis=0)
     return replace(
         pixels,
-        layer=np.where(area, layer, -1),
+        layer=np.where(area, np.int8(layer), np.int8(-1)),
         positions=surface,
-        tangent_u=surface_tangents(surface, axis=1),
-        tangent_v=surface_tangents(surface, axis=0),
+        tangent_u=tangent_u,
+        tangent_v=tangent_v,
         binding=np.zeros_like(pixels.binding),
     )
 

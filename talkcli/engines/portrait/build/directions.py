@@ -12,18 +12,26 @@ import numpy as np
 
 from talkcli.engines.portrait.build.front import FrontPixels, unlike_skin
 from talkcli.engines.portrait.build.geometry import HeadGeometry
-from talkcli.engines.portrait.build.images import blur, fill_smooth
+from talkcli.engines.portrait.build.images import (
+    blur,
+    fill_smooth,
+    highest_color,
+    lengths,
+)
 from talkcli.engines.portrait.splats import Layer
 from talkcli.imaging import smoothstep
 
 #: Centre of the star shape in the head frame, centimetres.
-CENTRE = np.array([0.0, 1.0, -3.5])
+CENTRE = np.array([0.0, 1.0, -3.5], np.float32)
 #: Elevations of the grid, degrees.
 LOWEST_DEG, HIGHEST_DEG = -80.0, 89.0
 #: Ears are neither facial skin nor hair, so hair is sampled above them.
 ABOVE_EARS_CM = 3.5
 #: Neighbouring pixels further apart in depth than this (cm) belong to different surfaces.
 _STEP_CM = 0.8
+#: Pixels whose depth changes by more than these many pixels per pixel lie more than one cell, or
+#: more than two cells apart; surface points are then needed twice or three times per pixel.
+_SLOPING, _STEEP = 1.0, 2.5
 
 
 @dataclass(frozen=True)
@@ -37,23 +45,22 @@ class Sphere:
         """``[rows, columns, 3]`` unit vectors in the head frame."""
         elevation = np.radians(np.linspace(HIGHEST_DEG, LOWEST_DEG, self.rows))[:, None]
         azimuth = ((np.arange(self.columns) + 0.5) / self.columns * 2 - 1) * np.pi
-        flat = np.cos(elevation)
-        return np.stack(
-            np.broadcast_arrays(flat * np.sin(azimuth), np.sin(elevation), flat * np.cos(azimuth)),
-            -1,
-        )
+        directions = np.empty((self.rows, self.columns, 3), np.float32)
+        directions[..., 0] = np.cos(elevation) * np.sin(azimuth)
+        directions[..., 1] = np.sin(elevation)
+        directions[..., 2] = np.cos(elevation) * np.cos(azimuth)
+        return directions
 
-    def cells(self, offset: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Row and column of offsets ``[n, 3]`` from the centre."""
-        radius = np.maximum(np.linalg.norm(offset, axis=-1), 1e-9)
-        elevation = np.degrees(np.arcsin(offset[..., 1] / radius))
+    def cells(self, offset: np.ndarray) -> np.ndarray:
+        """Flat indices ``[n]`` of the cells of offsets ``[n, 3]`` from the centre."""
+        radius = np.maximum(lengths(offset), 1e-9)
+        elevation = np.arcsin(offset[..., 1] / radius)
         azimuth = np.arctan2(offset[..., 0], offset[..., 2])
-        row = (HIGHEST_DEG - elevation) / (HIGHEST_DEG - LOWEST_DEG) * (self.rows - 1)
-        column = (azimuth / np.pi + 1) / 2 * self.columns - 0.5
-        return (
-            np.clip(np.round(row).astype(int), 0, self.rows - 1),
-            np.round(column).astype(int) % self.columns,
-        )
+        per_degree = (self.rows - 1) / (HIGHEST_DEG - LOWEST_DEG)
+        row = HIGHEST_DEG * per_degree - elevation * (np.degrees(1) * per_degree)
+        column = azimuth * (self.columns / (2 * np.pi)) + (self.columns - 1) / 2
+        row = np.clip(np.rint(row).astype(np.int32), 0, self.rows - 1)
+        return np.asarray(row * self.columns + np.rint(column).astype(np.int32) % self.columns)
 
 
 @dataclass(frozen=True)
@@ -88,25 +95,29 @@ def measure_directions(
     # Shoulders beside the neck and collars around it are not part of the head's shape.
     neck = geometry.below_jaw > 0.03
     own = (geometry.neck_across < 1.0) & (geometry.below_jaw < 0.12)
-    hair = _like_upper_hair(colors, geometry, pixels) & (geometry.below_jaw < 0.15)
-    usable &= ~neck | own | hair
+    hair = _hair_share(colors, geometry)
+    like_hair = _like_upper_hair(colors, hair, geometry, pixels) & (geometry.below_jaw < 0.15)
+    usable &= ~neck | own | like_hair
     trust = smoothstep((pixels.cosine - 0.12) / 0.35)
-    values = np.dstack([colors, _hair_share(colors, geometry), trust])
-    positions, values = _between_pixels(pixels.positions, values, usable, geometry.pose.scale)
-    offset = geometry.pose.to_head(positions) - CENTRE
-    r0, c0 = sphere.cells(offset)
-    radius = np.linalg.norm(offset, axis=-1)
-    data = np.column_stack([radius / skull[r0, c0], values])
-    weight = np.maximum(values[:, 4], 1e-3)
-    cell = r0 * sphere.columns + c0
+    head = geometry.pose.to_head(pixels.positions) - CENTRE
+    samples, share = _between_pixels(
+        np.dstack([head, colors, hair, trust]),
+        pixels.positions[..., 2],
+        usable,
+        _STEP_CM * geometry.pose.scale,
+    )
+    cell = sphere.cells(samples[:, :3])
+    weight = share * np.maximum(samples[:, 7], 1e-3)
 
     def total_of(what: np.ndarray) -> np.ndarray:
         sums = np.bincount(cell, what, minlength=sphere.rows * sphere.columns)
-        return sums.reshape(sphere.rows, sphere.columns)
+        return sums.reshape(sphere.rows, sphere.columns).astype(np.float32)
 
     total = total_of(weight)
-    summed = np.stack([total_of(column * weight) for column in data.T], -1)
+    ratio = lengths(samples[:, :3]) / skull.take(cell)
+    columns = (ratio, *samples[:, 3:].T)
     known = total > 0
+    summed = np.stack([total_of(column * weight) for column in columns], -1)
     mean = summed / np.maximum(total, 1e-9)[..., None]
     # Cells between the stretched pixels of the rim stay empty; they are filled from neighbours.
     filled = fill_smooth(mean, known.astype(np.float32), wrap=True)
@@ -118,33 +129,40 @@ def measure_directions(
 
 
 def _between_pixels(
-    positions: np.ndarray, values: np.ndarray, usable: np.ndarray, scale: float
+    values: np.ndarray, depth: np.ndarray, usable: np.ndarray, step: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Surface points every third of a pixel, since pixels seen at a flat angle lie cells apart.
+    """Values of the pixels and between them, since pixels seen at a flat angle lie cells apart.
 
     Args:
-        positions: ``[S, S, 3]`` pixel space.
-        values: ``[S, S, C]``, interpolated in the same way.
-        usable: ``[S, S]`` bool; nothing is interpolated to other pixels or across depth steps.
-        scale: pixels per centimetre.
+        values: ``[S, S, C]``.
+        depth: ``[S, S]`` pixels.
+        usable: ``[S, S]`` bool; nothing is interpolated to other pixels.
+        step: pixels; nothing is interpolated across larger steps in depth.
 
     Returns:
-        ``[n, 3]`` points and ``[n, C]`` values.
+        ``[n, C]`` values and ``[n]`` the area for which each stands, in pixels.
     """
-    whole = np.concatenate([positions, values], -1)
-    low, right = whole[:-1, :-1], whole[:-1, 1:]
-    down, across = whole[1:, :-1], whole[1:, 1:]
-    depths = np.stack([corner[..., 2] for corner in (low, right, down, across)])
-    solid = usable[:-1, :-1] & usable[:-1, 1:] & usable[1:, :-1] & usable[1:, 1:]
-    solid &= np.ptp(depths, axis=0) < _STEP_CM * scale
-    corners = [corner[solid] for corner in (low, right, down, across)]
-    found = [whole[usable]]
-    for y in (1 / 6, 1 / 2, 5 / 6):
-        for x in (1 / 6, 1 / 2, 5 / 6):
-            shares = ((1 - x) * (1 - y), x * (1 - y), (1 - x) * y, x * y)
-            found.append(sum(s * c for s, c in zip(shares, corners, strict=True)))
-    points = np.concatenate(found)
-    return points[:, :3], points[:, 3:]
+    low, right, down, across = (
+        (slice(None, -1), slice(None, -1)), (slice(None, -1), slice(1, None)),
+        (slice(1, None), slice(None, -1)), (slice(1, None), slice(1, None)),
+    )  # fmt: skip
+    first, second = np.minimum(depth[low], depth[right]), np.minimum(depth[down], depth[across])
+    slope = np.maximum(
+        np.maximum(depth[low], depth[right]), np.maximum(depth[down], depth[across])
+    ) - np.minimum(first, second)
+    solid = usable[low] & usable[right] & usable[down] & usable[across] & (slope < step)
+    found = [values[usable]]
+    share = [np.full(len(found[0]), 1 / 9, np.float32)]
+    for count, least, most in ((1, -1.0, _SLOPING), (2, _SLOPING, _STEEP), (3, _STEEP, np.inf)):
+        chosen = solid & (slope >= least) & (slope < most)
+        corners = [values[place][chosen] for place in (low, right, down, across)]
+        places = (np.arange(count, dtype=np.float32) + np.float32(0.5)) / np.float32(count)
+        for y in places:
+            left = corners[0] + y * (corners[2] - corners[0])
+            change = corners[1] + y * (corners[3] - corners[1]) - left
+            found += [left + x * change for x in places]
+        share.append(np.full(count**2 * len(corners[0]), 1 / count**2, np.float32))
+    return np.concatenate(found), np.concatenate(share)
 
 
 def _hair_share(colors: np.ndarray, geometry: HeadGeometry) -> np.ndarray:
@@ -152,12 +170,21 @@ def _hair_share(colors: np.ndarray, geometry: HeadGeometry) -> np.ndarray:
     return unlike_skin(colors, geometry) * ~geometry.on_face
 
 
-def _like_upper_hair(colors: np.ndarray, geometry: HeadGeometry, pixels: FrontPixels) -> np.ndarray:
-    """``[S, S]`` bool: coloured like the hair above the ears, unlike collars and shoulders."""
+def _like_upper_hair(
+    colors: np.ndarray, share: np.ndarray, geometry: HeadGeometry, pixels: FrontPixels
+) -> np.ndarray:
+    """``[S, S]`` bool: coloured like the hair above the ears, unlike collars and shoulders.
+
+    Args:
+        colors: ``[S, S, 3]``.
+        share: ``[S, S]``, see :func:`_hair_share`.
+        geometry: the measured head.
+        pixels: the source's splats.
+    """
     height = geometry.pose.to_head(pixels.positions)[..., 1]
-    hair = (_hair_share(colors, geometry) > 0.6) & (height > ABOVE_EARS_CM)
+    hair = (share > 0.6) & (height > ABOVE_EARS_CM)
     hair &= (geometry.silhouette_distance > 2) & (pixels.layer >= 0)
     if hair.sum() < 50:
         return np.zeros(hair.shape, bool)
     centre, spread = np.median(colors[hair], 0), colors[hair].std(0) + 0.03
-    return np.asarray((np.abs(colors - centre) / spread).max(-1) < 2.0)
+    return np.asarray(highest_color(np.abs(colors - centre) * (1 / spread)) < 2.0)

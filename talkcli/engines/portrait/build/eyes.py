@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from scipy import ndimage
 
 from talkcli.engines.portrait.build.geometry import HeadGeometry
 from talkcli.engines.portrait.build.groups import (
@@ -15,7 +14,16 @@ from talkcli.engines.portrait.build.groups import (
     grid_neighbours,
     grid_tangents,
 )
-from talkcli.engines.portrait.build.images import blur, fill_smooth, nearest
+from talkcli.engines.portrait.build.images import (
+    at,
+    blur,
+    dilate,
+    erode,
+    fill_smooth,
+    mean_color,
+    nearest,
+    window,
+)
 from talkcli.engines.portrait.splats import Layer
 from talkcli.face.measures import EYEBALL_CM
 from talkcli.face.topology import EYE_LEFT, EYE_RIGHT, Eye
@@ -68,21 +76,29 @@ def _eye(rgb: np.ndarray, positions: np.ndarray, geometry: HeadGeometry, eye: Ey
     opening = _opening(geometry, eye)
     centre_px = geometry.landmarks[eye.iris_centre]
     rim = geometry.landmarks[list(eye.iris_rim)]
-    radius = float(np.linalg.norm(rim - centre_px, axis=1).mean())
-    from_centre = np.hypot(geometry.pixel_x - centre_px[0], geometry.pixel_y - centre_px[1])
-    radius *= _LIMBUS
-    eyeball = _without_iris(rgb, opening, from_centre / radius)
+    radius = float(np.linalg.norm(rim - centre_px, axis=1).mean()) * _LIMBUS
     reach = max(2, int(0.025 * geometry.face_height))
-    area = ndimage.binary_dilation(opening, iterations=reach) & geometry.on_face
-    depth = float(np.median(positions[opening][:, 2])) if opening.any() else 0.0
-    _, index = nearest(opening)
-    ball = np.where(opening, positions[..., 2], positions[..., 2][index]) if opening.any() else None
-    layer = positions if ball is None else geometry.surface(ball)
+    area = dilate(opening, reach) & geometry.on_face
+    eyeball, surface, depth = np.zeros_like(rgb), np.zeros_like(positions), 0.0
+    if opening.any():
+        # Nothing further away than the iris, whose centre may lie outside, needs anything of this.
+        box = window(opening, reach + int(2 * radius) + 4)
+        from_centre = np.hypot(
+            geometry.pixel_x[:, box[1]] - centre_px[0], geometry.pixel_y[box[0]] - centre_px[1]
+        )
+        shown = opening[box]
+        eyeball[box] = _without_iris(rgb[box], shown, from_centre / radius)
+        surface[..., 2] = depth = float(np.median(positions[opening][:, 2]))
+        surface[box] = geometry.camera.unproject(
+            geometry.pixel_x[:, box[1]],
+            geometry.pixel_y[box[0]],
+            at(positions[box][..., 2], nearest(shown)[1]),
+        )
     out = geometry.pose.to_image(np.array([0, 0, 1.0])) - geometry.pose.to_image(np.zeros(3))
     front = geometry.camera.unproject(centre_px[0], centre_px[1], np.asarray(depth))
     centre = front - EYEBALL_CM * out
-    iris = _iris(rgb, opening, centre_px, radius, layer[..., 2], geometry)
-    return EyeParts(eyeball, area, layer, centre, iris, _lid(rgb, geometry, eye))
+    iris = _iris(rgb, opening, centre_px, radius, surface[..., 2], geometry)
+    return EyeParts(eyeball, area, surface, centre, iris, _lid(rgb, geometry, eye))
 
 
 def _opening(geometry: HeadGeometry, eye: Eye) -> np.ndarray:
@@ -94,9 +110,7 @@ def _opening(geometry: HeadGeometry, eye: Eye) -> np.ndarray:
 
 def _without_iris(rgb: np.ndarray, opening: np.ndarray, from_centre: np.ndarray) -> np.ndarray:
     """The opening, with the sclera continued behind the iris; ``from_centre`` in iris radii."""
-    if not opening.any():
-        return rgb
-    luma = rgb.mean(-1)
+    luma = mean_color(rgb)
     white = opening & (from_centre > 1.05)
     if white.sum() < 6:
         white = opening
@@ -106,9 +120,9 @@ def _without_iris(rgb: np.ndarray, opening: np.ndarray, from_centre: np.ndarray)
     completed = fill_smooth(rgb, weight)
     behind = smoothstep((1.0 - from_centre) / 0.08)[..., None]
     inside = np.where(opening[..., None], rgb * (1 - behind) + completed * behind, 0)
-    _, index = nearest(opening)
     # Around the opening lies what the lids uncover when the eye widens, slightly in their shadow.
-    return np.where(opening[..., None], inside, 0.85 * inside[index]).astype(np.float32)
+    around = 0.85 * at(inside, nearest(opening)[1])
+    return np.where(opening[..., None], inside, around).astype(np.float32)
 
 
 def _iris(
@@ -129,7 +143,7 @@ def _iris(
     )
     dx, dy = columns + 0.5 - centre[0], rows + 0.5 - centre[1]
     distance = np.hypot(dx, dy)
-    clear = ndimage.binary_erosion(opening, iterations=1)
+    clear = erode(opening)
     shown = clear[rows, columns]
     color = rgb[rows, columns]
     for mirror in ((-1, -1), (-1, 1), (1, -1)):
@@ -204,7 +218,8 @@ def _lid_color(rgb: np.ndarray, geometry: HeadGeometry, eye: Eye) -> np.ndarray:
     )
     mask = np.zeros(rgb.shape[:2], np.uint8)
     cv2.fillPoly(mask, [np.round(outline).astype(np.int32)], 1)
-    pixels = blur(rgb, 1.0)[mask > 0]
+    box = window(mask > 0, 6)
+    pixels = blur(rgb[box], 1.0)[mask[box] > 0] if mask.any() else rgb[:0, 0]
     if len(pixels) < 8:
         pixels = rgb[geometry.on_face]
     brightness = pixels.mean(1)

@@ -12,10 +12,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import ndimage
 
 from talkcli.engines.portrait.avatar import PortraitAvatar
 from talkcli.engines.portrait.build.assemble import Assembly
+from talkcli.engines.portrait.build.images import highest, highest_color, lowest
 from talkcli.engines.portrait.mouth_light import find_contact_shade
 from talkcli.engines.portrait.splats import Layer
 from talkcli.face.topology import INNER_LOWER, INNER_UPPER
@@ -119,8 +119,8 @@ def _limits(
         limit[splats.layers == layer] = value
     # Detail is sharpened in proportion to itself; in flat skin beside the nose's contour, strong
     # corrections would be sparks when the head turns.
-    contrast = ndimage.grey_dilation(picture, (3, 3, 1)) - ndimage.grey_erosion(picture, (3, 3, 1))
-    allowed = np.clip(_FLAT_LIMIT + 1.5 * contrast.max(-1), 0, _PIXEL_LIMIT)
+    contrast = highest_color(highest(picture, 1) - lowest(picture, 1))
+    allowed = np.clip(_FLAT_LIMIT + 1.5 * contrast, 0, _PIXEL_LIMIT)
     # Nor may what will soon give way carry much.
     allowed = allowed[rows, columns] * np.where(
         splats.source_cosine > 0, smoothstep(splats.source_cosine / _TRUSTED_COSINE), 1

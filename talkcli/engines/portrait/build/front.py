@@ -5,11 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage
 
 from talkcli.engines.portrait.build.geometry import HeadGeometry
 from talkcli.engines.portrait.build.groups import PIXEL_SPREAD, SplatGroup
-from talkcli.engines.portrait.build.images import blur, inside_distance, nearest
+from talkcli.engines.portrait.build.images import (
+    at,
+    blur,
+    dilate,
+    distance_to,
+    erode,
+    highest,
+    inside_distance,
+    lengths,
+    lowest,
+    nearest,
+    unit,
+)
 from talkcli.engines.portrait.lips import lip_side
 from talkcli.engines.portrait.splats import Layer
 from talkcli.face.model import FaceModel, vertex_normals
@@ -87,7 +98,8 @@ def front_pixels(
         geometry: the measured head.
         model: face template.
     """
-    layer = np.where((alpha > 0.04) & (geometry.head_weight > 0.004), Layer.SKIN, -1)
+    shown = (alpha > 0.04) & (geometry.head_weight > 0.004)
+    layer = np.where(shown, np.int8(Layer.SKIN), np.int8(-1))
     triangle, barycentric = geometry.triangle.copy(), geometry.barycentric.copy()
     mouth, eyes = geometry.mouth_mask(), geometry.eye_mask()
     side = _cut_side(triangle, barycentric, geometry, model)
@@ -117,7 +129,7 @@ def front_pixels(
     cosine = np.clip(cosine, 0.02, 1) * trust * (1 - gain)
     # Islands of trust among badly seen pixels would stay behind as crumbs, and the border at which
     # splats give way should be smooth.
-    cosine = ndimage.grey_erosion(cosine, size=2 * int(0.02 * geometry.face_height) + 1)
+    cosine = lowest(cosine, int(0.02 * geometry.face_height))
     cosine = blur(cosine, 0.025 * geometry.face_height)
     return FrontPixels(
         layer=layer,
@@ -147,10 +159,8 @@ def smooth_normals(
         behind: ``[S, S]`` 0–1, where the picture shows something behind a turned face.
     """
     smooth = blur(positions, 2.5)
-    normal = np.cross(np.gradient(smooth, axis=0), np.gradient(smooth, axis=1))
-    normal /= np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-9)
-    toward = np.array([0.0, 0.0, -geometry.camera.distance]) - positions
-    toward /= np.linalg.norm(toward, axis=-1, keepdims=True)
+    normal = unit(np.cross(np.gradient(smooth, axis=0), np.gradient(smooth, axis=1)))
+    toward = unit(np.array([0.0, 0.0, -geometry.camera.distance], np.float32) - positions)
     # At its silhouette a surface is seen edge-on, whatever the depth of the rim pixels.
     from_rim = (geometry.silhouette_distance - 1.5) / (0.03 * geometry.face_height)
     normal = _edge_on(normal, toward, -geometry.silhouette_distance, 1 - smoothstep(from_rim))
@@ -158,22 +168,25 @@ def smooth_normals(
     # continues the cheek's, is a guess.
     outward = geometry.face_distance - inside_distance(geometry.on_face)
     normal = _edge_on(normal, toward, outward, behind)
-    cosine = (normal * toward).sum(-1, keepdims=True)
-    normal = normal + np.maximum(0, 0.05 - cosine) * toward
-    normal /= np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-9)
-    return normal.astype(np.float32), (normal * toward).sum(-1).astype(np.float32)
+    cosine = np.einsum("hwk,hwk->hw", normal, toward)
+    normal = unit(normal + np.maximum(0, 0.05 - cosine)[..., None] * toward)
+    return normal, np.einsum("hwk,hwk->hw", normal, toward)
 
 
 def _edge_on(
     normal: np.ndarray, toward: np.ndarray, distance: np.ndarray, share: np.ndarray
 ) -> np.ndarray:
     """Bend normals by ``share`` to lie in the picture plane, the way that ``distance`` grows."""
+    rows, columns = np.nonzero(share > 0)
     smooth = blur(distance, 2.0)
-    outward = np.stack([np.gradient(smooth, axis=1), np.gradient(smooth, axis=0)], -1)
-    outward /= np.maximum(np.linalg.norm(outward, axis=-1, keepdims=True), 1e-3)
-    edge_on = np.concatenate([outward, np.zeros_like(outward[..., :1])], -1) + 0.15 * toward
-    bent = normal * (1 - share[..., None]) + edge_on * share[..., None]
-    return np.asarray(bent / np.maximum(np.linalg.norm(bent, axis=-1, keepdims=True), 1e-9))
+    step_x, step_y = np.gradient(smooth, axis=1), np.gradient(smooth, axis=0)
+    outward = np.stack([step_x[rows, columns], step_y[rows, columns]], -1)
+    edge_on = 0.15 * toward[rows, columns]
+    edge_on[:, :2] += unit(outward, 1e-3)
+    own, part = normal[rows, columns], share[rows, columns, None]
+    bent = normal.copy()
+    bent[rows, columns] = unit(own + part * (edge_on - own))
+    return bent
 
 
 def mirror_gain(geometry: HeadGeometry, model: FaceModel) -> Float[np.ndarray, "S S"]:
@@ -182,13 +195,14 @@ def mirror_gain(geometry: HeadGeometry, model: FaceModel) -> Float[np.ndarray, "
     toward = np.array([0.0, 0.0, -geometry.camera.distance]) - geometry.vertices
     cosine = (normals * toward).sum(1) / np.linalg.norm(toward, axis=1)
     gain = np.clip(cosine[model.symmetry] - cosine, 0, 0.5)
-    return (gain[model.triangles[geometry.triangle]] * geometry.barycentric).sum(-1)
+    corners = gain.astype(np.float32)[model.triangles].take(geometry.triangle, axis=0)
+    return np.einsum("hwk,hwk->hw", corners, geometry.barycentric)
 
 
 def _from_far_rim(geometry: HeadGeometry, gain: np.ndarray) -> np.ndarray:
     """``[S, S]`` pixels to the far rim of a turned face's mesh; infinite if there is none."""
-    border = geometry.on_face & ~ndimage.binary_erosion(geometry.on_face)
-    return nearest(border & (gain > _FAR_GAIN))[0]
+    border = geometry.on_face & ~erode(geometry.on_face)
+    return distance_to(border & (gain > _FAR_GAIN))
 
 
 def contour_trust(geometry: HeadGeometry, gain: np.ndarray, from_rim: np.ndarray) -> np.ndarray:
@@ -206,9 +220,9 @@ def contour_trust(geometry: HeadGeometry, gain: np.ndarray, from_rim: np.ndarray
     step = np.maximum(
         np.abs(np.gradient(geometry.depth, axis=0)), np.abs(np.gradient(geometry.depth, axis=1))
     )
-    from_step, _ = nearest((step > 0.8 * geometry.pose.scale) & (geometry.below_jaw < -0.06))
+    from_step = distance_to((step > 0.8 * geometry.pose.scale) & (geometry.below_jaw < -0.06))
     from_rim = from_rim * _CONTOUR_FH / _RIM_FH
-    outside = np.where(gain > _FAR_GAIN, 0, np.inf)
+    outside = np.where(gain > _FAR_GAIN, np.float32(0), np.float32(np.inf))
     from_rim = np.where(geometry.on_face, from_rim, outside)
     distance = np.minimum(geometry.silhouette_distance - 1.5, np.minimum(from_step, from_rim))
     return np.asarray(
@@ -222,7 +236,7 @@ def unlike_skin(
     """``[S, S]`` 0–1: colours far from those of the face, as of hair, unless it is blond."""
     skin = colors[geometry.on_face & ~geometry.eye_mask() & ~geometry.mouth_mask()]
     centre, spread = np.median(skin, 0), skin.std(0) + 0.03
-    distance = np.linalg.norm((colors - centre) / spread, axis=-1) / np.sqrt(3)
+    distance = lengths((colors - centre) * (1 / (np.sqrt(np.float32(3)) * spread)))
     return smoothstep((distance - 0.8) / 0.8)
 
 
@@ -234,9 +248,9 @@ def _behind_rim(
     Everything outside the rim; but below the jaw, where the neck curves round to the far side, and
     just inside the rim, whose position is a guess, only what does not look like skin.
     """
-    strange = ndimage.grey_dilation(
-        unlike_skin(rgb, geometry), size=2 * int(0.03 * geometry.face_height) + 1
-    )
+    if not (gain > _FAR_GAIN).any():
+        return np.zeros(gain.shape, np.float32)
+    strange = highest(unlike_skin(rgb, geometry), int(0.03 * geometry.face_height))
     inside = strange * (1 - smoothstep(from_rim / (_RIM_FH * geometry.face_height) - 0.5))
     outside = smoothstep(geometry.face_distance / (0.02 * geometry.face_height))
     outside = outside * np.where(geometry.below_jaw < 0, 1, strange)
@@ -261,28 +275,27 @@ def front_group(
         geometry: the measured head.
         model: face template.
     """
-    rows, columns = np.nonzero(pixels.layer == wanted)
-    index = np.full(pixels.layer.shape, -1, np.int32)
-    index[rows, columns] = np.arange(len(rows))
-    binding = pixels.binding[rows, columns, None]
+    place = np.flatnonzero(pixels.layer == wanted)
+    binding = at(pixels.binding, place)[:, None]
+    weight = at(geometry.head_weight, place)
     # Badly seen splats may give way to the head's completion only where it lies underneath.
-    backed = (wanted == Layer.SKIN) & (geometry.head_weight > 0.25)
-    cosine = np.where(backed, np.maximum(pixels.cosine, _LEAST_COSINE), 0)
+    backed = (wanted == Layer.SKIN) & (weight > 0.25)
+    cosine = np.where(backed, np.maximum(at(pixels.cosine, place), _LEAST_COSINE), 0)
     return SplatGroup(
         layer=wanted,
-        positions=pixels.positions[rows, columns],
-        tangent_u=pixels.tangent_u[rows, columns],
-        tangent_v=pixels.tangent_v[rows, columns],
-        colors=colors[rows, columns],
-        opacities=0.99 * opacity[rows, columns],
-        vertices=model.triangles[pixels.triangle[rows, columns]],
-        weights=pixels.barycentric[rows, columns] * binding,
-        head_weight=geometry.head_weight[rows, columns],
-        weight_slope=weight_slope(geometry.head_weight)[rows, columns],
-        neighbours=_pixel_neighbours(index, rows, columns, pixels.lip_side),
-        pixels=np.stack([rows, columns], 1),
-        normals=pixels.normals[rows, columns],
-        source_cosine=cosine[rows, columns],
+        positions=at(pixels.positions, place),
+        tangent_u=at(pixels.tangent_u, place),
+        tangent_v=at(pixels.tangent_v, place),
+        colors=at(colors, place),
+        opacities=np.float32(0.99) * at(opacity, place),
+        vertices=model.triangles.take(at(pixels.triangle, place), axis=0),
+        weights=at(pixels.barycentric, place) * binding,
+        head_weight=weight,
+        weight_slope=at(geometry.weight_slope, place),
+        neighbours=_pixel_neighbours(place, pixels.lip_side),
+        pixels=np.stack(np.unravel_index(place, pixels.layer.shape), 1),
+        normals=at(pixels.normals, place),
+        source_cosine=cosine,
         spread=PIXEL_SPREAD,
     )
 
@@ -297,12 +310,13 @@ def _cut_side(
     triangle: np.ndarray, barycentric: np.ndarray, geometry: HeadGeometry, model: FaceModel
 ) -> np.ndarray:
     """The lip of each pixel, found only between the inner corners, where the mouth is cut."""
-    side = lip_side(model.triangles[triangle], barycentric)
     first, last = geometry.landmarks[list(INNER_CORNERS)]
     axis = (last - first) / np.linalg.norm(last - first)
     along = (geometry.pixel_x - first[0]) * axis[0] + (geometry.pixel_y - first[1]) * axis[1]
     near = (along > 0) & (along < np.linalg.norm(last - first)) & geometry.on_face
-    return np.where(near, side, 0)
+    side = np.zeros(near.shape, np.int8)
+    side[near] = lip_side(model.triangles[triangle[near]], barycentric[near])
+    return side
 
 
 def _bind_to_nearest_lip(
@@ -315,11 +329,9 @@ def _bind_to_nearest_lip(
     """Bind the few inner pixels of a closed mouth, which has no inside, to the nearer lip."""
     to_upper, upper = nearest(on_face & ~mouth & (side > 0))
     to_lower, lower = nearest(on_face & ~mouth & (side < 0))
-    take_upper = to_upper <= to_lower
-    rows = np.where(take_upper, upper[0], lower[0])[mouth]
-    columns = np.where(take_upper, upper[1], lower[1])[mouth]
-    triangle[mouth] = triangle[rows, columns]
-    barycentric[mouth] = barycentric[rows, columns]
+    source = np.where(to_upper <= to_lower, upper, lower)[mouth]
+    triangle[mouth] = triangle.ravel()[source]
+    barycentric[mouth] = barycentric.reshape(-1, 3)[source]
 
 
 def _picture_teeth(
@@ -327,9 +339,10 @@ def _picture_teeth(
 ) -> np.ndarray:
     """Bright, unsaturated pixels of the open mouth, if they make a row of teeth."""
     skin = np.median(rgb[geometry.on_face & ~mouth & ~eyes], 0).mean()
-    low, high = rgb.min(-1), rgb.max(-1)
-    bright = mouth & (low > 0.5 * high) & (rgb.mean(-1) > 0.55 * skin)
-    teeth = ndimage.binary_closing(bright, iterations=2) & mouth
+    inside = rgb[mouth]
+    bright = np.zeros_like(mouth)
+    bright[mouth] = (inside.min(-1) > 0.5 * inside.max(-1)) & (inside.mean(-1) > 0.55 * skin)
+    teeth = erode(dilate(bright, 2), 2) & mouth
     columns = np.flatnonzero(teeth.any(0))
     wide = len(columns) > 0 and np.ptp(columns) > _TEETH_WIDTH * np.ptp(
         np.flatnonzero(mouth.any(0))
@@ -345,34 +358,37 @@ def surface_tangents(positions: np.ndarray, axis: int) -> np.ndarray:
 
     At a depth edge, the step on the pixel's own side is used.
     """
-    forward = np.diff(positions, axis=axis, append=np.take(positions, [-1], axis))
-    backward = np.diff(positions, axis=axis, prepend=np.take(positions, [0], axis))
-    first = np.moveaxis(backward, axis, 0)
-    first[0] = np.moveaxis(forward, axis, 0)[0]
-    last = np.moveaxis(forward, axis, 0)
-    last[-1] = np.moveaxis(backward, axis, 0)[-1]
-    step_f, step_b = np.abs(forward[..., 2:]), np.abs(backward[..., 2:])
-    tangent = np.where(step_f < step_b, forward, backward)
-    smooth = (step_f < _EDGE_STEP) & (step_b < _EDGE_STEP)
-    tangent = np.where(smooth, 0.5 * (forward + backward), tangent)
+    along = np.moveaxis(positions, axis, 0)
+    steps = np.diff(along, axis=0)
+    backward, forward = steps[:-1], steps[1:]
+    step_b, step_f = np.abs(backward[..., 2]), np.abs(forward[..., 2])
+    ahead = (step_f < step_b).astype(positions.dtype)
+    ahead[(step_f < _EDGE_STEP) & (step_b < _EDGE_STEP)] = 0.5
+    tangent = np.empty_like(along)
+    tangent[0], tangent[-1] = steps[0], steps[-1]
+    tangent[1:-1] = backward + ahead[..., None] * (forward - backward)
     tangent[..., 2] = np.clip(tangent[..., 2], -_MAX_STEP, _MAX_STEP)
-    return np.asarray(tangent, np.float32)
+    return np.ascontiguousarray(np.moveaxis(tangent, 0, axis), np.float32)
 
 
-def weight_slope(weight: np.ndarray) -> np.ndarray:
-    """``[H, W, 2]`` change of a weight per grid step to the right and down."""
-    return np.stack([np.gradient(weight, axis=1), np.gradient(weight, axis=0)], -1)
+def _pixel_neighbours(place: np.ndarray, side: np.ndarray) -> np.ndarray:
+    """Left, right, upper and lower neighbours within the layer, never across the lip cut.
 
-
-def _pixel_neighbours(
-    index: np.ndarray, rows: np.ndarray, columns: np.ndarray, side: np.ndarray
-) -> np.ndarray:
-    """Left, right, upper and lower neighbours within the layer, never across the lip cut."""
-    own = np.arange(len(rows), dtype=np.int32)
-    found = []
-    for d_row, d_column in ((0, -1), (0, 1), (-1, 0), (1, 0)):
-        r = np.clip(rows + d_row, 0, index.shape[0] - 1)
-        c = np.clip(columns + d_column, 0, index.shape[1] - 1)
-        cut = side[rows, columns] * side[r, c] < 0
-        found.append(np.where((index[r, c] >= 0) & ~cut, index[r, c], own))
-    return np.stack(found, 1)
+    Args:
+        place: ``[n]`` flat indices of the layer's pixels.
+        side: ``[S, S]`` lip of each pixel.
+    """
+    # A frame of one pixel, so that no neighbour lies outside.
+    rows, columns = np.divmod(place, side.shape[1])
+    width = side.shape[1] + 2
+    place = (rows + 1) * width + columns + 1
+    index = np.full((side.shape[0] + 2) * width, -1, np.int32)
+    own = np.arange(len(place), dtype=np.int32)
+    index[place] = own
+    side = np.pad(side, 1).ravel()
+    found = np.empty((len(place), 4), np.int32)
+    for k, step in enumerate((-1, 1, -width, width)):
+        beside = index[place + step]
+        cut = side[place] * side[place + step] < 0
+        found[:, k] = np.where((beside >= 0) & ~cut, beside, own)
+    return found

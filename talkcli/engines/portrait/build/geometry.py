@@ -8,11 +8,18 @@ optical axis at the face's depth; the camera is ``distance`` in front of it, so 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-from scipy import ndimage
 
-from talkcli.engines.portrait.build.images import blur, inside_distance, nearest
+from talkcli.engines.portrait.build.images import (
+    at,
+    blur,
+    dilate,
+    distance_to,
+    inside_distance,
+    nearest,
+)
 from talkcli.engines.portrait.build.raster import rasterize_triangles
 from talkcli.face.measures import face_height
 from talkcli.face.model import FaceModel
@@ -41,12 +48,19 @@ class Pinhole:
     def unproject(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
         """Convert pixel coordinates and depth to pixel-space points ``[..., 3]``."""
         scale = (z + self.distance) / self.distance
-        return np.stack([(x - self.centre) * scale, (y - self.centre) * scale, z], -1)
+        points = np.empty((*np.broadcast_shapes(np.shape(x), np.shape(y), z.shape), 3), z.dtype)
+        points[..., 0] = (x - self.centre) * scale
+        points[..., 1] = (y - self.centre) * scale
+        points[..., 2] = z
+        return points
 
     def project(self, points: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n 2"]:
         """Convert pixel-space points ``[..., 3]`` to pixel coordinates ``[..., 2]``."""
-        scale = self.distance / (self.distance + points[..., 2:])
-        return np.asarray(points[..., :2] * scale + self.centre)
+        scale = self.distance / (self.distance + points[..., 2])
+        projected = np.empty((*points.shape[:-1], 2), points.dtype)
+        for axis in (0, 1):
+            projected[..., axis] = points[..., axis] * scale + self.centre
+        return projected
 
 
 @dataclass(frozen=True)
@@ -97,10 +111,29 @@ class HeadGeometry:
         """``[S, 1]`` y of pixel centres."""
         return np.arange(self.depth.shape[0], dtype=np.float32)[:, None] + 0.5
 
+    @cached_property
+    def weight_slope(self) -> Float[np.ndarray, "S S 2"]:
+        """``[S, S, 2]`` change of ``head_weight`` per pixel to the right and down."""
+        return grid_slope(self.head_weight)
+
     def surface(self, depth: Float[np.ndarray, "S S"]) -> Float[np.ndarray, "S S 3"]:
         """``[S, S, 3]`` pixel-space points of all pixels at the depth ``[S, S]``."""
-        x, y = np.broadcast_arrays(self.pixel_x, self.pixel_y)
-        return self.camera.unproject(x, y, depth)
+        return self.camera.unproject(self.pixel_x, self.pixel_y, depth)
+
+    def pixels_of(self, points: Float[np.ndarray, "*n 3"]) -> Integer[np.ndarray, "*n"]:
+        """``[...]`` flat indices of the pixels that show pixel-space points ``[..., 3]``.
+
+        Points outside the picture get the nearest pixel at its border.
+        """
+        last = np.float32(len(self.depth) - 1)
+        place = np.clip(self.camera.project(points), 0, last).astype(np.int32)
+        return np.asarray(place[..., 1] * np.int32(len(self.depth)) + place[..., 0])
+
+    def in_picture(self, points: Float[np.ndarray, "*n 3"]) -> Bool[np.ndarray, "*n"]:
+        """``[...]`` bool: pixel-space points ``[..., 3]`` that a pixel of the crop shows."""
+        place = self.camera.project(points)
+        inside = (place >= 0) & (place < len(self.depth))
+        return np.asarray(inside[..., 0] & inside[..., 1])
 
     def label_mask(self, label: int) -> Bool[np.ndarray, "S S"]:
         """``[S, S]`` bool: face pixels whose triangle has the label ``label``."""
@@ -113,6 +146,11 @@ class HeadGeometry:
     def mouth_mask(self) -> Bool[np.ndarray, "S S"]:
         """``[S, S]`` bool: mouth opening."""
         return self.label_mask(MOUTH_OPENING)
+
+
+def grid_slope(values: Float[np.ndarray, "H W"]) -> Float[np.ndarray, "H W 2"]:
+    """``[H, W, 2]`` change of ``[H, W]`` values per grid step to the right and down."""
+    return np.stack([np.gradient(values, axis=1), np.gradient(values, axis=0)], -1)
 
 
 def place_landmarks(
@@ -160,8 +198,9 @@ def head_geometry(
     face_distance, border = nearest(on_face)
     inside = inside_distance(alpha > 0.5)
     below_jaw, across = _neck_coordinates(points, pose, face_height, size)
-    outside = _inflated_depth(face_depth[border], face_distance, inside, pose)
-    neck = _neck_depth(face_depth[border], vertices, below_jaw, across, inside, face_height)
+    border_depth = at(face_depth, border)
+    outside = _inflated_depth(border_depth, face_distance, inside, pose)
+    neck = _neck_depth(border_depth, vertices, below_jaw, across, inside, face_height)
     blend = smoothstep((below_jaw + 0.05) / 0.22)
     depth = np.where(on_face, face_depth, outside * (1 - blend) + neck * blend)
     depth = _smoothed(depth.astype(np.float32), on_face, face_height)
@@ -174,13 +213,13 @@ def head_geometry(
         landmarks=points[:, :2],
         face_height=face_height,
         depth=depth,
-        triangle=triangle[border],
-        barycentric=barycentric[border],
+        triangle=at(triangle, border),
+        barycentric=at(barycentric, border),
         on_face=on_face,
-        face_distance=face_distance.astype(np.float32),
+        face_distance=face_distance,
         silhouette_distance=inside,
-        below_jaw=below_jaw.astype(np.float32),
-        neck_across=np.abs(across).astype(np.float32),
+        below_jaw=below_jaw,
+        neck_across=np.abs(across),
         head_weight=np.where(on_face, 1, weight).astype(np.float32),
         triangle_labels=model.triangle_labels,
     )
@@ -193,14 +232,17 @@ def _neck_coordinates(
     down = (IMAGE_TO_HEAD @ pose.rotation @ (0.0, -1.0, 0.0))[:2]
     down = down / np.linalg.norm(down)
     right = np.array([down[1], -down[0]])
-    y, x = np.mgrid[:size, :size] + 0.5
+    x = np.arange(size) + 0.5
+    y = x[:, None]
     along, sideways = x * down[0] + y * down[1], x * right[0] + y * right[1]
     jaw = points[list(JAW_LINE), :2]
     jaw_x, jaw_y = jaw @ right, jaw @ down
     order = np.argsort(jaw_x)
     line = np.interp(sideways, jaw_x[order], jaw_y[order])
     half_neck = 0.425 * pose.scale * 15.3
-    return (along - line) / face_height, (sideways - points[CHIN_TIP, :2] @ right) / half_neck
+    below = (along - line) / face_height
+    across = (sideways - points[CHIN_TIP, :2] @ right) / half_neck
+    return below.astype(np.float32), across.astype(np.float32)
 
 
 def _inflated_depth(
@@ -210,7 +252,7 @@ def _inflated_depth(
     pose: HeadPose,
 ) -> np.ndarray:
     """Depth of a superellipse from the face's border to the silhouette: hair, ears, hats."""
-    silhouette = pose.to_image(np.array(_SILHOUETTE_POINT))[2]
+    silhouette = float(pose.to_image(np.array(_SILHOUETTE_POINT))[2])
     span = blur(to_face + to_silhouette, 4.0)
     target = border_depth + np.minimum(silhouette - border_depth, 1.8 * span)
     t = to_face / (to_face + to_silhouette + 1e-3)
@@ -227,7 +269,7 @@ def _neck_depth(
     face_height: float,
 ) -> np.ndarray:
     """Depth of a neck that lies behind the chin and curves back to the ears' depth at its sides."""
-    chin, ears = vertices[CHIN_TIP, 2], vertices[list(EARS), 2].mean()
+    chin, ears = float(vertices[CHIN_TIP, 2]), float(vertices[list(EARS), 2].mean())
     front = chin + 0.42 * (ears - chin)
     profile = front + (ears - front) * np.clip(np.abs(across), 0, 1) ** 2
     underside = 1 - np.exp(-np.clip(below_jaw, 0, None) / 0.07)
@@ -242,17 +284,17 @@ def _smoothed(depth: np.ndarray, on_face: np.ndarray, face_height: float) -> np.
     The mesh ends edge-on, 10 or more pixels deep per pixel, and its surroundings begin flat. The
     groove between them would tear hair and cheek apart when the head turns.
     """
-    smooth = depth.copy()
+    smooth = depth
     for _ in range(30):
-        smooth = np.where(on_face, depth, blur(smooth, 2.0))
+        smooth = blur(smooth, 2.0)
+        np.copyto(smooth, depth, where=on_face)
     gradient = np.maximum(np.abs(np.gradient(depth, axis=0)), np.abs(np.gradient(depth, axis=1)))
-    occlusion = ndimage.binary_dilation((gradient > 3) & on_face, iterations=2)
+    occlusion = dilate((gradient > 3) & on_face, 2)
     smooth = np.where(on_face & ~occlusion, blur(smooth, 1.5), smooth)
-    from_inside, from_outside = nearest(~on_face)[0], nearest(on_face)[0]
-    rim = from_inside + from_outside < _RIM_FH * face_height
+    rim = distance_to(~on_face) + distance_to(on_face) < _RIM_FH * face_height
     for _ in range(8):
         smooth = np.where(rim, blur(smooth, 0.3 * _RIM_FH * face_height), smooth)
-    return smooth.astype(np.float32)
+    return smooth
 
 
 def _solid_rim(depth: np.ndarray, alpha: np.ndarray) -> np.ndarray:
@@ -261,4 +303,4 @@ def _solid_rim(depth: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     At their own inflated depth they would swing out as bright crescents when the head turns.
     """
     solid = alpha > 0.9
-    return np.asarray(depth[nearest(solid)[1]]) if solid.any() else depth
+    return at(depth, nearest(solid)[1])

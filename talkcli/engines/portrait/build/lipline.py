@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from scipy import ndimage
 
+from talkcli.engines.portrait.build.images import blur_along, mean_color
 from talkcli.face.topology import (
     INNER_CORNERS,
     INNER_LOWER,
@@ -83,7 +83,7 @@ def find_lip_line(
     shift = (steps[path] + steps[edge]) / 2
     blur = float((steps[edge] - steps[path]).mean()) / height
     shift = shift * np.clip((_BLURRED_FH - blur) / (_BLURRED_FH - _SHARP_FH), 0, 1)
-    shift = ndimage.gaussian_filter1d(shift, 0.02 * _COLUMNS, mode="nearest")
+    shift = blur_along(shift[None], 0.02 * _COLUMNS, axis=1)[0]
     found = middle + shift
     moved = points.copy()
     for k, position in enumerate(along.mean(0)):
@@ -99,9 +99,9 @@ def _valley(
     rgb: np.ndarray, places: np.ndarray, height: float, step: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """``[_STEPS, _COLUMNS]`` brightness, and how much darker each place is than above and below."""
-    luma = cv2.remap(rgb.mean(-1), places[..., 0], places[..., 1], cv2.INTER_LINEAR)
-    luma = ndimage.gaussian_filter1d(luma, 0.015 * _COLUMNS, axis=1, mode="nearest")
-    luma = ndimage.gaussian_filter1d(luma, _NARROW_FH * height / step, axis=0, mode="nearest")
+    luma = mean_color(cv2.remap(rgb, places[..., 0], places[..., 1], cv2.INTER_LINEAR))
+    luma = blur_along(luma, 0.015 * _COLUMNS, axis=1)
+    luma = blur_along(luma, _NARROW_FH * height / step, axis=0)
     away = max(1, round(_WIDE_FH * height / step))
     padded = np.pad(luma, ((away, away), (0, 0)), mode="edge")
     above, below = padded[: len(luma)], padded[2 * away :]

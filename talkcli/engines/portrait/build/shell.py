@@ -9,8 +9,6 @@ points that the source could see are moved towards the centre until it cannot.
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage
-from scipy.spatial import cKDTree
 
 from talkcli.engines.portrait.build.directions import (
     ABOVE_EARS_CM,
@@ -21,15 +19,28 @@ from talkcli.engines.portrait.build.directions import (
     Sphere,
     measure_directions,
 )
-from talkcli.engines.portrait.build.front import FALLOFF_FH, FrontPixels, weight_slope
-from talkcli.engines.portrait.build.geometry import HeadGeometry
+from talkcli.engines.portrait.build.front import FALLOFF_FH, FrontPixels
+from talkcli.engines.portrait.build.geometry import HeadGeometry, grid_slope
 from talkcli.engines.portrait.build.groups import (
     SplatGroup,
     clamp_length,
     grid_neighbours,
     grid_tangents,
 )
-from talkcli.engines.portrait.build.images import blur, inside_distance, nearest, shrunk_until
+from talkcli.engines.portrait.build.images import (
+    at,
+    blur,
+    dilate,
+    distance_to,
+    erode,
+    highest_color,
+    inside_distance,
+    lengths,
+    lowest,
+    mean_color,
+    nearest,
+    shrunk_until,
+)
 from talkcli.engines.portrait.build.symmetry import (
     FaceTexture,
     blend_colors_with_mirror,
@@ -41,7 +52,7 @@ from talkcli.face.topology import JAW_LINE
 from talkcli.imaging import smoothstep
 
 #: Semi-axes of a bald head about CENTRE (half width, height, depth), centimetres.
-_SKULL = np.array([7.6, 10.8, 9.0])
+_SKULL = np.array([7.6, 10.8, 9.0], np.float32)
 #: Grid step in crop pixels at a radius of 10 cm.
 _STEP_PX = 1.4
 #: At the back, the skull narrows towards the neck from the height of the ears (y, cm) over the
@@ -87,16 +98,17 @@ def shell_group(
     columns = 2 * int(np.pi * 10 * geometry.pose.scale / _STEP_PX)
     sphere = Sphere(int(columns * (HIGHEST_DEG - LOWEST_DEG) / 360), columns)
     directions = sphere.directions()
-    skull = 1 / np.linalg.norm(directions / _SKULL, axis=-1)
+    skull = 1 / lengths(directions / _SKULL)
     known = measure_directions(sphere, skull, pixels, colors, alpha, geometry)
     seen = known.seen
     height = CENTRE[1] + directions[..., 1] * skull
-    neck = _NECK_CM / np.maximum(np.linalg.norm(directions[..., [0, 2]], axis=-1), 0.2)
+    neck = _NECK_CM / np.maximum(lengths(directions[..., ::2]), 0.2)
     shape = _completed_shape(known, neck / skull, smoothstep((_EAR_CM - height) / _NAPE_CM))
     surface = CENTRE + (shape * skull)[..., None] * directions
     neck_colors = _neck_colors(surface, pixels, colors, alpha, geometry)
     texture = _completed_colors(known, height, _below_hair(directions, height), neck_colors)
-    radius = _meeting_face(shape * skull, sphere, face, geometry)
+    texels = _texels_by_direction(sphere, face, geometry)
+    radius = _meeting_face(shape * skull, texels, face, geometry)
     radius, hidden = _hidden_radius(radius, directions, alpha, geometry)
     positions = CENTRE + radius[..., None] * directions
     points = geometry.pose.to_image(positions)
@@ -108,12 +120,12 @@ def shell_group(
     # Seen from outside, azimuth grows to the right in front and v runs down, as in the picture.
     wanted = hidden & (seen < 0.85) & (below < _ENDS_FH) & ~_behind_openings(points, geometry)
     # Isolated cells would be specks along the jaw.
-    kept = np.flatnonzero(ndimage.binary_opening(wanted, iterations=2).ravel())
+    kept = np.flatnonzero(dilate(erode(wanted, 2), 2))
     place = np.full(sphere.rows * sphere.columns, -1, np.int32)
     place[kept] = np.arange(len(kept))
     neighbours = place[grid_neighbours(sphere.rows, sphere.columns)[kept]]
     own = np.arange(len(kept), dtype=np.int32)[:, None]
-    vertices, weights = _bound_to_face(points.reshape(-1, 3)[kept], face, geometry)
+    vertices, weights = _bound_to_face(points, kept, texels, face, geometry)
     return SplatGroup(
         layer=Layer.SHELL,
         positions=points.reshape(-1, 3)[kept],
@@ -125,50 +137,76 @@ def shell_group(
         vertices=vertices,
         weights=weights * weight.ravel()[kept, None],
         head_weight=weight.ravel()[kept],
-        weight_slope=weight_slope(weight).reshape(-1, 2)[kept],
+        weight_slope=grid_slope(weight).reshape(-1, 2)[kept],
         neighbours=np.where(neighbours < 0, own, neighbours),
     )
 
 
+def _texels_by_direction(sphere: Sphere, face: FaceTexture, geometry: HeadGeometry) -> np.ndarray:
+    """``[rows, columns]`` int32 flat index of the innermost texel of the face, -1 where none."""
+    valid = np.flatnonzero(face.valid).astype(np.int32)
+    offset = _from_centre(face, geometry).take(valid, axis=0)
+    # Of several assignments to one cell the last one stays.
+    order = np.argsort(-lengths(offset))
+    texels = np.full((sphere.rows, sphere.columns), -1, np.int32)
+    texels.ravel()[sphere.cells(offset)[order]] = valid[order]
+    return texels
+
+
+def _from_centre(face: FaceTexture, geometry: HeadGeometry) -> np.ndarray:
+    """``[T · T, 3]`` the face's texels as seen from ``CENTRE``, cm."""
+    return np.asarray(geometry.pose.to_head(face.positions.reshape(-1, 3)) - CENTRE)
+
+
 def _meeting_face(
-    radius: np.ndarray, sphere: Sphere, face: FaceTexture, geometry: HeadGeometry
+    radius: np.ndarray, texels: np.ndarray, face: FaceTexture, geometry: HeadGeometry
 ) -> np.ndarray:
     """Lay the shell under the completed face, which looks and moves better, and join the two.
 
     Around the face's border, the shell is bent by its distance from the face there.
     """
-    offset = geometry.pose.to_head(face.positions[face.valid]) - CENTRE
-    cells = sphere.cells(offset)
-    surface = np.full(radius.shape, np.inf)
-    np.minimum.at(surface, cells, np.linalg.norm(offset, axis=-1))
+    distance = lengths(_from_centre(face, geometry))
+    surface = np.where(texels < 0, np.float32(np.inf), distance.take(texels))
     # Not every cell contains a texel.
-    surface = ndimage.minimum_filter(surface, 3)
-    inside = ndimage.binary_erosion(np.isfinite(surface), iterations=1)
-    cell_cm = 2 * np.pi * 10 / sphere.columns
+    surface = lowest(surface, 1)
+    inside = erode(np.isfinite(surface))
+    cell_cm = 2 * np.pi * 10 / radius.shape[1]
     depth = _UNDER_FACE_CM * smoothstep((inside_distance(inside) * cell_cm - 0.2) / 0.8) + 0.05
     excess = np.where(inside, radius - (np.where(inside, surface, 0) - depth), 0)
     distance, border = nearest(inside)
-    bend = blur(excess[border], 0.15 / cell_cm) * (1 - smoothstep(distance * cell_cm / _BEND_CM))
+    bend = blur(at(excess, border), 0.15 / cell_cm)
+    bend *= 1 - smoothstep(distance * cell_cm / _BEND_CM)
     return np.asarray(radius - np.where(inside, excess, bend))
 
 
 def _bound_to_face(
-    points: np.ndarray, face: FaceTexture, geometry: HeadGeometry
+    points: np.ndarray,
+    kept: np.ndarray,
+    texels: np.ndarray,
+    face: FaceTexture,
+    geometry: HeadGeometry,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """``[n, 3]`` vertices and weights that move points like the nearest bit of face, or less."""
-    # Every other texel in both directions, since texels lie half a pixel to a pixel apart.
-    valid = face.valid[::2, ::2]
-    tree = cKDTree(face.positions[::2, ::2][valid])
-    width = FALLOFF_FH * geometry.face_height
+    """Vertices and weights that move points like the nearest bit of face, or less.
+
+    The nearest one in direction, seen from the head's middle, is near enough.
+
+    Args:
+        points: ``[rows, columns, 3]`` pixel space.
+        kept: ``[n]`` flat indices of those that are wanted.
+        texels: ``[rows, columns]`` from :func:`_texels_by_direction`.
+        face: the completed face.
+        geometry: the measured head.
+
+    Returns:
+        ``[n, 3]`` vertices and ``[n, 3]`` weights.
+    """
+    texel = at(texels, nearest(texels >= 0)[1].ravel()[kept])
+    away = lengths(points.reshape(-1, 3)[kept] - face.positions.reshape(-1, 3).take(texel, axis=0))
+    ratio = away / (FALLOFF_FH * geometry.face_height)
     # Beyond this, less than a hundredth is left: nothing moves visibly, and still splats cost less.
-    distance, index = tree.query(points, distance_upper_bound=width * np.sqrt(np.log(100)))
-    near = np.isfinite(distance)
-    vertices = np.zeros((len(points), 3), np.int32)
-    weights = np.zeros((len(points), 3))
-    strength = np.exp(-((distance[near] / width) ** 2))[:, None]
-    vertices[near] = face.vertices[::2, ::2][valid][index[near]]
-    weights[near] = face.weights[::2, ::2][valid][index[near]] * strength
-    return vertices, weights
+    near = ((texel >= 0) & (ratio < np.sqrt(np.log(100))))[:, None]
+    weights = face.weights.reshape(-1, 3).take(texel, axis=0) * np.exp(-(ratio**2))[:, None]
+    return np.where(near, face.vertices.reshape(-1, 3).take(texel, axis=0), 0), near * weights
 
 
 def _completed_shape(known: Measured, neck: np.ndarray, low: np.ndarray) -> np.ndarray:
@@ -210,7 +248,7 @@ def _completed_colors(
     guess = hair_color * (1 - low) + neck_colors * low
     # The visible neck ends raggedly at hair and collars; only its well-seen middle is kept.
     well = np.maximum(known.seen, known.seen[:, ::-1])
-    well = blur(ndimage.grey_erosion(well, size=5), 4.0)
+    well = blur(lowest(well, 2), 4.0)
     both = both * (1 - low[..., 0]) + well * low[..., 0]
     both = both * (1 - _specks(blended, neck_colors, below_hair))
     unknown = 1 - smoothstep((both - 0.1) / 0.6)[..., None]
@@ -219,13 +257,12 @@ def _completed_colors(
 
 def _specks(texture: np.ndarray, neck_colors: np.ndarray, below_hair: np.ndarray) -> np.ndarray:
     """``[rows, columns]`` 0–1: remnants of collar and hair on the neck, too small to keep."""
-    light = np.log((texture.mean(-1) + 0.05) / (neck_colors.mean(-1) + 0.05))
+    light = np.log((mean_color(texture) + 0.05) / (mean_color(neck_colors) + 0.05))
     strange = (np.abs(light) > _STRANGE_LOG) & (below_hair > 0.3)
     reach = max(1, round(_SPECK_CM / 2 * texture.shape[1] / (2 * np.pi * 10)))
-    large = ndimage.distance_transform_edt(strange) > reach
-    large = ndimage.distance_transform_edt(~large) <= 2 * reach
-    grown = ndimage.binary_dilation(strange & ~large, iterations=max(1, reach // 3))
-    return np.clip(2 * blur(grown.astype(float), max(1.0, reach / 4)), 0, 1)
+    large = distance_to(distance_to(~strange) > reach) <= 2 * reach
+    grown = dilate(strange & ~large, max(1, reach // 3))
+    return np.clip(2 * blur(grown, max(1.0, reach / 4)), 0, 1)
 
 
 def _continued(texture: np.ndarray, source: np.ndarray) -> np.ndarray:
@@ -234,16 +271,18 @@ def _continued(texture: np.ndarray, source: np.ndarray) -> np.ndarray:
     A mean of hair and skin would look like a shadow behind the head, and the nearest hair alone
     like a smooth cape; reflection keeps the strands.
     """
-    distance, (row, column) = nearest(source)
-    rows, columns = np.indices(source.shape)
+    distance, index = nearest(source)
+    row, column = np.divmod(index, np.int32(source.shape[1]))
+    rows, columns = np.ogrid[: source.shape[0], : source.shape[1]]
     depth = max(6.0, 0.06 * source.shape[1])
     # 0 at the border, growing inwards to ``depth``, back again, and so on.
     inward = depth - np.abs(distance % (2 * depth) - depth)
-    step = inward / np.maximum(distance, 1e-6)
-    r = np.clip(np.round(row - (rows - row) * step).astype(int), 0, source.shape[0] - 1)
-    c = np.round(column - (columns - column) * step).astype(int) % source.shape[1]
-    strands = np.where(source[r, c][..., None], texture[r, c], texture[row, column])
-    drawn = blur(texture[row, column], 6.0)
+    step = (inward / np.maximum(distance, 1e-6)).astype(np.float32)
+    r = np.clip(np.rint(row - (rows - row) * step).astype(np.int32), 0, source.shape[0] - 1)
+    c = np.rint(column - (columns - column) * step).astype(np.int32) % source.shape[1]
+    mirrored, border = r * source.shape[1] + c, at(texture, index)
+    strands = np.where(source.take(mirrored)[..., None], at(texture, mirrored), border)
+    drawn = blur(border, 6.0)
     shade = 0.95 - 0.2 * smoothstep(distance / (0.2 * source.shape[1]))[..., None]
     return np.asarray((0.6 * blur(strands, 0.7) + 0.4 * drawn) * shade)
 
@@ -264,9 +303,9 @@ def _neck_colors(
     region = (geometry.below_jaw > 0.03) & (geometry.below_jaw < 0.3)
     region &= (geometry.neck_across < 0.85) & (alpha > 0.9)
     skin = np.median(colors[geometry.on_face], 0)
-    chroma = colors / np.maximum(colors.sum(-1, keepdims=True), 0.05) - skin / skin.sum()
-    light = colors.mean(-1) / skin.mean()
-    bare = region & (np.abs(chroma).max(-1) < 0.06) & (light > 0.3) & (light < 1.3)
+    chroma = colors / np.maximum(3 * mean_color(colors), 0.05)[..., None] - skin / skin.sum()
+    light = mean_color(colors) / skin.mean()
+    bare = region & (highest_color(np.abs(chroma)) < 0.06) & (light > 0.3) & (light < 1.3)
     # With a scarf or a beard, the neck continues in what covers it.
     seen = bare if bare.sum() > 0.3 * region.sum() else region
     if seen.sum() < 30:
@@ -281,7 +320,8 @@ def _neck_colors(
     below = np.clip(_below_jaw(positions, geometry), 0, 0.3) / 0.15
     around = np.clip(positions[..., 0] / _NECK_CM, -1, 1)
     asked = np.stack([np.ones_like(below), below, around], -1)
-    fitted = np.exp(np.clip(asked @ slopes, -0.5, 0.3) + middle) - 0.05
+    logs = np.clip(asked @ slopes.astype(np.float32), -0.5, 0.3)
+    fitted = np.exp(logs + middle) - np.float32(0.05)
     behind = smoothstep((CENTRE[2] + 3.0 - positions[..., 2]) / 6.0)
     return np.asarray(fitted * (1 - (1 - _SHADED) * behind)[..., None])
 
@@ -296,18 +336,16 @@ def _below_jaw(positions: np.ndarray, geometry: HeadGeometry) -> np.ndarray:
     jaw = face[list(JAW_LINE)]
     order = np.argsort(jaw[:, 0])
     line = np.interp(positions[..., 0], jaw[order, 0], jaw[order, 1])
-    return np.asarray((line - positions[..., 1]) / face_height(face))
+    return np.asarray((line - positions[..., 1]) / face_height(face), np.float32)
 
 
 def _behind_openings(points: np.ndarray, geometry: HeadGeometry) -> np.ndarray:
     """Directions through eyes and mouth, whose insides are built elsewhere and must show."""
     openings = geometry.eye_mask() | geometry.mouth_mask()
     reach = max(2, int(0.03 * geometry.face_height))
-    openings = ndimage.binary_dilation(openings, iterations=reach)
-    place = np.floor(geometry.camera.project(points)).astype(int)
-    place = np.clip(place, 0, len(openings) - 1)
-    front = points[..., 2] < geometry.depth[place[..., 1], place[..., 0]] + 4 * geometry.pose.scale
-    return np.asarray(openings[place[..., 1], place[..., 0]] & front)
+    place = geometry.pixels_of(points)
+    front = points[..., 2] < geometry.depth.take(place) + 4 * geometry.pose.scale
+    return np.asarray(dilate(openings, reach).take(place) & front)
 
 
 def _hidden_radius(
@@ -318,18 +356,23 @@ def _hidden_radius(
     Returns:
         ``[rows, columns]`` radius in cm, and whether the point is hidden there.
     """
+    solid = alpha > 0.9
+    behind = geometry.depth + np.float32(0.25 * geometry.pose.scale)
+    middle = geometry.pose.to_image(CENTRE)
+    spokes = (geometry.pose.to_image(CENTRE + radius[..., None] * directions) - middle).reshape(
+        -1, 3
+    )
 
-    def hidden(factor: np.ndarray | float) -> np.ndarray:
-        points = geometry.pose.to_image(CENTRE + (factor * radius)[..., None] * directions)
-        place = np.floor(geometry.camera.project(points)).astype(int)
-        inside = ((place >= 0) & (place < len(alpha))).all(-1)
-        row, column = (np.clip(place[..., k], 0, len(alpha) - 1) for k in (1, 0))
-        behind = points[..., 2] > geometry.depth[row, column] + 0.25 * geometry.pose.scale
-        return np.asarray(~inside | ((alpha[row, column] > 0.9) & behind))
+    def hidden(factor: np.ndarray, which: np.ndarray) -> np.ndarray:
+        points = middle + factor[:, None] * spokes.take(which, axis=0)
+        place = geometry.pixels_of(points)
+        covered = solid.take(place) & (points[:, 2] > behind.take(place))
+        return np.asarray(covered | ~geometry.in_picture(points))
 
     # Single deep cells would form spikes and a rough edge, so their neighbours follow them.
     reach = max(2, radius.shape[1] // 120)
     shrink = shrunk_until(hidden, np.zeros(radius.shape, bool), 0.55, reach=reach, wrap=True)
     # Where the surface would have to collapse beside the neck, there is no neck.
     collapsed = (shrink < 0.7) & (directions[..., 1] * radius < -7)
-    return shrink * radius, hidden(shrink) & ~collapsed
+    unseen = hidden(shrink.ravel(), np.arange(shrink.size)).reshape(shrink.shape)
+    return shrink * radius, unseen & ~collapsed

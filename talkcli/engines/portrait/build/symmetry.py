@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from scipy import ndimage
 
 from talkcli.engines.portrait.build.geometry import HeadGeometry
 from talkcli.engines.portrait.build.groups import (
@@ -21,7 +20,15 @@ from talkcli.engines.portrait.build.groups import (
     grid_neighbours,
     grid_tangents,
 )
-from talkcli.engines.portrait.build.images import blur, fill_smooth, shrunk_until
+from talkcli.engines.portrait.build.images import (
+    blur,
+    distance_to,
+    erode,
+    fill_smooth,
+    lengths,
+    shrunk_until,
+    unit,
+)
 from talkcli.engines.portrait.build.raster import rasterize_triangles
 from talkcli.engines.portrait.lips import lip_side
 from talkcli.engines.portrait.splats import Layer
@@ -87,11 +94,11 @@ def complete_face(
     triangle, barycentric = _unwrap(model, size)
     valid = (triangle >= 0) & (model.triangle_labels[triangle] == SKIN)
     corners = model.triangles[np.maximum(triangle, 0)]
-    positions = np.einsum("hwk,hwkd->hwd", barycentric, geometry.vertices[corners])
-    normals = vertex_normals(geometry.vertices, model.triangles)
-    normal = np.einsum("hwk,hwkd->hwd", barycentric, normals[corners])
+    vertices = geometry.vertices.astype(np.float32)
+    positions = _interpolated(vertices, corners, barycentric)
+    normal = _interpolated(vertex_normals(vertices, model.triangles), corners, barycentric)
     seen, covered = (v * valid for v in _visibility(positions, normal, geometry, trust))
-    place = geometry.camera.project(positions).astype(np.float32) - 0.5
+    place = geometry.camera.project(positions) - np.float32(0.5)
     source = cv2.remap(
         np.ascontiguousarray(colors, np.float32),
         np.ascontiguousarray(place[..., 0]),
@@ -100,12 +107,17 @@ def complete_face(
         borderMode=cv2.BORDER_REPLICATE,
     )
     completed = blend_colors_with_mirror(source, seen, covered, wrap=False)
-    inward = normal / np.maximum(np.linalg.norm(normal, axis=-1, keepdims=True), 1e-9)
-    under = positions - inward * _UNDER_CM * geometry.pose.scale
-    solid = ndimage.binary_erosion(alpha > 0.9, iterations=1, border_value=1)
+    under = positions - unit(normal) * np.float32(_UNDER_CM * geometry.pose.scale)
+    solid = erode(alpha > 0.9, beyond=True)
     surface, inside = _drawn_in(under, valid, solid, geometry)
     surface = _behind_source(surface, geometry)
     return FaceTexture(completed, surface, corners, barycentric, seen, valid & inside)
+
+
+def _interpolated(values: np.ndarray, corners: np.ndarray, barycentric: np.ndarray) -> np.ndarray:
+    """``[T, T, 3]`` values ``[478, 3]`` of the corners ``[T, T, 3]``, mixed by their weights."""
+    parts = (values.take(corners[..., k], axis=0) * barycentric[..., k, None] for k in range(3))
+    return np.asarray(sum(parts))
 
 
 def blend_colors_with_mirror(
@@ -188,8 +200,9 @@ def _feathered(valid: np.ndarray) -> np.ndarray:
     The two are completed independently, so their light may differ.
     """
     # Padded, since the outermost texels also lie at the texture's border.
-    whole = np.pad(ndimage.binary_fill_holes(valid), 1)
-    border = ndimage.distance_transform_edt(whole)[1:-1, 1:-1]
+    outside = np.pad(~valid, 1, constant_values=True).astype(np.uint8)
+    cv2.floodFill(outside, None, (0, 0), 2)
+    border = distance_to(outside == 2)[1:-1, 1:-1]
     return smoothstep((border - 2) / (_FEATHER * len(valid)))
 
 
@@ -204,17 +217,17 @@ def _drawn_in(
     Returns:
         ``[T, T, 3]`` points and ``[T, T]`` whether solid source pixels cover them.
     """
-    middle = geometry.pose.to_image(np.array([0.0, 0.0, _AXIS_Z]))
+    middle = geometry.pose.to_image(np.array([0.0, 0.0, _AXIS_Z], np.float32))
+    spokes = (grid - middle).reshape(-1, 3)
 
-    def covered(factor: np.ndarray | float) -> np.ndarray:
-        points = middle + np.asarray(factor)[..., None] * (grid - middle)
-        place = np.floor(geometry.camera.project(points)).astype(int)
-        place = np.clip(place, 0, len(solid) - 1)
-        return np.asarray(solid[place[..., 1], place[..., 0]])
+    def covered(factor: np.ndarray, which: np.ndarray) -> np.ndarray:
+        points = middle + factor[:, None] * spokes.take(which, axis=0)
+        return np.asarray(solid.take(geometry.pixels_of(points)))
 
     # Neighbours follow; otherwise the surface would be creased where the silhouette crosses it.
     shrink = shrunk_until(covered, ~valid, 0.7, reach=max(2, len(valid) // 60))
-    return middle + shrink[..., None] * (grid - middle), covered(shrink)
+    inside = covered(shrink.ravel(), np.arange(shrink.size)).reshape(shrink.shape)
+    return middle + shrink[..., None] * (grid - middle), inside
 
 
 def _behind_source(surface: np.ndarray, geometry: HeadGeometry) -> np.ndarray:
@@ -222,7 +235,7 @@ def _behind_source(surface: np.ndarray, geometry: HeadGeometry) -> np.ndarray:
 
     At the rim that surface departs from the mesh to meet its surroundings.
     """
-    place = geometry.camera.project(surface).astype(np.float32)
+    place = geometry.camera.project(surface)
     seen = cv2.remap(
         np.ascontiguousarray(geometry.depth, np.float32),
         np.ascontiguousarray(place[..., 0] - 0.5),
@@ -254,16 +267,12 @@ def _visibility(
 
     Considers the viewing angle, contours, and whether something is in front.
     """
-    toward = np.array([0.0, 0.0, -geometry.camera.distance]) - points
-    cosine = (normal * toward).sum(-1) / np.maximum(
-        np.linalg.norm(normal, axis=-1) * np.linalg.norm(toward, axis=-1), 1e-9
-    )
-    place = np.floor(geometry.camera.project(points)).astype(int)
-    size = len(geometry.depth)
-    inside = ((place >= 0) & (place < size)).all(-1)
-    row, column = np.clip(place[..., 1], 0, size - 1), np.clip(place[..., 0], 0, size - 1)
-    trust = trust[row, column]
-    hidden = points[..., 2] > geometry.depth[row, column] + 0.25 * geometry.pose.scale
+    toward = np.array([0.0, 0.0, -geometry.camera.distance], np.float32) - points
+    cosine = np.einsum("hwk,hwk->hw", normal, toward)
+    cosine = cosine / np.maximum(lengths(normal) * lengths(toward), 1e-9)
+    place, inside = geometry.pixels_of(points), geometry.in_picture(points)
+    trust = trust.take(place)
+    hidden = points[..., 2] > geometry.depth.take(place) + 0.25 * geometry.pose.scale
     # The better the other side is seen, the sooner it is preferred.
     gain = np.clip(cosine[:, ::-1] - cosine, 0, 0.5)
     unseen, full = _UNSEEN + 0.2 * gain, _SEEN + 0.4 * gain
