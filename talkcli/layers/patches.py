@@ -9,169 +9,29 @@ removes the seams.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import cv2
 import numpy as np
 
-from talkcli import runtime
-from talkcli.kernels import pool
-from talkcli.kernels.jit import helper, kernel
+from talkcli.kernels.jit import kernel
 from talkcli.layers.colors import diffuse
+from talkcli.layers.patch_search import (
+    GAP,
+    KNOWN,
+    RADIUS,
+    SOURCE,
+    TARGET,
+    search_targets,
+    shared,
+    sheet,
+    vote_pixels,
+)
 
-_RADIUS = 3  # 7×7 patches: 5×5 lose the direction of edges, 9×9 cost twice as much
-_BIAS = 0.08  # colour shift that a patch may take on, sRGB 0–1: enough for studio vignettes
-_NEAR = 4e-4  # cost of a match one reach away, against squared colour differences
 _COARSEST_PX = 80  # the pyramid stops below this: 7×7 patches then span a tenth of the picture
+#: Search steps for the targets around the hole, and for each ring of it that is peeled off.
+_RIM_STEPS, _RING_STEPS = 16, 5
+#: Rounds of search and vote at the coarsest level, between, and at the finest one.
+_ROUNDS = (8, 3, 1)
 _MIN_SOURCES = 200  # patch centres; with fewer, a smooth fill looks better than a few patches
-
-# Roles of a pixel, combined as bits of one byte.
-_GAP, _TARGET, _ACTIVE, _SOURCE, _KNOWN = 1, 2, 4, 8, 16
-
-
-@kernel(fastmath=True)
-def _compare(
-    image: np.ndarray, weight: np.ndarray, ty: int, tx: int, sy: int, sx: int, out: np.ndarray
-) -> np.float32:
-    """Cost of the patch at (sy, sx) as a match for (ty, tx); its colour shift goes to ``out``."""
-    h, w, _ = image.shape
-    n = np.float32(1e-6)
-    q = np.float32(0.0)
-    s0 = np.float32(0.0)
-    s1 = np.float32(0.0)
-    s2 = np.float32(0.0)
-    for j in range(max(-_RADIUS, -ty), min(_RADIUS, h - 1 - ty) + 1):
-        for i in range(max(-_RADIUS, -tx), min(_RADIUS, w - 1 - tx) + 1):
-            g = weight[ty + j, tx + i]
-            d0 = image[ty + j, tx + i, 0] - image[sy + j, sx + i, 0]
-            d1 = image[ty + j, tx + i, 1] - image[sy + j, sx + i, 1]
-            d2 = image[ty + j, tx + i, 2] - image[sy + j, sx + i, 2]
-            n += g
-            s0 += g * d0
-            s1 += g * d1
-            s2 += g * d2
-            q += g * (d0 * d0 + d1 * d1 + d2 * d2)
-    # Not the whole difference: what known pixels do not constrain drifts back to true colours.
-    limit = np.float32(_BIAS)
-    part = np.float32(0.75) / n
-    b0 = min(max(s0 * part, -limit), limit)
-    b1 = min(max(s1 * part, -limit), limit)
-    b2 = min(max(s2 * part, -limit), limit)
-    out[0] = b0
-    out[1] = b1
-    out[2] = b2
-    q += b0 * (b0 * n - 2 * s0) + b1 * (b1 * n - 2 * s1) + b2 * (b2 * n - 2 * s2)
-    # Light, focus and layers (floor, horizon, ceiling) change mostly with height: of equally
-    # similar patches, one from the side, and from near by, is better.
-    reach = np.float32(0.3 * max(h, w))
-    dy = np.float32(ty - sy) / reach
-    dx = np.float32(tx - sx) / reach
-    far = dx * dx + np.float32(2.0) * dy * dy
-    shift = b0 * b0 + b1 * b1 + b2 * b2
-    return q / n + np.float32(0.5) * shift + np.float32(_NEAR) * far
-
-
-@helper(fastmath=False)
-def _random(a: int, b: int, c: int, span: int) -> Any:
-    """A number from -span to span, hashed from three integers, so that the search is repeatable."""
-    v = np.uint32(a) * np.uint32(73856093)
-    v ^= np.uint32(b) * np.uint32(19349663)
-    v ^= np.uint32(c) * np.uint32(83492791)
-    v ^= v >> np.uint32(13)
-    v *= np.uint32(1540483477)
-    v ^= v >> np.uint32(15)
-    return np.int64(v % np.uint32(2 * span + 1)) - span
-
-
-@kernel(fastmath=True)
-def _search(
-    rows: Any, image: np.ndarray, weight: np.ndarray, role: np.ndarray, fits: Any,
-    found: np.ndarray, turn: int, bias: np.ndarray,
-) -> None:  # fmt: skip
-    """One PatchMatch step: try neighbours' matches and random ones around the current match.
-
-    Of ``fits``, matches are read and colour shifts and costs written; new matches go to ``found``.
-    Only the rows from ``rows[0]`` to ``rows[1]`` are written. ``bias`` is ``[3]`` scratch.
-    """
-    match, shift, cost = fits
-    h, w = role.shape
-    for y in range(rows[0], rows[1]):
-        for x in range(w):
-            if not role[y, x] & _TARGET:
-                continue
-            by = match[y, x, 0]
-            bx = match[y, x, 1]
-            best = np.float32(1e9)
-            tries = 14 if role[y, x] & _ACTIVE else 0
-            for k in range(tries):
-                if k == 0:
-                    sy = by
-                    sx = bx
-                elif k < 9:
-                    step = 1 if k < 5 else 3
-                    dy = step * ((k % 4 == 0) - (k % 4 == 1))
-                    dx = step * ((k % 4 == 2) - (k % 4 == 3))
-                    j = y + dy
-                    i = x + dx
-                    if j < 0 or i < 0 or j >= h or i >= w or not role[j, i] & _TARGET:
-                        continue
-                    sy = match[j, i, 0] - dy
-                    sx = match[j, i, 1] - dx
-                else:
-                    span = max(2, max(h, w) >> (k - 8))
-                    sy = by + _random(x, y, turn * 32 + k, span)
-                    sx = bx + _random(y, x, turn * 32 + k + 16, span)
-                if sy < 0 or sx < 0 or sy >= h or sx >= w or not role[sy, sx] & _SOURCE:
-                    continue
-                if k > 0 and sy == by and sx == bx:
-                    continue
-                value = _compare(image, weight, y, x, sy, sx, bias)
-                if value < best:
-                    best = value
-                    by = sy
-                    bx = sx
-                    for c in range(3):
-                        shift[y, x, c] = bias[c]
-            found[y, x, 0] = by
-            found[y, x, 1] = bx
-            if tries:
-                cost[y, x] = best
-
-
-@kernel(fastmath=True)
-def _vote(
-    rows: Any, image: np.ndarray, weight: np.ndarray, role: np.ndarray, fits: Any,
-    sharp: np.float32, out: np.ndarray, color: np.ndarray,
-) -> None:  # fmt: skip
-    """Compute hole pixels from the patches that cover them, weighted by how well these match.
-
-    Only the rows from ``rows[0]`` to ``rows[1]`` are written. ``color`` is ``[3]`` scratch.
-    """
-    match, shift, cost = fits
-    h, w = role.shape
-    for y in range(rows[0], rows[1]):
-        for x in range(w):
-            if not role[y, x] & _GAP:
-                continue
-            total = np.float32(0.0)
-            for c in range(3):
-                color[c] = 0
-            for j in range(max(0, y - _RADIUS), min(h, y + _RADIUS + 1)):
-                for i in range(max(0, x - _RADIUS), min(w, x + _RADIUS + 1)):
-                    if not role[j, i] & _TARGET:
-                        continue
-                    sy = match[j, i, 0]
-                    sx = match[j, i, 1]
-                    if not role[sy, sx] & _SOURCE:
-                        continue
-                    g = weight[j, i] * np.exp(-cost[j, i] * sharp) + np.float32(1e-9)
-                    total += g
-                    for c in range(3):
-                        color[c] += g * (image[sy + y - j, sx + x - i, c] + shift[j, i, c])
-            if total > 0:
-                for c in range(3):
-                    out[y, x, c] = color[c] / total
 
 
 @kernel(fastmath=True)
@@ -187,8 +47,8 @@ def _wanted_steps(
                 i = x + 1 - k
                 if j >= h or i >= w:
                     continue
-                here = role[y, x] & _GAP
-                there = role[j, i] & _GAP
+                here = role[y, x] & GAP
+                there = role[j, i] & GAP
                 n = np.float32(0.5) if here and there else np.float32(1.0)
                 out = down if k else right
                 for c in range(3):
@@ -206,46 +66,32 @@ def _wanted_steps(
 
 @kernel(fastmath=True)
 def _relax_steps(
-    result: np.ndarray, role: np.ndarray, right: np.ndarray, down: np.ndarray,
-    anchor: np.ndarray, hold: np.float32, parity: int,
+    pixels: np.ndarray, result: np.ndarray, role: np.ndarray, right: np.ndarray, down: np.ndarray,
+    anchor: np.ndarray, hold: np.float32,
 ) -> None:  # fmt: skip
-    """One half (red or black) sweep of over-relaxation towards the wanted steps."""
+    """Over-relaxation of some pixels, no two of them neighbours, towards the wanted steps."""
     h, w = role.shape
-    usable = np.uint8(_GAP | _KNOWN)
-    for y in range(h):
-        for x in range((y + parity) % 2, w, 2):
-            if not role[y, x] & _GAP:
-                continue
-            for c in range(3):
-                n = hold
-                v = hold * anchor[y, x, c]
-                if x > 0 and role[y, x - 1] & usable:
-                    v += result[y, x - 1, c] + right[y, x - 1, c]
-                    n += np.float32(1.0)
-                if x < w - 1 and role[y, x + 1] & usable:
-                    v += result[y, x + 1, c] - right[y, x, c]
-                    n += np.float32(1.0)
-                if y > 0 and role[y - 1, x] & usable:
-                    v += result[y - 1, x, c] + down[y - 1, x, c]
-                    n += np.float32(1.0)
-                if y < h - 1 and role[y + 1, x] & usable:
-                    v += result[y + 1, x, c] - down[y, x, c]
-                    n += np.float32(1.0)
-                result[y, x, c] += np.float32(1.8) * (v / n - result[y, x, c])
-
-
-def _over_rows(function: Callable[..., None], arguments: tuple[Any, ...]) -> None:
-    """Run ``_search`` or ``_vote`` over all rows of the picture, on several threads."""
-    height, threads = len(arguments[0]), runtime.thread_count()
-    # Rows with much of the hole take longest: smaller parts are shared out more evenly.
-    parts = min(height, 8 * threads) if threads > 1 else 1
-    bounds = [height * part // parts for part in range(parts + 1)]
-
-    def work(part: int) -> None:
-        rows = (bounds[part], bounds[part + 1])
-        function(rows, *arguments, np.empty(3, np.float32))
-
-    pool.run(work, parts, threads)
+    usable = np.uint8(GAP | KNOWN)
+    for number in range(len(pixels)):
+        index = pixels[number]
+        y = index // w
+        x = index - y * w
+        for c in range(3):
+            n = hold
+            v = hold * anchor[y, x, c]
+            if x > 0 and role[y, x - 1] & usable:
+                v += result[y, x - 1, c] + right[y, x - 1, c]
+                n += np.float32(1.0)
+            if x < w - 1 and role[y, x + 1] & usable:
+                v += result[y, x + 1, c] - right[y, x, c]
+                n += np.float32(1.0)
+            if y > 0 and role[y - 1, x] & usable:
+                v += result[y - 1, x, c] + down[y - 1, x, c]
+                n += np.float32(1.0)
+            if y < h - 1 and role[y + 1, x] & usable:
+                v += result[y + 1, x, c] - down[y, x, c]
+                n += np.float32(1.0)
+            result[y, x, c] += np.float32(1.8) * (v / n - result[y, x, c])
 
 
 def fill_patches(image: np.ndarray, hole: np.ndarray, known: np.ndarray) -> np.ndarray:
@@ -281,7 +127,7 @@ def fill_patches(image: np.ndarray, hole: np.ndarray, known: np.ndarray) -> np.n
             match[:, 1::2, 1] += 1
             match = np.minimum(match, (h - 1, w - 1))
         # Structure is settled at the cheap, coarse levels; the finest level only adds detail.
-        rounds = 1 if level == 0 else 3 if level < len(pyramid) - 1 else 12
+        rounds = _ROUNDS[2 if level == 0 else 1 if level < len(pyramid) - 1 else 0]
         filled, match, role = _synthesise(filled.astype(np.float32), gap, sure, match, rounds)
     return _join(filled, role, match)
 
@@ -311,7 +157,7 @@ def _offers_enough(gap: np.ndarray, known: np.ndarray) -> bool:
     Narrow strips of background contain no whole patch once the picture gets small; left out, they
     would be continued by whatever else there is.
     """
-    side = 2 * _RADIUS + 1
+    side = 2 * RADIUS + 1
     centres = _centres(known)
     around = known & (cv2.dilate(gap.astype(np.uint8), np.ones((2 * side, 2 * side))) > 0)
     offered = cv2.dilate(centres.astype(np.uint8), np.ones((side, side))) > 0
@@ -320,7 +166,7 @@ def _offers_enough(gap: np.ndarray, known: np.ndarray) -> bool:
 
 def _centres(known: np.ndarray) -> np.ndarray:
     """Centres of patches that lie within the picture and are completely known."""
-    side = 2 * _RADIUS + 1
+    side = 2 * RADIUS + 1
     return cv2.erode(known.astype(np.uint8), np.ones((side, side)), borderValue=0) > 0
 
 
@@ -332,24 +178,29 @@ def _synthesise(
     depth = cv2.distanceTransform(gap.astype(np.uint8), cv2.DIST_L2, 5)
     # Known pixels decide, and pixels count less the further they are from them.
     weight = np.where(gap, np.maximum(0.02, 1.6**-depth), sure).astype(np.float32)
-    side = 2 * _RADIUS + 1
+    side = 2 * RADIUS + 1
     target = (cv2.dilate(gap.astype(np.uint8), np.ones((side, side))) > 0) & (weight > 0)
-    role = (gap * _GAP + target * (_TARGET | _ACTIVE) + _centres(sure) * _SOURCE).astype(np.uint8)
-    role |= sure * np.uint8(_KNOWN)
-    shift = np.zeros((h, w, 3), np.float32)
-    cost = np.zeros((h, w), np.float32)
+    role = (gap * GAP + target * TARGET + _centres(sure) * SOURCE).astype(np.uint8)
+    role |= sure * np.uint8(KNOWN)
+    fit = np.zeros((h, w, 4), np.float32)
     if not match.size:
         match = _peel(filled, weight, role, depth)
     match = np.ascontiguousarray(match, np.int32)
     found = match.copy()
+    targets, pixels = (np.flatnonzero(m).astype(np.int32) for m in (target, gap))
+    weights = sheet(np.broadcast_to(weight[..., None], (h, w, 3))).ravel()
     for turn in range(rounds):
+        picture = sheet(filled).ravel()
         for step in range(2):
-            fits = (match, shift, cost)
-            _over_rows(_search, (filled, weight, role, fits, found, 2 * turn + step))
+            shared(
+                search_targets, targets, (picture, weights), role, match, found, fit,
+                2 * turn + step,
+            )
             match, found = found, match
-        sharp = np.float32(0.5 / max(float(np.median(cost[target])), 1e-5))
+        sharp = 0.5 / max(float(np.median(fit[..., 3][target])), 1e-5)
+        vote = (weight * np.exp(-fit[..., 3] * np.float32(sharp)) + np.float32(1e-9)) * target
         voted = filled.copy()
-        _over_rows(_vote, (filled, weight, role, (match, shift, cost), sharp, voted))
+        shared(vote_pixels, pixels, filled, vote, role, match, fit, voted)
         filled = voted
     return filled, match, role
 
@@ -362,30 +213,44 @@ def _peel(
     Starting from a smooth fill would produce streaks, since smooth patches match smooth patches.
     """
     h, w = role.shape
-    gap = (role & _GAP) > 0
-    y, x = np.nonzero(role & _SOURCE)
+    y, x = np.nonzero(role & SOURCE)
     pick = np.random.default_rng(0).integers(0, len(y), (h, w))
     match = np.stack([y[pick], x[pick]], -1).astype(np.int32)
     found = match.copy()
-    shift = np.zeros((h, w, 3), np.float32)
-    cost = np.zeros((h, w), np.float32)
-    trusted = np.where(gap, 0, weight).astype(np.float32)
-    begun = ((role & _TARGET) > 0) & ~gap
-    ring = begun
-    for layer in range(int(np.ceil(depth.max())) + 1):
-        if layer:
-            ring = gap & (depth <= layer) & (depth > layer - 1)
-            begun = begun | ring
-        stage = (role & _SOURCE) | begun * np.uint8(_TARGET) | ring * np.uint8(_ACTIVE)
-        for step in range(8 if layer else 24):
-            fits, turn = (match, shift, cost), 100 + 8 * layer + step
-            _over_rows(_search, (filled, trusted, stage, fits, found, turn))
+    fit = np.zeros((h, w, 4), np.float32)
+    gap = (role & GAP) > 0
+    picture, weights = sheet(filled), sheet(np.where(gap, 0, weight)[..., None])
+    stage = role & np.uint8(SOURCE)
+    for layer, ring in enumerate(_rings(role, depth)):
+        y, x = np.divmod(ring, np.int32(w))
+        stage[y, x] |= TARGET
+        for step in range(_RING_STEPS if layer else _RIM_STEPS):
+            turn = 100 + _RING_STEPS * layer + step
+            shared(
+                search_targets, ring, (picture.ravel(), weights.ravel()), stage, match, found,
+                fit, turn,
+            )  # fmt: skip
             match, found = found, match
+        found[y, x] = match[y, x]
         if layer:
-            sy, sx = match[ring].T
-            filled[ring] = filled[sy, sx] + shift[ring]
-            trusted[ring] = weight[ring]
+            sy, sx = match[y, x].T
+            filled[y, x] = filled[sy, sx] + fit[y, x, :3]
+            picture[y + RADIUS, x + RADIUS, :3] = filled[y, x]
+            weights[y + RADIUS, x + RADIUS, :3] = weight[y, x, None]
     return match
+
+
+def _rings(role: np.ndarray, depth: np.ndarray) -> list[np.ndarray]:
+    """Flat indices of the targets outside the hole, then of the hole's pixels from the rim inwards.
+
+    Each of the latter is one pixel wide.
+    """
+    gap = (role & GAP) > 0
+    ring = np.where(gap, np.ceil(depth), 0).astype(np.int32)
+    places = np.flatnonzero(((role & TARGET) > 0) | gap).astype(np.int32)
+    places = places[np.argsort(ring.ravel()[places], kind="stable")]
+    sizes = np.bincount(ring.ravel()[places], minlength=1)
+    return np.split(places, np.cumsum(sizes)[:-1])
 
 
 def _join(filled: np.ndarray, role: np.ndarray, match: np.ndarray) -> np.ndarray:
@@ -399,6 +264,9 @@ def _join(filled: np.ndarray, role: np.ndarray, match: np.ndarray) -> np.ndarray
     result = filled.copy()
     # The voted colours hold beyond 4 % of the picture: steps become ramps of that width.
     hold = np.float32(1.0 / (0.04 * max(role.shape)) ** 2)
+    gap = (role & GAP) > 0
+    even = np.add.outer(np.arange(gap.shape[0]), np.arange(gap.shape[1])) % 2 == 0
+    halves = [np.flatnonzero(gap & half).astype(np.int32) for half in (even, ~even)]
     for sweep in range(60):
-        _relax_steps(result, role, right, down, filled, hold, sweep % 2)
+        _relax_steps(halves[sweep % 2], result, role, right, down, filled, hold)
     return np.clip(result, 0, 1)
