@@ -193,7 +193,13 @@ def _synthesise(
         picture = sheet(filled).ravel()
         for step in range(2):
             shared(
-                search_targets, targets, (picture, weights), role, match, found, fit,
+                search_targets,
+                targets,
+                (picture, weights),
+                role,
+                match,
+                found,
+                fit,
                 2 * turn + step,
             )
             match, found = found, match
