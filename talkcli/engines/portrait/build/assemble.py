@@ -21,7 +21,7 @@ from talkcli.engines.portrait.build.groups import SplatBuilder
 from talkcli.engines.portrait.build.images import window
 from talkcli.engines.portrait.build.mouth import mouth_frame, mouth_groups
 from talkcli.engines.portrait.build.neutral import neutralise
-from talkcli.engines.portrait.build.shell import shell_group
+from talkcli.engines.portrait.build.shell import SHELL_STEP_PX, shell_group
 from talkcli.engines.portrait.build.symmetry import complete_face, completion_group
 from talkcli.engines.portrait.splats import Layer, RestSplats
 from talkcli.face.model import FaceModel
@@ -51,6 +51,7 @@ def assemble_avatar(
     plate: np.ndarray,
     model: FaceModel,
     neutral: tuple[np.ndarray, np.ndarray] | None = None,
+    shell_step: float = SHELL_STEP_PX,
 ) -> Assembly:
     """Build the whole avatar except for the colour fit.
 
@@ -62,12 +63,13 @@ def assemble_avatar(
         plate: ``[S, S, 3]`` the crop without the head.
         model: face template.
         neutral: the result of ``neutralise`` for this face, if already known.
+        shell_step: grid step of the closed head, see ``shell_group``.
     """
     builder = SplatBuilder()
     # Down the neck, the splats fade into the photographed torso and must look exactly like it.
     solid = (geometry.head_weight > 0.06)[..., None]
     colors = np.where(solid, matte.foreground, crop.rgb)
-    colors, eyes = _add_surface(builder, crop, matte, colors, geometry, model)
+    colors, eyes = _add_surface(builder, crop, matte, colors, geometry, model, shell_step)
     face = geometry.pose.to_head(geometry.vertices)
     shift, basis = neutral or neutralise(face, model)
     skin = colors[geometry.on_face & ~geometry.eye_mask() & ~geometry.mouth_mask()]
@@ -103,6 +105,7 @@ def _add_surface(
     colors: np.ndarray,
     geometry: HeadGeometry,
     model: FaceModel,
+    shell_step: float,
 ) -> tuple[np.ndarray, list[EyeParts]]:
     """Add everything but the inside of the mouth.
 
@@ -113,6 +116,7 @@ def _add_surface(
         colors: ``[S, S, 3]`` colours of the person without the background.
         geometry: the measured head.
         model: face template.
+        shell_step: grid step of the closed head.
 
     Returns:
         The colours without glasses, and both eyes.
@@ -133,7 +137,7 @@ def _add_surface(
         builder.add(front_group(pixels, layer, crop.rgb, ones, geometry, model))
     texture = complete_face(colors, matte.alpha, pixels.contour_trust, geometry, model)
     builder.add(completion_group(texture))
-    builder.add(shell_group(pixels, colors, matte.alpha, geometry, texture))
+    builder.add(shell_group(pixels, colors, matte.alpha, geometry, texture, shell_step))
     return colors, eyes
 
 

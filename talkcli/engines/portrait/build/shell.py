@@ -54,7 +54,7 @@ from talkcli.imaging import smoothstep
 #: Semi-axes of a bald head about CENTRE (half width, height, depth), centimetres.
 _SKULL = np.array([7.6, 10.8, 9.0], np.float32)
 #: Grid step in crop pixels at a radius of 10 cm.
-_STEP_PX = 1.4
+SHELL_STEP_PX = 1.4
 #: At the back, the skull narrows towards the neck from the height of the ears (y, cm) over the
 #: length of the nape (cm).
 _EAR_CM, _NAPE_CM = 0.5, 7.0
@@ -85,6 +85,7 @@ def shell_group(
     alpha: np.ndarray,
     geometry: HeadGeometry,
     face: FaceTexture,
+    step: float = SHELL_STEP_PX,
 ) -> SplatGroup:
     """Build the splats of the closed head where the source does not show it well.
 
@@ -94,8 +95,9 @@ def shell_group(
         alpha: ``[S, S]`` matte.
         geometry: the measured head.
         face: the completed face; the shell stays under it and moves with it.
+        step: grid step in crop pixels at a radius of 10 cm.
     """
-    columns = 2 * int(np.pi * 10 * geometry.pose.scale / _STEP_PX)
+    columns = 2 * int(np.pi * 10 * geometry.pose.scale / step)
     sphere = Sphere(int(columns * (HIGHEST_DEG - LOWEST_DEG) / 360), columns)
     directions = sphere.directions()
     skull = 1 / lengths(directions / _SKULL)
