@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from talkcli.errors import MissingDependencyError
 from talkcli.face.topology import CHIN_TIP, FACE_OVAL, FOREHEAD_TOP, NOSE_TIP
 from talkcli.imaging import disc, smoothstep
 from talkcli.layers.closed_form import nearest_index, sample_alpha, solve_matte
 from talkcli.layers.colors import split_layers
+from talkcli.weights.mediapipe import mediapipe_solutions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,23 +70,13 @@ def person_matte(
     h, w = rgb.shape[:2]
     x0, y0, x1, y1 = inside or (0, 0, w, h)
     colors = np.ascontiguousarray(rgb[y0:y1, x0:x1], np.float32)
-    picture = colors
     points: np.ndarray = face[:, :2] - np.array([x0, y0], np.float32)
-    own = None if alpha_in is None else alpha_in[y0:y1, x0:x1].astype(np.float32)
-    if own is not None and own.min() > 0.99:
-        own = None  # opaque: the alpha channel carries no information
-    if own is not None:
-        # Transparent pixels may hold any colour; the network is shown grey there.
-        picture = colors * own[..., None] + 0.5 * (1 - own[..., None])
-    prior, doubt = _segment(picture, points, face_height_px)
-    if own is not None and _is_cutout(own, prior, points, face_height_px):
-        matte = _keep_face(own, points, face_height_px)
+    own = None if alpha_in is None else alpha_in[y0:y1, x0:x1]
+    found = _find_person(colors, points, face_height_px, own)
+    matte, picture = found.alpha, found.picture
+    if own is not None and found.cutout:
         front = _spread(colors, own > 0.9)
     else:
-        matte = _refine(picture, prior, doubt, face_height_px)
-        matte = _keep_face(matte, points, face_height_px)
-        if own is not None:
-            matte = matte * own
         front, _ = split_layers(picture, matte)
     solid = smoothstep((matte - 0.95) / 0.05)[..., None]
     front = colors * solid + front * (1 - solid)
@@ -96,16 +86,67 @@ def person_matte(
     return Matte(_round_off(matte, face[:, :2], face_height_px, (x0, y0, x1)), front)
 
 
+def person_alpha(
+    rgb: np.ndarray,
+    face: np.ndarray,
+    face_height_px: float,
+    alpha_in: np.ndarray | None,
+    sharp: np.ndarray,
+) -> np.ndarray:
+    """The alpha of :func:`person_matte` alone, in full only where it is wanted.
+
+    Args:
+        rgb: as there, and so are ``face``, ``face_height_px`` and ``alpha_in``.
+        face: see above.
+        face_height_px: see above.
+        alpha_in: see above.
+        sharp: ``[H, W]`` bool; elsewhere the outline is as the network sees it.
+
+    Returns:
+        ``[H, W]`` float32 in 0–1.
+
+    Raises:
+        MissingDependencyError: MediaPipe cannot be imported.
+    """
+    colors = np.ascontiguousarray(rgb, np.float32)
+    found = _find_person(colors, face[:, :2], face_height_px, alpha_in, sharp)
+    return found.alpha.astype(np.float32)
+
+
+@dataclass(frozen=True)
+class _Person:
+    """Alpha ``[H, W]``, the picture ``[H, W, 3]`` that shows it, and whether it is a cut-out's."""
+
+    alpha: np.ndarray
+    picture: np.ndarray
+    cutout: bool
+
+
+def _find_person(
+    colors: np.ndarray,
+    points: np.ndarray,
+    fh: float,
+    alpha_in: np.ndarray | None,
+    sharp: np.ndarray | None = None,
+) -> _Person:
+    own = None if alpha_in is None else alpha_in.astype(np.float32)
+    if own is not None and own.min() > 0.99:
+        own = None  # opaque: the alpha channel carries no information
+    picture = colors
+    if own is not None:
+        # Transparent pixels may hold any colour; the network is shown grey there.
+        picture = colors * own[..., None] + 0.5 * (1 - own[..., None])
+    prior, doubt = _segment(picture, points, fh)
+    if own is not None and _is_cutout(own, prior, points, fh):
+        return _Person(_keep_face(own, points, fh), picture, True)
+    alpha = _keep_face(_refine(picture, prior, doubt, fh, sharp), points, fh)
+    return _Person(alpha if own is None else alpha * own, picture, False)
+
+
 @lru_cache(maxsize=2)
 def _network(landscape: bool) -> Any:
-    try:
-        import mediapipe as mp
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"MediaPipe cannot be imported ({error})", "run: talkcli doctor"
-        ) from error
-
-    return mp.solutions.selfie_segmentation.SelfieSegmentation(model_selection=int(landscape))
+    segmentation = mediapipe_solutions().selfie_segmentation
+    return segmentation.SelfieSegmentation(model_selection=int(landscape))
 
 
 def _views(
@@ -184,8 +225,14 @@ def _inner_weight(
     return np.clip(np.minimum(dx, dy[:, None]) / ramp, 0, 1)
 
 
-def _refine(picture: np.ndarray, prior: np.ndarray, doubt: np.ndarray, fh: float) -> np.ndarray:
-    """Alpha from the network's probability, its doubt and the picture's colours."""
+def _refine(
+    picture: np.ndarray,
+    prior: np.ndarray,
+    doubt: np.ndarray,
+    fh: float,
+    sharp: np.ndarray | None,
+) -> np.ndarray:
+    """Alpha from the network's probability, its doubt and, where wanted, the picture's colours."""
     h, w = prior.shape
     scale = min(1.0, _COARSE_FACE_PX / fh)
     size = (max(3, round(w * scale)), max(3, round(h * scale)))
@@ -202,7 +249,7 @@ def _refine(picture: np.ndarray, prior: np.ndarray, doubt: np.ndarray, fh: float
     band = disc(0.03 * fh)
     front = cv2.erode((judged > 0.9).astype(np.uint8), band) > 0
     back = cv2.dilate((judged > 0.1).astype(np.uint8), band) == 0
-    guess, trust = sample_alpha(picture, front, back, 0.08 * fh)
+    guess, trust = sample_alpha(picture, front, back, 0.08 * fh, sharp)
     color = 0.5 * trust
     firm = np.square(2 * prior - 1) * np.exp(-np.square(doubt / 0.7))
     firm = cv2.erode(firm, disc(0.02 * fh))
@@ -210,6 +257,8 @@ def _refine(picture: np.ndarray, prior: np.ndarray, doubt: np.ndarray, fh: float
     target = (shape * smoothstep((judged - 0.2) / 0.6) + color * guess) / (shape + color)
     start = np.where(front, 1, np.where(back, 0, target)).astype(np.float32)
     unknown = ~(front | back)
+    if sharp is not None:
+        unknown &= sharp
     alpha = solve_matte(picture, target, shape + color, unknown, start, eps=1e-5, iterations=25)
     # Doubtful regions far from anything solid are haze, not hair: strands reach 0.1 face heights.
     solid = cv2.morphologyEx((alpha > 0.8).astype(np.uint8), cv2.MORPH_OPEN, disc(0.012 * fh))

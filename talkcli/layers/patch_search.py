@@ -153,9 +153,9 @@ def search_targets(
                 shift += b * b
             # Light, focus and layers (floor, horizon, ceiling) change mostly with height: of
             # equally similar patches, one from the side, and from near by, is better.
-            dy = np.float32(y - sy) * reach
-            dx = np.float32(x - sx) * reach
-            far = dx * dx + np.float32(2.0) * dy * dy
+            up = np.float32(y - sy) * reach
+            aside = np.float32(x - sx) * reach
+            far = aside * aside + np.float32(2.0) * up * up
             value = q * part + np.float32(0.5) * shift + np.float32(NEAR) * far
             if value < best:
                 best = value

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from talkcli.face.measures import face_height
-from talkcli.layers.matte import person_matte
+from talkcli.layers.matte import person_alpha
 from talkcli.layers.plate import still_weight
 
 _LARGEST_PX = 1024  # longest side at which the whole picture is matted; edges are soft anyway
@@ -35,20 +35,8 @@ def torso_matte(
         MissingDependencyError: MediaPipe cannot be imported.
     """
     h, w = picture.shape[:2]
-    scale = min(1.0, _LARGEST_PX / max(h, w))
-    size = (max(1, round(w * scale)), max(1, round(h * scale)))
-    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
-    fh = float(face_height(points))
-    matte = person_matte(small[..., :3], points * scale, fh * scale, small[..., 3])
-    alpha = cv2.resize(matte.alpha, (w, h), interpolation=cv2.INTER_LINEAR)
-
     x0, y0, side = crop
     pixels = crop_alpha.shape[0]
-    fh_crop = fh * pixels / side
-    still = still_weight(crop_alpha, head_weight, fh_crop)
-    # The weight of the crop's own matte fades over its outer tenth.
-    ramp = np.clip(np.minimum(np.arange(pixels), np.arange(pixels)[::-1]) / (0.1 * pixels), 0, 1)
-    inner = np.minimum(ramp, ramp[:, None]).astype(np.float32)
     # Maps pixel centres of the picture to those of the crop.
     ratio = pixels / side
     place = np.array(
@@ -61,8 +49,17 @@ def torso_matte(
             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         )  # fmt: skip
 
-    blend = spread(inner, 0.0)
+    # The weight of the crop's own matte fades over its outer tenth.
+    ramp = np.clip(np.minimum(np.arange(pixels), np.arange(pixels)[::-1]) / (0.1 * pixels), 0, 1)
+    blend = spread(np.minimum(ramp, ramp[:, None]), 0.0)
+    scale = min(1.0, _LARGEST_PX / max(h, w))
+    size = (max(1, round(w * scale)), max(1, round(h * scale)))
+    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    sharp = cv2.resize(blend, size, interpolation=cv2.INTER_AREA) < 0.999
+    fh = float(face_height(points))
+    alpha = person_alpha(small[..., :3], points * scale, fh * scale, small[..., 3], sharp)
+    alpha = cv2.resize(alpha, (w, h), interpolation=cv2.INTER_LINEAR)
     alpha = alpha + (spread(crop_alpha, 0.0) - alpha) * blend
     # Beyond the crop nothing follows the head; above its lower edge, there is nothing but the head.
-    alpha *= spread(still, 1.0)
+    alpha *= spread(still_weight(crop_alpha, head_weight, fh * ratio), 1.0)
     return (np.clip(alpha, 0, 1) * 255 + 0.5).astype(np.uint8)

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
-from talkcli.errors import MissingDependencyError
+from talkcli.weights.mediapipe import mediapipe_solutions
 
 #: Held while a network that several threads share looks at a picture: it keeps what it found in
 #: itself until it is read.
@@ -91,21 +91,6 @@ def detect_in_tiles(rgb: np.ndarray) -> list[Square]:
         if not any(_same_square(square, other) for other in best):
             best.append(square)
     return sorted(best, key=lambda square: -square.side)
-
-
-def mediapipe_solutions() -> Any:
-    """The module ``mediapipe.solutions``.
-
-    Raises:
-        MissingDependencyError: MediaPipe cannot be imported.
-    """
-    try:
-        import mediapipe
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"MediaPipe cannot be loaded ({error})", "run: talkcli doctor"
-        ) from error
-    return mediapipe.solutions
 
 
 def _corners(level: np.ndarray) -> Iterator[tuple[int, int]]:

@@ -23,8 +23,8 @@ from talkcli.tracking.detector import (
     Square,
     detect_in_tiles,
     detect_squares,
-    mediapipe_solutions,
 )
+from talkcli.weights.mediapipe import mediapipe_solutions
 
 #: Side of the standard crop, and height of its centre above the chin, in face heights.
 CROP_SIDE_FH = 2.75
@@ -117,7 +117,7 @@ def _measure_faces(rgb: np.ndarray, squares: Sequence[Square]) -> list[Face]:
     faces: list[Face] = []
     for square in squares:
         points = _mesh_on_square(rgb, square)
-        if points is None:
+        if points is None or any(_same_place(points, face.points) for face in faces):
             continue
         for _ in range(2):
             refined = _mesh_on_square(rgb, crop_rectangle(points))
