@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
+from talkcli.cli.motion import show_motion
 from talkcli.cli.options import (
     CommonOptions,
     Overwrite,
@@ -31,7 +32,8 @@ Names = Annotated[
     Optional[list[Path]],  # noqa: UP045
     typer.Argument(
         metavar="[MADE REAL]",
-        help="Two videos, or two folders of videos with the same names; cameras with --views.",
+        help="Two videos, or two folders of videos with the same names; "
+        "cameras with --views, videos with --motion.",
     ),
 ]
 _Number = Optional[float]  # noqa: UP045
@@ -103,6 +105,12 @@ class SourceOptions:
     source_camera: Annotated[
         int, typer.Option(metavar="N", help="Which camera of --views (default: 0, the first).")
     ] = 0
+    motion: Annotated[
+        bool,
+        typer.Option(
+            "--motion", help="VIDEO...: put the motion in each beside that of real people."
+        ),
+    ] = False
     subject: Annotated[
         _File,
         typer.Option(
@@ -171,6 +179,9 @@ def eval_command(
     common: CommonOptions,
 ) -> None:
     """Measure how close a made video comes to the real one."""
+    if source.motion:
+        show_motion(tuple(names or ()), recipe_from(recipe), common)
+        return
     from talkcli import runtime
     from talkcli.pipeline.evaluate.run import EvalRequest, evaluate
     from talkcli.progress import Stopwatch

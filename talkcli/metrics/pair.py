@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -47,6 +47,7 @@ class FramePair:
         return cv2.cvtColor(self.real, cv2.COLOR_RGB2GRAY).astype(np.float32)
 
 
+@runtime_checkable
 class PairMetric(Protocol):
     """A metric that sees every pair once, in order; memory must not grow with their number."""
 

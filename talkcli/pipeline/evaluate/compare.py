@@ -17,6 +17,7 @@ from talkcli.metrics.image import PsnrScores, SsimScores
 from talkcli.metrics.landmarks import LandmarkScores
 from talkcli.metrics.lips import LipScores, LipTracks
 from talkcli.metrics.observed import Heard, Observed
+from talkcli.metrics.optional import optional_metrics
 from talkcli.metrics.pair import FramePair, PairMetric
 from talkcli.metrics.result import Metric
 from talkcli.metrics.seam import SeamError
@@ -160,6 +161,7 @@ def compare_measured(
         Jitter(),
         Flicker(),
         SeamError(),
+        *optional_metrics(_sound_file(sounds, heard)),
     )
     seen = _look(pairs, seers, context)
     rows = [row for seer in seers for row in seer.finish()]
@@ -254,6 +256,13 @@ def _hear(clips: Sequence[Clip], person: Person, context: Context) -> Heard | No
         if heard is not None:
             return heard
     return None
+
+
+def _sound_file(sounds: Sequence[Clip], heard: Heard | None) -> Path | None:
+    """The file whose sound was heard."""
+    if heard is None:
+        return None
+    return next((clip.path for clip in sounds if clip.info.has_audio), None)
 
 
 def _synchrony(

@@ -17,6 +17,7 @@ from talkcli.pipeline.checks import check_files
 from talkcli.pipeline.evaluate.compare import Comparison, Context, EvalSettings, compare
 from talkcli.pipeline.evaluate.reenact import Reenactment, reenact
 from talkcli.pipeline.evaluate.views import Views, compare_views
+from talkcli.pipeline.motion import MotionReport
 from talkcli.pipeline.stages.inputs import Clip
 from talkcli.progress import Reporter, Stopwatch
 from talkcli.project import Project
@@ -64,6 +65,7 @@ class Evaluation:
         total_seconds: of the whole run.
         outputs: files that were written.
         pooled: whether the comparisons are of one kind, so that medians over them mean something.
+        motion: how the people in videos move, where that was asked for.
     """
 
     protocol: str
@@ -73,6 +75,7 @@ class Evaluation:
     total_seconds: float
     outputs: tuple[Path, ...]
     pooled: bool = False
+    motion: tuple[MotionReport, ...] = ()
 
     def medians(self) -> list[dict[str, Any]]:
         """Every figure over all comparisons; empty unless :attr:`pooled`."""
@@ -107,6 +110,7 @@ class Evaluation:
                 for name, error in self.failed
             ],
             "medians": self.medians(),
+            "motion": [report.as_json() for report in self.motion],
             "outputs": [str(path.absolute()) for path in self.outputs],
             "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
             "total_seconds": round(self.total_seconds, 3),
