@@ -13,7 +13,6 @@ import sys
 import tempfile
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 LIST = ROOT / "talkcli/data/kernels.json"
@@ -62,28 +61,27 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         run_main_jobs(Path(name))
     from talkcli.kernels.jit import compiled_here, in_use
-    from talkcli.kernels.signatures import spell
 
     used = in_use()
     if checking:
-        spelt = {name: sorted(map(spell, kinds)) for name, kinds in used.items()}
-        stale = sorted(
-            name for name in prepare.needed() if prepare.needed()[name] != spelt.get(name)
-        )
+        stale = [name for name, texts in prepare.needed().items() if texts != used.get(name)]
         print(json.dumps({"compiled": sorted(compiled_here()), "stale": stale}))
         return 0
-    names = sorted(used, key=lambda name: _code_length(name, used[name]), reverse=True)
-    listed = {name: sorted(map(spell, used[name])) for name in names}
+    names = sorted(used, key=_code_length, reverse=True)
+    listed = {name: used[name] for name in names}
     LIST.write_text(json.dumps(listed, indent=1) + "\n", encoding="utf-8")
     print(f"{LIST.relative_to(ROOT)}: {len(listed)} kernels")
     return 0
 
 
-def _code_length(name: str, kinds: list[tuple[Any, ...]]) -> int:
-    """Characters of a kernel's code for LLVM, which tell how long it takes to compile."""
+def _code_length(name: str) -> int:
+    """Bytes of a kernel's machine code, which tell how long it takes to compile."""
+    from talkcli.kernels import store
+
     module, _, function = name.partition(":")
-    compiler = getattr(import_module(module), function)._compiler
-    return sum(len(str(compiler.compile(kind, None).library._final_module)) for kind in kinds)
+    kernel = getattr(import_module(module), function)
+    stored = [store.read(kernel.py_func, kernel.key(signature)) for signature in kernel.loaded]
+    return sum(len(code.binary) for code in stored if code is not None)
 
 
 if __name__ == "__main__":

@@ -1,77 +1,159 @@
-"""Compiles kernels: one decorator, and a cache on disk that cannot go stale.
+"""Kernels: compiled functions over arrays, called without the compiler being loaded.
 
-numba keys its cache on the source of the compiled function alone, so an edited helper in another
-module would leave old machine code in use. :func:`talkcli.runtime.configure` names a folder after
-the state of these sources; if it has not run (talkcli used as a library), this module does so.
+numba compiles a kernel once per machine (:mod:`talkcli.kernels.compiler`); its machine code is kept
+on disk (:mod:`talkcli.kernels.store`) and loaded by LLVM alone (:mod:`talkcli.kernels.code`). numba
+and its tables take .7 s of CPU to load, half of what comes before the first frame.
+:func:`talkcli.runtime.configure` names a folder after the state of all sources of kernels, since
+an edited helper must not leave old machine code in use.
 """
 
 from __future__ import annotations
 
 import functools
-import inspect
 import logging
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterable
 from functools import cache
-from pathlib import Path
 from typing import Any, overload
 
-from numba import njit as numba_njit
-from numba._dynfunc import make_function
-from numba.core import config as numba_config
-from numba.core.codegen import JITCodeLibrary
-from numba.core.compiler import Compiler
+import numpy as np
 
-from talkcli import runtime
-from talkcli.kernels.store import SUFFIX, KernelCache
+from talkcli.kernels import code, store
+from talkcli.kernels.functions import FASTMATH, Function, Helper
 
-#: Contraction permits fused multiply-adds, and ignoring the sign of zero costs nothing. NaN and
-#: infinity keep their meaning, so that a comparison with NaN is false and bad splats are culled.
-FASTMATH = {"contract", "nsz"}
-
-#: numba's settings, which it creates at run time, and its decorator, which hides some options.
-config: Any = numba_config
-njit: Any = numba_njit
-
-#: What makes compiling shorter. Kernels allocate nothing, so that numba need not count references;
-#: nobody calls them from C.
-_LEAN: dict[str, Any] = {"_nrt": False, "no_cfunc_wrapper": True}
+#: How an argument is told to machine code: arrays by address, numbers as they are.
+_MARKS = {
+    np.ndarray: "a", type(None): "n", int: "q", np.int64: "q", float: "d", np.float64: "d",
+    np.float32: "f",
+}  # fmt: skip
+_SCALARS = {"n": "none", "q": "int64", "d": "float64", "f": "float32"}
+_DTYPES = frozenset(
+    np.dtype(name) for name in
+    ("bool", "uint8", "int8", "int16", "uint16", "int32", "uint32", "int64", "uint64",
+     "float32", "float64")
+)  # fmt: skip
 
 #: All kernels of the modules that have been imported.
-_made: list[Any] = []
+_made: list[Kernel] = []
+#: One at a time looks for code, and compiles.
+_finding = threading.RLock()
 
 _log = logging.getLogger(__name__)
 
 
-class _HelperLibrary(JITCodeLibrary):
-    """The code of a helper: kept as what LLVM reads, never optimised or turned into machine code.
+class Kernel(Function):
+    """A compiled function, which may be called from several threads at once.
 
-    Both happen anyway once it is part of a kernel. Done for each helper as well, they were a tenth
-    of the time that kernels take to compile.
+    Attributes:
+        name: ``module:function``.
+        loaded: machine code by signature.
+        compiled: the signatures among them that were not in the cache.
     """
 
-    def _optimize_final_module(self) -> None:
-        """Left to the kernel."""
+    def __init__(self, function: Callable[..., Any], **options: Any) -> None:
+        super().__init__(function, **options)
+        self.name = f"{self.py_func.__module__}:{self.py_func.__qualname__}"
+        self.loaded: dict[str, code.Loaded] = {}
+        self.compiled: list[str] = []
+        self._by_marks: dict[str, tuple[code.Loaded, ...]] = {}
+        functools.update_wrapper(self, self.py_func)
+        _made.append(self)
 
-    def _finalize_final_module(self) -> None:
-        self._finalize_dynamic_globals()
-        self._finalized = True
+    def __call__(self, *arguments: Any) -> Any:
+        """Run it.
+
+        Args:
+            *arguments: contiguous writable arrays, ``int``, ``float``, ``np.float32``, None, and
+                tuples of these.
+
+        Raises:
+            ZeroDivisionError: with the error model ``python``.
+        """
+        marks: list[str] = []
+        leaves: list[Any] = []
+        _flatten(arguments, marks, leaves)
+        shape = "".join(marks)
+        for loaded in self._by_marks.get(shape, ()):
+            result = loaded(leaves)
+            if result is not code.MISMATCH:
+                return result
+        signature = _spell(arguments)
+        if signature is None:
+            return self._run_by_numba(arguments)
+        loaded = self.prepare(signature)
+        with _finding:
+            known = self._by_marks.get(shape, ())
+            if loaded not in known:
+                self._by_marks[shape] = (*known, loaded)
+        result = loaded(leaves)
+        return self._run_by_numba(arguments) if result is code.MISMATCH else result
+
+    def prepare(self, signature: str) -> code.Loaded:
+        """Load the machine code for a signature, or compile it.
+
+        Args:
+            signature: as :mod:`talkcli.kernels.signatures` writes it.
+        """
+        with _finding:
+            if signature not in self.loaded:
+                key = self.key(signature)
+                stored = store.read(self.py_func, key)
+                if stored is None:
+                    from talkcli.kernels.compiler import compile_kernel
+
+                    stored = compile_kernel(self, signature)
+                    store.write(self.py_func, key, stored)
+                    self.compiled.append(signature)
+                self.loaded[signature] = code.load(stored)
+            return self.loaded[signature]
+
+    def key(self, signature: str) -> str:
+        """What tells this code from other code of the same function: signature and options."""
+        fastmath = self.options["fastmath"]
+        assumed = fastmath if isinstance(fastmath, bool) else sorted(fastmath)
+        return f"{signature} {assumed} {self.options['error_model']}"
+
+    def _run_by_numba(self, arguments: tuple[Any, ...]) -> Any:
+        """Run it for arguments that no stored code takes, such as arrays with gaps."""
+        from talkcli.kernels.compiler import callable_of
+
+        kinds = ", ".join(type(argument).__name__ for argument in arguments)
+        _log.info("%s is compiled for %s, which cannot be kept", self.name, kinds)
+        return callable_of(self)(*arguments)
 
 
-class _HelperCompiler(Compiler):
-    """Compiles a function that only kernels call."""
+def _flatten(arguments: Iterable[Any], marks: list[str], leaves: list[Any]) -> None:
+    """Append what each argument is, tuples between parentheses, and what machine code gets."""
+    for argument in arguments:
+        kind = type(argument)
+        if kind is tuple:
+            marks.append("(")
+            _flatten(argument, marks, leaves)
+            marks.append(")")
+            continue
+        mark = _MARKS.get(kind, "?")
+        marks.append(mark)
+        if mark == "a":
+            leaves.append(id(argument))
+        elif mark != "n":
+            leaves.append(argument)
 
-    def _compile_core(self) -> Any:
-        state = self.state
-        state.library = _HelperLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
-        state.flags.no_compile = True
-        result = super()._compile_core()
-        about, parts = result.fndesc, (result.library,)
-        # numba knows functions by the address of their entry; this one's leads nowhere.
-        entry = make_function(
-            about.lookup_module(), about.qualname, "", 0, result.environment, parts
-        )
-        state.targetctx.insert_user_function(entry, about, parts)
-        return result._replace(entry_point=entry)
+
+def _spell(arguments: tuple[Any, ...]) -> str | None:
+    """The signature, or None for arguments that code on disk is not made for."""
+    parts: list[str | None] = []
+    for argument in arguments:
+        if isinstance(argument, tuple):
+            parts.append(_spell(argument))
+        elif type(argument) is np.ndarray:
+            flags = argument.flags
+            usual = argument.dtype in _DTYPES and flags.carray
+            parts.append(f"{argument.dtype.name}[{argument.ndim}]" if usual else None)
+        else:
+            parts.append(_SCALARS.get(_MARKS.get(type(argument), "?")))
+    if None in parts:
+        return None
+    return "(" + ", ".join(map(str, parts)) + ",)"
 
 
 @overload
@@ -89,10 +171,8 @@ def helper(
     *,
     fastmath: bool | set[str] = FASTMATH,
     error_model: str = "numpy",
-) -> Callable[..., Any]:
-    """Inline a function into every kernel that calls it.
-
-    It has no machine code itself: called from Python, it would crash.
+) -> Any:
+    """Inline a function into every kernel that calls it, see :class:`Helper`.
 
     Args:
         function: the function to inline.
@@ -101,19 +181,17 @@ def helper(
     """
     if function is None:
         return functools.partial(helper, fastmath=fastmath, error_model=error_model)
-    options = {"fastmath": fastmath, "error_model": error_model, **_LEAN}
-    options |= {"forceinline": True, "no_cpython_wrapper": True, "pipeline_class": _HelperCompiler}
-    return njit(**options)(inspect.unwrap(function))
+    return Helper(function, fastmath=fastmath, error_model=error_model)
 
 
 @overload
-def kernel(function: Callable[..., Any]) -> Callable[..., Any]: ...
+def kernel(function: Callable[..., Any]) -> Kernel: ...
 
 
 @overload
 def kernel(
     *, fastmath: bool | set[str] = ..., error_model: str = ...
-) -> Callable[[Callable[..., Any]], Callable[..., Any]]: ...
+) -> Callable[[Callable[..., Any]], Kernel]: ...
 
 
 def kernel(
@@ -121,14 +199,15 @@ def kernel(
     *,
     fastmath: bool | set[str] = FASTMATH,
     error_model: str = "numpy",
-) -> Callable[..., Any]:
-    """Compile a function, to run without the GIL and be cached on disk.
+) -> Any:
+    """Compile a function, to run without the GIL and be cached on disk, see :class:`Kernel`.
 
-    Kernels are serial by default; :mod:`talkcli.kernels.pool` calls them from several threads. That
+    Kernels are serial; :mod:`talkcli.kernels.pool` calls them from several threads. That
     needs no OpenMP or TBB library on the system, may be done by several threads at once, survives a
     fork, and never spins while it waits.
 
-    Kernels write into arrays that they are given; they cannot allocate any.
+    Kernels write into arrays that they are given; they cannot allocate any. They return nothing, or
+    one integer.
 
     Args:
         function: the function to compile. Wrappers around it, such as the annotation checks during
@@ -140,49 +219,21 @@ def kernel(
     """
     if function is None:
         return functools.partial(kernel, fastmath=fastmath, error_model=error_model)
-    function = inspect.unwrap(function)
-    options = {"nogil": True, "fastmath": fastmath, "error_model": error_model, **_LEAN}
-    dispatcher = njit(**options)(function)
-    _made.append(dispatcher)
-    before = config.CACHE_DIR
-    config.CACHE_DIR = before or str(_folder())
-    try:
-        dispatcher._cache = KernelCache(function)
-    except RuntimeError:
-        # numba found no writable place for a cache, so kernels have to be compiled every time.
-        _log.warning("kernels cannot be cached in %s", config.CACHE_DIR)
-    finally:
-        config.CACHE_DIR = before
-    return dispatcher
+    return Kernel(function, fastmath=fastmath, error_model=error_model)
 
 
-def in_use() -> dict[str, list[tuple[Any, ...]]]:
-    """Numba's types of the arguments that kernels have been called with in this process.
-
-    By kernel, ``module:function``.
-    """
-    return {_name(kernel): list(kernel.overloads) for kernel in _made if kernel.overloads}
+def in_use() -> dict[str, list[str]]:
+    """Signatures with which kernels have been called in this process, by ``module:function``."""
+    return {made.name: sorted(made.loaded) for made in _made if made.loaded}
 
 
-def compiled_here() -> dict[str, list[tuple[Any, ...]]]:
+def compiled_here() -> dict[str, list[str]]:
     """As :func:`in_use`, but only what was not found in the cache."""
-    missed = {_name(kernel): list(kernel.stats.cache_misses) for kernel in _made}
-    return {name: kinds for name, kinds in missed.items() if kinds}
-
-
-def _name(kernel: Any) -> str:
-    return f"{kernel.py_func.__module__}:{kernel.py_func.__qualname__}"
+    return {made.name: made.compiled for made in _made if made.compiled}
 
 
 @cache
 def announce() -> None:
     """Announce once per process that kernels are about to be compiled, if none are cached yet."""
-    folder = Path(config.CACHE_DIR or _folder())
-    if next(folder.rglob(f"blend.*{SUFFIX}"), None) is None:
+    if next(store.folder().glob(f"talkcli.render.cpu.blend.*{store.SUFFIX}"), None) is None:
         _log.warning("compiling kernels (once)")
-
-
-@cache
-def _folder() -> Path:
-    """The folder for kernels if :func:`talkcli.runtime.configure` did not run before numba."""
-    return runtime.kernel_cache(runtime.cache_root())

@@ -16,21 +16,17 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 
 from talkcli import runtime
 from talkcli.errors import InputError, TalkcliError
 from talkcli.files.atomic import write_text_atomic
 from talkcli.files.lock import hold_lock
+from talkcli.kernels import store
 
 _LIST = Path(__file__).parents[1] / "data" / "kernels.json"
 #: The slowest kernel takes a sixth of the time of all.
 _MOST_PROCESSES = 4
-#: Variables that change the code which numba makes.
-_COMPILER_VARIABLES = ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES", "NUMBA_OPT", "NUMBA_ENABLE_AVX")
-#: What Linux tells about a processor and depends on its kind alone.
-_PROCESSOR_FACTS = ("vendor_id", "cpu family", "model", "stepping", "flags", "CPU ", "Features")
 
 
 @cache
@@ -128,29 +124,10 @@ def _start() -> subprocess.Popen[str]:
         raise TalkcliError(f"kernels cannot be compiled: {reason}") from error
 
 
-@cache
 def _mark() -> Path:
     """The file that stands for: all kernels are compiled, for this processor and this numba."""
-    runtime.configure()
-    numba = find_spec("numba")
-    origin = "" if numba is None or numba.origin is None else numba.origin
-    parts = [_LIST.read_text(), _processor(), origin]
-    if origin:
-        parts.append(str(os.stat(origin).st_mtime_ns))
-    parts += [os.environ.get(name, "") for name in _COMPILER_VARIABLES]
-    key = hashlib.sha256("\0".join(parts).encode()).hexdigest()
-    return Path(os.environ["NUMBA_CACHE_DIR"]) / f"complete-{key[:16]}"
-
-
-def _processor() -> str:
-    """What tells one kind of processor from another."""
-    try:
-        # The first core's entry suffices, and a file of hundreds of them takes long to make.
-        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as stream:
-            entry = stream.read(8192).partition("\n\n")[0]
-    except OSError:
-        return " ".join(os.uname()[3:])
-    return "\n".join(line for line in entry.splitlines() if line.startswith(_PROCESSOR_FACTS))
+    key = hashlib.sha256(_LIST.read_bytes() + store.machine().encode()).hexdigest()
+    return store.folder() / f"complete-{key[:16]}"
 
 
 def main() -> int:

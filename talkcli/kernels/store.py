@@ -1,108 +1,138 @@
-"""Stores compiled kernels on disk: one file each, with a checksum, that only the user can write.
+"""Stores machine code of kernels on disk: one file each, with a checksum, only the user's.
 
-numba keeps an index per function, and unpickles it and the machine code unchecked: a damaged file
-would make every later run fail, and a file that someone else put there would be executed. Here, a
-kernel's file starts with the SHA-256 of the rest; if that does not match, or others can write to
-the file, the kernel is compiled again and the file replaced.
+Files hold what is run, so that one which others could have written, or which is damaged, is not
+loaded: the kernel is compiled again and the file replaced.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import os
-import pickle
-import re
 import stat
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import numba
-from numba.core.caching import FunctionCache
-from numba.core.serialize import dumps
-
+from talkcli import runtime
 from talkcli.files.atomic import staged_file, sweep_temporaries
 from talkcli.files.check import explained_writes
+from talkcli.kernels.code import Stored
 
 _log = logging.getLogger(__name__)
 
 SUFFIX = ".kernel"
 _DIGEST_BYTES = hashlib.sha256().digest_size
+#: Variables that change the code which numba makes.
+_COMPILER_VARIABLES = ("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES", "NUMBA_OPT", "NUMBA_ENABLE_AVX")
+#: What Linux tells about a processor and depends on its kind alone.
+_PROCESSOR_FACTS = ("vendor_id", "cpu family", "model", "stepping", "flags", "CPU ", "Features")
 
 
 @cache
 def _tell(reason: str) -> None:
-    """Say once per process why kernels are compiled again, which takes a minute or two."""
+    """Say once per process why kernels are compiled again."""
     _log.warning("stored kernels are compiled again: %s", reason)
 
 
-class KernelCache(FunctionCache):
-    """numba's cache of one function, with files in our own format.
-
-    Raises:
-        RuntimeError: there is no place for the files.
-    """
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        super().__init__(function)
-        stamp = self._impl.locator.get_source_stamp()
-        self._cache_file: Any = _Files(Path(self._cache_path), self._impl.filename_base, stamp)
-
-    def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """The compiled function for a signature, or None if it has to be compiled."""
-        try:
-            return super().load_overload(sig, target_context)
-        except Exception as error:  # noqa: BLE001 - whole, but not of these versions of numba and LLVM
-            _tell(f"one does not fit this machine ({error})")
-            return None
+@cache
+def folder() -> Path:
+    """Where machine code is kept."""
+    runtime.configure()
+    return Path(os.environ["NUMBA_CACHE_DIR"])
 
 
-class _Files:
-    """The file store that numba's cache expects: load, save and flush, by signature and machine.
+def read(function: Callable[..., Any], key: str) -> Stored | None:
+    """The machine code of a function, or None if it has to be compiled.
 
     Args:
-        folder: where the files are.
-        base: start of their names.
-        stamp: stamp of the function's source; files with another stamp count as missing.
+        function: what was compiled.
+        key: how: for which types, with which options.
     """
+    try:
+        content = _read_own(_path(function, key))
+        head, _, binary = content.partition(b"\n")
+        facts = json.loads(head)
+        source = facts.pop("source")
+        facts["dtypes"] = tuple(facts["dtypes"])
+        stored = Stored(binary=binary, **facts)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        _tell(str(error))
+        return None
+    return stored if source == _source(function) else None
 
-    def __init__(self, folder: Path, base: str, stamp: Any) -> None:
-        self._folder, self._base = folder, base
-        self._about = (numba.__version__, stamp)
 
-    def load(self, key: Any) -> Any:
-        path = self._path(key)
-        try:
-            content = _read_own(path)
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError) as error:
-            _tell(str(error))
-            return None
-        # Only data written by this user's own processes gets here.
-        about, stored_key, data = pickle.loads(content)  # noqa: S301
-        return data if (about, stored_key) == (self._about, key) else None
+def write(function: Callable[..., Any], key: str, stored: Stored) -> None:
+    """Keep machine code; where that is not possible, it is compiled in every process.
 
-    def save(self, key: Any, data: Any) -> None:
-        content = dumps((self._about, key, data))
-        path = self._path(key)
-        explained = explained_writes(path, "TALKCLI_CACHE")
-        with explained, _writing(self._folder), staged_file(path, 0o600) as stream:
-            stream.write(hashlib.sha256(content).digest() + content)
+    Args:
+        function: what was compiled.
+        key: as for :func:`read`.
+        stored: its code.
 
-    def flush(self) -> None:
-        for path in self._folder.glob(f"{self._base}.*{SUFFIX}"):
-            path.unlink(missing_ok=True)
+    Raises:
+        InputError: the disk is full.
+    """
+    path = _path(function, key)
+    facts = asdict(stored) | {"source": _source(function)}
+    binary = facts.pop("binary")
+    content = json.dumps(facts).encode() + b"\n" + binary
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        _log.warning("kernels cannot be kept in %s", path.parent)
+        return
+    explained = explained_writes(path, "TALKCLI_CACHE")
+    with explained, _writing(path.parent), staged_file(path, 0o600) as stream:
+        stream.write(hashlib.sha256(content).digest() + content)
 
-    def _path(self, key: Any) -> Path:
-        # Addresses differ between processes; the whole key is compared when the file is read.
-        text = re.sub("0x[0-9a-f]+", "", repr(key))
-        name = hashlib.sha256(text.encode()).hexdigest()[:16]
-        return self._folder / f"{self._base}.{name}{SUFFIX}"
+
+def _source(function: Callable[..., Any]) -> list[Any]:
+    """State of the file with the function's source."""
+    state = os.stat(function.__code__.co_filename)
+    return [state.st_size, state.st_mtime_ns]
+
+
+def _path(function: Callable[..., Any], key: str) -> Path:
+    short = hashlib.sha256(f"{key}\0{machine()}".encode()).hexdigest()[:16]
+    return folder() / f"{function.__module__}.{function.__qualname__}.{short}{SUFFIX}"
+
+
+def machine() -> str:
+    """A name for everything outside our sources that decides what machine code is right.
+
+    That is the processor, the compiler and its settings, and numpy's layout of arrays.
+    """
+    return _machine(tuple(os.environ.get(name, "") for name in _COMPILER_VARIABLES))
+
+
+@cache
+def _machine(settings: tuple[str, ...]) -> str:
+    parts = [_processor(), *settings]
+    for name in ("numba", "llvmlite"):
+        found = find_spec(name)
+        if found is not None and found.origin is not None:
+            parts += [found.origin, str(os.stat(found.origin).st_mtime_ns)]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def _processor() -> str:
+    """What tells one kind of processor from another."""
+    try:
+        # The first core's entry suffices, and a file of hundreds of them takes long to make.
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as stream:
+            entry = stream.read(8192).partition("\n\n")[0]
+    except OSError:
+        return " ".join(os.uname()[3:])
+    return "\n".join(line for line in entry.splitlines() if line.startswith(_PROCESSOR_FACTS))
 
 
 @contextmanager

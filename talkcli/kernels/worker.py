@@ -23,15 +23,13 @@ def main() -> int:
     # Compiling makes millions of objects and hardly any cycles: a tenth of the time.
     gc.disable()
     runtime.configure()
-    from talkcli.kernels.signatures import parse
-
     try:
         for line in sys.stdin:
             name = line.strip()
             module, _, function = name.partition(":")
-            dispatcher = getattr(import_module(module), function)
+            kernel = getattr(import_module(module), function)
             for signature in needed()[name]:
-                dispatcher.compile(parse(signature))
+                kernel.prepare(signature)
             sys.stdout.write(name + "\n")
             sys.stdout.flush()
     except TalkcliError as error:

@@ -8,15 +8,13 @@ import pytest
 from numba import types
 
 from talkcli.errors import TalkcliError
-from talkcli.kernels import prepare
+from talkcli.kernels import prepare, store
 from talkcli.kernels.signatures import parse, spell
 
 
 @pytest.fixture
 def mark(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
-    prepare._mark.cache_clear()
-    monkeypatch.setattr(prepare, "_mark", prepare._mark.__wrapped__)
+    monkeypatch.setattr(store, "folder", lambda: tmp_path)
     return prepare._mark()
 
 
@@ -69,5 +67,5 @@ def test_where_nothing_can_be_kept_nothing_is_compiled_ahead(
     monkeypatch: pytest.MonkeyPatch, mark: Path
 ) -> None:
     mark.parent.joinpath("file").touch()
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(mark.parent / "file" / "kernels"))
+    monkeypatch.setattr(store, "folder", lambda: mark.parent / "file" / "kernels")
     assert prepare.are_ready()
