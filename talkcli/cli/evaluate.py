@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 #: More comparisons than this are shown by their medians.
 _COLUMNS = 4
-#: What a reader looks for in a figure.
-_BEST = {"higher": "higher", "lower": "lower", "one": "1", "zero": "0", "none": ""}
 Names = Annotated[
     Optional[list[Path]],  # noqa: UP045
     typer.Argument(
@@ -165,6 +163,12 @@ class ReportOptions:
         _File, typer.Option("-o", "--output", metavar="VIDEO", help="Keep the made video.")
     ] = None
     csv: Annotated[_File, typer.Option("--csv", metavar="FILE", help="Write the figures.")] = None
+    report: Annotated[
+        _File,
+        typer.Option(
+            "--report", metavar="FILE", help="Write a page with figures, pictures and curves."
+        ),
+    ] = None
     overwrite: Overwrite = False
 
 
@@ -196,6 +200,7 @@ def eval_command(
         views=source.cameras(paths),
         subject=source.subject,
         csv=output.csv,
+        report=output.report,
         overwrite=output.overwrite,
     )
     with reporting(quiet=common.quiet, verbose=common.verbose) as reporter:
@@ -219,6 +224,9 @@ def eval_text(answer: dict[str, Any]) -> str:
     from rich.console import Console
     from rich.table import Table
 
+    from talkcli.metrics.report import BEST
+    from talkcli.metrics.result import shown
+
     comparisons = answer["comparisons"]
     pooled = len(comparisons) > _COLUMNS
     columns = ["median", "lowest", "highest"] if pooled else [row["name"] for row in comparisons]
@@ -230,8 +238,8 @@ def eval_text(answer: dict[str, Any]) -> str:
             values = [answer["medians"][number][name] for name in columns]
         else:
             values = [one["metrics"][number]["value"] for one in comparisons]
-        shown = ["–" if value is None else f"{value:.4g}" for value in values]
-        table.add_row(row["label"], row["region"], *shown, row["unit"], _BEST[row["better"]])
+        cells = [shown(value) for value in values]
+        table.add_row(row["label"], row["region"], *cells, row["unit"], BEST[row["better"]])
     text = io.StringIO()
     Console(file=text, width=200, highlight=False).print(table)
     lines = [line.rstrip() for line in text.getvalue().splitlines()]
@@ -243,11 +251,7 @@ def eval_text(answer: dict[str, Any]) -> str:
 
 
 def _facts(one: dict[str, Any]) -> list[str]:
-    lines = [
-        f"{one['name']}: {one['frames_used']} pairs of {one['width']}x{one['height']}; left out "
-        f"{one['made_dropped']} of {one['made_frames']} made and {one['real_dropped']} of "
-        f"{one['real_frames']} real frames; no face in {one['frames_without_face']}; "
-        f"aligned: {one['align']}; lag {one['lag_ms']:g} ms; {one['apart_ms']:.1f} ms apart"
-    ]
+    from talkcli.pipeline.evaluate.run import used_frames
+
     notes = [f"  {row['label']}: {row['note']}" for row in one["metrics"] if row["note"]]
-    return lines + notes
+    return [used_frames(one["name"], one), *notes]

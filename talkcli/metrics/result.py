@@ -62,6 +62,13 @@ class Metric:
         }
 
 
+def shown(value: float | None) -> str:
+    """A value as tables show it: four digits, "–" if there is none."""
+    if value is None:
+        return "–"
+    return "0" if abs(value) < 5e-5 else f"{value:.4g}"
+
+
 def mean_of(values: Sequence[float] | np.ndarray) -> float | None:
     """Mean of the values that are finite numbers, or None if there is none."""
     finite = np.asarray(values, float)

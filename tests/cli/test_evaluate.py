@@ -65,8 +65,11 @@ def test_a_pair_as_table_json_and_csv(
     rows = list(csv.DictReader(table.open()))
     assert [row["figure"] for row in rows] == ["psnr_face", "lip_lag"]
     assert (rows[0]["value"], rows[1]["value"], rows[1]["note"]) == ("32", "", "lips rest")
+    page = tmp_path / "report.html"
+    assert talkcli("eval", *files, "--report", page, "-q").code == 0
+    assert "PSNR (face)" in page.read_text("utf-8") and "lips rest" in page.read_text("utf-8")
     again = talkcli("eval", *files, "--csv", table)
-    assert again.code == 3 and "exists" in again.err and judged == ["a", "a"]
+    assert again.code == 3 and "exists" in again.err and judged == ["a", "a", "a"]
 
 
 def test_folders_are_paired_by_name(

@@ -21,6 +21,7 @@ from talkcli.metrics.optional import optional_metrics
 from talkcli.metrics.pair import FramePair, PairMetric
 from talkcli.metrics.result import Metric
 from talkcli.metrics.seam import SeamError
+from talkcli.metrics.shots import Gallery
 from talkcli.metrics.sync import sync_score
 from talkcli.metrics.temporal import Flicker, Jitter
 from talkcli.pipeline.evaluate.pairs import PairedFrames, Side
@@ -65,12 +66,14 @@ class Context:
         settings: how videos are compared.
         reporter: receives progress and warnings.
         watch: receives the seconds of every part of the work.
+        pictures: whether pictures for a report are collected.
     """
 
     recipe: Recipe
     settings: EvalSettings
     reporter: Reporter
     watch: Stopwatch
+    pictures: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,7 @@ class Comparison:
         tracks: the lips of both.
         poses: ``[n, 6]`` yaw, pitch and roll of the made and the real head at ``tracks.times``,
             degrees.
+        gallery: pictures for a report, or None.
     """
 
     name: str
@@ -95,6 +99,7 @@ class Comparison:
     facts: dict[str, Any]
     tracks: LipTracks
     poses: np.ndarray
+    gallery: Gallery | None = None
 
     def value(self, name: str) -> float | None:
         """The value of a figure by its name; None if it is missing."""
@@ -153,16 +158,10 @@ def compare_measured(
         heard = _hear(sounds, person, context)
     pairs = PairedFrames(made, real, settings.lag_s, settings.align, settings.leave_out)
     lips = LipScores(person.rigid, heard)
-    seers: tuple[PairMetric, ...] = (
-        SsimScores(),
-        PsnrScores(),
-        LandmarkScores(),
-        lips,
-        Jitter(),
-        Flicker(),
-        SeamError(),
-        *optional_metrics(_sound_file(sounds, heard)),
-    )
+    gallery = Gallery(len(pairs.pairing)) if context.pictures else None
+    seers: list[PairMetric] = [SsimScores(), PsnrScores(), LandmarkScores(), lips]
+    seers += [Jitter(), Flicker(), SeamError(), *optional_metrics(_sound_file(sounds, heard))]
+    seers += [] if gallery is None else [gallery]
     seen = _look(pairs, seers, context)
     rows = [row for seer in seers for row in seer.finish()]
     if pairs.align == "frame":
@@ -175,7 +174,7 @@ def compare_measured(
     )
     rows.append(yaw_score(poses[:, 0], poses[:, 3]))
     rows += _synchrony(made, person, found, heard)
-    return Comparison(name, made.path, real.path, tuple(rows), facts, lips.tracks, poses)
+    return Comparison(name, made.path, real.path, tuple(rows), facts, lips.tracks, poses, gallery)
 
 
 def _unless_aligned(row: Metric) -> Metric:

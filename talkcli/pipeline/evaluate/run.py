@@ -13,6 +13,7 @@ from typing import Any
 from talkcli import __version__
 from talkcli.config import Recipe
 from talkcli.errors import InputError, TalkcliError, UsageError
+from talkcli.metrics.plots import Plot
 from talkcli.pipeline.checks import check_files
 from talkcli.pipeline.evaluate.compare import Comparison, Context, EvalSettings, compare
 from talkcli.pipeline.evaluate.reenact import Reenactment, reenact
@@ -40,6 +41,7 @@ class EvalRequest:
         views: draw an avatar as other cameras see it, and compare it with what they saw.
         subject: a project whose avatar was fitted to a clip.
         csv: file for the figures, or None.
+        report: file for a page with figures, pictures and curves, or None.
         overwrite: whether existing outputs may be replaced.
     """
 
@@ -50,6 +52,7 @@ class EvalRequest:
     views: Views | None = None
     subject: Path | None = None
     csv: Path | None = None
+    report: Path | None = None
     overwrite: bool = False
 
 
@@ -140,7 +143,8 @@ def evaluate(request: EvalRequest, reporter: Reporter, watch: Stopwatch) -> Eval
         InputError: nothing can be compared, or an output cannot be written.
         MissingDependencyError: the requested landmark network or renderer is not available.
     """
-    context = Context(request.recipe, request.settings, reporter, watch)
+    pictures = request.report is not None
+    context = Context(request.recipe, request.settings, reporter, watch, pictures)
     if request.subject is not None:
         raise _no_subject(request.subject)
     if request.reenact is not None:
@@ -169,7 +173,7 @@ def evaluate(request: EvalRequest, reporter: Reporter, watch: Stopwatch) -> Eval
 def _check_outputs(request: EvalRequest, inputs: Sequence[Path]) -> tuple[Path, ...]:
     """The files that will be written, after a check that they can be."""
     made = None if request.reenact is None else request.reenact.output
-    outputs = tuple(path for path in (made, request.csv) if path is not None)
+    outputs = tuple(path for path in (made, request.csv, request.report) if path is not None)
     check_files(outputs, inputs, overwrite=request.overwrite)
     return outputs
 
@@ -209,24 +213,66 @@ def write_outputs(evaluation: Evaluation, request: EvalRequest) -> None:
     """
     from talkcli.files.output import PendingOutput
 
-    if request.csv is not None:
-        with PendingOutput(request.csv, overwrite=request.overwrite) as pending:
-            pending.write(csv_text(evaluation.comparisons).encode())
-            pending.commit()
+    for path, text in ((request.csv, csv_text), (request.report, report_text)):
+        if path is not None:
+            with PendingOutput(path, overwrite=request.overwrite) as pending:
+                pending.write(text(evaluation).encode())
+                pending.commit()
 
 
-def csv_text(comparisons: Sequence[Comparison]) -> str:
+def csv_text(evaluation: Evaluation) -> str:
     """One line for each figure of each comparison, under a line of names."""
     text = io.StringIO()
     lines = csv.writer(text, lineterminator="\n")
     lines.writerow(_CSV_HEAD)
-    for comparison in comparisons:
+    for comparison in evaluation.comparisons:
         for row in comparison.metrics:
             value = "" if row.value is None else f"{row.value:.6g}"
             lines.writerow(
                 (comparison.name, row.name, row.region, value, row.unit, row.better, row.note)
             )
     return text.getvalue()
+
+
+def report_text(evaluation: Evaluation) -> str:
+    """The report: one page with figures, pictures and curves over time."""
+    from talkcli.metrics.report import Section, report_html
+
+    sections = [
+        Section(one.name, (used_frames(one.name, one.facts),), one.metrics, plots(one), one.gallery)
+        for one in evaluation.comparisons
+    ]
+    names = ", ".join(dict.fromkeys(one.real.name for one in evaluation.comparisons[:4]))
+    notes = [f"{name} could not be compared: {error}" for name, error in evaluation.failed]
+    return report_html(f"talkcli eval: {names}", evaluation.protocol, sections, notes)
+
+
+def plots(one: Comparison) -> tuple[Plot, ...]:
+    """Curves over time: lips, pose and errors."""
+    times, lips, poses = one.tracks.times, one.tracks, one.poses
+    frames = {row.name: row for row in one.metrics if row.frames is not None}
+    drawn = [
+        Plot("lip aperture, % of the face height", times, lips.made[:, 0], lips.real[:, 0]),
+        Plot("lip width, % of the face height", times, lips.made[:, 1], lips.real[:, 1]),
+    ]
+    for k, angle in enumerate(("yaw", "pitch", "roll")):
+        drawn.append(Plot(f"{angle} of the head, degrees", times, poses[:, k], poses[:, k + 3]))
+    for name in ("landmark_error_lips", "psnr_face"):
+        row = frames.get(name)
+        if row is not None and row.frames is not None and len(row.frames) == len(times):
+            unit = f", {row.unit}" if row.unit else ""
+            drawn.append(Plot(f"{row.label} {row.region}".strip() + unit, times, row.frames))
+    return tuple(drawn)
+
+
+def used_frames(name: str, facts: dict[str, Any]) -> str:
+    """What was compared and what was left out, in a sentence."""
+    return (
+        f"{name}: {facts['frames_used']} pairs of {facts['width']}x{facts['height']}; left out "
+        f"{facts['made_dropped']} of {facts['made_frames']} made and {facts['real_dropped']} of "
+        f"{facts['real_frames']} real frames; no face in {facts['frames_without_face']}; "
+        f"aligned: {facts['align']}; lag {facts['lag_ms']:g} ms; {facts['apart_ms']:.1f} ms apart"
+    )
 
 
 def _pairs(paths: Sequence[Path], reporter: Reporter) -> dict[str, tuple[Path, Path]]:
