@@ -16,26 +16,15 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from talkcli import __version__, runtime
-from talkcli.cli.animate import animate_command, drive_command
-from talkcli.cli.bench import bench_command
-from talkcli.cli.doctor import doctor_command
-from talkcli.cli.evaluate import eval_command
-from talkcli.cli.export import export_command
 from talkcli.cli.flags import Command, Group
-from talkcli.cli.models import models_app
-from talkcli.cli.qc import qc_command
-from talkcli.cli.reconstruct import reconstruct_command
-from talkcli.cli.render import render_command
 from talkcli.cli.show import UnwritableAnswerError
-from talkcli.cli.status import status_command
-from talkcli.cli.track import track_command
-from talkcli.cli.train import train_app
 from talkcli.errors import (
     InputError,
     InterruptedRunError,
@@ -54,28 +43,59 @@ _AGAIN_S = 0.02
 #: Characters of an error. Options may have 100,000, two usual paths and a fix have 500.
 _LONGEST_LINE = 2000
 
-app = typer.Typer(
-    name="talkcli",
-    cls=Group,
-    help="Make a talking-head video from one portrait and a speech file, on an ordinary CPU.",
-    epilog="Exit codes: 0 success, 1 bug, 2 usage, 3 bad input, 4 something missing, "
-    "5 interrupted, 6 quality.",
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-app.command("animate", cls=Command)(animate_command)
-app.command("reconstruct", cls=Command)(reconstruct_command)
-app.command("drive", cls=Command)(drive_command)
-app.command("render", cls=Command)(render_command)
-app.command("track", cls=Command)(track_command)
-app.command("export", cls=Command)(export_command)
-app.command("eval", cls=Command)(eval_command)
-app.command("status", cls=Command)(status_command)
-app.command("doctor", cls=Command)(doctor_command)
-app.command("bench", cls=Command)(bench_command)
-app.command("qc", cls=Command)(qc_command)
-app.add_typer(models_app, name="models")
-app.add_typer(train_app, name="train")
+#: Where each command is, and each group of commands.
+_COMMANDS = {
+    "animate": "animate:animate_command",
+    "reconstruct": "reconstruct:reconstruct_command",
+    "drive": "animate:drive_command",
+    "render": "render:render_command",
+    "track": "track:track_command",
+    "export": "export:export_command",
+    "eval": "evaluate:eval_command",
+    "status": "status:status_command",
+    "doctor": "doctor:doctor_command",
+    "bench": "bench:bench_command",
+    "qc": "qc:qc_command",
+}
+_GROUPS = {"models": "models:models_app", "train": "train:train_app"}
+
+
+def command_line(called: str = "") -> typer.Typer:
+    """The command line as Typer's app.
+
+    Args:
+        called: the command that is about to run. Importing the others takes a tenth of a second,
+            so that they are left out, unless there is no such command.
+    """
+    app = typer.Typer(
+        name="talkcli",
+        cls=Group,
+        help="Make a talking-head video from one portrait and a speech file, on an ordinary CPU.",
+        epilog="Exit codes: 0 success, 1 bug, 2 usage, 3 bad input, 4 something missing, "
+        "5 interrupted, 6 quality.",
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_root)
+    known = called in _COMMANDS or called in _GROUPS
+    for name, place in _COMMANDS.items():
+        if name == called or not known:
+            app.command(name, cls=Command)(_imported(place))
+    for name, place in _GROUPS.items():
+        if name == called or not known:
+            app.add_typer(_imported(place), name=name)
+    return app
+
+
+def _imported(place: str) -> Any:
+    module, _, name = place.partition(":")
+    return getattr(import_module(f"talkcli.cli.{module}"), name)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "app":
+        return command_line()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def _show_version(wanted: bool) -> None:
@@ -84,7 +104,6 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _root(
     version: Annotated[
         bool,
@@ -128,6 +147,7 @@ def run(arguments: Sequence[str]) -> int:
         runtime.configure()
         if not debug:
             runtime.silence_native_logs()
+        app = command_line(arguments[0] if arguments else "")
         code = typer.main.get_command(app).main(
             args=list(arguments) or ["--help"], prog_name="talkcli", standalone_mode=False
         )
