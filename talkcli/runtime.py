@@ -30,13 +30,19 @@ _KERNEL_PACKAGES = ("kernels", "render", "compose", "engines/portrait", "layers"
 #: How many kernel caches of different code versions are kept; each is a few MB.
 _KEPT_KERNEL_CACHES = 3
 _IMPORTED = time.monotonic()
+#: Variables that decide where the cache is, as they were when :func:`configure` last did its work.
+_configured_for: tuple[str | None, ...] | None = None
 
 
 def configure() -> None:
     """Set threads, caches, log levels and the process start method, before libraries are imported.
 
-    Idempotent; takes a few milliseconds.
+    Idempotent; takes a few milliseconds, and nothing after the first time.
     """
+    global _configured_for
+    places = tuple(map(os.environ.get, ("TALKCLI_CACHE", "XDG_CACHE_HOME", "HOME")))
+    if places == _configured_for and os.path.isdir(os.environ.get("NUMBA_CACHE_DIR", "")):
+        return
     threads = str(thread_count())
     cache = cache_root()
     settings = {
@@ -70,6 +76,7 @@ def configure() -> None:
         multiprocessing.set_start_method("spawn")
     # Caused by MediaPipe's use of protobuf; users can do nothing about it.
     warnings.filterwarnings("ignore", message=r"SymbolDatabase\.GetPrototype", category=UserWarning)
+    _configured_for = places
 
 
 def cache_root() -> Path:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from PIL import ImageColor
-
 from talkcli.errors import UsageError
 
 
@@ -16,6 +14,8 @@ def named_color(text: str) -> tuple[int, int, int] | None:
     Raises:
         UsageError: it begins as a colour does, with ``#``, and is none.
     """
+    from PIL import ImageColor
+
     try:
         red, green, blue = ImageColor.getrgb(text)[:3]
     except ValueError:

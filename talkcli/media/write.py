@@ -12,7 +12,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import ffmpeg
 import numpy as np
 
 from talkcli.errors import UsageError
@@ -283,6 +282,8 @@ class VideoWriter:
         return chain(_silence(lead, channels), sound.track(self._rate, channels, rest))
 
     def _command(self, temp: Path, feed: SoundFeed | None) -> list[str]:
+        import ffmpeg  # takes 5 ms
+
         height, width, channels = self._shape
         picture = ffmpeg.input(
             "pipe:0",

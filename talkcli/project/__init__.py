@@ -1,9 +1,6 @@
 """Project directories, with stages that run once, atomic writes and one writer at a time."""
 
-from talkcli.project.prune import Pruned, prune_cache
 from talkcli.project.stage import Stage, StageRun
 from talkcli.project.store import Project, ProjectInput, cached_project_root
 
-__all__ = [
-    "Project", "ProjectInput", "Pruned", "Stage", "StageRun", "cached_project_root", "prune_cache",
-]  # fmt: skip
+__all__ = ["Project", "ProjectInput", "Stage", "StageRun", "cached_project_root"]

@@ -6,6 +6,7 @@ positions, whose rounding would show as noise on smooth skin.
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ _STORED = {
     "neighbours": np.int32,
     "layers": np.uint8,
 }
+#: What :func:`check_avatar` has read last, for :func:`load_avatar`, which usually follows.
+_checked: dict[tuple[object, ...], tuple[Tensors, Header, PictureFrame]] = {}
 _OWN = ("vertices", "neutral_shift", "basis", "eye_centres", "rotation", "viewmat", "K")
 #: Upper bound for lengths, centimetres: a head is 25 cm high and its camera a metre or two away.
 _FAR = 1e4
@@ -90,8 +93,8 @@ def load_avatar(directory: Path) -> PortraitAvatar:
         InputError: files are missing, damaged, of a newer schema or another engine, or hold
             values that no avatar can have.
     """
-    tensors, header, frame = _read(directory)
-    return _avatar(tensors, header, frame)
+    checked = _checked.pop(_state(directory), None)
+    return _avatar(*(checked or _read(directory)))
 
 
 def _avatar(tensors: Tensors, header: Header, frame: PictureFrame) -> PortraitAvatar:
@@ -114,7 +117,18 @@ def check_avatar(directory: Path) -> None:
     Raises:
         InputError: as for :func:`load_avatar`.
     """
-    _read(directory)
+    contents = _read(directory)
+    _checked.clear()
+    _checked[_state(directory)] = contents
+
+
+def _state(directory: Path) -> tuple[object, ...]:
+    """What tells one state of an avatar's files from another."""
+    try:
+        found = os.stat(directory / _TENSORS)
+    except OSError:  # which reading it explains
+        return (directory,)
+    return directory, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _read(directory: Path) -> tuple[Tensors, Header, PictureFrame]:
