@@ -30,8 +30,8 @@ _KERNEL_PACKAGES = ("kernels", "render", "compose", "engines/portrait", "layers"
 #: How many kernel caches of different code versions are kept; each is a few MB.
 _KEPT_KERNEL_CACHES = 3
 _IMPORTED = time.monotonic()
-#: Variables that decide where the cache is, as they were when :func:`configure` last did its work.
-_configured_for: tuple[str | None, ...] | None = None
+#: The cache for which :func:`configure` last did its work.
+_configured_for: Path | None = None
 
 
 def configure() -> None:
@@ -40,11 +40,10 @@ def configure() -> None:
     Idempotent; takes a few milliseconds, and nothing after the first time.
     """
     global _configured_for
-    places = tuple(map(os.environ.get, ("TALKCLI_CACHE", "XDG_CACHE_HOME", "HOME")))
-    if places == _configured_for and os.path.isdir(os.environ.get("NUMBA_CACHE_DIR", "")):
+    cache = cache_root()
+    if cache == _configured_for and os.path.isdir(os.environ.get("NUMBA_CACHE_DIR", "")):
         return
     threads = str(thread_count())
-    cache = cache_root()
     settings = {
         # PyTorch and numba each bring an OpenMP runtime. If their idle threads spin, they take
         # cores from each other: up to 4 times slower on a busy machine.
@@ -76,7 +75,7 @@ def configure() -> None:
         multiprocessing.set_start_method("spawn")
     # Caused by MediaPipe's use of protobuf; users can do nothing about it.
     warnings.filterwarnings("ignore", message=r"SymbolDatabase\.GetPrototype", category=UserWarning)
-    _configured_for = places
+    _configured_for = cache
 
 
 def cache_root() -> Path:
