@@ -132,6 +132,17 @@ def test_inputs_that_cannot_be_compared(
         assert len(answer.err.splitlines()) == 1
 
 
+def test_files_that_are_no_videos(talkcli: Any, portrait: Path, speech: Path) -> None:
+    for wrong, message in (
+        (portrait, "is a picture"),
+        (speech, "contains no video"),
+        (portrait.with_name("none.mp4"), "does not exist"),
+    ):
+        for arguments in ((wrong, speech), ("--self-reenact", wrong), ("--views", wrong, wrong)):
+            answer = talkcli("eval", *arguments)
+            assert answer.code == 3 and message in answer.err, answer.err
+
+
 def test_a_project_of_one_picture_is_no_subject(
     talkcli: Any, portrait: Path, tmp_path: Path
 ) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from talkcli import __version__
 from talkcli.config import Recipe
 from talkcli.errors import InputError, TalkcliError, UsageError
+from talkcli.files.check import check_readable
 from talkcli.metrics.plots import Plot
 from talkcli.pipeline.checks import check_files
 from talkcli.pipeline.evaluate.compare import Comparison, Context, EvalSettings, compare
@@ -278,6 +279,9 @@ def used_frames(name: str, facts: dict[str, Any]) -> str:
 def _pairs(paths: Sequence[Path], reporter: Reporter) -> dict[str, tuple[Path, Path]]:
     """The files that belong together, by name."""
     made, real = paths
+    for path in paths:
+        if not path.is_dir():
+            check_readable(path, "a video")
     if made.is_dir() != real.is_dir():
         raise UsageError(f"{made} and {real} are not of one kind", "give two files or two folders")
     if not made.is_dir():

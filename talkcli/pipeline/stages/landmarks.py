@@ -82,6 +82,8 @@ def measure_clips(
         InputError: not a clip, or no face in it.
         MissingDependencyError: the requested landmark network is not available.
     """
+    for clip in clips:
+        _ = clip.info  # reading it checks the clip
     by_hash = {clip.source.sha256: clip for clip in clips}
     frames = [clip.info.n_frames for clip in by_hash.values()]
     task = reporter.begin("track", sum(frames) if all(frames) else None)
