@@ -187,6 +187,17 @@ def _show(measured: MeasuredClip, watchers: Sequence[FrameWatcher]) -> None:
             watcher.see(index, rgb, points)
 
 
+def _even_fast_width(width: int) -> int:
+    """The next width whose picture OpenCV transforms without a border.
+
+    With a border, and with odd sizes, its phase correlation is off by half a pixel.
+    """
+    width = max(8, width)
+    while cv2.getOptimalDFTSize(width) != width or width % 2:
+        width += 1
+    return width
+
+
 class ShoulderSpeed:
     """How fast the picture below the chin moves, by the phase correlation of successive frames.
 
@@ -214,15 +225,16 @@ class ShoulderSpeed:
         part = rgb[max(0, top) : bottom, max(0, left) : right]
         if part.shape[0] < _LEAST_FH * self._height or part.shape[1] < self._height:
             return
-        scale = _SHOULDER_PX / part.shape[0]
-        size = (max(8, round(part.shape[1] * scale)), _SHOULDER_PX)
         grey = cv2.cvtColor(part, cv2.COLOR_RGB2GRAY)
-        small = cv2.resize(grey, size, interpolation=cv2.INTER_AREA).astype(np.float32)
-        if self._window is None:
-            self._window = cv2.createHanningWindow(size, cv2.CV_32F)
+        width = _even_fast_width(round(part.shape[1] * _SHOULDER_PX / part.shape[0]))
+        small = cv2.resize(grey, (width, _SHOULDER_PX), interpolation=cv2.INTER_AREA)
+        small = small.astype(np.float32)
+        if self._window is None or self._window.shape != small.shape:
+            self._window = cv2.createHanningWindow((width, _SHOULDER_PX), cv2.CV_32F)
+            self._last = None  # a few containers change their size
         if self._last is not None and index > 0:
-            shift, _ = cv2.phaseCorrelate(self._last, small, self._window)
+            (x_px, y_px), _ = cv2.phaseCorrelate(self._last, small, self._window)
             step = max(float(self._times[index] - self._times[index - 1]), 1e-3)
-            cm = float(np.hypot(*shift)) / scale / self._height * _FACE_CM
-            self.cm_per_s[index] = cm / step
+            across = x_px * part.shape[1] / width, y_px * part.shape[0] / _SHOULDER_PX
+            self.cm_per_s[index] = float(np.hypot(*across)) / self._height * _FACE_CM / step
         self._last = small

@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass
 class Shop:
-    """What the server offers, and what it was asked for.
+    """What the server offers, and what it was asked for; ``/elsewhere`` redirects to it.
 
     Attributes:
         body: the file.
@@ -41,6 +41,11 @@ def serving(shop: Shop) -> Iterator[Shop]:
         def do_GET(self) -> None:
             wanted = self.headers.get("Range", "")
             shop.asked.append(wanted)
+            if self.path == "/elsewhere":
+                self.send_response(302)
+                self.send_header("Location", shop.url)
+                self.end_headers()
+                return
             if shop.status:
                 self.send_error(shop.status.pop(0))
                 return

@@ -117,6 +117,14 @@ def test_a_busy_server_is_asked_again_and_a_missing_file_is_not(folder: Path, sh
     assert len(shop.asked) == 4
 
 
+def test_redirections_keep_the_place(folder: Path, shop: Shop) -> None:
+    # As the download hosts of code forges do.
+    moved = model_at(shop.url.replace("model.bin", "elsewhere"))
+    shop.break_after = [300_000, None]
+    assert fetch(moved, pause_s=0).read_bytes() == BODY
+    assert [range_ for range_ in shop.asked if range_] == ["bytes=300000-"] * 2
+
+
 def test_an_unreachable_server_leaves_nothing(folder: Path) -> None:
     with pytest.raises(MissingDependencyError, match="refused"):
         fetch(model_at("http://127.0.0.1:9/model.bin"), pause_s=0)
