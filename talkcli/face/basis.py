@@ -97,8 +97,9 @@ def local_stretch(
         target: ``[478, 3]``, aligned with it by the rigid vertices.
     """
     surface = np.asarray(source[:468], float)
-    apart = surface[:, None] - surface
-    weights = np.exp(-(apart**2).sum(-1) / _STRETCH_CM**2)
+    squares = (surface**2).sum(1)
+    apart = squares[:, None] + squares - 2 * surface @ surface.T  # squared
+    weights = np.exp(-apart / _STRETCH_CM**2)
     weights /= weights.sum(1, keepdims=True)
 
     def covariance(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -20,7 +20,7 @@ from talkcli.shapes import Float
 
 _SWEEPS = 80
 #: A sweep that changes no weight by more than this is the last one for a single frame.
-_SETTLED = 1e-7
+_SETTLED = 1e-5
 _LIP_WEIGHT, _JAW_WEIGHT, _DEPTH_WEIGHT = 2.0, 0.7, 0.3
 #: The same for whole expressions. With .7, wide mouths were attributed to the jaw alone, and over
 #: 19 clips chins were .72 % of the face height too low; now they are .33 %.

@@ -93,7 +93,7 @@ def person_alpha(
     alpha_in: np.ndarray | None,
     sharp: np.ndarray,
 ) -> np.ndarray:
-    """The alpha of :func:`person_matte` alone, in full only where it is wanted.
+    """The alpha of :func:`person_matte` alone, in full only where it is wanted: beside the head.
 
     Args:
         rgb: as there, and so are ``face``, ``face_height_px`` and ``alpha_in``.
@@ -136,7 +136,7 @@ def _find_person(
     if own is not None:
         # Transparent pixels may hold any colour; the network is shown grey there.
         picture = colors * own[..., None] + 0.5 * (1 - own[..., None])
-    prior, doubt = _segment(picture, points, fh)
+    prior, doubt = _segment(picture, points, fh, close=sharp is None)
     if own is not None and _is_cutout(own, prior, points, fh):
         return _Person(_keep_face(own, points, fh), picture, True)
     alpha = _keep_face(_refine(picture, prior, doubt, fh, sharp), points, fh)
@@ -150,17 +150,19 @@ def _network(landscape: bool) -> Any:
 
 
 def _views(
-    h: int, w: int, points: np.ndarray, fh: float
+    h: int, w: int, points: np.ndarray, fh: float, *, close: bool
 ) -> Iterator[tuple[tuple[int, int, int, int], bool, bool]]:
-    """Rectangles (x0, y0, x1, y1) shown to the network, each with (landscape model, flipped)."""
+    """Rectangles (x0, y0, x1, y1) shown to the network, each with (landscape model, flipped).
+
+    Those within the standard crop around the head only if ``close``.
+    """
     cx, cy = points[list(FACE_OVAL)].mean(0)
     yield (0, 0, w, h), False, False
     yield (0, 0, w, h), False, True
     yield (0, 0, w, h), True, False
     # Half side, and height of the centre above the face's, in face heights: bust, head, hair.
-    for half, lift, flips in (
-        (1.4, -0.1, (False,)), (1.15, 0.0, (True,)), (0.95, 0.12, (False, True)),
-    ):  # fmt: skip
+    nearer = ((1.15, 0.0, (True,)), (0.95, 0.12, (False, True))) if close else ()
+    for half, lift, flips in ((1.4, -0.1, (False,)), *nearer):
         box = (
             max(0, round(cx - half * fh)), max(0, round(cy - (half + lift) * fh)),
             min(w, round(cx + half * fh)), min(h, round(cy + (half - lift) * fh)),
@@ -171,14 +173,16 @@ def _views(
                 yield box, False, flip
 
 
-def _segment(picture: np.ndarray, points: np.ndarray, fh: float) -> tuple[np.ndarray, np.ndarray]:
+def _segment(
+    picture: np.ndarray, points: np.ndarray, fh: float, *, close: bool
+) -> tuple[np.ndarray, np.ndarray]:
     """Probability of the person, from all views but outliers, and the views' spread in logits."""
     h, w = picture.shape[:2]
     scale = min(1.0, _FUSED_FACE_PX / fh)  # the sharpest view has no more pixels than this
     size = (max(3, round(w * scale)), max(3, round(h * scale)))
     image = (np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8)
     logits, weights = [], []
-    for (x0, y0, x1, y1), landscape, flip in _views(h, w, points, fh):
+    for (x0, y0, x1, y1), landscape, flip in _views(h, w, points, fh, close=close):
         part = image[y0:y1, x0:x1]
         p = _person_probability(part[:, ::-1], landscape)[:, ::-1] if flip else (
             _person_probability(part, landscape)

@@ -6,6 +6,7 @@ solution at every step; nothing is learned, so nothing has to be downloaded.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -14,14 +15,14 @@ from talkcli.config import DEFAULT_SIZE, PortraitConfig
 from talkcli.engines.portrait.avatar import PortraitAvatar
 from talkcli.engines.portrait.build.assemble import assemble_avatar
 from talkcli.engines.portrait.build.calibrate import calibrate
-from talkcli.engines.portrait.build.crop import cut_crop
+from talkcli.engines.portrait.build.crop import Crop, cut_crop
 from talkcli.engines.portrait.build.fit import fit_colors
-from talkcli.engines.portrait.build.geometry import head_geometry
+from talkcli.engines.portrait.build.geometry import HeadGeometry, head_geometry
 from talkcli.engines.portrait.build.lipline import find_lip_line
 from talkcli.engines.portrait.checkpoint import as_stored
 from talkcli.face.model import FaceModel
 from talkcli.face.pose import euler_to_rotation
-from talkcli.layers.matte import person_matte
+from talkcli.layers.matte import Matte, person_matte
 from talkcli.layers.plate import background_plate
 from talkcli.layers.torso import torso_matte
 from talkcli.shapes import UInt8
@@ -68,15 +69,24 @@ def build_unrounded(
     matte = person_matte(crop.rgb, crop.points, crop.face_height, crop.alpha, inside=crop.inside)
     calibration = calibrate(crop, matte, model)
     geometry = head_geometry(crop.points, matte.alpha, model, calibration.depth_scale)
-    plate = background_plate(
-        crop.rgb, matte.alpha, geometry.head_weight, crop.face_height, inside=crop.inside
-    )
-    place = (crop.frame.crop_x, crop.frame.crop_y, crop.frame.crop_side)
-    torso = torso_matte(picture, face.points, place, matte.alpha, geometry.head_weight)
-    assembly = assemble_avatar(picture, crop, matte, geometry, plate, model)
-    avatar = assembly.avatar
-    avatar.torso = torso
+    # What stays behind and beside the head needs nothing of it, and goes to a second core.
+    with ThreadPoolExecutor(1, "talkcli-plate") as second:
+        still = second.submit(_still_parts, picture, crop, matte, geometry, face)
+        # The picture stands in for the plate.
+        assembly = assemble_avatar(picture, crop, matte, geometry, crop.rgb, model)
+        avatar = assembly.avatar
+        avatar.plate, avatar.torso = still.result()
     yaw, pitch, roll = avatar.source_euler
     avatar.rotation = euler_to_rotation(yaw + calibration.yaw_offset, pitch, roll)
     fit_colors(assembly, crop.rgb, matte.alpha, config.fit_iterations)
     return avatar
+
+
+def _still_parts(
+    picture: np.ndarray, crop: Crop, matte: Matte, geometry: HeadGeometry, face: Face
+) -> tuple[np.ndarray, np.ndarray]:
+    """The crop without the head, and the matte of the torso in the whole picture."""
+    weight, frame = geometry.head_weight, crop.frame
+    plate = background_plate(crop.rgb, matte.alpha, weight, crop.face_height, inside=crop.inside)
+    place = (frame.crop_x, frame.crop_y, frame.crop_side)
+    return plate, torso_matte(picture, face.points, place, matte.alpha, weight)

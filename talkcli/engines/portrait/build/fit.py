@@ -7,7 +7,7 @@ and conjugate gradients on the normal equations (CGLS) recover the fine detail t
 at a few per cent a step.
 
 Three of five splats hardly show in the source view. They are left out: what little they
-contribute is taken as given, and a step costs half.
+contribute is taken as given, and a step costs half. So is whatever the head does not reach.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 from talkcli.avatar import Camera
 from talkcli.engines.portrait.avatar import PortraitAvatar
 from talkcli.engines.portrait.build.assemble import Assembly
-from talkcli.engines.portrait.build.images import highest, highest_color, lowest
+from talkcli.engines.portrait.build.images import highest, highest_color, lowest, window
 from talkcli.engines.portrait.mouth_light import find_contact_shade
 from talkcli.engines.portrait.splats import Layer
 from talkcli.face.topology import INNER_LOWER, INNER_UPPER
@@ -81,11 +81,55 @@ class _View:
         return backproject(self.splats, weighted, self.camera, self.workspace)
 
 
+@dataclass(frozen=True)
+class _Wanted:
+    """What the source view shall show, in the part of the crop that the head reaches.
+
+    Attributes:
+        picture: ``[H, W, 3]``.
+        alpha: ``[H, W]`` matte.
+        plate: ``[H, W, 3]``.
+        camera: of this part.
+        place: ``[N, 2]`` int32 row and column in it of the pixel that each splat came from.
+        from_pixel: ``[N]`` bool, splats that came from one.
+        workspace: buffers of the renderer.
+    """
+
+    picture: np.ndarray
+    alpha: np.ndarray
+    plate: np.ndarray
+    camera: Camera
+    place: np.ndarray
+    from_pixel: np.ndarray
+    workspace: Workspace
+
+
+def _reached(assembly: Assembly, picture: np.ndarray, alpha: np.ndarray) -> _Wanted:
+    """The part of the crop that any splat reaches."""
+    avatar, workspace = assembly.avatar, Workspace()
+    camera = avatar.camera()
+    _, covered = rasterize(avatar.pose(), camera, workspace)
+    box = window(covered > 0, 0)
+    intrinsics = np.array(camera.K)
+    intrinsics[:2, 2] -= box[1].start, box[0].start
+    height, width = covered[box].shape
+    place = assembly.pixels - np.array([box[0].start, box[1].start], np.int32)
+    return _Wanted(
+        picture[box],
+        alpha[box],
+        avatar.plate[box],
+        Camera(camera.viewmat, intrinsics, width, height),
+        np.clip(place, 0, (height - 1, width - 1)),
+        assembly.pixels[:, 0] >= 0,
+        workspace,
+    )
+
+
 def _photographed(
-    avatar: PortraitAvatar, chosen: np.ndarray | slice, workspace: Workspace
+    avatar: PortraitAvatar, chosen: np.ndarray | slice, wanted: _Wanted
 ) -> tuple[_View, np.ndarray, np.ndarray]:
-    """The source view of some splats, the picture ``[S, S, 3]`` and coverage ``[S, S]`` there."""
-    posed, camera = avatar.pose(), avatar.camera()
+    """The source view of some splats, the picture ``[H, W, 3]`` and coverage ``[H, W]`` there."""
+    posed, camera, workspace = avatar.pose(), wanted.camera, wanted.workspace
     splats = SplatArrays(**{f.name: getattr(posed, f.name)[chosen] for f in fields(posed)})
     rgb, alpha = rasterize(splats, camera, workspace)
     shown, covered = rgb.copy(), alpha.copy()
@@ -111,15 +155,15 @@ def fit_colors(
     avatar = assembly.avatar
     start = avatar.splats.colors.copy()
     limit, rim = _limits(assembly, picture, alpha)
-    workspace = Workspace()
-    view, _, covered = _photographed(avatar, slice(None), workspace)
+    wanted = _reached(assembly, picture, alpha)
+    view, _, covered = _photographed(avatar, slice(None), wanted)
     _, share = view.collect(covered[..., None])
     chosen = np.flatnonzero(share > _HIDDEN)
     sirt = round(_SIRT_SHARE * iterations)
     for _ in range(sirt):
-        _sirt_step(assembly, picture, alpha, workspace, chosen, rim)
+        _sirt_step(avatar, wanted, chosen, rim)
         _clamp(avatar, start, limit)
-    _refine(avatar, picture, alpha, workspace, chosen, (start, limit), iterations - sirt)
+    _refine(avatar, wanted, chosen, (start, limit), iterations - sirt)
     avatar.contact = find_contact_shade(avatar.splats, avatar.viewmat, avatar.K)
     avatar.refresh()
 
@@ -164,23 +208,17 @@ def _within(colors: np.ndarray, start: np.ndarray, limit: np.ndarray) -> np.ndar
 
 
 def _sirt_step(
-    assembly: Assembly,
-    picture: np.ndarray,
-    alpha: np.ndarray,
-    workspace: Workspace,
-    chosen: np.ndarray,
-    rim: np.ndarray,
+    avatar: PortraitAvatar, wanted: _Wanted, chosen: np.ndarray, rim: np.ndarray
 ) -> None:
-    avatar = assembly.avatar
     splats = avatar.splats
-    view, shown, seen = _photographed(avatar, chosen, workspace)
-    residual = picture - (shown + (1 - seen[..., None]) * avatar.plate)
-    stacked = np.concatenate([residual, (alpha - seen)[..., None]], -1)
+    view, shown, seen = _photographed(avatar, chosen, wanted)
+    residual = wanted.picture - (shown + (1 - seen[..., None]) * wanted.plate)
+    stacked = np.concatenate([residual, (wanted.alpha - seen)[..., None]], -1)
     collected, share = view.collect(stacked)
     mean = collected / np.maximum(share, 1e-3)[:, None]
     trust = np.clip((share - 0.05) / 0.3, 0, 1)[:, None]
-    rows, columns = assembly.pixels[chosen].T
-    own = residual[rows, columns] * ((rows >= 0) & (share > 0.25))[:, None]
+    rows, columns = wanted.place[chosen].T
+    own = residual[rows, columns] * (wanted.from_pixel[chosen] & (share > 0.25))[:, None]
     splats.colors[chosen] += trust * (mean[:, :3] + np.float32(0.5) * own)
     shift = np.float32(0.5) * mean[:, 3] * smoothstep(share / 0.04)
     soft = rim[chosen]
@@ -190,9 +228,7 @@ def _sirt_step(
 
 def _refine(
     avatar: PortraitAvatar,
-    picture: np.ndarray,
-    alpha: np.ndarray,
-    workspace: Workspace,
+    wanted: _Wanted,
     chosen: np.ndarray,
     bounds: tuple[np.ndarray, np.ndarray],
     steps: int,
@@ -203,22 +239,20 @@ def _refine(
 
     Args:
         avatar: changed in place.
-        picture: ``[S, S, 3]`` crop.
-        alpha: ``[S, S]`` matte. Pixels beyond it show the plate and do not count.
-        workspace: buffers of the renderer.
+        wanted: pixels beyond its matte show the plate and do not count.
         chosen: ``[n]`` the visible splats.
         bounds: ``[N, 3]`` first colours, and ``[N]`` how far each may move from them.
         steps: of conjugate gradients.
     """
     if steps < 1:
         return
-    view, shown, covered = _photographed(avatar, slice(None), workspace)
+    view, shown, covered = _photographed(avatar, slice(None), wanted)
     visible = {f.name: getattr(view.splats, f.name)[chosen] for f in fields(view.splats)}
-    inside = (alpha > 0.05).astype(np.float32)[..., None]
+    inside = (wanted.alpha > 0.05).astype(np.float32)[..., None]
     view = replace(view, splats=SplatArrays(**visible), gain=view.gain * inside)
     start, limit = (values[chosen] for values in bounds)
     colors = avatar.splats.colors[chosen]
-    residual = inside * (picture - shown - (1 - covered[..., None]) * avatar.plate)
+    residual = inside * (wanted.picture - shown - (1 - covered[..., None]) * wanted.plate)
     free = np.ones_like(colors)
     for done in range(0, steps, _ROUND):
         count = min(_ROUND, steps - done)
