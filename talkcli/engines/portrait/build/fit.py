@@ -113,13 +113,13 @@ def _reached(assembly: Assembly, picture: np.ndarray, alpha: np.ndarray) -> _Wan
     intrinsics = np.array(camera.K)
     intrinsics[:2, 2] -= box[1].start, box[0].start
     height, width = covered[box].shape
-    place = assembly.pixels - np.array([box[0].start, box[1].start], np.int32)
+    corner = np.array([box[0].start, box[1].start], np.int32)
     return _Wanted(
         picture[box],
         alpha[box],
         avatar.plate[box],
         Camera(camera.viewmat, intrinsics, width, height),
-        np.clip(place, 0, (height - 1, width - 1)),
+        np.clip(assembly.pixels - corner, 0, (height - 1, width - 1)),
         assembly.pixels[:, 0] >= 0,
         workspace,
     )
