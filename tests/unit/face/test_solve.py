@@ -44,6 +44,21 @@ def test_bounded_ridge_agrees_with_a_solver() -> None:
         np.testing.assert_allclose(x, wanted, atol=1e-3)
 
 
+def test_a_single_frame_is_solved_like_several() -> None:
+    rng = np.random.default_rng(1)
+    rows, data = rng.normal(size=(90, 20)), rng.normal(size=(2, 90))
+    gram, target, ridge = rows.T @ rows, data @ rows, rng.uniform(0.5, 4, 20)
+    several = bounded_ridge(gram, target, ridge)
+    assert 0 < (several == 0).sum() < several.size
+    for k, wanted in enumerate(several):
+        # It stops when a sweep changes no weight by 1e-5.
+        np.testing.assert_allclose(
+            bounded_ridge(gram, target[k : k + 1], ridge)[0], wanted, atol=1e-4
+        )
+    started = bounded_ridge(gram, target[:1], ridge, start=several[:1])
+    np.testing.assert_allclose(started, several[:1], atol=1e-4)
+
+
 def test_expression_is_found_whatever_the_pose() -> None:
     weights = made_weights()
     (track,) = solve_clips([made_clip(weights)], FaceModel.load())

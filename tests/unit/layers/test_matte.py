@@ -11,7 +11,7 @@ import pytest
 from talkcli.face.topology import CHIN_TIP, FACE_OVAL, FOREHEAD_TOP, NOSE_TIP
 from talkcli.layers.closed_form import nearest_index, sample_alpha, solve_matte
 from talkcli.layers.colors import split_layers
-from talkcli.layers.matte import person_matte
+from talkcli.layers.matte import person_alpha, person_matte
 
 SIZE = 160
 
@@ -201,6 +201,32 @@ def test_opaque_alpha_says_nothing() -> None:
     without = person_matte(rgb, face_points(256), 0.36 * 256)
     np.testing.assert_array_equal(with_alpha.alpha, without.alpha)
     assert without.alpha[128, 128] == 1  # the face is the person, whatever the network sees
+
+
+def test_alpha_alone_is_that_of_the_matte() -> None:
+    rgb, alpha = cut_out()
+    wanted = person_matte(rgb, face_points(256), 0.36 * 256, alpha).alpha
+    nowhere = np.zeros(alpha.shape, bool)
+    # A cut-out's own outline needs no solving.
+    found = person_alpha(rgb, face_points(256), 0.36 * 256, alpha, nowhere)
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
+
+
+def test_alpha_is_sharp_where_that_is_wanted() -> None:
+    rng = np.random.default_rng(6)
+    _, alpha = cut_out()
+    texture = cv2.GaussianBlur(rng.random((256, 256, 3), np.float32), (0, 0), 2)
+    rgb = texture * (1 - alpha[..., None]) + np.float32([0.8, 0.6, 0.5]) * alpha[..., None]
+    opaque = np.ones_like(alpha)
+    left = np.arange(256) < np.full((256, 1), 128)
+    everywhere, half = (
+        person_alpha(rgb, face_points(256), 0.36 * 256, opaque, sharp)
+        for sharp in (np.ones_like(left), left)
+    )
+    # Away from the border of what is wanted, nothing else changes; the solver's steps depend on
+    # all unknown pixels, by .003 at most here.
+    np.testing.assert_allclose(half[:, :110], everywhere[:, :110], atol=0.02)
+    assert np.abs(half - everywhere)[:, 146:].max() > 0.1
 
 
 REAL = (

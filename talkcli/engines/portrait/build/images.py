@@ -92,7 +92,7 @@ def highest(image: np.ndarray, reach: int) -> np.ndarray:
 def nearest(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """For every pixel, the distance in pixels to the nearest True one, and its flat index.
 
-    Where several are about equally near, it may be one that is up to 2 % further. If there is none,
+    Where several are about equally near, it may be one that is up to 4 % further. If there is none,
     distances are infinite and every pixel has its own index.
     """
     own = np.arange(mask.size, dtype=np.int32).reshape(mask.shape)
