@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-import cv2
 import numpy as np
 
 from talkcli.engines.portrait.build.images import (
@@ -285,30 +284,16 @@ def _smoothed(depth: np.ndarray, on_face: np.ndarray, face_height: float) -> np.
     The mesh ends edge-on, 10 or more pixels deep per pixel, and its surroundings begin flat. The
     groove between them would tear hair and cheek apart when the head turns.
     """
-    # As smooth as after 30 steps, 28 of which are taken by 7 at half the size.
-    size = (depth.shape[1] + 1) // 2, (depth.shape[0] + 1) // 2
-    coarse = cv2.resize(depth, size, interpolation=cv2.INTER_AREA)
-    inner = cv2.resize(on_face.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.5
-    smooth = cv2.resize(_smoothed_around(coarse, inner, 7), depth.shape[::-1])
-    np.copyto(smooth, depth, where=on_face)
-    smooth = _smoothed_around(depth, on_face, 2, smooth)
+    smooth = depth
+    for _ in range(30):
+        smooth = blur(smooth, 2.0)
+        np.copyto(smooth, depth, where=on_face)
     gradient = np.maximum(np.abs(np.gradient(depth, axis=0)), np.abs(np.gradient(depth, axis=1)))
     occlusion = dilate((gradient > 3) & on_face, 2)
     smooth = np.where(on_face & ~occlusion, blur(smooth, 1.5), smooth)
     rim = distance_to(~on_face) + distance_to(on_face) < _RIM_FH * face_height
     for _ in range(8):
         smooth = np.where(rim, blur(smooth, 0.3 * _RIM_FH * face_height), smooth)
-    return smooth
-
-
-def _smoothed_around(
-    depth: np.ndarray, on_face: np.ndarray, steps: int, smooth: np.ndarray | None = None
-) -> np.ndarray:
-    """Smooth what is not ``on_face``, where the depth stays, from ``smooth`` if that is given."""
-    smooth = depth if smooth is None else smooth
-    for _ in range(steps):
-        smooth = blur(smooth, 2.0)
-        np.copyto(smooth, depth, where=on_face)
     return smooth
 
 
