@@ -5,6 +5,7 @@ Nothing here depends on faces or networks; images are float32 0–1 (sRGB-encode
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import cv2
@@ -225,6 +226,25 @@ def solve_matte(
     solution = alpha.take(places)
     residual = weight * prior - multiply(solution)
     grid.fill(0)
+    alpha.put(places, solution + _solution(multiply, residual, diagonal, iterations))
+    return alpha
+
+
+def _solution(
+    multiply: Callable[[np.ndarray], np.ndarray],
+    residual: np.ndarray,
+    diagonal: np.ndarray,
+    iterations: int,
+) -> np.ndarray:
+    """``[n]`` solution of a symmetric system by preconditioned conjugate gradients, from zero.
+
+    Args:
+        multiply: applies the matrix to ``[n]``.
+        residual: ``[n]`` right-hand side; changed.
+        diagonal: ``[n]`` of the matrix.
+        iterations: steps at most.
+    """
+    solution = np.zeros_like(residual)
     direction = residual / diagonal
     rho = float(np.vdot(residual, direction))
     for _ in range(iterations):
@@ -237,8 +257,7 @@ def solve_matte(
         scaled = residual / diagonal
         previous, rho = rho, float(np.vdot(residual, scaled))
         direction = scaled + np.float32(rho / previous) * direction
-    alpha.put(places, solution)
-    return alpha
+    return solution
 
 
 @helper(fastmath=True, error_model="python")

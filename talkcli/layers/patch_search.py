@@ -87,6 +87,59 @@ def _compare(image: Any, weights: Any, corner: Any, other: Any, stride: Any, sum
     return total(q)
 
 
+@helper
+def _candidate(pixel: Any, best: Any, k: int, turn: int, match: Any, role: Any) -> Any:
+    """Row and column of the k-th source to try for a pixel: that of a neighbour or a random one.
+
+    Nine in the neighbours' order, then five at random around the best one so far; -1 if it is none
+    from which a patch can be copied.
+    """
+    h, w = role.shape
+    y, x = pixel
+    sy, sx = best
+    if 0 < k < 9:
+        step = 1 if k < 5 else 3
+        dy = step * ((k % 4 == 0) - (k % 4 == 1))
+        dx = step * ((k % 4 == 2) - (k % 4 == 3))
+        j = y + dy
+        i = x + dx
+        if j < 0 or i < 0 or j >= h or i >= w or not role[j, i] & TARGET:
+            return -1, -1
+        sy = match[j, i, 0] - dy
+        sx = match[j, i, 1] - dx
+    elif k >= 9:
+        span = max(2, max(h, w) >> (k - 8))
+        sy += _random(x, y, turn * 32 + k, span)
+        sx += _random(y, x, turn * 32 + k + 16, span)
+    if sy < 0 or sx < 0 or sy >= h or sx >= w or not role[sy, sx] & SOURCE:
+        return -1, -1
+    return sy, sx
+
+
+@helper
+def _colour_shift(sums: Any, c: int, n: Any) -> Any:
+    """The shift of a channel that a match takes on.
+
+    Not the whole difference: what known pixels do not constrain drifts back to true colours.
+    """
+    limit = np.float32(BIAS)
+    return min(max(np.float32(0.75) / n * sums[c], -limit), limit)
+
+
+@helper
+def _cost(q: Any, sums: Any, n: Any, up: Any, aside: Any) -> Any:
+    """Cost of a match from the sums over its patch and its distance, relative to the reach."""
+    shift = np.float32(0.0)
+    for c in range(3):
+        b = _colour_shift(sums, c, n)
+        q += b * (b * n - np.float32(2.0) * sums[c])
+        shift += b * b
+    # Light, focus and layers (floor, horizon, ceiling) change mostly with height: of equally
+    # similar patches, one from the side, and from near by, is better.
+    far = aside * aside + np.float32(2.0) * up * up
+    return q / n + np.float32(0.5) * shift + np.float32(NEAR) * far
+
+
 @kernel(fastmath=True)
 def search_targets(
     targets: np.ndarray, scratch: np.ndarray, sheets: Any, role: np.ndarray,
@@ -109,60 +162,27 @@ def search_targets(
     image, weights = sheets
     own, sums = scratch[:_PATCH], scratch[_PATCH:]
     reach = np.float32(1.0) / np.float32(0.3 * max(h, w))
-    limit = np.float32(BIAS)
     for number in range(len(targets)):
-        index = targets[number]
-        y = index // w
-        x = index - y * w
+        y = targets[number] // w
+        x = targets[number] - y * w
         # Its upper left corner, since the margin is as wide as the radius.
         corner = y * stride + x * _CHANNELS
         n = _load_weights(weights, corner, stride, own)
-        part = np.float32(1.0) / n
         by = match[y, x, 0]
         bx = match[y, x, 1]
         best = np.float32(1e9)
         for k in range(14):
-            if k == 0:
-                sy = by
-                sx = bx
-            elif k < 9:
-                step = 1 if k < 5 else 3
-                dy = step * ((k % 4 == 0) - (k % 4 == 1))
-                dx = step * ((k % 4 == 2) - (k % 4 == 3))
-                j = y + dy
-                i = x + dx
-                if j < 0 or i < 0 or j >= h or i >= w or not role[j, i] & TARGET:
-                    continue
-                sy = match[j, i, 0] - dy
-                sx = match[j, i, 1] - dx
-            else:
-                span = max(2, max(h, w) >> (k - 8))
-                sy = by + _random(x, y, turn * 32 + k, span)
-                sx = bx + _random(y, x, turn * 32 + k + 16, span)
-            if sy < 0 or sx < 0 or sy >= h or sx >= w or not role[sy, sx] & SOURCE:
-                continue
-            if k > 0 and sy == by and sx == bx:
+            sy, sx = _candidate((y, x), (by, bx), k, turn, match, role)
+            if sy < 0 or (k > 0 and sy == by and sx == bx):
                 continue
             q = _compare(image, own, corner, sy * stride + sx * _CHANNELS, stride, sums)
-            # Not the whole difference: what known pixels do not constrain drifts back to true
-            # colours.
-            shift = np.float32(0.0)
-            for c in range(3):
-                b = min(max(np.float32(0.75) * part * sums[c], -limit), limit)
-                q += b * (b * n - np.float32(2.0) * sums[c])
-                shift += b * b
-            # Light, focus and layers (floor, horizon, ceiling) change mostly with height: of
-            # equally similar patches, one from the side, and from near by, is better.
-            up = np.float32(y - sy) * reach
-            aside = np.float32(x - sx) * reach
-            far = aside * aside + np.float32(2.0) * up * up
-            value = q * part + np.float32(0.5) * shift + np.float32(NEAR) * far
+            value = _cost(q, sums, n, np.float32(y - sy) * reach, np.float32(x - sx) * reach)
             if value < best:
                 best = value
                 by = sy
                 bx = sx
                 for c in range(3):
-                    fit[y, x, c] = min(max(np.float32(0.75) * part * sums[c], -limit), limit)
+                    fit[y, x, c] = _colour_shift(sums, c, n)
         found[y, x, 0] = by
         found[y, x, 1] = bx
         fit[y, x, 3] = best

@@ -123,10 +123,6 @@ def shell_group(
     wanted = hidden & (seen < 0.85) & (below < _ENDS_FH) & ~_behind_openings(points, geometry)
     # Isolated cells would be specks along the jaw.
     kept = np.flatnonzero(dilate(erode(wanted, 2), 2))
-    place = np.full(sphere.rows * sphere.columns, -1, np.int32)
-    place[kept] = np.arange(len(kept))
-    neighbours = place[grid_neighbours(sphere.rows, sphere.columns)[kept]]
-    own = np.arange(len(kept), dtype=np.int32)[:, None]
     vertices, weights = _bound_to_face(points, kept, texels, face, geometry)
     return SplatGroup(
         layer=Layer.SHELL,
@@ -140,8 +136,17 @@ def shell_group(
         weights=weights * weight.ravel()[kept, None],
         head_weight=weight.ravel()[kept],
         weight_slope=grid_slope(weight).reshape(-1, 2)[kept],
-        neighbours=np.where(neighbours < 0, own, neighbours),
+        neighbours=_neighbours(kept, sphere),
     )
+
+
+def _neighbours(kept: np.ndarray, sphere: Sphere) -> np.ndarray:
+    """``[n, 4]`` neighbours among the cells that are kept, by flat index; itself where none."""
+    own = np.arange(len(kept), dtype=np.int32)
+    place = np.full(sphere.rows * sphere.columns, -1, np.int32)
+    place[kept] = own
+    neighbours = place[grid_neighbours(sphere.rows, sphere.columns)[kept]]
+    return np.where(neighbours < 0, own[:, None], neighbours)
 
 
 def _texels_by_direction(sphere: Sphere, face: FaceTexture, geometry: HeadGeometry) -> np.ndarray:
