@@ -120,6 +120,9 @@ def use_headless_opencv(python: Path, log: Path) -> None:
         f"opencv-contrib-python-headless=={version}",
         log=log,
     )
+    # Libraries of the first one, under a name of its own: 90 MB that nothing loads any more.
+    for left in python.parents[1].glob("lib/python3*/site-packages/opencv_contrib_python.libs"):
+        shutil.rmtree(left, ignore_errors=True)
     if subprocess.run([python, "-c", probe]).returncode != 0:
         raise SetupError("OpenCV still does not load after the exchange, see above")
 

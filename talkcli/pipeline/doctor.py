@@ -22,6 +22,7 @@ from talkcli import runtime
 from talkcli.errors import MissingDependencyError, TalkcliError
 from talkcli.files.check import read_json
 from talkcli.render.backend import CUDA_MEND
+from talkcli.weights.mediapipe import mediapipe_solutions
 from talkcli.weights.registry import DATA, SHIPPED
 
 #: A build of one portrait needs about 50 MB and a minute of video about 10 MB.
@@ -108,13 +109,16 @@ def _torch() -> Check:
         import torch
     except (ImportError, OSError) as error:
         fix = pip_command("install", "--force-reinstall", "torch>=2.6,<2.14")
-        return Check("torch", "fail", str(error), fix)
+        detail = f"{error}; export, fitting, training and some metrics need it"
+        return Check("torch", "warn", detail, fix)
     return Check("torch", "ok", f"{torch.__version__}, {torch.get_num_threads()} threads")
 
 
 def _cuda() -> Check:
-    import torch
-
+    try:
+        import torch
+    except (ImportError, OSError):
+        return Check("cuda", "ok", "not looked for without torch; rendering on the CPU")
     if not torch.cuda.is_available():
         return Check("cuda", "ok", "no CUDA device (optional); rendering on the CPU")
     device = torch.cuda.get_device_name(0)
@@ -129,17 +133,10 @@ def _cuda() -> Check:
 def _numba() -> Check:
     import numba
 
-    for layer in ("omppool", "tbbpool"):
-        try:
-            importlib.import_module(f"numba.np.ufunc.{layer}")
-        except ImportError:
-            continue
-        return Check("numba", "ok", f"{numba.__version__}, threads from {layer[:3]}")
-    return Check(
-        "numba",
-        "ok",
-        f"{numba.__version__}, threads from its own pool (no libgomp on this machine)",
-    )
+    from talkcli.kernels.prepare import are_ready
+
+    state = "kernels are compiled" if are_ready() else "kernels compile before the first video"
+    return Check("numba", "ok", f"{numba.__version__}, {state}")
 
 
 def _opencv() -> Check:
@@ -154,8 +151,9 @@ def _opencv() -> Check:
 
 def _mediapipe() -> Check:
     try:
+        mediapipe_solutions()
         import mediapipe
-    except ImportError as error:
+    except (ImportError, MissingDependencyError) as error:
         missing_library = "libGL" in str(error) or "libgthread" in str(error)
         fix = headless_opencv_command() if missing_library else None
         fix = fix or pip_command("install", "--force-reinstall", "mediapipe==0.10.21")
