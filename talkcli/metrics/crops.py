@@ -16,6 +16,11 @@ EVERY = 10
 #: What the figures are, wherever they stand.
 NOTE = f"head at {SIDE} px, every {EVERY}th frame"
 
+#: Rows of the perceptual distances, without their values.
+ST_LPIPS = Metric("st_lpips", "ST-LPIPS (AlexNet; not LPIPS)", None, "", "lower", "head")
+LPIPS = Metric("lpips", "LPIPS (AlexNet)", None, "", "lower", "head")
+FID = Metric("fid", "FID (Inception)", None, "", "lower", "head")
+
 
 class Unavailable:
     """Stands for a metric that cannot be measured here; its rows say why.

@@ -27,6 +27,8 @@ _NETWORK = "dlib_face_recognition_resnet_model_v1.dat"
 #: eye, and the base of the nose.
 _SPOTS = (*EYE_LEFT.corners, *EYE_RIGHT.corners, 2)
 _NOTE = f"128 numbers of dlib's network; one person is below .6; every {EVERY}th frame"
+#: The row, without its value.
+IDENTITY = Metric("identity", "identity, dlib distance (not CSIM)", None, "", "lower", "face")
 
 
 class IdentityScores:
@@ -36,14 +38,11 @@ class IdentityScores:
         MissingDependencyError: dlib or its networks are not installed.
     """
 
-    ROWS = (Metric("identity", "identity, dlib distance (not CSIM)", None, "", "lower", "face"),)
-
     def __init__(self) -> None:
         dlib, folder = _dlib()
         self._dlib = dlib
         self._network = dlib.face_recognition_model_v1(str(folder / _NETWORK))
-        row = self.ROWS[0]
-        self._values = FrameValues(row.name, row.label, row.unit, row.better, row.region)
+        self._values = FrameValues.of(IDENTITY)
 
     def add(self, pair: FramePair) -> None:
         """See :class:`talkcli.metrics.pair.PairMetric`."""

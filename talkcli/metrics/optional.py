@@ -9,11 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from talkcli.errors import InputError, MissingDependencyError
-from talkcli.metrics.crops import Unavailable
-from talkcli.metrics.identity import IdentityScores
+from talkcli.metrics.crops import FID, LPIPS, ST_LPIPS, Unavailable
+from talkcli.metrics.identity import IDENTITY, IdentityScores
 from talkcli.metrics.lse import LseScores, lse_rows
 from talkcli.metrics.pair import PairMetric
-from talkcli.metrics.perceptual import FidScores, LpipsScores, StLpipsScores
 from talkcli.metrics.result import Metric
 from talkcli.weights.store import require_model
 
@@ -25,22 +24,35 @@ def optional_metrics(sound: Path | None) -> list[PairMetric]:
         sound: file with the sound that the lips should follow; None without one.
     """
     return [
-        *(_available(metric, metric.ROWS) for metric in (StLpipsScores, LpipsScores, FidScores)),
-        _available(IdentityScores, IdentityScores.ROWS),
-        _available(lambda: _lse(sound), tuple(lse_rows(None, ""))),
+        _available(lambda: _perceptual("StLpipsScores"), ST_LPIPS),
+        _available(lambda: _perceptual("LpipsScores"), LPIPS),
+        _available(lambda: _perceptual("FidScores"), FID),
+        _available(IdentityScores, IDENTITY),
+        _available(lambda: _lse(sound), *lse_rows(None, "")),
     ]
 
 
-def _available(make: Callable[[], PairMetric], rows: tuple[Metric, ...]) -> PairMetric:
+def _available(make: Callable[[], PairMetric], *rows: Metric) -> PairMetric:
     try:
         return make()
     except (MissingDependencyError, InputError) as error:
         return Unavailable(list(rows), str(error))
+    except ImportError as error:
+        return Unavailable(list(rows), f"{error}; run: pip install 'talkcli[perceptual]'")
+
+
+def _perceptual(name: str) -> PairMetric:
+    # Needs torch, which the smallest set of packages leaves out.
+    from talkcli.metrics import perceptual
+
+    made: PairMetric = getattr(perceptual, name)()
+    return made
 
 
 def _lse(sound: Path | None) -> PairMetric:
-    from talkcli.metrics.syncnet import load_syncnet
-
     if sound is None:
         raise InputError("neither video has sound")
-    return LseScores(load_syncnet(require_model("syncnet")), sound)
+    weights = require_model("syncnet")
+    from talkcli.metrics.syncnet import load_syncnet
+
+    return LseScores(load_syncnet(weights), sound)

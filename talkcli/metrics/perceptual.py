@@ -15,6 +15,7 @@ import pickle
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ import torch
 from torch.nn import functional
 
 from talkcli.errors import InputError, MissingDependencyError
-from talkcli.metrics.crops import NOTE, head_squares
+from talkcli.metrics.crops import FID, LPIPS, NOTE, ST_LPIPS, head_squares
 from talkcli.metrics.pair import FramePair
 from talkcli.metrics.result import FrameValues, Metric
 from talkcli.shapes import UInt8
@@ -145,12 +146,9 @@ def load_stlpips(path: Path | None = None) -> StLpips:
 class StLpipsScores:
     """Mean ST-LPIPS of the head."""
 
-    ROWS = (Metric("st_lpips", "ST-LPIPS (AlexNet; not LPIPS)", None, "", "lower", "head"),)
-
     def __init__(self) -> None:
         self._distance = load_stlpips()
-        row = self.ROWS[0]
-        self._values = FrameValues(row.name, row.label, row.unit, row.better, row.region)
+        self._values = FrameValues.of(ST_LPIPS)
 
     def add(self, pair: FramePair) -> None:
         """See :class:`talkcli.metrics.pair.PairMetric`."""
@@ -165,8 +163,6 @@ class StLpipsScores:
 class LpipsScores:
     """Mean LPIPS (Zhang et al., CVPR 2018) of the head, by torchmetrics."""
 
-    ROWS = (Metric("lpips", "LPIPS (AlexNet)", None, "", "lower", "head"),)
-
     def __init__(self) -> None:
         trunk = require_model("lpips-alexnet")
         image = _torchmetrics("lpip")
@@ -174,8 +170,7 @@ class LpipsScores:
             self._metric = image.LearnedPerceptualImagePatchSimilarity(
                 net_type="alex", normalize=True
             )
-        row = self.ROWS[0]
-        self._values = FrameValues(row.name, row.label, row.unit, row.better, row.region)
+        self._values = FrameValues.of(LPIPS)
 
     def add(self, pair: FramePair) -> None:
         """See :class:`talkcli.metrics.pair.PairMetric`."""
@@ -196,8 +191,6 @@ class LpipsScores:
 class FidScores:
     """FID (Heusel et al., NeurIPS 2017) between the made and the real heads, by torchmetrics."""
 
-    ROWS = (Metric("fid", "FID (Inception)", None, "", "lower", "head"),)
-
     def __init__(self) -> None:
         weights = require_model("fid-inception")
         self._metric = _torchmetrics("fid").FrechetInceptionDistance(
@@ -217,12 +210,10 @@ class FidScores:
     def finish(self) -> list[Metric]:
         """See :class:`talkcli.metrics.pair.PairMetric`."""
         self._flush()
-        (row,) = self.ROWS
         if self._count < 2:
-            return [row.with_note("fewer than two frames show a face")]
-        value = float(self._metric.compute())
+            return [FID.with_note("fewer than two frames show a face")]
         note = f"{NOTE}; of {self._count} frames, and only comparable between as many"
-        return [Metric(row.name, row.label, value, row.unit, row.better, row.region, note=note)]
+        return [replace(FID, value=float(self._metric.compute()), note=note)]
 
     def _flush(self) -> None:
         if not self._waiting:

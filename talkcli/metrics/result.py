@@ -93,6 +93,11 @@ class FrameValues:
         self._metric = Metric(name, label, None, unit, better, region)
         self._values = array("d")
 
+    @classmethod
+    def of(cls, row: Metric) -> FrameValues:
+        """The values of a figure whose row is known."""
+        return cls(row.name, row.label, row.unit, row.better, row.region)
+
     def add(self, value: float | None) -> None:
         """Add the value of the next frame; None where there is none."""
         self._values.append(math.nan if value is None else value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -228,6 +229,15 @@ def test_rows_that_cannot_be_measured_say_what_to_install(
     assert "talkcli models pull syncnet" in rows["lse_d"].note
     silent = {row.name: row for metric in optional_metrics(None) for row in metric.finish()}
     assert "sound" in silent["lse_c"].note
+
+
+def test_without_torch_the_rows_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TALKCLI_CACHE", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "talkcli.metrics.perceptual", None)
+    monkeypatch.delattr("talkcli.metrics.perceptual")
+    rows = {row.name: row for metric in optional_metrics(None) for row in metric.finish()}
+    assert set(rows) == {"st_lpips", "lpips", "fid", "identity", "lse_d", "lse_c"}
+    assert "pip install 'talkcli[perceptual]'" in rows["lpips"].note
 
 
 def test_a_torchvision_that_does_not_fit_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
