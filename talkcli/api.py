@@ -267,7 +267,7 @@ def frames(
     path = chosen.video.camera_path != "none"
     views_at = plan_views(chosen.video, _seconds(motion, fps) if path else 1.0)
     ensure_kernels(run.reporter, run.watch)
-    player = AvatarPlayer(subject.avatar, chosen.video, chosen.backend, run.watch)
+    player = AvatarPlayer(subject.avatar.playback(), chosen.video, chosen.backend, run.watch)
     for number, frame in enumerate(_motions(motion, fps, chosen)):
         views = views_at(float((number + 0.5) / fps))
         yield np.concatenate(player.pictures(frame, views), axis=1)

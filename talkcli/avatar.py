@@ -130,6 +130,9 @@ class Avatar(Protocol):
     def backdrop(self, motion: MotionFrame | None = None) -> Backdrop:
         """What lies behind the head: the same object for as long as it does not change."""
 
+    def playback(self) -> Avatar:
+        """An avatar whose frames look the same and cost less where many of them are drawn."""
+
     def neutral(self) -> Gaussians:
         """The whole neutral head, including its back, to be viewed from any side."""
 

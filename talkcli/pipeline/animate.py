@@ -185,7 +185,7 @@ def _render(
 
     recipe, heard = request.recipe, mix.heard
     with run.watch.measure("load"):
-        model = avatar.avatar
+        model = avatar.avatar.playback()
     player = AvatarPlayer(model, recipe.video, recipe.backend, run.watch)
     video = VideoTarget(
         target.outputs, target.fps, duration_s, heard.sound, heard.start_s, request.overwrite

@@ -61,6 +61,9 @@ class DummyAvatar:
     def backdrop(self, motion: MotionFrame | None = None) -> Backdrop:
         return self._backdrop
 
+    def playback(self) -> DummyAvatar:
+        return self
+
     def neutral(self) -> Gaussians:
         return self.pose(MotionFrame.neutral()).gaussians()
 

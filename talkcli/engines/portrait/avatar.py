@@ -12,7 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
-from talkcli.avatar import SOURCE_VIEW, AvatarInfo, Backdrop, Camera, PictureFrame, View
+from talkcli.avatar import SOURCE_VIEW, Avatar, AvatarInfo, Backdrop, Camera, PictureFrame, View
 from talkcli.engines.portrait import rig
 from talkcli.engines.portrait.lips import jaw_shift
 from talkcli.engines.portrait.mouth_light import ContactShade, MouthLight
@@ -23,7 +23,7 @@ from talkcli.face.pose import NECK_PIVOT, euler_to_rotation, rotation_to_euler
 from talkcli.face.topology import INNER_LOWER, INNER_UPPER
 from talkcli.imaging import smoothstep
 from talkcli.kernels.simd import LANES
-from talkcli.shapes import Float, UInt8
+from talkcli.shapes import Bool, Float, Integer, UInt8
 from talkcli.types import ARKIT_NAMES, Gaussians, MotionFrame, SplatArrays
 
 #: The source's own mouth interior fades once the inner lips have moved this far (cm, rms).
@@ -57,6 +57,8 @@ class PortraitAvatar:
         plate: ``[S, S, 3]`` float32 the crop without the head.
         torso: ``[H, W]`` uint8 matte of the person without the head, for other backgrounds.
         contact: the light that the lips lack while they touch; set once the colours are final.
+        seen: ``[N]`` which splats can be seen in about the source's direction, see
+            :mod:`talkcli.engines.portrait.playback`; None until that is known.
     """
 
     splats: RestSplats
@@ -73,6 +75,7 @@ class PortraitAvatar:
     plate: Float[np.ndarray, "S S 3"]
     torso: UInt8[np.ndarray, "H W"] | None = None
     contact: ContactShade = field(default_factory=ContactShade.none)
+    seen: Bool[np.ndarray, " N"] | None = None
 
     def __post_init__(self) -> None:
         n, layers = len(self.splats), self.splats.layers
@@ -215,6 +218,25 @@ class PortraitAvatar:
         self._out.opacities[self._picture_teeth] *= self._picture_teeth_share
         self._last = now
         return self._out
+
+    def part(self, order: Integer[np.ndarray, " M"]) -> PortraitAvatar:
+        """An avatar of the splats ``order``, which are rising indices; it shares the other arrays.
+
+        Their tangents follow from the neighbours that are left.
+        """
+        place = np.full(len(self.splats), -1, np.int32)
+        place[order] = np.arange(len(order), dtype=np.int32)
+        shaded = place[self.contact.index] >= 0
+        contact = ContactShade(place[self.contact.index[shaded]], self.contact.shade[shaded])
+        dynamic = int(np.searchsorted(order, self.dynamic))
+        splats = self.splats.select(order)
+        return replace(self, splats=splats, dynamic=dynamic, contact=contact, seen=None)
+
+    def playback(self) -> Avatar:
+        """The same avatar without what no frame shows."""
+        from talkcli.engines.portrait.playback import PlayedPortrait
+
+        return PlayedPortrait(self)
 
     def neutral(self) -> Gaussians:
         """The whole neutral head, including its back, in the head frame, to view from any side."""

@@ -78,6 +78,8 @@ def _tensors(avatar: PortraitAvatar) -> Tensors:
     tensors["source"] = avatar.source
     if avatar.torso is not None:
         tensors["torso"] = avatar.torso
+    if avatar.seen is not None:
+        tensors["seen"] = avatar.seen.astype(np.uint8)
     tensors["plate"] = np.clip(np.round(avatar.plate * 255), 0, 255).astype(np.uint8)
     return tensors
 
@@ -99,6 +101,7 @@ def load_avatar(directory: Path) -> PortraitAvatar:
 
 def _avatar(tensors: Tensors, header: Header, frame: PictureFrame) -> PortraitAvatar:
     own: dict[str, Any] = {name: tensors[name] for name in _OWN}
+    seen = tensors.get("seen")
     return PortraitAvatar(
         splats=_splats(tensors),
         dynamic=header["dynamic"],
@@ -108,6 +111,7 @@ def _avatar(tensors: Tensors, header: Header, frame: PictureFrame) -> PortraitAv
         plate=tensors["plate"].astype(np.float32) / 255,
         torso=tensors.get("torso"),
         contact=ContactShade(tensors["contact.index"], tensors["contact.shade"]),
+        seen=None if seen is None else seen.astype(bool),
     )
 
 
@@ -232,6 +236,7 @@ _FILE = TensorSchema(
         "source": Rule("H W 4", "u"),
         "plate": Rule("S S 3", "u"),
         "torso": Rule("H W", "u", optional=True),
+        "seen": Rule("N", "u", low=0, high=1, optional=True),
         "contact.index": Rule("L", "i", low=0, high="N"),
         "contact.shade": Rule("L 3", low=-4, high=5),
     },

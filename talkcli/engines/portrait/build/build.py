@@ -20,6 +20,7 @@ from talkcli.engines.portrait.build.fit import fit_colors
 from talkcli.engines.portrait.build.geometry import HeadGeometry, head_geometry
 from talkcli.engines.portrait.build.lipline import find_lip_line
 from talkcli.engines.portrait.checkpoint import as_stored
+from talkcli.engines.portrait.playback import seen_from_the_front
 from talkcli.face.model import FaceModel
 from talkcli.face.pose import euler_to_rotation
 from talkcli.layers.matte import Matte, person_matte
@@ -79,6 +80,7 @@ def build_unrounded(
     yaw, pitch, roll = avatar.source_euler
     avatar.rotation = euler_to_rotation(yaw + calibration.yaw_offset, pitch, roll)
     fit_colors(assembly, crop.rgb, matte.alpha, config.fit_iterations)
+    avatar.seen = seen_from_the_front(avatar)
     return avatar
 
 
