@@ -26,6 +26,10 @@ from talkcli.face.topology import (
 from talkcli.shapes import Float
 from talkcli.types import ARKIT_NAMES
 
+_UPPER_LIP, _LOWER_LIP = list(INNER_UPPER), list(INNER_LOWER)
+_UPPER_LIDS = [*EYE_LEFT.upper, *EYE_RIGHT.upper]
+_LOWER_LIDS = [*EYE_LEFT.lower, *EYE_RIGHT.lower]
+_UPPER_RINGS = [*EYE_LEFT.upper_ring, *EYE_RIGHT.upper_ring]
 #: Share of a lip gap that the lower lip closes: it follows the jaw, the upper lip hardly moves.
 LOWER_SHARE = 0.65
 #: Shares of the opening by which the upper lid moves down and the lower lid up in a blink, together
@@ -181,16 +185,18 @@ def keep_apart(moved: Float[np.ndarray, "478 3"], vertices: Float[np.ndarray, "4
         moved: ``[478, 3]`` displacement, changed in place.
         vertices: ``[478, 3]`` face at rest.
     """
-    face = vertices + moved
-    overlap = np.maximum(0, face[list(INNER_LOWER), 1] - face[list(INNER_UPPER), 1])
-    for row in LIP_UPPER_ROWS:
-        moved[list(row), 1] += (1 - LOWER_SHARE) * overlap
-    for row in LIP_LOWER_ROWS:
-        moved[list(row), 1] -= LOWER_SHARE * overlap
-    for eye in (EYE_LEFT, EYE_RIGHT):
-        upper, lower = list(eye.upper), list(eye.lower)
-        rest = vertices[upper, 1] - vertices[lower, 1]
-        beyond = face[lower, 1] - face[upper, 1] - (UPPER_LID + LOWER_LID - 1) * rest
+    height, rest = vertices[:, 1] + moved[:, 1], vertices[:, 1]
+    overlap = height[_LOWER_LIP] - height[_UPPER_LIP]
+    if overlap.max() > 0:
+        overlap = np.maximum(0, overlap)
+        for row in LIP_UPPER_ROWS:
+            moved[list(row), 1] += (1 - LOWER_SHARE) * overlap
+        for row in LIP_LOWER_ROWS:
+            moved[list(row), 1] -= LOWER_SHARE * overlap
+    opening = rest[_UPPER_LIDS] - rest[_LOWER_LIDS]
+    beyond = height[_LOWER_LIDS] - height[_UPPER_LIDS]
+    beyond -= (UPPER_LID + LOWER_LID - 1) * opening
+    if beyond.max() > 0:
         beyond = np.maximum(0, beyond)
-        moved[upper, 1] += beyond
-        moved[list(eye.upper_ring), 1] += 0.48 * beyond
+        moved[_UPPER_LIDS, 1] += beyond
+        moved[_UPPER_RINGS, 1] += 0.48 * beyond

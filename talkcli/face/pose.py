@@ -6,6 +6,7 @@ looks up, roll > 0 tilts clockwise as seen.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -98,11 +99,11 @@ def landmarks_in_head_frame(
 
 def euler_to_rotation(yaw: float, pitch: float, roll: float) -> Float[np.ndarray, "3 3"]:
     """``[3, 3]`` rotation in the head frame from degrees: roll first, then pitch, then yaw."""
-    y, p, r = np.radians([yaw, -pitch, -roll])
-    about_y = np.array([[np.cos(y), 0, np.sin(y)], [0, 1, 0], [-np.sin(y), 0, np.cos(y)]])
-    about_x = np.array([[1, 0, 0], [0, np.cos(p), -np.sin(p)], [0, np.sin(p), np.cos(p)]])
-    about_z = np.array([[np.cos(r), -np.sin(r), 0], [np.sin(r), np.cos(r), 0], [0, 0, 1]])
-    return about_y @ about_x @ about_z
+    y, p, r = math.radians(yaw), math.radians(-pitch), math.radians(-roll)
+    about_y = np.array([[math.cos(y), 0, math.sin(y)], [0, 1, 0], [-math.sin(y), 0, math.cos(y)]])
+    about_x = np.array([[1, 0, 0], [0, math.cos(p), -math.sin(p)], [0, math.sin(p), math.cos(p)]])
+    about_z = np.array([[math.cos(r), -math.sin(r), 0], [math.sin(r), math.cos(r), 0], [0, 0, 1]])
+    return np.asarray(about_y @ about_x @ about_z)
 
 
 def rotation_to_euler(rotation: Float[np.ndarray, "3 3"]) -> tuple[float, float, float]:

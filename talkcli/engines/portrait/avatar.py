@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -82,10 +83,24 @@ class PortraitAvatar:
         self._picture_mouth = np.flatnonzero(layers == Layer.PICTURE_MOUTH)
         self._picture_teeth = np.flatnonzero(layers == Layer.PICTURE_TEETH)
         self._jaw = np.flatnonzero(self.splats.jaw_weight > 0)
+        self._jaw_weight = self.splats.jaw_weight[self._jaw, None]
+        self._jaw_rest = self.splats.positions[self._jaw]
         self._jaw_arc = jaw_arc(self.vertices + self.neutral_shift, self.basis)
         iris = np.flatnonzero(layers == Layer.IRIS)
         right = self.splats.positions[iris, 0] < 0
-        self._irises = (iris[right], iris[~right])
+        right_eye, left_eye = self.eye_centres.astype(np.float32)
+        centres = np.where(right[:, None], right_eye, left_eye)
+        self._irises = _Irises(
+            iris,
+            centres,
+            np.stack(
+                [
+                    self.splats.positions[iris] - centres,
+                    self.splats.tangent_u[iris],
+                    self.splats.tangent_v[iris],
+                ]
+            ),
+        )
         self._eye = (-self.viewmat[:3, :3].T @ self.viewmat[:3, 3]).astype(np.float32)
         toward = self._eye - self.splats.positions
         toward /= np.linalg.norm(toward, axis=1, keepdims=True)
@@ -282,20 +297,28 @@ class PortraitAvatar:
 
     def _move_jaw(self, moved: np.ndarray) -> None:
         """Make the lower teeth and the tongue follow the jaw."""
-        weight = self.splats.jaw_weight[self._jaw, None]
-        self._positions[self._jaw] = self.splats.positions[self._jaw] + weight * jaw_shift(moved)
+        shift = jaw_shift(moved)
+        self._positions[self._jaw] = self._jaw_rest + self._jaw_weight * shift
 
     def _turn_eyes(self, gaze: np.ndarray | None) -> None:
         """Turn the irises about the eyeballs' centres by gaze yaw and pitch."""
         yaw, pitch = (0.0, 0.0) if gaze is None else np.clip(gaze, -MAX_GAZE_DEG, MAX_GAZE_DEG)
         turn = euler_to_rotation(float(yaw), float(pitch), 0.0).astype(np.float32)
-        for centre, iris in zip(self.eye_centres, self._irises, strict=True):
-            offset = self.splats.positions[iris] - centre
-            self._positions[iris] = offset @ turn.T + centre
-            for rest, moved in zip(
-                (self.splats.tangent_u, self.splats.tangent_v), self._tangents, strict=True
-            ):
-                moved[iris] = rest[iris] @ turn.T
+        numbers, centres, vectors = self._irises
+        offset, u, v = vectors @ turn.T
+        self._positions[numbers] = offset + centres
+        self._tangents.u[numbers], self._tangents.v[numbers] = u, v
+
+
+class _Irises(NamedTuple):
+    """The splats ``numbers [k]`` of both irises, about ``centres [k, 3]``.
+
+    ``vectors [3, k, 3]``: positions relative to the centre, and the two tangents.
+    """
+
+    numbers: np.ndarray
+    centres: np.ndarray
+    vectors: np.ndarray
 
 
 @dataclass(frozen=True)
