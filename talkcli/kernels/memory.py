@@ -7,6 +7,9 @@ from talkcli.kernels.functions import Deferred
 _HOME = "talkcli.kernels.vector_memory"
 load = Deferred(_HOME, "load")
 store = Deferred(_HOME, "store")
+load_block = Deferred(_HOME, "load_block")
+store_block = Deferred(_HOME, "store_block")
+unpack = Deferred(_HOME, "unpack")
 load_columns = Deferred(_HOME, "load_columns")
 store_columns = Deferred(_HOME, "store_columns")
 store_columns_where = Deferred(_HOME, "store_columns_where")

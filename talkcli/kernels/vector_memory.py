@@ -83,6 +83,52 @@ def store(_tyctx: Any, array: Any, index: Any, value: Any) -> Any:
 
 
 @intrinsic
+def load_block(_tyctx: Any, array: Any, index: Any, step: Any) -> Any:
+    """Load four times four consecutive numbers; each four begins ``step`` after the last."""
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        parts = [_load(builder, place, 4) for place in _block(context, builder, sig, args)]
+        return _concatenate(builder, parts)
+
+    return vector(array, index, step), emit
+
+
+@intrinsic
+def store_block(_tyctx: Any, array: Any, index: Any, step: Any, value: Any) -> Any:
+    """The inverse of :func:`load_block`."""
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        for row, place in enumerate(_block(context, builder, sig, args)):
+            _store(builder, place, _shuffle(builder, args[3], args[3], range(4 * row, 4 * row + 4)))
+        return context.get_dummy_value()
+
+    return types.void(array, index, step, value), emit
+
+
+def _block(context: Any, builder: Any, sig: Any, args: Any) -> list[Any]:
+    """Where the four rows of a block begin."""
+    step = context.cast(builder, args[2], sig.args[2], types.intp)
+    places = [_address(context, builder, sig, args)]
+    for _ in range(3):
+        places.append(builder.gep(places[-1], [step]))
+    return places
+
+
+@intrinsic
+def unpack(_tyctx: Any, array: Any, index: Any) -> Any:
+    """The two numbers that :func:`talkcli.kernels.simd.pack` put into one element."""
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        pointer = builder.bitcast(_address(context, builder, sig, args), _I32.as_pointer())
+        bits = builder.load(pointer, align=_ALIGN)
+        parts = (builder.and_(bits, _I32(0xFFFF)), builder.lshr(bits, _I32(16)))
+        widened = [builder.zext(part, ir.IntType(64)) for part in parts]
+        return context.make_tuple(builder, sig.return_type, widened)
+
+    return types.UniTuple(types.int64, 2)(array, index), emit
+
+
+@intrinsic
 def load_columns(_tyctx: Any, array: Any, index: Any, columns: Any) -> Any:
     """Load sixteen rows of a row-major ``[N, columns]`` table as one vector per column."""
     width = columns.literal_value

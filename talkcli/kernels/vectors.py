@@ -163,16 +163,16 @@ def lane_numbers(_tyctx: Any) -> Any:
 
 
 @intrinsic
-def pair_columns(_tyctx: Any) -> Any:
-    """0, 0, 1, 1, … 7, 7: the columns of a window of two interleaved rows."""
-    values = [float(i // 2) for i in range(LANES)]
+def block_columns(_tyctx: Any) -> Any:
+    """0, 1, 2, 3, 0, 1, …: the columns of a block of four rows."""
+    values = [float(i % 4) for i in range(LANES)]
     return vector(), lambda c, b, s, a: ir.Constant(_VECTOR_IR, values)
 
 
 @intrinsic
-def pair_rows(_tyctx: Any) -> Any:
-    """0, 1, 0, 1, …: the rows of a window of two interleaved rows."""
-    values = [float(i % 2) for i in range(LANES)]
+def block_rows(_tyctx: Any) -> Any:
+    """0, 0, 0, 0, 1, 1, …: the rows of a block of four rows."""
+    values = [float(i // 4) for i in range(LANES)]
     return vector(), lambda c, b, s, a: ir.Constant(_VECTOR_IR, values)
 
 
@@ -254,6 +254,18 @@ def total(_tyctx: Any, value: Any) -> Any:
         return builder.call(function, [_F32(0.0), args[0]], fastmath=("reassoc", "nsz"))
 
     return types.float32(value), emit
+
+
+@intrinsic
+def pack(_tyctx: Any, low: Any, high: Any) -> Any:
+    """Two numbers of 16 bits, rounded towards zero, as the bits of one int32 per lane."""
+
+    def emit(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        first, second = (builder.fptosi(value, _INTS_IR) for value in args)
+        bits = builder.shl(second, ir.Constant(_INTS_IR, [16] * LANES))
+        return builder.bitcast(builder.or_(first, bits), _VECTOR_IR)
+
+    return vector(low, high), emit
 
 
 @intrinsic

@@ -8,7 +8,7 @@ A frame goes through five kernels, each called from every thread of :mod:`~.pool
 2. ``plan`` lays out the tiles' lists and hands tiles out fullest first.
 3. ``fill`` writes the lists' entries, (depth, index) in one int64, in the order of memory.
 4. ``blend`` sorts a tile's list and walks it front to back over a buffer in the first-level cache,
-   eight columns of two rows per vector.
+   four columns of four rows per vector.
 5. For gradients, ``blend_backward`` walks again and leaves sums in one slot per entry, and
    ``project_backward`` collects a splat's slots and carries them back to parameters and camera.
 

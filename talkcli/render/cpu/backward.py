@@ -14,11 +14,12 @@ from talkcli.kernels.jit import helper, kernel
 from talkcli.kernels.memory import (
     column_sums,
     load,
+    load_block,
     load_columns,
     prefetch,
     prefetch_for_writing,
     store,
-    store_columns,
+    store_block,
     store_first,
     take_ticket,
 )
@@ -30,7 +31,7 @@ from talkcli.kernels.simd import (
     splat,
 )
 from talkcli.render.cpu import layout as at
-from talkcli.render.cpu.layout import AHEAD, GRADIENTS, PAIR, RECORD, TILE
+from talkcli.render.cpu.layout import AHEAD, GRADIENTS, RECORD, ROW, ROWS, TILE
 from talkcli.render.cpu.tiles import INDEX_MASK, entry_slot
 from talkcli.render.cpu.walk import (
     CHECK_EVERY,
@@ -45,9 +46,9 @@ from talkcli.render.cpu.walk import (
 #: Planes of a tile: transmittance, what is left of image · gradient, gradients of red, green and
 #: blue; then those of depth and features.
 BASE_PLANES = 5
-_LEFT = PAIR
-_COLORS = 2 * PAIR
-_EXTRAS = BASE_PLANES * PAIR
+_LEFT = ROW
+_COLORS = 2 * ROW
+_EXTRAS = BASE_PLANES * ROW
 
 
 @helper
@@ -90,19 +91,15 @@ def _fetch_tile(
     """Set the planes of a tile, given by left, top, columns and rows in px."""
     left_x, top, columns, rows = tile
     clear_tile(buffer, planes, columns, rows)
-    for y in range(0, rows, 2):
+    for y in range(rows):
         for x in range(0, columns, LANES):
-            place = y // 2 * planes * PAIR + 2 * x
-            pixel = (top + y) * width + left_x + x
-            count = min(LANES, columns - x)
-            upper = _fetch_row((pixel, count), images, gradients, spare)
-            # A last row without a partner is paired with nothing.
-            below = count if y + 1 < rows else 0
-            lower = _fetch_row((pixel + width if below > 0 else 0, below), images, gradients, spare)
-            store_columns(buffer, place + _LEFT, (upper[0], lower[0]))
-            store_columns(buffer, place + _COLORS, (upper[1], lower[1]))
-            store_columns(buffer, place + _COLORS + PAIR, (upper[2], lower[2]))
-            store_columns(buffer, place + _COLORS + 2 * PAIR, (upper[3], lower[3]))
+            place = y * planes * ROW + x
+            pixel = ((top + y) * width + left_x + x, min(LANES, columns - x))
+            remainder, red, green, blue = _fetch_row(pixel, images, gradients, spare)
+            store(buffer, place + _LEFT, remainder)
+            store(buffer, place + _COLORS, red)
+            store(buffer, place + _COLORS + ROW, green)
+            store(buffer, place + _COLORS + 2 * ROW, blue)
 
 
 @helper
@@ -121,60 +118,62 @@ def _fetch_extras(
     with_depth, channels = _extras(planes, images)
     for y in range(rows):
         for x in range(columns):
-            place = y // 2 * planes * PAIR + 2 * x + (y & 1)
+            place = y * planes * ROW + x
             pixel = (top + y) * width + left_x + x
             remainder = buffer[place + _LEFT]
             target = place + _EXTRAS
             if with_depth:
                 buffer[target] = gradients[2][pixel]
                 remainder += images[2][pixel] * gradients[2][pixel]
-                target += PAIR
+                target += ROW
             for k in range(pixel * channels, (pixel + 1) * channels):
                 buffer[target] = gradients[3][k]
                 remainder += images[3][k] * gradients[3][k]
-                target += PAIR
+                target += ROW
             buffer[place + _LEFT] = remainder
 
 
 @helper
-def _add_extras(buffer: Any, place: int, weight: Any, extras: Any) -> Any:
+def _add_extras(buffer: Any, window: Any, weight: Any, extras: Any) -> Any:
     """Sum depth's and features' gradients; returns values · gradients for the pixels."""
     shares = splat(0.0)
     if extras is not None:
         with_depth, depth, features, first, count, sums = extras
+        place, step = window
         place += _EXTRAS
         if with_depth:
-            gradient = load(buffer, place)
+            gradient = load_block(buffer, place, step)
             shares = shares + gradient * depth
             store(sums, 0, load(sums, 0) + weight * gradient)
-            place += PAIR
+            place += ROW
         for k in range(count):
-            gradient = load(buffer, place)
+            gradient = load_block(buffer, place, step)
             shares = shares + gradient * features[first + k]
             store(sums, (k + 1) * LANES, load(sums, (k + 1) * LANES) + weight * gradient)
-            place += PAIR
+            place += ROW
     return shares
 
 
 @helper
 def _differentiate_window(
-    buffer: Any, place: int, eighth: Any, dy: Any, sums: Any, state: Any
+    buffer: Any, window: Any, eighth: Any, dy: Any, sums: Any, state: Any
 ) -> Any:
     """Add the gradients of sixteen pixels to the sums."""
     strip, to_colors, totals = sums
     red, green, blue, extras = state
+    place, step = window
     raw = raw_alpha(eighth)
     alpha = minimum(raw, at.ALPHA_MAX)
-    left = load(buffer, place)
+    left = load_block(buffer, place, step)
     weight, behind, kept = weigh(eighth, alpha, left)
-    store(buffer, place, behind)
-    grad_red = load(buffer, place + _COLORS)
-    grad_green = load(buffer, place + _COLORS + PAIR)
-    grad_blue = load(buffer, place + _COLORS + 2 * PAIR)
+    store_block(buffer, place, step, behind)
+    grad_red = load_block(buffer, place + _COLORS, step)
+    grad_green = load_block(buffer, place + _COLORS + ROW, step)
+    grad_blue = load_block(buffer, place + _COLORS + 2 * ROW, step)
     shares = red * grad_red + green * grad_green + blue * grad_blue
-    shares = shares + _add_extras(buffer, place, weight, extras)
-    remainder = load(buffer, place + _LEFT) - weight * shares
-    store(buffer, place + _LEFT, remainder)
+    shares = shares + _add_extras(buffer, window, weight, extras)
+    remainder = load_block(buffer, place + _LEFT, step) - weight * shares
+    store_block(buffer, place + _LEFT, step, remainder)
     to_alpha = left * shares - remainder / (1.0 - alpha)
     # A clamped alpha does not move with the splat.
     slope = select(kept & (raw <= at.ALPHA_MAX), raw * to_alpha, 0.0)
@@ -209,8 +208,8 @@ def _splat_gradients(buffer: Any, planes: int, records: Any, r: int, tile: Any, 
     state = (red, green, splat(records[r + at.BLUE]), extras)
     triple = (zero, zero, zero)
     sums = (triple, triple, (zero, zero, zero, zero, zero, zero))
-    visit, finish, row_pair = _differentiate_window, _finish_strip, planes * PAIR
-    sums = walk_windows(buffer, (records, r), tile, row_pair, visit, finish, sums, state)
+    visit, finish, step = _differentiate_window, _finish_strip, planes * ROW
+    sums = walk_windows(buffer, (records, r), tile, step, visit, finish, sums, state)
     _, to_colors, moments = sums
     return *moments, *to_colors
 
@@ -257,13 +256,13 @@ def _clear_slots(begin: int, end: int, tile: Any, lists: Any, projected: Any, sl
 def _sum_behind(buffer: Any, planes: int) -> Any:
     """Sums of transmittance × colour gradient over a walked tile: what the background gets."""
     red, green, blue = splat(0.0), splat(0.0), splat(0.0)
-    for pair in range(TILE // 2):
-        for x in range(0, 2 * TILE, LANES):
-            place = pair * planes * PAIR + x
+    for y in range(TILE):
+        for x in range(0, TILE, LANES):
+            place = y * planes * ROW + x
             left = absolute(load(buffer, place))
             red = red + left * load(buffer, place + _COLORS)
-            green = green + left * load(buffer, place + _COLORS + PAIR)
-            blue = blue + left * load(buffer, place + _COLORS + 2 * PAIR)
+            green = green + left * load(buffer, place + _COLORS + ROW)
+            blue = blue + left * load(buffer, place + _COLORS + 2 * ROW)
     return red, green, blue, splat(0.0)
 
 
@@ -292,7 +291,7 @@ def blend_backward(
     width, height, tiles_x, planes = size
     with_depth, channels = _extras(planes, images)
     sums[:] = at.F0
-    spare = buffer[TILE // 2 * planes * PAIR :]
+    spare = buffer[ROWS * planes * ROW :]
     while True:
         ticket = take_ticket(counter)
         if ticket >= len(order):

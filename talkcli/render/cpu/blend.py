@@ -7,15 +7,16 @@ from typing import Any
 from talkcli.kernels.jit import helper, kernel
 from talkcli.kernels.memory import (
     load,
-    load_columns,
+    load_block,
     prefetch,
     store,
+    store_block,
     store_columns,
     take_ticket,
 )
 from talkcli.kernels.simd import LANES, absolute, minimum, splat
 from talkcli.render.cpu import layout as at
-from talkcli.render.cpu.layout import AHEAD, PAIR, RECORD, TILE
+from talkcli.render.cpu.layout import AHEAD, RECORD, ROW, ROWS
 from talkcli.render.cpu.tiles import INDEX_MASK, sort_list
 from talkcli.render.cpu.walk import (
     CHECK_EVERY,
@@ -33,31 +34,38 @@ BASE_PLANES = 4
 
 
 @helper
-def add_extras(buffer: Any, place: int, weight: Any, extras: Any) -> None:
-    """Blend depth and features into the planes behind blue."""
-    if extras is not None:
-        with_depth, depth, features, first, count = extras
-        place += BASE_PLANES * PAIR
-        if with_depth:
-            store(buffer, place, load(buffer, place) + weight * depth)
-            place += PAIR
-        for k in range(first, first + count):
-            store(buffer, place, load(buffer, place) + weight * features[k])
-            place += PAIR
+def add(buffer: Any, place: int, step: int, value: Any) -> None:
+    """Add sixteen values to a window of one plane."""
+    store_block(buffer, place, step, load_block(buffer, place, step) + value)
 
 
 @helper
-def draw_window(buffer: Any, place: int, eighth: Any, _dy: Any, sums: Any, state: Any) -> Any:
+def add_extras(buffer: Any, window: Any, weight: Any, extras: Any) -> None:
+    """Blend depth and features into the planes behind blue."""
+    if extras is not None:
+        with_depth, depth, features, first, count = extras
+        place, step = window
+        place += BASE_PLANES * ROW
+        if with_depth:
+            add(buffer, place, step, weight * depth)
+            place += ROW
+        for k in range(first, first + count):
+            add(buffer, place, step, weight * features[k])
+            place += ROW
+
+
+@helper
+def draw_window(buffer: Any, window: Any, eighth: Any, _dy: Any, sums: Any, state: Any) -> Any:
     """Blend colours, depth and features into sixteen pixels."""
     red, green, blue, extras = state
+    place, step = window
     alpha = minimum(raw_alpha(eighth), at.ALPHA_MAX)
-    weight, left, _ = weigh(eighth, alpha, load(buffer, place))
-    store(buffer, place, left)
-    for_red, for_green, for_blue = place + PAIR, place + 2 * PAIR, place + 3 * PAIR
-    store(buffer, for_red, load(buffer, for_red) + weight * red)
-    store(buffer, for_green, load(buffer, for_green) + weight * green)
-    store(buffer, for_blue, load(buffer, for_blue) + weight * blue)
-    add_extras(buffer, place, weight, extras)
+    weight, left, _ = weigh(eighth, alpha, load_block(buffer, place, step))
+    store_block(buffer, place, step, left)
+    add(buffer, place + ROW, step, weight * red)
+    add(buffer, place + 2 * ROW, step, weight * green)
+    add(buffer, place + 3 * ROW, step, weight * blue)
+    add_extras(buffer, window, weight, extras)
     return sums
 
 
@@ -66,7 +74,7 @@ def draw_splat(buffer: Any, planes: int, records: Any, r: int, tile: Any, extras
     """Blend the splat whose record begins at ``r`` into a tile, window by window."""
     red, green = splat(records[r + at.RED]), splat(records[r + at.GREEN])
     state = (red, green, splat(records[r + at.BLUE]), extras)
-    walk_windows(buffer, (records, r), tile, planes * PAIR, draw_window, keep_sums, (), state)
+    walk_windows(buffer, (records, r), tile, planes * ROW, draw_window, keep_sums, (), state)
 
 
 @helper
@@ -97,14 +105,14 @@ def write_extras(buffer: Any, place: int, pixel: Any, outputs: Any, channels: in
     """Write depth and features of up to sixteen pixels of a row."""
     depth, features = outputs[2], outputs[3]
     first, count = pixel
-    place += BASE_PLANES * PAIR
+    place += BASE_PLANES * ROW
     if len(depth) > 0:
         for i in range(count):
-            depth[first + i] = buffer[place + 2 * i]
-        place += PAIR
+            depth[first + i] = buffer[place + i]
+        place += ROW
     for k in range(channels):
         for i in range(count):
-            features[(first + i) * channels + k] = buffer[place + k * PAIR + 2 * i]
+            features[(first + i) * channels + k] = buffer[place + k * ROW + i]
 
 
 @helper
@@ -114,26 +122,20 @@ def flush_tile(
     """Write a finished tile, given by left, top, columns and rows in px, into the images."""
     left_x, top, columns, rows = tile
     channels = planes - BASE_PLANES - (1 if len(outputs[2]) > 0 else 0)
-    spare = TILE // 2 * planes * PAIR
-    for y in range(0, rows, 2):
+    spare = ROWS * planes * ROW
+    for y in range(rows):
         for x in range(0, columns, LANES):
-            place = y // 2 * planes * PAIR + 2 * x
-            pixel = (top + y) * width + left_x + x
-            count = min(LANES, columns - x)
-            left = load_columns(buffer, place, 2)
-            red = load_columns(buffer, place + PAIR, 2)
-            green = load_columns(buffer, place + 2 * PAIR, 2)
-            blue = load_columns(buffer, place + 3 * PAIR, 2)
-            for row in range(min(2, rows - y)):
-                t = absolute(left[row])
-                run = (
-                    t,
-                    red[row] + t * background[0],
-                    green[row] + t * background[1],
-                    blue[row] + t * background[2],
-                )
-                write_run(buffer, spare, run, (pixel + row * width, count), outputs)
-                write_extras(buffer, place + row, (pixel + row * width, count), outputs, channels)
+            place = y * planes * ROW + x
+            pixel = ((top + y) * width + left_x + x, min(LANES, columns - x))
+            t = absolute(load(buffer, place))
+            run = (
+                t,
+                load(buffer, place + ROW) + t * background[0],
+                load(buffer, place + 2 * ROW) + t * background[1],
+                load(buffer, place + 3 * ROW) + t * background[2],
+            )
+            write_run(buffer, spare, run, pixel, outputs)
+            write_extras(buffer, place, pixel, outputs, channels)
 
 
 @kernel

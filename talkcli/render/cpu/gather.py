@@ -11,15 +11,15 @@ from talkcli.kernels import jit, pool
 from talkcli.kernels.jit import helper, kernel
 from talkcli.kernels.memory import (
     column_sums,
-    load,
+    load_block,
     prefetch,
-    store,
+    store_block,
     store_first,
     take_ticket,
 )
 from talkcli.kernels.simd import minimum, splat
 from talkcli.render.cpu import layout as at
-from talkcli.render.cpu.layout import AHEAD, PAIR, RECORD
+from talkcli.render.cpu.layout import AHEAD, RECORD, ROW
 from talkcli.render.cpu.raster import (
     DEFAULTS,
     NOTHING,
@@ -50,19 +50,20 @@ _CHANNELS = 3
 _SLOT = 4
 #: Transmittance and the image's channels.
 _PLANES = 1 + _CHANNELS
-_ROW_PAIR = _PLANES * PAIR
+_STEP = _PLANES * ROW
 
 
 @helper
-def _gather_window(buffer: Any, place: int, eighth: Any, _dy: Any, sums: Any, _state: Any) -> Any:
+def _gather_window(buffer: Any, window: Any, eighth: Any, _dy: Any, sums: Any, _state: Any) -> Any:
     """Add the weighted channels of sixteen pixels, and their weights, to the sums."""
     sum0, sum1, sum2, total = sums
+    place, step = window
     alpha = minimum(raw_alpha(eighth), at.ALPHA_MAX)
-    weight, left, _ = weigh(eighth, alpha, load(buffer, place))
-    store(buffer, place, left)
-    sum0 = sum0 + weight * load(buffer, place + PAIR)
-    sum1 = sum1 + weight * load(buffer, place + 2 * PAIR)
-    sum2 = sum2 + weight * load(buffer, place + 3 * PAIR)
+    weight, left, _ = weigh(eighth, alpha, load_block(buffer, place, step))
+    store_block(buffer, place, step, left)
+    sum0 = sum0 + weight * load_block(buffer, place + ROW, step)
+    sum1 = sum1 + weight * load_block(buffer, place + 2 * ROW, step)
+    sum2 = sum2 + weight * load_block(buffer, place + 3 * ROW, step)
     return sum0, sum1, sum2, total + weight
 
 
@@ -72,7 +73,7 @@ def _gather_splat(buffer: Any, records: Any, r: int, tile: Any) -> Any:
     zero = splat(0.0)
     sums = (zero, zero, zero, zero)
     record = (records, r)
-    return walk_windows(buffer, record, tile, _ROW_PAIR, _gather_window, keep_sums, sums, None)
+    return walk_windows(buffer, record, tile, _STEP, _gather_window, keep_sums, sums, None)
 
 
 @helper
@@ -85,11 +86,11 @@ def fetch_image(buffer: Any, plane: int, image: Any, tile: Any, layout: Any) -> 
     planes, width, channels, first, count = layout
     left_x, top, columns, rows = tile
     for y in range(rows):
-        place = (y // 2 * planes + plane) * PAIR + (y & 1)
+        place = (y * planes + plane) * ROW
         source = ((top + y) * width + left_x) * channels + first
         for k in range(count):
             for x in range(columns):
-                buffer[place + k * PAIR + 2 * x] = image[source + x * channels + k]
+                buffer[place + k * ROW + x] = image[source + x * channels + k]
 
 
 @kernel

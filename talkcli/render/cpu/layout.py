@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from talkcli.kernels.simd import LANES
-
 #: Side of a tile, px. 16/32/64 gave 7.9/7.1/6.3 ms per frame, but 64 leaves only 16 tiles at
 #: 256 px, too few to balance two threads.
 TILE = 32
-#: Floats of two interleaved rows of a tile: a window of eight columns may start at the last one.
-PAIR = 2 * TILE + LANES
+#: Side of a window of pixels: one vector is four columns of four rows.
+BLOCK = 4
+#: Floats of one plane's row, and rows, of a tile's buffer: a window may start at the last one.
+ROW = TILE + BLOCK
+ROWS = TILE + BLOCK - 1
 
 #: One projected splat is one cache line of 16 floats.
 RECORD = 16

@@ -12,7 +12,7 @@ from talkcli.avatar import Camera
 from talkcli.kernels import jit, pool
 from talkcli.kernels.simd import LANES
 from talkcli.render.cpu.blend import BASE_PLANES, blend
-from talkcli.render.cpu.layout import ANTIALIASED, CAMERA, PAIR, RECORD, TILE
+from talkcli.render.cpu.layout import ANTIALIASED, CAMERA, RECORD, ROW, ROWS, TILE
 from talkcli.render.cpu.project import project
 from talkcli.render.cpu.tiles import DIGIT_BITS, SIZE_CLASSES, fill, plan
 from talkcli.shapes import Float, Float32
@@ -330,7 +330,7 @@ def tile_scratch(
     """Per thread: a tile buffer of so many planes, spare entries and a histogram for sorting."""
     threads = min(frame.threads, len(frame.order))
     # Behind the planes, four vectors for the ends of rows.
-    room = TILE // 2 * planes * PAIR + 4 * LANES
+    room = ROWS * planes * ROW + 4 * LANES
     buffers = workspace.take("tile buffer", threads * room, np.float32)
     spare = workspace.take("spare entries", threads * frame.longest, np.int64)
     histograms = workspace.take("histogram", threads << DIGIT_BITS, np.int32)

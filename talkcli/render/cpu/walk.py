@@ -1,9 +1,9 @@
 """What every walk over a tile shares: its buffer, a splat's window of pixels, and the weights.
 
-A tile's buffer holds planes (transmittance, colours, …) with two rows of pixels interleaved:
-``(0,0) (0,1) (1,0) (1,1) …`` as (column, row). Sixteen consecutive floats are then eight columns of
-two rows, whatever column they start at. A splat of an avatar is some six pixels wide and high, so
-such windows fit it twice as well as sixteen pixels of one row, and one path serves all sizes.
+A tile's buffer holds planes (transmittance, colours, …), each row of one beside that of the next. A
+window is four columns of four rows, wherever it starts. Most splats of an avatar are four pixels
+wide and high and fit into one; windows of eight columns of two rows took 1.8 times as many, and
+sixteen pixels of one row four times. One path serves all sizes.
 
 A pixel that has stopped keeps its transmittance with the sign turned; pixels outside the image
 have stopped from the start.
@@ -17,22 +17,20 @@ from typing import Any
 import numpy as np
 
 from talkcli.kernels.jit import helper
-from talkcli.kernels.memory import load, store
+from talkcli.kernels.memory import load
 from talkcli.kernels.simd import (
     LANES,
     absolute,
+    block_columns,
+    block_rows,
     largest,
     maximum,
-    pair_columns,
-    pair_rows,
     select,
     splat,
 )
 from talkcli.render.cpu import layout as at
-from talkcli.render.cpu.layout import HALF, PAIR, TILE
+from talkcli.render.cpu.layout import BLOCK, HALF, ROW, ROWS, TILE
 
-#: Columns of one window.
-COLUMNS = LANES // 2
 #: Splats between two looks at whether every pixel of the tile has stopped.
 CHECK_EVERY = 64
 #: Alpha is drawn down to 1/255: an eighth of -ln(alpha) up to this.
@@ -89,7 +87,7 @@ def pixel_bounds(center: Any, radius: Any, size: int) -> Any:
 
 @helper
 def splat_box(records: Any, r: int, tile: Any) -> Any:
-    """Centre within the tile, and first and last column and row; rows start at an even one.
+    """Centre within the tile, and first and last column and row.
 
     ``tile`` is left, top, columns and rows in px.
     """
@@ -97,14 +95,14 @@ def splat_box(records: Any, r: int, tile: Any) -> Any:
     v = records[r + at.V] - np.float32(tile[1])
     x0, x1 = pixel_bounds(u, records[r + at.RX], tile[2])
     y0, y1 = pixel_bounds(v, records[r + at.RY], tile[3])
-    return (u, v), (x0, x1, y0 & -2, y1)
+    return (u, v), (x0, x1, y0, y1)
 
 
 @helper
 def strip_rows(records: Any, r: int, box: Any, center: Any, x: int) -> Any:
-    """First (even) and last row of a wide splat's ellipse within columns ``x`` … ``x + 7``."""
+    """First and last row of a wide splat's ellipse within columns ``x`` … ``x + 3``."""
     first_dx = np.float32(x) + HALF - center[0]
-    last_dx = first_dx + np.float32(COLUMNS - 1)
+    last_dx = first_dx + np.float32(BLOCK - 1)
     # The ellipse's lowest point lies at dx = lean · RY and its highest opposite; where the strip
     # does not hold them, its own border is where the ellipse reaches farthest.
     lean = -records[r + at.B] / (records[r + at.A] * np.float32(2)) * records[r + at.RY]
@@ -112,7 +110,7 @@ def strip_rows(records: Any, r: int, box: Any, center: Any, x: int) -> Any:
     lowest = min(max(lean, first_dx), last_dx)
     top = center[1] - records[r + at.SLANT] * highest - _half_height(records, r, highest)
     bottom = center[1] - records[r + at.SLANT] * lowest + _half_height(records, r, lowest)
-    return max(box[2], int(top + HALF)) & -2, min(box[3], int(bottom - HALF))
+    return max(box[2], int(top + HALF)), min(box[3], int(bottom - HALF))
 
 
 @helper
@@ -127,7 +125,7 @@ def walk_windows(
     buffer: Any,
     record: Any,
     tile: Any,
-    row_pair: int,
+    step: int,
     visit: Any,
     finish: Any,
     sums: Any,
@@ -139,10 +137,10 @@ def walk_windows(
         buffer: the tile's planes.
         record: projected splats, and where the splat's record begins.
         tile: left, top, columns and rows in px.
-        row_pair: floats from one pair of rows to the next.
-        visit: called with ``buffer``, the window's place in it, an eighth of -ln(alpha) before the
-            clamp, the rows' distances from the centre, the sums so far and ``state``; returns the
-            sums.
+        step: floats from one row of pixels to the next.
+        visit: called with ``buffer``, the window's place in it and ``step``, an eighth of
+            -ln(alpha) before the clamp, the rows' distances from the centre, the sums so far and
+            ``state``; returns the sums.
         finish: called after every strip of windows under each other with the sums and the
             columns' distances; returns the sums.
         sums: to begin with; a tuple.
@@ -155,18 +153,18 @@ def walk_windows(
     center, box = splat_box(records, r, tile)
     x0, x1, first, last = box
     a, b, c = records[r + at.A], records[r + at.B], records[r + at.C]
-    for x in range(x0, x1 + 1, COLUMNS):
-        if x1 - x0 >= COLUMNS:
+    for x in range(x0, x1 + 1, BLOCK):
+        if x1 - x0 >= 2 * BLOCK:
             first, last = strip_rows(records, r, box, center, x)
-        dx = pair_columns() + (np.float32(x) + HALF - center[0])
-        dy = pair_rows() + (np.float32(first) + HALF - center[1])
+        dx = block_columns() + (np.float32(x) + HALF - center[0])
+        dy = block_rows() + (np.float32(first) + HALF - center[1])
         b_dx, constant = b * dx, a * dx * dx + records[r + at.LEVEL]
-        place = first // 2 * row_pair + 2 * x
-        for _ in range(last // 2 - first // 2 + 1):
+        place = first * step + x
+        for _ in range(first, last + 1, BLOCK):
             eighth = (c * dy + b_dx) * dy + constant
-            sums = visit(buffer, place, eighth, dy, sums, state)
-            dy = dy + 2.0
-            place += row_pair
+            sums = visit(buffer, (place, step), eighth, dy, sums, state)
+            dy = dy + 4.0
+            place += BLOCK * step
         sums = finish(sums, dx)
     return sums
 
@@ -187,20 +185,19 @@ def tile_window(number: int, tiles_x: int, width: int, height: int) -> Any:
 @helper
 def clear_tile(buffer: Any, planes: int, columns: int, rows: int) -> None:
     """Zero the planes; transmittance 1 inside the image and stopped outside."""
-    for i in range(0, TILE // 2 * planes * PAIR, LANES):
-        store(buffer, i, splat(0.0))
-    for y in range(0, TILE, 2):
-        for x in range(0, PAIR // 2, COLUMNS):
-            column, row = pair_columns() + np.float32(x), pair_rows() + np.float32(y)
-            inside = (column < np.float32(columns)) & (row < np.float32(rows))
-            store(buffer, y // 2 * planes * PAIR + 2 * x, select(inside, 1.0, -1.0))
+    step = planes * ROW
+    for place in range(ROWS * step):
+        buffer[place] = at.F0
+    for y in range(ROWS):
+        for x in range(ROW):
+            buffer[y * step + x] = at.F1 if x < columns and y < rows else -at.F1
 
 
 @helper
 def all_stopped(buffer: Any, planes: int) -> Any:
     """Whether no pixel of the tile takes more colour."""
     most = splat(-1.0)
-    for pair in range(TILE // 2):
-        for x in range(0, 2 * TILE, LANES):
-            most = maximum(most, load(buffer, pair * planes * PAIR + x))
+    for y in range(TILE):
+        for x in range(0, TILE, LANES):
+            most = maximum(most, load(buffer, y * planes * ROW + x))
     return largest(most) <= 0.0
