@@ -138,6 +138,22 @@ def flush_tile(
             write_extras(buffer, place, pixel, outputs, channels)
 
 
+@helper
+def write_empty(tile: Any, width: int, background: Any, outputs: Any, channels: int) -> None:
+    """Write the background where no splat is."""
+    left_x, top, columns, rows = tile
+    image, alpha, depth, features = outputs
+    for y in range(top, top + rows):
+        first, last = y * width + left_x, y * width + left_x + columns
+        alpha[first:last] = at.F0
+        for k in range(3):
+            for i in range(3 * first + k, 3 * last, 3):
+                image[i] = background[k]
+        if len(depth) > 0:
+            depth[first:last] = at.F0
+        features[first * channels : last * channels] = at.F0
+
+
 @kernel
 def blend(
     counter: Any, lists: Any, records: Any, features: Any, background: Any, outputs: Any,
@@ -170,6 +186,9 @@ def blend(
         number = order[ticket]
         tile = tile_window(number, tiles_x, width, height)
         begin, end = offsets[number], offsets[number + 1]
+        if begin == end:
+            write_empty(tile, width, background, outputs, channels)
+            continue
         sort_list(entries, begin, end, spare, histogram)
         clear_tile(buffer, planes, tile[2], tile[3])
         for e in range(begin, end):

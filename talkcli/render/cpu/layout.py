@@ -17,7 +17,7 @@ ROWS = TILE + BLOCK - 1
 RECORD = 16
 U, V = 0, 1  # centre, px
 A, B, C, LEVEL = 2, 3, 4, 5  # -ln(alpha) / 8 = A dx² + B dx dy + C dy² + LEVEL
-RX, RY = 6, 7  # half extents of the region where alpha ≥ 1/255, px
+X, Y = 6, 7  # first and last pixel where alpha ≥ 1/255: 16 bits each of an int32, first low
 SPAN, SLANT, SQUEEZE = 8, 9, 10  # inside: (dy + SLANT dx)² ≤ SPAN − SQUEEZE dx²
 RED, GREEN, BLUE = 11, 12, 13
 DEPTH = 14  # camera z
@@ -33,9 +33,10 @@ CHUNK = 1024
 
 #: Camera parameters as the kernels take them, float32 ``[CAMERA]``: rotation rows with their
 #: translation (12), fx, fy, cx, cy, clamps of x/z and y/z (4), eps2d, near, tiles in x and y,
-#: and 1 where opacities make up for eps2d (antialiasing), else 0.
-CAMERA = 25
+#: 1 where opacities make up for eps2d (antialiasing), else 0, and the last column and row.
+CAMERA = 27
 ANTIALIASED = 24
+LAST_COLUMN, LAST_ROW = 25, 26
 
 #: How far ahead the next splat's record is fetched; without it, 120k splats take 2.5 times longer.
 AHEAD = 20

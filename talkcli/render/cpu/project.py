@@ -23,12 +23,13 @@ from talkcli.kernels.simd import (
     absolute,
     maximum,
     minimum,
+    pack,
     select,
     splat,
     split_exponent,
     square_root,
 )
-from talkcli.render.cpu.layout import ALPHA_MIN, ANTIALIASED, TILE
+from talkcli.render.cpu.layout import ALPHA_MIN, ANTIALIASED, LAST_COLUMN, LAST_ROW, TILE
 
 #: Slack on the cut-off, so that rounding never drops a pixel that the definition draws: the
 #: logarithm is good to 1e-6, coordinates around 4096 px to 2.5e-4.
@@ -176,6 +177,13 @@ def store_tile_rectangles(
 
 
 @helper
+def pixel_range(center: Any, radius: Any, last: Any) -> Any:
+    """First and last pixel of the image within the radius, packed as ``layout.X`` says."""
+    first = minimum(maximum(center - radius + 0.5, 0.0), last)
+    return pack(first, minimum(maximum(center + radius - 0.5, 0.0), last))
+
+
+@helper
 def _count_tiles(corners: Any, target: Any, rects: Any, tiles_x: int, counts: Any) -> None:
     """Store sixteen splats' tile rectangles and add one to the count of each tile in them."""
     for lane in range(LANES):
@@ -236,7 +244,9 @@ def project(
         store_tile_rectangles(2 * LANES, v, radius_y, visible, camera, corners)
         target = first + start
         fields = (
-            u, v, 0.125 * a, 0.125 * b, 0.125 * c, -0.125 * log_opacity, radius_x, radius_y,
+            u, v, 0.125 * a, 0.125 * b, 0.125 * c, -0.125 * log_opacity,
+            pixel_range(u, radius_x, camera[LAST_COLUMN]),
+            pixel_range(v, radius_y, camera[LAST_ROW]),
             cut * inv_c, 0.5 * b * inv_c, 0.25 * inv_det * inv_c * inv_c,
             red, green, blue, z, splat(0.0),
         )  # fmt: skip

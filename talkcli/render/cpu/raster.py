@@ -12,7 +12,16 @@ from talkcli.avatar import Camera
 from talkcli.kernels import jit, pool
 from talkcli.kernels.simd import LANES
 from talkcli.render.cpu.blend import BASE_PLANES, blend
-from talkcli.render.cpu.layout import ANTIALIASED, CAMERA, RECORD, ROW, ROWS, TILE
+from talkcli.render.cpu.layout import (
+    ANTIALIASED,
+    CAMERA,
+    LAST_COLUMN,
+    LAST_ROW,
+    RECORD,
+    ROW,
+    ROWS,
+    TILE,
+)
 from talkcli.render.cpu.project import project
 from talkcli.render.cpu.tiles import DIGIT_BITS, SIZE_CLASSES, fill, plan
 from talkcli.shapes import Float, Float32
@@ -205,6 +214,7 @@ def pack_camera(camera: Camera, settings: RasterSettings) -> np.ndarray:
     packed[18:20] = -cy / fy - margin_y, (height - cy) / fy + margin_y
     packed[20:22] = settings.eps2d, _NEAR
     packed[22:24] = -(-width // TILE), -(-height // TILE)
+    packed[LAST_COLUMN], packed[LAST_ROW] = width - 1, height - 1
     packed[ANTIALIASED] = settings.rasterize_mode == "antialiased"
     return packed
 

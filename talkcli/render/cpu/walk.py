@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from talkcli.kernels.jit import helper
-from talkcli.kernels.memory import load
+from talkcli.kernels.memory import load, unpack
 from talkcli.kernels.simd import (
     LANES,
     absolute,
@@ -44,6 +44,9 @@ _EXP = tuple(
     .convert(kind=np.polynomial.Polynomial)
     .coef
 )
+
+
+_TINY = np.float32(1e-30)
 
 
 @helper
@@ -79,38 +82,36 @@ def weigh(eighth: Any, alpha: Any, left: Any) -> Any:
 
 
 @helper
-def pixel_bounds(center: Any, radius: Any, size: int) -> Any:
-    """First and last pixel of a tile whose centres lie within the radius."""
-    first = max(0, int(center - radius + HALF))
-    return first, min(size - 1, int(center + radius - HALF))
-
-
-@helper
 def splat_box(records: Any, r: int, tile: Any) -> Any:
-    """Centre within the tile, and first and last column and row.
-
-    ``tile`` is left, top, columns and rows in px.
-    """
-    u = records[r + at.U] - np.float32(tile[0])
-    v = records[r + at.V] - np.float32(tile[1])
-    x0, x1 = pixel_bounds(u, records[r + at.RX], tile[2])
-    y0, y1 = pixel_bounds(v, records[r + at.RY], tile[3])
-    return (u, v), (x0, x1, y0, y1)
+    """First and last column and row of a tile, given by left, top, columns and rows, in px."""
+    x0, x1 = unpack(records, r + at.X)
+    y0, y1 = unpack(records, r + at.Y)
+    left, top, columns, rows = tile
+    return (
+        max(x0 - left, 0), min(x1 - left, columns - 1),
+        max(y0 - top, 0), min(y1 - top, rows - 1),
+    )  # fmt: skip
 
 
 @helper
-def strip_rows(records: Any, r: int, box: Any, center: Any, x: int) -> Any:
-    """First and last row of a wide splat's ellipse within columns ``x`` … ``x + 3``."""
+def strip_rows(records: Any, r: int, rows: Any, center: Any, x: int) -> Any:
+    """First and last row, within ``rows``, of a wide splat's ellipse in columns ``x`` … ``x + 3``.
+
+    ``center`` is the splat's within the tile.
+    """
     first_dx = np.float32(x) + HALF - center[0]
     last_dx = first_dx + np.float32(BLOCK - 1)
-    # The ellipse's lowest point lies at dx = lean · RY and its highest opposite; where the strip
-    # does not hold them, its own border is where the ellipse reaches farthest.
-    lean = -records[r + at.B] / (records[r + at.A] * np.float32(2)) * records[r + at.RY]
+    # The ellipse's lowest point lies at dx = lean and its highest opposite; where the strip does
+    # not hold them, its own border is where the ellipse reaches farthest.
+    slant, squeeze = records[r + at.SLANT], records[r + at.SQUEEZE]
+    steep = squeeze * (squeeze + slant * slant)
+    lean = -slant * np.float32(math.sqrt(records[r + at.SPAN] / max(steep, _TINY)))
     highest = min(max(-lean, first_dx), last_dx)
     lowest = min(max(lean, first_dx), last_dx)
-    top = center[1] - records[r + at.SLANT] * highest - _half_height(records, r, highest)
-    bottom = center[1] - records[r + at.SLANT] * lowest + _half_height(records, r, lowest)
-    return max(box[2], int(top + HALF)), min(box[3], int(bottom - HALF))
+    top = center[1] - slant * highest - _half_height(records, r, highest)
+    bottom = center[1] - slant * lowest + _half_height(records, r, lowest)
+    first = min(max(rows[0], int(top + HALF)), rows[1])
+    return first, max(min(rows[1], int(bottom - HALF)), first)
 
 
 @helper
@@ -150,22 +151,31 @@ def walk_windows(
         The sums.
     """
     records, r = record
-    center, box = splat_box(records, r, tile)
-    x0, x1, first, last = box
+    x, x1, first, last = splat_box(records, r, tile)
+    left, top = np.float32(tile[0]), np.float32(tile[1])
+    u, v = records[r + at.U] - left, records[r + at.V] - top
     a, b, c = records[r + at.A], records[r + at.B], records[r + at.C]
-    for x in range(x0, x1 + 1, BLOCK):
-        if x1 - x0 >= 2 * BLOCK:
-            first, last = strip_rows(records, r, box, center, x)
-        dx = block_columns() + (np.float32(x) + HALF - center[0])
-        dy = block_rows() + (np.float32(first) + HALF - center[1])
+    rows, wide = (first, last), x1 - x >= 2 * BLOCK
+    # Loops that end with their test: most splats need one window, hardly any none.
+    while True:
+        if wide:
+            first, last = strip_rows(records, r, rows, (u, v), x)
+        dx = block_columns() + (np.float32(x) + HALF - u)
+        dy = block_rows() + (np.float32(first) + HALF - v)
         b_dx, constant = b * dx, a * dx * dx + records[r + at.LEVEL]
-        place = first * step + x
-        for _ in range(first, last + 1, BLOCK):
+        place, y = first * step + x, first
+        while True:
             eighth = (c * dy + b_dx) * dy + constant
             sums = visit(buffer, (place, step), eighth, dy, sums, state)
+            y += BLOCK
+            if y > last:
+                break
             dy = dy + 4.0
             place += BLOCK * step
         sums = finish(sums, dx)
+        x += BLOCK
+        if x > x1:
+            break
     return sums
 
 
@@ -189,8 +199,11 @@ def clear_tile(buffer: Any, planes: int, columns: int, rows: int) -> None:
     for place in range(ROWS * step):
         buffer[place] = at.F0
     for y in range(ROWS):
-        for x in range(ROW):
-            buffer[y * step + x] = at.F1 if x < columns and y < rows else -at.F1
+        for x in range(y * step, y * step + ROW):
+            buffer[x] = -at.F1
+    for y in range(rows):
+        for x in range(y * step, y * step + columns):
+            buffer[x] = at.F1
 
 
 @helper
