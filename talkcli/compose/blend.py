@@ -19,6 +19,7 @@ from talkcli.compose.window import CropWindow
 from talkcli.errors import UsageError
 from talkcli.imaging import EDGE_FADE, over_white
 from talkcli.layers.colors import split_layers
+from talkcli.render.solid import solidify
 
 _LONGEST_PX = 1024  # default for the output's longest side
 _FEATHER_PX = 6.0  # width at the crop's border over which the plate fades into the picture
@@ -96,7 +97,14 @@ class Compositor:
         pixels[:] = self._still
         return Canvas(pixels, still=self._still)
 
-    def frame(self, rgb: np.ndarray, alpha: np.ndarray, canvas: Canvas | None = None) -> np.ndarray:
+    def frame(
+        self,
+        rgb: np.ndarray,
+        alpha: np.ndarray,
+        canvas: Canvas | None = None,
+        *,
+        dense: bool = False,
+    ) -> np.ndarray:
         """Draw one finished frame.
 
         Args:
@@ -105,6 +113,8 @@ class Compositor:
             alpha: ``[S, S]`` or ``[S, S, 1]`` float32 coverage, 0–1.
             canvas: from :meth:`canvas`, to draw on; only the boxes of its last head and of this
                 one are written. None for a new array.
+            dense: count dense coverage as full, as videos do; the head is then changed. See
+                :mod:`talkcli.render.solid`.
 
         Returns:
             ``[height, width, 3]`` uint8, or ``[height, width, 4]`` with straight alpha for a
@@ -120,11 +130,14 @@ class Compositor:
             canvas.still = self._still
         canvas.drawn = _NOWHERE
         x0, y0, x1, y1 = self._window.box
-        color, cover = self._window.cut_head(
-            np.ascontiguousarray(rgb, np.float32),
-            np.ascontiguousarray(alpha, np.float32).reshape(alpha.shape[:2]),
-        )
-        rows, columns = composite_over(color, cover, self._fade, self._base, result[y0:y1, x0:x1])
+        rgb = np.ascontiguousarray(rgb, np.float32)
+        alpha = np.ascontiguousarray(alpha, np.float32).reshape(alpha.shape[:2])
+        if dense and not self._window.exact:
+            solidify(rgb, alpha)
+            dense = False
+        color, cover = self._window.cut_head(rgb, alpha)
+        part = result[y0:y1, x0:x1]
+        rows, columns = composite_over(color, cover, self._fade, self._base, part, dense=dense)
         canvas.drawn = (
             slice(y0 + rows.start, y0 + rows.stop),
             slice(x0 + columns.start, x0 + columns.stop),

@@ -1,7 +1,7 @@
 """Composites a premultiplied head over a still picture in one pass, without extra memory.
 
 The same result from OpenCV and numpy operations takes 1.1 ms of CPU per 512² frame and
-seven arrays of the head's size; this kernel takes 0.7 ms. Its readable twin is in
+seven arrays of the head's size; this kernel takes a quarter. Its readable twin is in
 ``tests/unit/compose/test_compose.py``.
 """
 
@@ -13,14 +13,23 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from talkcli.kernels.jit import helper, kernel
+from talkcli.render.solid import solid
 
 _ONE, _ZERO, _HALF, _LEVELS = np.float32(1), np.float32(0), np.float32(0.5), np.float32(255)
 #: Below this alpha a colour is lost in rounding.
 _FAINT = np.float32(1e-4)
+#: Keeps what is nowhere covered from being divided by zero.
+_LEAST = np.float32(1e-12)
 
 
 def composite_over(
-    rgb: np.ndarray, alpha: np.ndarray, fade: np.ndarray, base: np.ndarray, out: np.ndarray
+    rgb: np.ndarray,
+    alpha: np.ndarray,
+    fade: np.ndarray,
+    base: np.ndarray,
+    out: np.ndarray,
+    *,
+    dense: bool = False,
 ) -> tuple[slice, slice]:
     """Write the pixels that a head covers.
 
@@ -32,6 +41,7 @@ def composite_over(
             alpha.
         out: ``[h, w, 3 or 4]`` uint8, like ``base``, with straight alpha; rows may lie apart. Only
             pixels with coverage are written.
+        dense: count dense coverage as full, see :mod:`talkcli.render.solid`.
 
     Returns:
         The rows and columns that bound the written pixels.
@@ -39,11 +49,10 @@ def composite_over(
     height, width, channels = base.shape
     if not (height and width):
         return np.s_[0:0, 0:0]
-    box = np.empty(4, np.int64)
+    box, line = np.empty(4, np.int64), np.empty((3, width), np.float32)
     pitches = (_pitch(rgb), _pitch(alpha), _pitch(out))
-    _composite_over(
-        _flat(rgb), _flat(alpha), fade, base.reshape(-1), _flat(out), pitches, channels, box
-    )
+    head = (_flat(rgb), _flat(alpha), fade)
+    _composite_over(head, base.reshape(-1), _flat(out), pitches, (channels, dense), line, box)
     top, bottom, left, right = box.tolist()
     return np.s_[top:bottom, left:right]
 
@@ -68,32 +77,76 @@ def _to_byte(value: Any) -> Any:
     return np.uint8(np.int32(min(max(value, _ZERO), _ONE) * _LEVELS + _HALF))
 
 
+@helper
+def _run(alpha: Any, first: int) -> Any:
+    """The next run of columns with coverage, from ``first`` on; empty at the end of the row."""
+    while first < len(alpha) and not alpha[first] > _ZERO:
+        first += 1
+    stop = first
+    while stop < len(alpha) and alpha[stop] > _ZERO:
+        stop += 1
+    return first, stop
+
+
+@helper
+def _factors(alpha: Any, fade: Any, dense: bool, gain: Any, cover: Any, through: Any) -> None:
+    """What a row's colours are multiplied by, its coverage, and what shows of the background."""
+    for x in range(len(gain)):
+        a = alpha[x]
+        full = solid(a) if dense else a
+        # Upscaling makes coverage and colour overshoot just inside a hard edge; without this
+        # division the overshoot shows as a bright line around the head.
+        soft = fade[x] / max(full, _ONE)
+        gain[x] = soft * full / max(a, _LEAST)
+        cover[x] = soft * full
+        through[x] = _ONE - soft * full
+
+
+@helper
+def _blend_row(rgb: Any, base: Any, out: Any, gain: Any, through: Any) -> None:
+    for x in range(len(gain)):
+        out[3 * x] = _to_byte(rgb[3 * x] * gain[x] + base[3 * x] * through[x])
+        out[3 * x + 1] = _to_byte(rgb[3 * x + 1] * gain[x] + base[3 * x + 1] * through[x])
+        out[3 * x + 2] = _to_byte(rgb[3 * x + 2] * gain[x] + base[3 * x + 2] * through[x])
+
+
+@helper
+def _blend_transparent_row(rgb: Any, base: Any, out: Any, factors: Any) -> None:
+    """Four channels: the background is premultiplied, the result is straight."""
+    gain, cover, through = factors
+    for x in range(len(gain)):
+        opaque = cover[x] + base[4 * x + 3] * through[x]
+        out[4 * x + 3] = _to_byte(opaque)
+        straight = _ONE / max(opaque, _FAINT)
+        for k in range(3):
+            value = rgb[3 * x + k] * gain[x] + base[4 * x + k] * through[x]
+            out[4 * x + k] = _to_byte(value * straight)
+
+
 @kernel
 def _composite_over(
-    rgb: Any, alpha: Any, fade: Any, base: Any, out: Any, pitches: Any, channels: int, box: Any
+    head: Any, base: Any, out: Any, pitches: Any, kind: Any, line: Any, box: Any
 ) -> None:
+    rgb, alpha, fade = head
+    channels, dense = kind
     height, width = fade.shape
     top, bottom, left, right = height, 0, width, 0
+    # Run by run, so that what follows needs no test and goes in vectors.
     for y in range(height):
-        for x in range(width):
-            cover = alpha[y * pitches[1] + x]
-            if not cover > _ZERO:
-                continue
+        row = alpha[y * pitches[1] : y * pitches[1] + width]
+        first, stop = _run(row, 0)
+        while first < stop:
             top, bottom = min(top, y), y + 1
-            left, right = min(left, x), max(right, x + 1)
-            # Upscaling makes coverage and colour overshoot just inside a hard edge; without this
-            # division the overshoot shows as a bright line around the head.
-            soft = fade[y, x] / max(cover, _ONE)
-            cover *= soft
-            through = _ONE - cover
-            source, behind = y * pitches[0] + 3 * x, (y * width + x) * channels
-            place = y * pitches[2] + x * channels
-            straight = _ONE
+            left, right = min(left, first), max(right, stop)
+            count = stop - first
+            gain, cover, through = line[0, :count], line[1, :count], line[2, :count]
+            _factors(row[first:stop], fade[y, first:stop], dense, gain, cover, through)
+            colors = rgb[y * pitches[0] + 3 * first : y * pitches[0] + 3 * stop]
+            behind = base[(y * width + first) * channels : (y * width + stop) * channels]
+            result = out[y * pitches[2] + first * channels : y * pitches[2] + stop * channels]
             if channels == 4:
-                opaque = cover + base[behind + 3] * through
-                out[place + 3] = _to_byte(opaque)
-                straight = _ONE / max(opaque, _FAINT)
-            for k in range(3):
-                value = rgb[source + k] * soft + base[behind + k] * through
-                out[place + k] = _to_byte(value * straight)
+                _blend_transparent_row(colors, behind, result, (gain, cover, through))
+            else:
+                _blend_row(colors, behind, result, gain, through)
+            first, stop = _run(row, stop)
     box[0], box[1], box[2], box[3] = min(top, bottom), bottom, min(left, right), right

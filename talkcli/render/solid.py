@@ -7,15 +7,26 @@ would close the gaps but blur the face; counting dense coverage as full does not
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from talkcli.kernels.jit import kernel
+from talkcli.kernels.jit import helper, kernel
 
 #: Coverage from which it is raised, and from which it counts as full.
-_LOOSE, _DENSE = 0.6, 0.9
+_LOOSE, _DENSE = np.float32(0.6), np.float32(0.9)
+_ZERO, _ONE, _TWO, _THREE = (np.float32(n) for n in range(4))
 
 
-@kernel(fastmath=True)
+@helper
+def solid(coverage: Any) -> Any:
+    """What coverage counts as; above 1, as enlarging makes it, itself."""
+    t = min(max((coverage - _LOOSE) / (_DENSE - _LOOSE), _ZERO), _ONE)
+    t = t * t * (_THREE - _TWO * t)
+    return max(coverage, coverage + (_ONE - coverage) * t)
+
+
+@kernel
 def solidify(rgb: np.ndarray, alpha: np.ndarray) -> None:
     """Raise dense coverage to 1 in place, and scale the colours with it.
 
@@ -26,11 +37,8 @@ def solidify(rgb: np.ndarray, alpha: np.ndarray) -> None:
     for y in range(alpha.shape[0]):
         for x in range(alpha.shape[1]):
             a = alpha[y, x]
-            if a > np.float32(_LOOSE) and a < np.float32(1):
-                t = min(np.float32(1), (a - np.float32(_LOOSE)) / np.float32(_DENSE - _LOOSE))
-                t = t * t * (np.float32(3) - np.float32(2) * t)
-                solid = a + (np.float32(1) - a) * t
-                gain = solid / a
-                alpha[y, x] = solid
+            if a > _LOOSE and a < _ONE:
+                alpha[y, x] = solid(a)
+                gain = alpha[y, x] / a
                 for k in range(3):
                     rgb[y, x, k] *= gain

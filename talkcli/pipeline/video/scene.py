@@ -46,11 +46,7 @@ class AvatarPlayer:
 
     def __init__(self, avatar: Avatar, video: VideoConfig, backend: str, watch: Stopwatch) -> None:
         with watch.measure("load"):
-            from talkcli.render.solid import solidify
-
             self._avatar, self._video, self._watch = avatar, video, watch
-            # Applied by paint, while the next head is being drawn.
-            self._solidify = solidify
             self._player = player(backend)
             self.backend = self._player.backend
             self._compose(avatar.backdrop())
@@ -100,5 +96,4 @@ class AvatarPlayer:
         with self._watch.measure("compose"):
             if head.backdrop is not self._backdrop:
                 self._compose(head.backdrop)
-            self._solidify(*head.images)
-            return self._compositor.frame(*head.images, canvas)
+            return self._compositor.frame(*head.images, canvas, dense=True)

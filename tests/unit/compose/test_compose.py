@@ -13,6 +13,7 @@ from talkcli.compose.blend import Compositor, output_size
 from talkcli.compose.over import composite_over
 from talkcli.compose.window import CropWindow
 from talkcli.errors import InputError, UsageError
+from talkcli.render.solid import solidify
 from tests.support.pictures import Picture, Place, portrait
 
 
@@ -55,9 +56,12 @@ def test_covering_follows_the_over_operator() -> None:
 
 
 def laid_over_slowly(
-    rgb: np.ndarray, alpha: np.ndarray, fade: np.ndarray, base: np.ndarray
+    rgb: np.ndarray, alpha: np.ndarray, fade: np.ndarray, base: np.ndarray, dense: bool
 ) -> np.ndarray:
     """What :func:`composite_over` computes, for pixels that are covered."""
+    if dense:
+        rgb, alpha = rgb.copy(), alpha.copy()
+        solidify(rgb, alpha)
     layer = rgb if base.shape[2] == 3 else np.dstack([rgb, alpha])
     fade = fade / np.maximum(alpha, 1)
     through = 1 - alpha * fade
@@ -67,8 +71,9 @@ def laid_over_slowly(
     return np.clip(np.rint(255 * blend), 0, 255).astype(np.uint8)
 
 
+@pytest.mark.parametrize("dense", [False, True])
 @pytest.mark.parametrize("channels", [3, 4])
-def test_laying_over_does_what_its_slow_twin_does(channels: int) -> None:
+def test_laying_over_does_what_its_slow_twin_does(channels: int, dense: bool) -> None:
     rng = np.random.default_rng(3)
     # Parts of larger pictures, as the crop's window cuts them; coverage a little above 1, too.
     alpha = np.float32(rng.uniform(0, 1.05, (40, 50)) * (rng.random((40, 50)) < 0.7))[3:33, 5:45]
@@ -78,9 +83,9 @@ def test_laying_over_does_what_its_slow_twin_does(channels: int) -> None:
     base = np.float32(rng.random((30, 40, channels)))
     picture = np.full((60, 90, channels), 7, np.uint8)
     out = picture[10:40, 20:60]
-    rows, columns = composite_over(rgb, alpha, fade, base, out)
+    rows, columns = composite_over(rgb, alpha, fade, base, out, dense=dense)
     covered = alpha > 0
-    wanted = laid_over_slowly(rgb, alpha, fade, base)
+    wanted = laid_over_slowly(rgb, alpha, fade, base, dense)
     difference = np.abs(out[covered].astype(int) - wanted[covered])
     assert difference.max() <= 1 and difference.mean() < 0.001  # rounding of halves
     picture[10:40, 20:60][covered] = 7
