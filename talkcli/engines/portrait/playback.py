@@ -42,10 +42,11 @@ _WIDE = {
 }
 _ROUND = {"jawOpen": 0.5, "mouthFunnel": 0.8, "browInnerUp": 0.8, "cheekPuff": 0.4}
 _SHUT = {"jawOpen": 0.15, "mouthPucker": 0.6, "eyeBlink": 1.0, "browDown": 0.7}
-#: Expression and place in the cell, -1 … 1 in yaw and pitch, of every sample.
+#: Expression and place in the cell, -1 … 1 in yaw and pitch, of every sample; alike expressions
+#: follow each other, so that they are computed once.
 _SAMPLES: tuple[tuple[dict[str, float], float, float], ...] = (
-    ({}, 0, 0), (_WIDE, 0, 0), (_SHUT, 0, 0), (_ROUND, 0, 0), ({}, -1, -1), ({}, 1, -1),
-    ({}, -1, 1), ({}, 1, 1), (_WIDE, -1, 0), (_WIDE, 1, 0),
+    (_SHUT, 0, 0), (_ROUND, 0, 0), (_WIDE, -1, 0), (_WIDE, 0, 0), (_WIDE, 1, 0),
+    ({}, -1, -1), ({}, 1, -1), ({}, -1, 1), ({}, 1, 1),
 )  # fmt: skip
 
 #: Yaw and pitch of a cell's middle, degrees from those of the source.
