@@ -17,6 +17,7 @@ from talkcli.avatar import SOURCE_VIEW, Avatar, AvatarInfo, Backdrop, Camera, Pi
 from talkcli.engines.portrait import rig
 from talkcli.engines.portrait.lips import jaw_shift
 from talkcli.engines.portrait.mouth_light import ContactShade, MouthLight
+from talkcli.engines.portrait.playback import PlayedPortrait
 from talkcli.engines.portrait.skin import MovedSplats, Pose, RestSurface, skin_and_shape
 from talkcli.engines.portrait.splats import Layer, RestSplats
 from talkcli.face.basis import jaw_arc, keep_apart
@@ -249,8 +250,6 @@ class PortraitAvatar:
 
     def playback(self) -> Avatar:
         """The same avatar without what no frame shows."""
-        from talkcli.engines.portrait.playback import PlayedPortrait
-
         return PlayedPortrait(self)
 
     def neutral(self) -> Gaussians:

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import replace
+from typing import Protocol
 
 import numpy as np
 
-from talkcli.avatar import SOURCE_VIEW, AvatarInfo, Backdrop, Camera, View
-from talkcli.engines.portrait.avatar import PortraitAvatar
-from talkcli.engines.portrait.splats import Layer
+from talkcli.avatar import SOURCE_VIEW, Avatar, AvatarInfo, Backdrop, Camera, View
+from talkcli.engines.portrait.splats import Layer, RestSplats
 from talkcli.render.cpu import Workspace, backproject
-from talkcli.shapes import Bool, Float
+from talkcli.shapes import Bool, Float, Integer
 from talkcli.types import ARKIT_NAMES, Gaussians, MotionFrame, SplatArrays
 
 #: A cell reaches this far to both sides in yaw and in pitch, degrees. Half as far saves 3 % more.
@@ -54,6 +54,20 @@ Cell = tuple[float, float]
 SOURCE_CELL: Cell = (0.0, 0.0)
 
 
+class DivisibleAvatar(Avatar, Protocol):
+    """What is needed of a portrait avatar; see there."""
+
+    splats: RestSplats
+    seen: Bool[np.ndarray, " N"] | None
+
+    @property
+    def source_euler(self) -> tuple[float, float, float]:
+        """Yaw, pitch and roll of the source, degrees."""
+
+    def part(self, order: Integer[np.ndarray, " M"]) -> Avatar:
+        """An avatar of some of the splats."""
+
+
 class PlayedPortrait:
     """An avatar for frame after frame; see :class:`talkcli.avatar.Avatar`.
 
@@ -63,9 +77,9 @@ class PlayedPortrait:
         avatar: the whole avatar, which must not change meanwhile.
     """
 
-    def __init__(self, avatar: PortraitAvatar) -> None:
+    def __init__(self, avatar: DivisibleAvatar) -> None:
         self._avatar = avatar
-        self._parts: OrderedDict[Cell, PortraitAvatar] = OrderedDict()
+        self._parts: OrderedDict[Cell, Avatar] = OrderedDict()
         self._cells: dict[Cell, Search | Bool[np.ndarray, " N"]] = {}
         if avatar.seen is not None:
             self._cells[SOURCE_CELL] = avatar.seen
@@ -111,7 +125,7 @@ class PlayedPortrait:
         self._cells[cell] = Search(self._avatar, cell)
         return cell
 
-    def _part(self, cell: Cell) -> PortraitAvatar:
+    def _part(self, cell: Cell) -> Avatar:
         if cell in self._parts:
             self._parts.move_to_end(cell)
             return self._parts[cell]
@@ -134,7 +148,7 @@ class Search:
         cell: where to look.
     """
 
-    def __init__(self, avatar: PortraitAvatar, cell: Cell) -> None:
+    def __init__(self, avatar: DivisibleAvatar, cell: Cell) -> None:
         self._avatar, self._cell = avatar, cell
         self._left, self._wait = list(_SAMPLES), _FIRST_FRAMES
         self._layers = avatar.splats.layers
@@ -170,7 +184,7 @@ class Search:
         np.maximum(self._most, weight, out=self._most)
 
 
-def seen_from_the_front(avatar: PortraitAvatar) -> Bool[np.ndarray, " N"]:
+def seen_from_the_front(avatar: DivisibleAvatar) -> Bool[np.ndarray, " N"]:
     """``[N]`` whether a splat can be seen in the cell of the source's direction."""
     search = Search(avatar, SOURCE_CELL)
     while not search.step():

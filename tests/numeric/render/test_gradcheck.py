@@ -38,6 +38,7 @@ def twin_modules() -> dict[str, ModuleType]:
     simd.__dict__.update(
         LANES=LANES,
         absolute=np.abs,
+        pack=lambda low, high: low + 65536 * high,
         maximum=np.maximum,
         minimum=np.minimum,
         select=np.where,
