@@ -50,7 +50,7 @@ def glasses_frame(rgb: np.ndarray, geometry: HeadGeometry) -> np.ndarray:
     dark &= ~dilate(geometry.eye_mask(), lashes)
     frame = _bridged(dark & ~_brows(geometry), aside, below)
     if frame.any():
-        black = dark & (luma < np.quantile(luma[frame], _FRAME_QUANTILE))
+        black = dark & (luma <= np.quantile(luma[frame], _FRAME_QUANTILE))
         _, things = cv2.connectedComponents((frame | black).astype(np.uint8), connectivity=8)
         frame = np.isin(things, np.unique(things[frame]))
         # Shadows beside the nose are connected to the frame but less dark.
