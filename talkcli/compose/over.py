@@ -52,7 +52,7 @@ def composite_over(
     box, line = np.empty(4, np.int64), np.empty((3, width), np.float32)
     pitches = (_pitch(rgb), _pitch(alpha), _pitch(out))
     head = (_flat(rgb), _flat(alpha), fade)
-    _composite_over(head, base.reshape(-1), _flat(out), pitches, (channels, dense), line, box)
+    _composite_over(head, base.reshape(-1), _flat(out), pitches, (channels, int(dense)), line, box)
     top, bottom, left, right = box.tolist()
     return np.s_[top:bottom, left:right]
 
@@ -89,7 +89,7 @@ def _run(alpha: Any, first: int) -> Any:
 
 
 @helper
-def _factors(alpha: Any, fade: Any, dense: bool, gain: Any, cover: Any, through: Any) -> None:
+def _factors(alpha: Any, fade: Any, dense: int, gain: Any, cover: Any, through: Any) -> None:
     """What a row's colours are multiplied by, its coverage, and what shows of the background."""
     for x in range(len(gain)):
         a = alpha[x]
