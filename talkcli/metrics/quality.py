@@ -126,7 +126,7 @@ def _silence(observed: Observed) -> Check:
         silent &= observed.heard.silent_at(np.maximum(observed.times + shift, 0.0))
     there = silent[1:] & silent[:-1] & observed.tracked[1:] & observed.tracked[:-1]
     if there.sum() < _FEWEST:
-        return Check(name, label, None, "cm/s", note="the sound has no pause")
+        return Check(name, label, None, "cm/s", note="the sound has no long pause")
     speed = np.abs(np.diff(observed.aperture)) / np.maximum(np.diff(observed.times), 1e-3)
     worst = int(np.where(there, speed, -1.0).argmax())
     value = float(np.sqrt((speed[there] ** 2).mean()))
