@@ -27,6 +27,8 @@ _BAND = 0.06
 #: Side of the median filter that closes holes, and how much darker, brighter or differently
 #: coloured a hole is than the skin around it, grey levels.
 _HOLE_PX, _HOLE_LEVELS = 11, 48
+#: On smaller faces the filter takes shades for holes, pixels.
+_LEAST_FACE_PX = 48.0
 #: What is no skin is left out with a margin of this many pixels.
 _MARGIN_PX = 4
 _FEATURES = tuple(
@@ -76,6 +78,7 @@ class FaultFinder:
 
     def __init__(self) -> None:
         self._scale = 1.0
+        self._looks_for_holes = True
         self._rows: list[np.ndarray] = []
         self._last: deque[_Seen] = deque(maxlen=3)
 
@@ -86,6 +89,7 @@ class FaultFinder:
             face_px: usual height of the face, pixels.
         """
         self._scale = min(1.0, _FACE_PX / max(face_px, 1.0))
+        self._looks_for_holes = face_px >= _LEAST_FACE_PX
 
     def see(
         self,
@@ -113,7 +117,8 @@ class FaultFinder:
             regions = face_regions(little, *small.shape[:2])
             head = regions["head"]
             outline = steps(luma, head, max(2.0, _BAND * _FACE_PX))
-            row[4] = holes(small, little, regions["face"])
+            if self._looks_for_holes:
+                row[4] = holes(small, little, regions["face"])
         self._last.append(_Seen(points, luma, head, outline))
         if len(self._last) == 3:
             self._compare(index - 1)

@@ -130,6 +130,13 @@ def test_large_faces_are_measured_at_the_same_size() -> None:
     assert means(finder.faults())["jitter"] == pytest.approx(100.0 * 2.0 / 96.0, rel=1e-6)
 
 
+def test_small_faces_have_no_holes() -> None:
+    finder = FaultFinder()
+    finder.begin(40.0)
+    finder.see(0, picture(landmarks()), landmarks())
+    assert np.isnan(finder.faults().holes).all()
+
+
 def test_a_video_that_changes_its_size() -> None:
     finder = FaultFinder()
     finder.begin(96.0)
