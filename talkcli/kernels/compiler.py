@@ -73,6 +73,12 @@ class _Compiler(Compiler):
         return result._replace(entry_point=entry)
 
 
+def fill_tables() -> None:
+    """Have numba learn what has been defined since it last did; at first, all there is."""
+    cpu_target.typing_context.refresh()
+    cpu_target.target_context.refresh()
+
+
 def _dispatcher(function: Function) -> Any:
     """Numba's object for a function, made once."""
     if function.dispatcher is None:
@@ -90,9 +96,7 @@ def _type_of_function(function: Function, _context: Any) -> Any:
 @typeof_impl.register(Deferred)
 def _type_of_deferred(operation: Deferred, _context: Any) -> Any:
     meant = getattr(import_module(operation.module), operation.name)
-    # What the module has just defined is not in numba's tables yet.
-    cpu_target.typing_context.refresh()
-    cpu_target.target_context.refresh()
+    fill_tables()
     return cpu_target.typing_context.resolve_value_type(meant)
 
 
