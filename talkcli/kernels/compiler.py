@@ -30,13 +30,23 @@ types: Any = numba_types
 
 #: What makes compiling shorter: kernels allocate nothing, so that numba need not count references.
 _LEAN: dict[str, Any] = {"_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+#: Passes for closures, ``with``, array expressions and functions that are inlined before typing.
+_UNUSED_PASSES = frozenset(
+    ("WithLifting", "InlineClosureLikes", "RewriteDynamicRaises", "MakeFunctionToJitFunction",
+     "InlineInlinables", "FindLiterallyCalls", "LiteralUnroll", "InlineOverloads",
+     "NopythonRewrites", "DumpParforDiagnostics")
+)  # fmt: skip
 _WORD, _BYTES = ir.IntType(64), ir.IntType(8).as_pointer()
 #: numba's numbers in the block of a call, in struct's letters.
 _LETTERS = {"int64": "q", "float64": "d", "float32": "f4x"}
 
 
 class _Library(JITCodeLibrary):
-    """Code that is kept as what LLVM reads: nobody calls it here."""
+    """Code that is kept as what LLVM reads: nobody calls it here.
+
+    It is optimised as numba does it, three times over. Once would do, since kernels have no
+    reference counts, and save a tenth of the time, but mattes then add in another order.
+    """
 
     def _finalize_final_module(self) -> None:
         self._finalize_dynamic_globals()
@@ -44,7 +54,7 @@ class _Library(JITCodeLibrary):
 
 
 class _HelperLibrary(_Library):
-    """The code of a helper, which is optimised as a part of kernels.
+    """The code of a helper: made short, but optimised only as a part of kernels.
 
     Done for each helper as well, this and machine code were a tenth of the time of all.
     """
@@ -55,6 +65,15 @@ class _HelperLibrary(_Library):
 
 class _Compiler(Compiler):
     """Compiles a function for other kernels to call, and for an entry of our own."""
+
+    def define_pipelines(self) -> list[Any]:
+        """The passes of numba, less those for what kernels do not contain."""
+        pipelines = super().define_pipelines()
+        for pipeline in pipelines:
+            passes = [step for step in pipeline.passes if step[0].__name__ not in _UNUSED_PASSES]
+            pipeline.passes = passes
+            pipeline.finalize()
+        return pipelines
 
     def _compile_core(self) -> Any:
         state = self.state
