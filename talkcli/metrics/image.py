@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from types import EllipsisType
 
+import cv2
 import numpy as np
 
 from talkcli.metrics.pair import FramePair
@@ -35,8 +36,13 @@ def psnr(
     """
     from skimage.metrics import peak_signal_noise_ratio
 
+    if not isinstance(mask, EllipsisType):
+        # Only the part around the mask is searched for its pixels.
+        x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
+        part = slice(y, y + height), slice(x, x + width)
+        picture, wanted, mask = picture[part], wanted[part], mask[part]
     # Flat arrays of float32 take a quarter of the time of pictures.
-    flat, reference = (part[mask].ravel().astype(np.float32) for part in (picture, wanted))
+    flat, reference = (pixels[mask].ravel().astype(np.float32) for pixels in (picture, wanted))
     # Equal pictures have an infinite ratio.
     with np.errstate(divide="ignore"):
         found = peak_signal_noise_ratio(reference, flat, data_range=255.0)

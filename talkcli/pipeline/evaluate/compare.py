@@ -19,7 +19,7 @@ from talkcli.metrics.lips import LipScores, LipTracks
 from talkcli.metrics.observed import Heard, Observed
 from talkcli.metrics.optional import optional_metrics
 from talkcli.metrics.pair import FramePair, PairMetric
-from talkcli.metrics.result import Metric
+from talkcli.metrics.result import Metric, shown
 from talkcli.metrics.seam import SeamError
 from talkcli.metrics.shots import Gallery
 from talkcli.metrics.sync import sync_score
@@ -143,7 +143,7 @@ def compare_measured(
         made: the video that is judged.
         real: the video that it should be.
         context: settings, progress and times.
-        sounds: where to look for the sound.
+        sounds: where to look for the sound; the last is the real clip.
 
     Raises:
         InputError: the videos have no instant in common.
@@ -173,7 +173,15 @@ def compare_measured(
         [_pose(found, lips.tracks.times, 0.0), _pose(wanted, lips.tracks.times, settings.lag_s)], 1
     )
     rows.append(yaw_score(poses[:, 0], poses[:, 3]))
-    rows += _synchrony(made, person, found, heard)
+    own = _hear(sounds[-1:], person, context)
+    rows += [
+        _beside(*both)
+        for both in zip(
+            _synchrony(made, person, found, heard),
+            _synchrony(real, person, wanted, own),
+            strict=True,
+        )
+    ]
     return Comparison(name, made.path, real.path, tuple(rows), facts, lips.tracks, poses, gallery)
 
 
@@ -265,9 +273,17 @@ def _sound_file(sounds: Sequence[Clip], heard: Heard | None) -> Path | None:
 
 
 def _synchrony(
-    made: Side, person: Person, curves: MotionCurves, heard: Heard | None
+    side: Side, person: Person, curves: MotionCurves, heard: Heard | None
 ) -> list[Metric]:
-    """How well the made lips go with the sound."""
-    aperture, width = lips_of(made.spool, person)
+    """How well the lips of a video go with the sound."""
+    aperture, width = lips_of(side.spool, person)
     still = np.full(len(aperture), np.nan)
     return sync_score(Observed(curves, aperture, width, still, heard)).metrics()
+
+
+def _beside(made: Metric, real: Metric) -> Metric:
+    """The figure of the made video, with that of the real one in its note."""
+    if made.value is None or real.value is None:
+        return made
+    unit = f" {made.unit}" if made.unit else ""
+    return made.with_note(f"real clip: {shown(real.value)}{unit}")

@@ -23,7 +23,7 @@ _SAME_ASPECT = 0.02
 _SHRINKS = 0.8
 #: Frames further apart than this share of the slower video's frame time show different instants.
 #: Half of it is as far as the nearest frame can be; the rest is for uneven times.
-_FARTHEST = 0.75
+_FARTHEST = 0.6
 
 
 class Side(Protocol):

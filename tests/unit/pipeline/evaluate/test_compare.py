@@ -98,7 +98,7 @@ def test_equal_videos_have_the_best_of_every_figure(same: Comparison) -> None:
             assert row.value == pytest.approx(1.0, abs=1e-6), row.name
     assert found["psnr_frame"] == 120.0 and found["closures_met"] == 100.0
     silent = {row.name for row in same.metrics if row.value is None}
-    assert silent == {"shut_in_pauses", "sync_peak", "sync_offset", "sync_confidence"}
+    assert silent >= {"shut_in_pauses", "sync_peak", "sync_offset", "sync_confidence"}
     assert same.facts["frames_used"] == FRAMES and same.facts["frames_without_face"] == 0
     # What moves in the original is what is said of its flicker.
     assert f"real clip: {found['flicker_background']:.2f}" in str(
@@ -147,7 +147,7 @@ def test_a_shift_moves_the_place_and_no_shape(judged: Callable, film: Callable) 
     assert found["lip_aperture_r"] > 0.98 and found["apd"] < 0.01
     # With the faces laid over each other, the pictures agree again.
     aligned = values(judged(moved, EvalSettings(align="frame")))
-    assert aligned["place_error"] < 0.4
+    assert "place_error" not in aligned and "jitter" not in aligned
     assert aligned["psnr_face"] > found["psnr_face"] + 6
 
 

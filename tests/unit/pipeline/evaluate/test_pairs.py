@@ -24,6 +24,11 @@ def test_what_only_one_video_shows_is_dropped() -> None:
     assert (pairing.made_dropped, pairing.real_dropped) == (20, 0)
 
 
+def test_a_frame_after_the_end_of_the_other_video_is_dropped() -> None:
+    pairing = pair_times(middles(100, 50), middles(60, 25))
+    assert (len(pairing), pairing.real_dropped) == (50, 10)
+
+
 @pytest.mark.parametrize(("made", "real"), [(25, 30), (30, 25), (50, 25), (12.5, 30)])
 def test_of_two_rates_the_slower_decides(made: float, real: float) -> None:
     a, b = middles(round(2 * made), made), middles(round(2 * real), real)
