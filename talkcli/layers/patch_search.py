@@ -239,8 +239,11 @@ def shared(kernel_: Any, places: np.ndarray, *arguments: Any) -> None:
 
     Its second argument is scratch memory of that thread alone.
     """
+    if len(places) < 2 * _LEAST_TARGETS:
+        kernel_(places, np.empty(_PATCH + LANES, np.float32), *arguments)
+        return
     threads = runtime.thread_count()
-    count = max(1, min(4 * threads, len(places) // _LEAST_TARGETS))
+    count = min(4 * threads, len(places) // _LEAST_TARGETS)
     parts = np.array_split(places, count)
     scratch = np.empty((count, _PATCH + LANES), np.float32)
     pool.run(lambda part: kernel_(parts[part], scratch[part], *arguments), count, threads)

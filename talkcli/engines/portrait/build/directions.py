@@ -17,6 +17,7 @@ from talkcli.engines.portrait.build.images import (
     fill_smooth,
     highest_color,
     lengths,
+    window,
 )
 from talkcli.engines.portrait.splats import Layer
 from talkcli.imaging import smoothstep
@@ -96,14 +97,17 @@ def measure_directions(
     neck = geometry.below_jaw > 0.03
     own = (geometry.neck_across < 1.0) & (geometry.below_jaw < 0.12)
     hair = _hair_share(colors, geometry)
-    like_hair = _like_upper_hair(colors, hair, geometry, pixels) & (geometry.below_jaw < 0.15)
+    head = geometry.pose.to_head(pixels.positions) - CENTRE
+    upper = (head[..., 1] > ABOVE_EARS_CM - CENTRE[1]) & (pixels.layer >= 0)
+    upper &= (hair > 0.6) & (geometry.silhouette_distance > 2)
+    like_hair = _like_those(colors, upper) & (geometry.below_jaw < 0.15)
     usable &= ~neck | own | like_hair
     trust = smoothstep((pixels.cosine - 0.12) / 0.35)
-    head = geometry.pose.to_head(pixels.positions) - CENTRE
+    box = window(usable, 1)
     samples, share = _between_pixels(
-        np.dstack([head, colors, hair, trust]),
-        pixels.positions[..., 2],
-        usable,
+        np.dstack([head[box], colors[box], hair[box], trust[box]]),
+        pixels.positions[box][..., 2],
+        usable[box],
         _STEP_CM * geometry.pose.scale,
     )
     cell = sphere.cells(samples[:, :3])
@@ -170,20 +174,13 @@ def _hair_share(colors: np.ndarray, geometry: HeadGeometry) -> np.ndarray:
     return unlike_skin(colors, geometry) * ~geometry.on_face
 
 
-def _like_upper_hair(
-    colors: np.ndarray, share: np.ndarray, geometry: HeadGeometry, pixels: FrontPixels
-) -> np.ndarray:
+def _like_those(colors: np.ndarray, hair: np.ndarray) -> np.ndarray:
     """``[S, S]`` bool: coloured like the hair above the ears, unlike collars and shoulders.
 
     Args:
         colors: ``[S, S, 3]``.
-        share: ``[S, S]``, see :func:`_hair_share`.
-        geometry: the measured head.
-        pixels: the source's splats.
+        hair: ``[S, S]`` bool, hair above the ears.
     """
-    height = geometry.pose.to_head(pixels.positions)[..., 1]
-    hair = (share > 0.6) & (height > ABOVE_EARS_CM)
-    hair &= (geometry.silhouette_distance > 2) & (pixels.layer >= 0)
     if hair.sum() < 50:
         return np.zeros(hair.shape, bool)
     centre, spread = np.median(colors[hair], 0), colors[hair].std(0) + 0.03

@@ -104,17 +104,19 @@ class _Wanted:
     workspace: Workspace
 
 
-def _reached(assembly: Assembly, picture: np.ndarray, alpha: np.ndarray) -> _Wanted:
-    """The part of the crop that any splat reaches."""
+def _reached(
+    assembly: Assembly, picture: np.ndarray, alpha: np.ndarray
+) -> tuple[_Wanted, np.ndarray]:
+    """The part of the crop that any splat reaches, and which splats show there."""
     avatar, workspace = assembly.avatar, Workspace()
-    camera = avatar.camera()
-    _, covered = rasterize(avatar.pose(), camera, workspace)
+    posed, camera = avatar.pose(), avatar.camera()
+    _, covered = rasterize(posed, camera, workspace)
     box = window(covered > 0, 0)
     intrinsics = np.array(camera.K)
     intrinsics[:2, 2] -= box[1].start, box[0].start
     height, width = covered[box].shape
     corner = np.array([box[0].start, box[1].start], np.int32)
-    return _Wanted(
+    wanted = _Wanted(
         picture[box],
         alpha[box],
         avatar.plate[box],
@@ -123,6 +125,8 @@ def _reached(assembly: Assembly, picture: np.ndarray, alpha: np.ndarray) -> _Wan
         assembly.pixels[:, 0] >= 0,
         workspace,
     )
+    _, share = backproject(posed, wanted.alpha[..., None], wanted.camera, workspace)
+    return wanted, np.flatnonzero(share > _HIDDEN)
 
 
 def _photographed(
@@ -155,10 +159,7 @@ def fit_colors(
     avatar = assembly.avatar
     start = avatar.splats.colors.copy()
     limit, rim = _limits(assembly, picture, alpha)
-    wanted = _reached(assembly, picture, alpha)
-    view, _, covered = _photographed(avatar, slice(None), wanted)
-    _, share = view.collect(covered[..., None])
-    chosen = np.flatnonzero(share > _HIDDEN)
+    wanted, chosen = _reached(assembly, picture, alpha)
     sirt = round(_SIRT_SHARE * iterations)
     for _ in range(sirt):
         _sirt_step(avatar, wanted, chosen, rim)
