@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from talkcli.avatar import SOURCE_VIEW
@@ -24,9 +26,13 @@ def talking(avatar: PortraitAvatar, frames: int, lips: float = 1.0) -> np.ndarra
         frames: how many, at 25 per second.
         lips: factor on the opening of the lips.
     """
+    return shown(avatar, _motions(frames, lips))
+
+
+def shown(avatar: PortraitAvatar, motions: Iterable[MotionFrame]) -> np.ndarray:
+    """``[n, H, W, 3]`` of somebody who moves in a given way."""
     player = AvatarPlayer(avatar, VideoConfig(), "cpu", Stopwatch())
-    drawn = [player.pictures(m, [SOURCE_VIEW])[0].copy() for m in _motions(frames, lips)]
-    return np.array(drawn)
+    return np.array([player.pictures(m, [SOURCE_VIEW])[0].copy() for m in motions])
 
 
 def _motions(frames: int, lips: float) -> list[MotionFrame]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
 
@@ -22,8 +23,9 @@ from talkcli.errors import InputError
 from talkcli.pipeline.evaluate.compare import Comparison, Context, EvalSettings, compare
 from talkcli.pipeline.stages.inputs import Clip
 from talkcli.progress import SilentReporter, Stopwatch
-from tests.support.films import CODEC, FPS, talking
-from tests.support.media import make_clip, run_ffmpeg
+from tests.support.films import CODEC, FPS, shown, talking
+from tests.support.media import make_audio, make_clip, run_ffmpeg, write_video
+from tests.support.motion import RATE, sentence, silence
 
 FRAMES = 60
 
@@ -183,6 +185,34 @@ def test_a_delay_of_three_frames_is_found(judged: Callable, film: Callable) -> N
     assert values(corrected)["psnr_frame"] == 120.0
     assert corrected.facts["frames_used"] == FRAMES - 3
     assert corrected.facts["made_dropped"] == corrected.facts["real_dropped"] == 3
+
+
+@pytest.mark.slow
+def test_a_delayed_sound_moves_synchrony_and_nothing_else(
+    avatar: PortraitAvatar, tmp_path: Path
+) -> None:
+    from talkcli.motion import TalkSettings, motion_frames
+
+    pcm = sentence()[: 3 * RATE]
+    settings = TalkSettings(still=True, blink_rate=0)
+    motions = motion_frames(iter([pcm]), len(pcm) * FPS // RATE, Fraction(FPS), settings, 0)
+    frames = shown(avatar, motions)
+    files = []
+    for late_s in (0.0, 0.12):
+        name = tmp_path / f"late{round(1000 * late_s)}"
+        late = np.concatenate([silence(late_s), pcm])[: len(pcm), None]
+        sound = make_audio(name.with_suffix(".wav"), late, RATE)
+        files.append(write_video(name.with_suffix(".mp4"), frames, audio=sound))
+    context = Context(Recipe(), EvalSettings(), SilentReporter(), Stopwatch())
+    comparison = compare("late", Clip(files[1]), Clip(files[0]), context)
+    found = values(comparison)
+    assert found["psnr_frame"] == 120.0 and found["lip_lag"] == pytest.approx(0.0, abs=1e-6)
+    assert found["lip_aperture_r"] == pytest.approx(1.0) and found["aed"] == 0.0
+    # Three frames of 40 ms, found within one.
+    note = next(row.note for row in comparison.metrics if row.name == "sync_offset")
+    before = float(note.removeprefix("real clip: ").removesuffix(" ms"))
+    assert found["sync_offset"] - before == pytest.approx(-120.0, abs=40.0)
+    assert found["sync_peak"] > 0.5
 
 
 @pytest.mark.slow
