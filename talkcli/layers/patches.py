@@ -28,7 +28,7 @@ from talkcli.layers.patch_search import (
 
 _COARSEST_PX = 80  # the pyramid stops below this: 7×7 patches then span a tenth of the picture
 #: Search steps for the targets around the hole, and for each ring of it that is peeled off.
-_RIM_STEPS, _RING_STEPS = 16, 4
+_RIM_STEPS, _RING_STEPS = 16, 8
 #: Rounds of search and vote at the coarsest level, between, and at the finest one.
 _ROUNDS = (6, 3, 1)
 _MIN_SOURCES = 200  # patch centres; with fewer, a smooth fill looks better than a few patches
