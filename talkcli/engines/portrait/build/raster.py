@@ -46,25 +46,29 @@ def _rasterize(
     """Draw triangles into the arrays that :func:`rasterize_triangles` returns."""
     height, width = shown.shape
     for t in range(triangles.shape[0]):
-        a, b, c = points[triangles[t, 0]], points[triangles[t, 1]], points[triangles[t, 2]]
-        area = (b[1] - c[1]) * (a[0] - c[0]) + (c[0] - b[0]) * (a[1] - c[1])
+        # Numbers, not rows: views of arrays take twice as long to compile.
+        i, j, k = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+        ax, ay = points[i, 0], points[i, 1]
+        bx, by = points[j, 0], points[j, 1]
+        cx, cy = points[k, 0], points[k, 1]
+        area = (by - cy) * (ax - cx) + (cx - bx) * (ay - cy)
         if abs(area) < 1e-9:
             continue
-        x0 = max(0, int(np.floor(min(a[0], b[0], c[0]) - 0.5)))
-        x1 = min(width - 1, int(np.ceil(max(a[0], b[0], c[0]) - 0.5)))
-        y0 = max(0, int(np.floor(min(a[1], b[1], c[1]) - 0.5)))
-        y1 = min(height - 1, int(np.ceil(max(a[1], b[1], c[1]) - 0.5)))
+        x0 = max(0, int(np.floor(min(ax, bx, cx) - 0.5)))
+        x1 = min(width - 1, int(np.ceil(max(ax, bx, cx) - 0.5)))
+        y0 = max(0, int(np.floor(min(ay, by, cy) - 0.5)))
+        y1 = min(height - 1, int(np.ceil(max(ay, by, cy) - 0.5)))
         for row in range(y0, y1 + 1):
             y = row + 0.5
             for column in range(x0, x1 + 1):
                 x = column + 0.5
-                wa = ((b[1] - c[1]) * (x - c[0]) + (c[0] - b[0]) * (y - c[1])) / area
-                wb = ((c[1] - a[1]) * (x - c[0]) + (a[0] - c[0]) * (y - c[1])) / area
+                wa = ((by - cy) * (x - cx) + (cx - bx) * (y - cy)) / area
+                wb = ((cy - ay) * (x - cx) + (ax - cx) * (y - cy)) / area
                 wc = 1 - wa - wb
                 # A small tolerance, so that neighbours leave no crack between them.
                 if wa < -1e-4 or wb < -1e-4 or wc < -1e-4:
                     continue
-                z = wa * a[2] + wb * b[2] + wc * c[2]
+                z = wa * points[i, 2] + wb * points[j, 2] + wc * points[k, 2]
                 if z < depth[row, column]:
                     depth[row, column] = z
                     shown[row, column] = t
