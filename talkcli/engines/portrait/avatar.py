@@ -80,6 +80,10 @@ class PortraitAvatar:
     seen: Bool[np.ndarray, " N"] | None = None
 
     def __post_init__(self) -> None:
+        self._last: _Last | None = None
+
+    def _allocate(self) -> None:
+        """Make what posing needs, 100 bytes per splat: many avatars are only taken parts of."""
         n, layers = len(self.splats), self.splats.layers
         self._picture_mouth = np.flatnonzero(layers == Layer.PICTURE_MOUTH)
         self._picture_teeth = np.flatnonzero(layers == Layer.PICTURE_TEETH)
@@ -133,9 +137,10 @@ class PortraitAvatar:
 
     def refresh(self) -> None:
         """Pick up changes made to ``splats`` in place."""
-        self._out.colors[:] = self.splats.colors
         self.__dict__.pop("_mouth_light", None)
-        self._last = _Last()
+        if self._last is not None:
+            self._out.colors[:] = self.splats.colors
+            self._last = _Last()
 
     @property
     def info(self) -> AvatarInfo:
@@ -210,9 +215,11 @@ class PortraitAvatar:
             hidden: also compute the covariances of splats that cannot be seen from here; otherwise
                 they keep those of an earlier frame.
         """
+        if self._last is None:
+            self._allocate()
         rotation = self.head_rotation(motion, view.yaw_deg)
         shift = np.zeros(3) if motion is None else motion.translation
-        last, now = self._last, _Last()
+        last, now = self._last or _Last(), _Last()
         if motion is not None:
             face = (motion.expression, motion.gaze)
             now = _Last(_bytes(face), _bytes((rotation, shift, np.array(hidden))))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -22,17 +22,21 @@ from talkcli.types import ARKIT_NAMES, Gaussians, MotionFrame, SplatArrays
 
 #: A cell reaches this far to both sides in yaw and in pitch, degrees. Half as far saves 3 % more.
 _REACH_DEG = (12.0, 10.0)
-#: A splat is left out if its blend weights add up to less in every sample frame. Frames of speech
-#: then differ from those of all splats by 53 to 57 dB, and .47 of the splats remain; .02: 59 dB and
-#: .51; .1: 44 dB and .43.
+#: A splat is left out if its blend weights add up to less in every sample frame. Over three heads and
+#: views, frames of speech then differ from those of all splats by 50 dB and more (median 58 to 65),
+#: frames of random expressions by 50 and more, and half of the splats remain. With .1 these are 49,
+#: 43 and .47; with .03, 53, 53 and .53.
 _LEAST_WEIGHT = 0.05
 #: Frames of a cell before its samples begin: less would not be repaid in a short visit.
 _FIRST_FRAMES = 4
 #: Cells whose splats are kept ready, each with some 20 MB of buffers.
 _CELLS_READY = 4
 
-#: Few splats, which gaze and the opening of the mouth uncover.
-_ALWAYS = (Layer.EYE, Layer.IRIS, Layer.PICTURE_TEETH, Layer.PICTURE_MOUTH)
+#: Few splats, which gaze, lids and the opening of the mouth uncover.
+_ALWAYS = (Layer.EYE, Layer.IRIS, Layer.LID, Layer.PICTURE_TEETH, Layer.PICTURE_MOUTH)
+#: Splats that hide the mouth's inside. No choice of expressions shows all that lips may uncover, so
+#: in some samples they are left out: what is seen of the inside then may be seen.
+_OUTSIDE = (Layer.SKIN, Layer.COMPLETION, Layer.SHELL, Layer.LID)
 _WIDE = {
     "jawOpen": 0.7,
     "eyeWide": 0.5,
@@ -42,11 +46,22 @@ _WIDE = {
 }
 _ROUND = {"jawOpen": 0.5, "mouthFunnel": 0.8, "browInnerUp": 0.8, "cheekPuff": 0.4}
 _SHUT = {"jawOpen": 0.15, "mouthPucker": 0.6, "eyeBlink": 1.0, "browDown": 0.7}
-#: Expression and place in the cell, -1 … 1 in yaw and pitch, of every sample; alike expressions
-#: follow each other, so that they are computed once.
-_SAMPLES: tuple[tuple[dict[str, float], float, float], ...] = (
-    (_SHUT, 0, 0), (_ROUND, 0, 0), (_WIDE, -1, 0), (_WIDE, 0, 0), (_WIDE, 1, 0),
-    ({}, -1, -1), ({}, 1, -1), ({}, -1, 1), ({}, 1, 1),
+
+
+class _Sample(NamedTuple):
+    """Expression, place in the cell (-1 … 1 in yaw and pitch), and whether the skin is left out."""
+
+    weights: dict[str, float]
+    across: float = 0
+    down: float = 0
+    bare: bool = False
+
+
+#: Taken from the last to the first; alike expressions follow each other and are computed once.
+_SAMPLES = (
+    _Sample(_SHUT), _Sample(_ROUND), _Sample(_WIDE, -1), _Sample(_WIDE), _Sample(_WIDE, 1),
+    _Sample(_WIDE, -1, bare=True), _Sample(_WIDE, 1, bare=True), _Sample({}, bare=True),
+    _Sample({}, -1, -1), _Sample({}, 1, -1), _Sample({}, -1, 1), _Sample({}, 1, 1),
 )  # fmt: skip
 
 #: Yaw and pitch of a cell's middle, degrees from those of the source.
@@ -81,6 +96,8 @@ class PlayedPortrait:
         self._avatar = avatar
         self._parts: OrderedDict[Cell, Avatar] = OrderedDict()
         self._cells: dict[Cell, Search | Bool[np.ndarray, " N"]] = {}
+        # One for all searches: it takes some 30 MB.
+        self._workspace = Workspace()
         if avatar.seen is not None:
             self._cells[SOURCE_CELL] = avatar.seen
 
@@ -131,9 +148,11 @@ class PlayedPortrait:
             return self._parts[cell]
         known = self._cells[cell]
         if isinstance(known, Search):
-            if not known.step():
+            if not known.step(self._workspace):
                 return self._avatar
             known = self._cells[cell] = known.seen
+            if not any(isinstance(other, Search) for other in self._cells.values()):
+                self._workspace = Workspace()
         self._parts[cell] = self._avatar.part(np.flatnonzero(known))
         if len(self._parts) > _CELLS_READY:
             self._parts.popitem(last=False)
@@ -153,41 +172,45 @@ class Search:
         self._left, self._wait = list(_SAMPLES), _FIRST_FRAMES
         self._layers = avatar.splats.layers
         self._most = np.zeros(len(avatar.splats), np.float32)
-        self._workspace = Workspace()
 
     @property
     def seen(self) -> Bool[np.ndarray, " N"]:
         """``[N]`` whether a splat can be seen, from the samples so far."""
         return np.asarray((self._most > _LEAST_WEIGHT) | np.isin(self._layers, _ALWAYS))
 
-    def step(self) -> bool:
+    def step(self, workspace: Workspace) -> bool:
         """One more frame of the cell, or one more sample; returns whether all are taken."""
         if self._wait:
             self._wait -= 1
         elif self._left:
-            self._sample(*self._left.pop())
+            self._take(self._left.pop(), workspace)
         return not self._left
 
-    def _sample(self, weights: dict[str, float], across: float, down: float) -> None:
+    def _take(self, sample: _Sample, workspace: Workspace) -> None:
         yaw, pitch = (
             middle + reach * shift
-            for reach, middle, shift in zip(_REACH_DEG, self._cell, (across, down), strict=True)
+            for reach, middle, shift in zip(
+                _REACH_DEG, self._cell, (sample.across, sample.down), strict=True
+            )
         )
         motion = replace(
             MotionFrame.neutral(),
-            expression=_expression(weights),
+            expression=_expression(sample.weights),
             rotation=np.array([yaw, pitch, 0.0], np.float32),
         )
-        camera = self._avatar.camera(motion)
+        camera, splats = self._avatar.camera(motion), self._avatar.pose(motion)
+        if sample.bare:
+            outside = np.isin(self._layers, _OUTSIDE)
+            splats = replace(splats, opacities=np.where(outside, 0, splats.opacities))
         nothing = np.zeros((camera.height, camera.width, 1), np.float32)
-        _, weight = backproject(self._avatar.pose(motion), nothing, camera, self._workspace)
+        _, weight = backproject(splats, nothing, camera, workspace)
         np.maximum(self._most, weight, out=self._most)
 
 
 def seen_from_the_front(avatar: DivisibleAvatar) -> Bool[np.ndarray, " N"]:
     """``[N]`` whether a splat can be seen in the cell of the source's direction."""
-    search = Search(avatar, SOURCE_CELL)
-    while not search.step():
+    search, workspace = Search(avatar, SOURCE_CELL), Workspace()
+    while not search.step(workspace):
         pass
     return search.seen
 

@@ -17,8 +17,8 @@ from talkcli.render.player import draw_head, player
 from talkcli.types import MotionFrame
 from tests.support.portraits import motion_of
 
-#: Frames of a cell until its splats are known: four, and nine samples.
-_SEARCH = 13
+#: Frames of a cell until its splats are known: four, and twelve samples.
+_SEARCH = 16
 
 
 def _moved(yaw: float, pitch: float, **weights: float) -> MotionFrame:
@@ -40,6 +40,8 @@ def test_frames_look_like_those_of_all_splats(avatar: PortraitAvatar, yaw: float
         _moved(0, 0),
         _moved(6, -4, jawOpen=0.6, mouthSmileLeft=0.4, mouthSmileRight=0.4),
         _moved(-8, 5, jawOpen=0.3, mouthFunnel=0.7),
+        _moved(0, 0, jawOpen=0.1, mouthUpperUpLeft=1.0, mouthUpperUpRight=1.0, mouthClose=0.1),
+        _moved(0, 0, jawOpen=0.2, mouthLowerDownLeft=1.0, mouthLowerDownRight=1.0, jawForward=0.5),
         _moved(3, 7, eyeBlinkLeft=1.0, eyeBlinkRight=1.0, mouthPucker=0.8),
     ):
         error = _over_plate(played, motion, view) - _over_plate(avatar, motion, view)
