@@ -90,7 +90,6 @@ class PortraitAvatar:
         self._jaw = np.flatnonzero(self.splats.jaw_weight > 0)
         self._jaw_weight = self.splats.jaw_weight[self._jaw, None]
         self._jaw_rest = self.splats.positions[self._jaw]
-        self._jaw_arc = jaw_arc(self.vertices + self.neutral_shift, self.basis)
         iris = np.flatnonzero(layers == Layer.IRIS)
         right = self.splats.positions[iris, 0] < 0
         right_eye, left_eye = self.eye_centres.astype(np.float32)
@@ -265,6 +264,10 @@ class PortraitAvatar:
         opacities = self.splats.opacities * (self.splats.layers != Layer.PICTURE_MOUTH)
         opacities[self._picture_teeth] *= self._picture_teeth_share
         return replace(posed, opacities=opacities).gaussians()
+
+    @cached_property
+    def _jaw_arc(self) -> Float[np.ndarray, "478 3"]:
+        return jaw_arc(self.vertices + self.neutral_shift, self.basis)
 
     @cached_property
     def _mouth_light(self) -> MouthLight:

@@ -22,10 +22,10 @@ from talkcli.types import ARKIT_NAMES, Gaussians, MotionFrame, SplatArrays
 
 #: A cell reaches this far to both sides in yaw and in pitch, degrees. Half as far saves 3 % more.
 _REACH_DEG = (12.0, 10.0)
-#: A splat is left out if its blend weights add up to less in every sample frame. Over three heads and
-#: views, frames of speech then differ from those of all splats by 50 dB and more (median 58 to 65),
-#: frames of random expressions by 50 and more, and half of the splats remain. With .1 these are 49,
-#: 43 and .47; with .03, 53, 53 and .53.
+#: A splat is left out if its blend weights add up to less in every sample frame. Over three heads
+#: and views, frames of speech then differ from those of all splats by 50 dB and more (median 58 to
+#: 65), frames of random expressions by 50 and more, and half of the splats remain. With .1 these
+#: are 49, 43 and .47; with .03, 53, 53 and .53.
 _LEAST_WEIGHT = 0.05
 #: Frames of a cell before its samples begin: less would not be repaid in a short visit.
 _FIRST_FRAMES = 4
