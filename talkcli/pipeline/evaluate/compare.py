@@ -163,7 +163,8 @@ def compare_measured(
     seers += [Jitter(), Flicker(), SeamError(), *optional_metrics(_sound_file(sounds, heard))]
     seers += [] if gallery is None else [gallery]
     seen = _look(pairs, seers, context)
-    rows = [row for seer in seers for row in seer.finish()]
+    # SSIM, which takes longest, begins first; readers expect PSNR first.
+    rows = [row for seer in (seers[1], seers[0], *seers[2:]) for row in seer.finish()]
     if pairs.align == "frame":
         rows = [_unless_aligned(row) for row in rows]
     rows += performance_scores(found, wanted, settings.lag_s)
