@@ -105,13 +105,18 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.0, help="of every clip; 0 for all of it")
     parser.add_argument("--work", type=Path, default=Path("out/results"), help="what is measured")
     parser.add_argument("--bench", type=Path, help="answer of: talkcli bench --json")
+    parser.add_argument("--rivals", type=Path, help="answer of: python -m benchmarks.rivals --json")
     parser.add_argument("-o", "--output", type=Path, default=Path("docs/results.md"))
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
     views = novel_views(args.data, args.work)
     rows = reenactments(args.data, args.work, args.seconds)
-    bench = None if args.bench is None else json.loads(args.bench.read_text(encoding="utf-8"))
-    args.output.write_text(page(rows, views, bench, args.seconds), encoding="utf-8")
+    bench, rivals = (
+        None if path is None else json.loads(path.read_text(encoding="utf-8"))
+        for path in (args.bench, args.rivals)
+    )
+    text = page(rows, views, bench, args.seconds, rivals=rivals)
+    args.output.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -51,7 +51,14 @@ _AUDIO_PLANE = (
 )
 
 
-def page(rows: Sequence[Row], views: Row | None, bench: Row | None, seconds: float) -> str:
+def page(
+    rows: Sequence[Row],
+    views: Row | None,
+    bench: Row | None,
+    seconds: float,
+    *,
+    rivals: Row | None = None,
+) -> str:
     """The text of docs/results.md.
 
     Args:
@@ -59,12 +66,13 @@ def page(rows: Sequence[Row], views: Row | None, bench: Row | None, seconds: flo
         views: the answer for the cameras, or None.
         bench: the answer of ``talkcli bench --json``, or None.
         seconds: of every clip; 0 for all of it.
+        rivals: the answer of ``python -m benchmarks.rivals --json``, or None.
     """
     done = [row for row in rows if row["speech"] and row["video"]]
     left = [_title(row["clip"]) for row in rows if row not in done]
     parts = [_HEAD, _reenactment(done, left, seconds)]
     parts += [_views(views)] if views else []
-    parts += [_published(done), _cost(bench)]
+    parts += [_published(done), _cost(bench, rivals)]
     return "\n".join(parts)
 
 
@@ -207,29 +215,46 @@ def _published(rows: Sequence[Row]) -> str:
     )
 
 
-def _cost(bench: Row | None) -> str:
+def _cost(bench: Row | None, rivals: Row | None) -> str:
     lines = ["## Cost", ""]
     if bench is None or not bench.get("cost"):
         lines.append("Not measured in this run; `talkcli bench` measures it.")
         return "\n".join([*lines, ""])
     machine, cost, speed = bench["machine"], bench["cost"], bench["speed"]
+    networks = rivals["networks"] if rivals else ()
+    others = [[row["network"], *_price(row["cpu_ms"], rivals or speed)] for row in networks]
     lines += [
         f"As `talkcli bench` prints it, on {machine['cpu']} ({machine['isa']}, {machine['cores']} "
         f"cores, load {machine['load']}): one view at 512 pixels, avatar in place.",
         "",
         _table(
-            ["CPU per second of film, s", "CPU per frame, ms", "sgemm, GFLOP/s", "GFLOP per frame"],
+            ["", "CPU per frame, ms", "sgemm, GFLOP/s", "GFLOP per frame"],
             [
-                [
-                    f"{cost['cpu_per_second']:.2f}",
-                    f"{cost['frame_ms']:.1f}",
-                    f"{speed['sgemm_gflops']:.1f}",
-                    f"{cost['normalised_gflop']:.2f}",
-                ]
+                ["talkcli, the whole video with encoding", *_price(cost["frame_ms"], speed)],
+                *others,
             ],
         ),
+        "",
+        f"A second of film takes {cost['cpu_per_second']:.2f} s of CPU. GFLOP per frame is the "
+        "CPU time times the speed of sgemm on one core in the same run, for comparison between "
+        "machines.",
     ]
+    if rivals:
+        lines += [
+            "",
+            "The networks of others are built from their published descriptions with random "
+            "weights by `python -m benchmarks.rivals`, and run in one thread: Wav2Lip's generator "
+            "makes 96 x 96 pixels around the mouth, SadTalker's face renderer 256 x 256 of the "
+            "face. What they need besides (face detection, mel spectra, motion networks, blending, "
+            "encoding) is not counted.",
+        ]
     return "\n".join([*lines, ""])
+
+
+def _price(ms: float, speed: Row) -> list[str]:
+    """CPU per frame, speed of the machine, and their product."""
+    gflops = speed["sgemm_gflops"]
+    return [f"{ms:,.1f}", f"{gflops:.1f}", f"{ms * gflops / 1e3:,.2f}"]
 
 
 def _named(answer: Row, name: str) -> Row:

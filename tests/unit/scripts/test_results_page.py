@@ -71,6 +71,10 @@ def test_views_and_cost() -> None:
         "speed": {"sgemm_gflops": 90.0},
         "cost": cost,
     }
-    text = page(CLIPS, views, bench, seconds=3.0)
+    network = {"network": "another, 96 x 96", "cpu_ms": 1500.0}
+    rivals = {"sgemm_gflops": 80.0, "networks": [network]}
+    text = page(CLIPS, views, bench, seconds=3.0, rivals=rivals)
     assert "| cam0 | 20.58 | – |" in text and "74 instants" in text
-    assert "| 0.90 | 36.0 | 90.0 | 3.20 |" in text and "a CPU (avx2" in text
+    assert "with encoding | 36.0 | 90.0 | 3.24 |" in text and "a CPU (avx2" in text
+    assert "| another, 96 x 96 | 1,500.0 | 80.0 | 120.00 |" in text and "random weights" in text
+    assert "random weights" not in page(CLIPS, views, bench, seconds=3.0)
