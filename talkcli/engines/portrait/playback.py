@@ -59,10 +59,12 @@ class _Sample(NamedTuple):
 
 #: Taken from the last to the first; alike expressions follow each other and are computed once.
 _SAMPLES = (
-    _Sample(_SHUT), _Sample(_ROUND), _Sample(_WIDE, -1), _Sample(_WIDE), _Sample(_WIDE, 1),
+    _Sample(_SHUT), _Sample(_ROUND), _Sample(_WIDE, -1), _Sample(_WIDE, 1), _Sample(_WIDE),
     _Sample(_WIDE, -1, bare=True), _Sample(_WIDE, 1, bare=True), _Sample({}, bare=True),
     _Sample({}, -1, -1), _Sample({}, 1, -1), _Sample({}, -1, 1), _Sample({}, 1, 1),
 )  # fmt: skip
+#: Those for other directions than the source's, which are looked for while a video is made.
+_SIDE_SAMPLES = _SAMPLES[4:]
 
 #: Yaw and pitch of a cell's middle, degrees from those of the source.
 Cell = tuple[float, float]
@@ -169,7 +171,8 @@ class Search:
 
     def __init__(self, avatar: DivisibleAvatar, cell: Cell) -> None:
         self._avatar, self._cell = avatar, cell
-        self._left, self._wait = list(_SAMPLES), _FIRST_FRAMES
+        self._left = list(_SAMPLES if cell == SOURCE_CELL else _SIDE_SAMPLES)
+        self._wait = _FIRST_FRAMES
         self._layers = avatar.splats.layers
         self._most = np.zeros(len(avatar.splats), np.float32)
 

@@ -17,8 +17,8 @@ from talkcli.render.player import draw_head, player
 from talkcli.types import MotionFrame
 from tests.support.portraits import motion_of
 
-#: Frames of a cell until its splats are known: four, and twelve samples.
-_SEARCH = 16
+#: Frames of a cell until its splats are known: four, and eight samples.
+_SEARCH = 12
 
 
 def _moved(yaw: float, pitch: float, **weights: float) -> MotionFrame:
