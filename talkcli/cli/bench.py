@@ -7,6 +7,7 @@ from typing import Annotated, Any, Optional
 
 import typer
 
+from talkcli.cli.flags import a_number
 from talkcli.cli.options import CommonOptions, expand_options
 from talkcli.cli.progress import reporting
 from talkcli.cli.show import write_json
@@ -18,7 +19,13 @@ def bench_command(
     quick: Annotated[bool, typer.Option("--quick", help="Rough figures in a minute.")] = False,
     seconds: Annotated[
         float,
-        typer.Option(metavar="S", min=0, max=3600, help="Length of the test videos; 0 skips them."),
+        typer.Option(
+            metavar="S",
+            min=0,
+            max=3600,
+            callback=a_number,
+            help="Length of the test videos; 0 skips them.",
+        ),
     ] = 60.0,
     portrait: Annotated[
         Optional[Path],  # noqa: UP045

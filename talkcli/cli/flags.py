@@ -1,9 +1,11 @@
-"""Typer commands and groups whose help shows flags without a type."""
+"""Typer commands and groups whose help shows flags without a type; a check of numbers."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+from typer import BadParameter
 from typer.core import TyperCommand, TyperGroup
 
 
@@ -25,3 +27,14 @@ class Command(_PlainFlags, TyperCommand):
 
 class Group(_PlainFlags, TyperGroup):
     """A group of commands."""
+
+
+def a_number(value: float) -> float:
+    """Refuse "nan", which fails no comparison with the limits of an option.
+
+    Raises:
+        BadParameter: it is no number.
+    """
+    if math.isnan(value):
+        raise BadParameter(f"{value} is not a number.")
+    return value

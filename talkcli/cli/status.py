@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from talkcli.cli.flags import a_number
 from talkcli.cli.options import (
     CommonOptions,
     ProjectArgument,
@@ -31,10 +32,22 @@ def status_command(
         ),
     ] = False,
     max_gb: Annotated[
-        float, typer.Option(metavar="GB", min=0, help="Size that --prune reduces the cache to.")
+        float,
+        typer.Option(
+            metavar="GB",
+            min=0,
+            callback=a_number,
+            help="Size that --prune reduces the cache to.",
+        ),
     ] = MAX_BYTES / 1e9,
     max_age_days: Annotated[
-        float, typer.Option(metavar="DAYS", min=0, help="How long --prune keeps unused entries.")
+        float,
+        typer.Option(
+            metavar="DAYS",
+            min=0,
+            callback=a_number,
+            help="How long --prune keeps unused entries.",
+        ),
     ] = MAX_AGE_DAYS,
     common: CommonOptions,
 ) -> None:

@@ -334,6 +334,8 @@ def test_the_cache_is_cleared(talkcli, portrait, speech, tmp_path) -> None:
     assert talkcli("animate", portrait, speech).code == 0
     endless = talkcli("status", "--prune", "--max-gb", "inf", "--max-age-days", "inf", "--json")
     assert json.loads(endless.out)["removed"] == []
+    senseless = talkcli("status", "--prune", "--max-gb", "nan")
+    assert senseless.code == 2 and "--max-gb" in senseless.error
     answer = json.loads(talkcli("status", "--prune", "--max-gb", "0", "--json").out)
     assert len(answer["removed"]) == 1 and answer["freed_bytes"] > 0
     assert json.loads(talkcli("status", "--json").out)["projects"] == []

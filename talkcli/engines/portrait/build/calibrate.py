@@ -35,8 +35,9 @@ from talkcli.types import MotionFrame
 
 #: Side of the trial crop. FaceMesh sees 256 pixels of it or fewer, but results on smaller heads
 #: differ from those on large ones. Over 32 portraits, the mean differences from a trial at 512 are
-#: .033 in scale and .25° in yaw at 288 as at 320 pixels, and .039 and .32° at 256.
-_TRIAL_PX = 288
+#: .033 in scale and .25° in yaw at 288 as at 320 pixels, and .039 and .32° at 256; the sample turns
+#: a degree less after a trial at 288, for a tenth of a second.
+_TRIAL_PX = 320
 _TRIAL_YAWS_DEG = (-25.0, 0.0, 25.0)
 _LOWEST, _HIGHEST = 0.8, 1.55
 #: By how much the views' error per degree of turn grows with the depth scale. Over 64 portraits,
