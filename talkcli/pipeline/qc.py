@@ -135,11 +135,14 @@ def refuse_uncheckable(video: VideoConfig, output: Path | None) -> None:
     Raises:
         UsageError: several views in one file, or a folder of pictures.
     """
+    from talkcli.media.write import is_folder
+
     if len(video.views) > 1 and video.layout == "strip":
         raise UsageError("--qc checks one face per video", "add --layout files, or give one view")
-    if output is not None and not output.suffix:
-        raise UsageError(f"--qc checks videos, and {output} is a folder of pictures",
-                         "write a .mp4")  # fmt: skip
+    if output is not None and is_folder(output):
+        raise UsageError(
+            f"--qc checks videos, and {output} is a folder of pictures", "write a .mp4"
+        )
 
 
 def missed(reports: Sequence[QcReport]) -> QualityError | None:

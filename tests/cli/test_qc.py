@@ -90,7 +90,9 @@ def test_a_plan_checks_nothing(talkcli: Any, portrait: Path, speech: Path) -> No
 
 
 @pytest.mark.parametrize(
-    "options", [("--views", "-20,20"), ("-o", "frames")], ids=["strip", "folder"]
+    "options",
+    [("--views", "-20,20"), ("-o", "frames"), ("-o", "frames_-7.5")],
+    ids=["strip", "folder", "folder with a number"],
 )
 def test_what_cannot_be_checked_is_refused_before_any_work(
     talkcli: Any, engine: Any, portrait: Path, speech: Path, options: tuple[str, ...]
