@@ -9,7 +9,7 @@ what they cost depends on their shapes alone. Each runs in one thread.
   with a SPADE decoder): 256 x 256 pixels, dense motion and generation, without the networks that
   find the motion.
 
-Usage: ``OPENBLAS_NUM_THREADS=1 python -m benchmarks.rivals [--json]``
+Usage: ``python -m benchmarks.rivals [--json]``
 """
 
 from __future__ import annotations
@@ -24,10 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from talkcli.bench.yardstick import product_seconds
-
-#: Rows of the matrices of the yardstick.
-_ROWS = 1024
+from talkcli.bench.yardstick import take_turn
 
 
 class Convolution(nn.Sequential):
@@ -262,7 +259,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    gflops = 2 * _ROWS**3 / product_seconds(_ROWS) / 1e9
+    gflops = take_turn().sgemm_gflops
     lips, renderer = LipGenerator().eval(), FaceRenderer().eval()
     mel, face = torch.rand(1, 1, 80, 16), torch.rand(1, 6, 96, 96)
     picture = torch.rand(1, 3, 256, 256)

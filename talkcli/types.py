@@ -43,6 +43,12 @@ ARKIT_NAMES: tuple[str, ...] = (
 )  # fmt: skip
 
 
+def shape_columns(name: str) -> list[int]:
+    """Indices in ``ARKIT_NAMES`` of a shape, or of its left and right half."""
+    names = [name] if name in ARKIT_NAMES else [f"{name}Left", f"{name}Right"]
+    return [ARKIT_NAMES.index(n) for n in names]
+
+
 @dataclass(frozen=True)
 class MotionFrame:
     """The motion of a head at one instant, relative to the neutral head.

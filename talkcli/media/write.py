@@ -20,6 +20,7 @@ from talkcli.media.audio import Sound
 from talkcli.media.encoder import FRAMES_HELD, Encoder, find_ffmpeg
 from talkcli.media.feed import SoundFeed
 from talkcli.media.identify import file_url
+from talkcli.media.planes import to_planes
 
 #: NTSC rates that people write as decimals: 23.976, 29.97, 47.952, 59.94, 119.88.
 _NTSC_RATES = tuple(Fraction(n * 1000, 1001) for n in (24, 30, 48, 60, 120))
@@ -199,10 +200,6 @@ class VideoWriter:
         self._pending: PendingOutput | None = None
         self._encoder: Encoder | None = None
         # A frame is copied into the one that the encoder has certainly let go of.
-        # Only here, because kernels take a third of a second to load.
-        from talkcli.media.planes import to_planes
-
-        self._to_planes = to_planes
         size = frames.width * frames.height * 3 // 2
         shape = (size,) if self._format.planes else self._shape
         self._copies = np.empty((FRAMES_HELD + 1, *shape), np.uint8)
@@ -239,7 +236,7 @@ class VideoWriter:
             raise ValueError(f"expected uint8 {self._shape}, got {frame.dtype} {frame.shape}")
         copy = self._copies[self.frames_written % len(self._copies)]
         if self._format.planes:
-            self._to_planes(np.ascontiguousarray(frame), copy)
+            to_planes(np.ascontiguousarray(frame), copy)
         else:
             copy[:] = frame
         self._encoder.put(memoryview(copy).cast("B"))

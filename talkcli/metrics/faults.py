@@ -15,13 +15,11 @@ import numpy as np
 from talkcli.face.topology import BROW_LEFT, BROW_RIGHT, EYE_LEFT, EYE_RIGHT, LIPS, NOSE
 from talkcli.metrics.regions import face_regions
 from talkcli.metrics.seam import steps
-from talkcli.metrics.temporal import acceleration
+from talkcli.metrics.temporal import acceleration, passing_change
 from talkcli.shapes import Bool, Float, UInt8
 
 #: Face height to which pictures are reduced, pixels.
 _FACE_PX = 96.0
-#: Second differences of white noise are larger than the noise by this factor.
-_WHITE = float(np.sqrt(6.0))
 #: Width of the bands inside and outside of the head's outline, face heights.
 _BAND = 0.06
 #: Side of the median filter that closes holes, and how much darker, brighter or differently
@@ -141,14 +139,14 @@ class FaultFinder:
             self._rows[middle][2] = acceleration(*faces)
         if before.luma.shape != now.luma.shape or now.luma.shape != after.luma.shape:
             return  # a few containers change their size
-        change = np.abs(before.luma - 2.0 * now.luma + after.luma) / _WHITE
+        change = passing_change(before.luma, now.luma, after.luma)
         heads = [seen.head for seen in self._last if seen.head is not None]
         outside = ~np.logical_or.reduce(heads) if heads else np.ones(change.shape, bool)
         if outside.any():
             self._rows[middle][3] = change[outside].mean()
         rings = [seen.steps for seen in self._last if seen.steps is not None]
         if len(rings) == 3:
-            ring = np.abs(rings[0] - 2.0 * rings[1] + rings[2]) / _WHITE
+            ring = passing_change(*rings)
             if np.isfinite(ring).any():
                 self._rows[middle][5] = np.nanmean(ring)
 

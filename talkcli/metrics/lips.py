@@ -16,6 +16,7 @@ from talkcli.face.measures import face_height, lip_aperture, lip_width
 from talkcli.metrics.observed import Heard
 from talkcli.metrics.pair import FramePair
 from talkcli.metrics.result import Metric
+from talkcli.metrics.series import peak_place, runs
 from talkcli.shapes import Float
 
 #: Lips closer than this share of their width are shut. FaceMesh sees shut lips at -.01 to .015.
@@ -145,13 +146,7 @@ def lip_lag(tracks: LipTracks) -> Metric:
     if not found or max(found) < _SURE:
         return Metric(name, label, None, "ms", "zero", note="lips do not follow those of the clip")
     best = int(np.argmax(found))
-    offset = 0.0
-    if 0 < best < len(found) - 1:
-        # The peak of the parabola through three values.
-        before, peak, after = found[best - 1 : best + 2]
-        bend = before - 2 * peak + after
-        offset = 0.5 * (before - after) / bend if bend < 0 else 0.0
-    lag_ms = 1000.0 * step * (best - most + offset)
+    lag_ms = 1000.0 * step * (best - most + peak_place(np.array(found), best))
     return Metric(name, label, lag_ms, "ms", "zero", note=f"correlation {max(found):.2f} there")
 
 
@@ -169,8 +164,8 @@ def _bilabial(tracks: LipTracks) -> Metric:
     name, label = "closures_met", "closures between open lips, met"
     made, real = (rows[:, 0] / rows[:, 1] for rows in (tracks.made, tracks.real))
     met = total = 0
-    for first, last in _runs(real < SHUT):
-        start, end = tracks.times[first], tracks.times[last]
+    for first, after_last in runs(real < SHUT):
+        start, end = tracks.times[first], tracks.times[after_last - 1]
         near = (tracks.times >= start - _AROUND_S) & (tracks.times <= end + _AROUND_S)
         before = near & (tracks.times < start)
         after = near & (tracks.times > end)
@@ -182,12 +177,6 @@ def _bilabial(tracks: LipTracks) -> Metric:
     if not total:
         return Metric(name, label, None, "%", "higher", note="the real lips never close in passing")
     return Metric(name, label, 100.0 * met / total, "%", "higher", note=f"{met} of {total}")
-
-
-def _runs(flags: np.ndarray) -> list[tuple[int, int]]:
-    """First and last index of every run of true values."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(int)))
-    return [(int(a), int(b) - 1) for a, b in edges.reshape(-1, 2)]
 
 
 def _silence(tracks: LipTracks, heard: Heard | None) -> Metric:

@@ -14,6 +14,7 @@ from itertools import pairwise
 import numpy as np
 
 from talkcli.metrics.observed import HEARD_HZ, Observed
+from talkcli.metrics.series import runs
 from talkcli.shapes import Float
 from talkcli.types import ARKIT_NAMES
 
@@ -152,9 +153,7 @@ def _blinks(observed: Observed) -> dict[str, float | None]:
 
 def _peaks(lids: np.ndarray) -> list[int]:
     """Index of the furthest closure of every blink."""
-    shut = np.concatenate([[False], lids > _BLINK, [False]])
-    edges = np.flatnonzero(np.diff(shut.astype(int))).reshape(-1, 2)
-    return [int(first + lids[first:end].argmax()) for first, end in edges]
+    return [first + int(lids[first:end].argmax()) for first, end in runs(lids > _BLINK)]
 
 
 def _crossings(times: np.ndarray, lids: np.ndarray, peak: int, way: int) -> float | None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from talkcli.metrics.faults import FrameFaults
 from talkcli.metrics.observed import Observed
+from talkcli.metrics.series import runs
 from talkcli.metrics.sync import SyncScore, sync_score
 from talkcli.shapes import Float
 
@@ -142,10 +143,9 @@ def _stuck(observed: Observed) -> Check:
     # A single frame may be an outlier; a plateau is not.
     rest = float(np.quantile(lips, 0.1))
     wide = lips > rest + _WIDEST * (float(np.quantile(lips, 0.999)) - rest)
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], wide, [False]]).astype(int)))
-    runs = [(a, b) for a, b in edges.reshape(-1, 2) if b - a >= _STUCK_FRAMES]
-    frames = sum(int(b - a) for a, b in runs)
-    worst = max(runs, key=lambda run: run[1] - run[0], default=None)
+    stuck = [(a, b) for a, b in runs(wide) if b - a >= _STUCK_FRAMES]
+    frames = sum(b - a for a, b in stuck)
+    worst = max(stuck, key=lambda run: run[1] - run[0], default=None)
     at = None if worst is None else float(times[worst[0]])
     return Check(name, label, 100.0 * frames / len(lips), "%", worst_s=at)
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from talkcli.metrics.observed import Observed
+from talkcli.metrics.observed import HEARD_HZ, Observed
 from talkcli.metrics.result import Metric
+from talkcli.metrics.series import peak_place
 from talkcli.shapes import Float
 
 #: Shifts that are tried, seconds, and their step. Encoders and players are off by up to a third of
@@ -74,7 +75,7 @@ def sync_score(observed: Observed) -> SyncScore:
         return _no_score("the video has no sound")
     heard = observed.heard
     lips, times = observed.aperture[observed.tracked], observed.times[observed.tracked]
-    within = times < len(heard.aperture) / 100.0
+    within = times < len(heard.aperture) / HEARD_HZ
     lips, times = lips[within], times[within]
     step = float(np.median(np.diff(observed.times))) if len(observed.times) > 1 else 0.0
     seconds = len(lips) * step
@@ -87,7 +88,7 @@ def sync_score(observed: Observed) -> SyncScore:
     shifts = np.arange(-round(REACH_S / STEP_S), round(REACH_S / STEP_S) + 1) * STEP_S
     fits = np.array([_correlation(lips, heard.aperture, times - shift) for shift in shifts])
     best = int(fits.argmax())
-    offset = shifts[best] + STEP_S * _peak_place(fits, best)
+    offset = shifts[best] + STEP_S * peak_place(fits, best)
     # The likelihood of normal noise around a line is (1 - r²)^(-n/2).
     odds = -0.5 * seconds * _INDEPENDENT_HZ * np.log(1.0 - np.clip(fits, 0.0, 0.999) ** 2)
     chances = np.exp(odds - odds.max())
@@ -103,21 +104,12 @@ def sync_score(observed: Observed) -> SyncScore:
 
 def _correlation(lips: np.ndarray, heard: np.ndarray, times: np.ndarray) -> float:
     """Correlation of lips with what is heard at some times, silence beyond both ends."""
-    places = np.arange(len(heard)) / 100.0
+    places = np.arange(len(heard)) / HEARD_HZ
     wanted = np.interp(times, places, heard, left=0.0, right=0.0)
     spread = float(wanted.std() * lips.std())
     if spread < 1e-9:
         return 0.0
     return float(((wanted - wanted.mean()) * (lips - lips.mean())).mean() / spread)
-
-
-def _peak_place(fits: np.ndarray, best: int) -> float:
-    """Where a parabola through the best value and its neighbours peaks, in steps from the best."""
-    if not 0 < best < len(fits) - 1:
-        return 0.0
-    before, here, after = fits[best - 1 : best + 2]
-    bend = before - 2.0 * here + after
-    return float(0.5 * (before - after) / bend) if bend < -1e-12 else 0.0
 
 
 def _no_score(note: str) -> SyncScore:

@@ -50,6 +50,23 @@ def acceleration(
     return 100.0 * float(np.linalg.norm(second, axis=1).mean() / face_height(now))
 
 
+def passing_change(
+    before: Float[np.ndarray, "*shape"],
+    now: Float[np.ndarray, "*shape"],
+    after: Float[np.ndarray, "*shape"],
+) -> Float[np.ndarray, "*shape"]:
+    """What comes and goes within three frames: absolute second differences.
+
+    Steady change hardly counts. Scaled so that those of white noise have its deviation.
+
+    Args:
+        before: brightness or anything else.
+        now: likewise.
+        after: likewise.
+    """
+    return np.asarray(np.abs(before - 2.0 * now + after) / _WHITE)
+
+
 class Jitter:
     """Acceleration of the landmarks, made against real."""
 
@@ -115,7 +132,7 @@ class Flicker:
         changes = []
         if masks:
             for lumas in ([one.made_luma for one in three], [one.real_luma for one in three]):
-                changes.append(np.abs(lumas[0] - 2.0 * lumas[1] + lumas[2]) / _WHITE)
+                changes.append(passing_change(*lumas))
         for name in self._names:
             mask = masks.get(name)
             if mask is None or mask.mean() < _LEAST:

@@ -20,7 +20,7 @@ from talkcli.files.tensors import Rule, TensorSchema
 from talkcli.shapes import Float, Float32, Int
 from talkcli.speech.features import N_MELS
 from talkcli.speech.network import HEADS, SUBFRAMES, Layout, NetworkStream
-from talkcli.types import ARKIT_NAMES
+from talkcli.types import ARKIT_NAMES, shape_columns
 from talkcli.weights.registry import shipped
 
 SCHEMA = 3
@@ -141,12 +141,6 @@ class SpeechModel:
             "gain": self.gain,
         }
         _FILE.write(path, tensors, header)
-
-
-def shape_columns(name: str) -> list[int]:
-    """Indices in ``ARKIT_NAMES`` of a shape, or of its left and right half."""
-    names = [name] if name in ARKIT_NAMES else [f"{name}Left", f"{name}Right"]
-    return [ARKIT_NAMES.index(n) for n in names]
 
 
 def weights_path(name: str = WEIGHTS[0]) -> Path:

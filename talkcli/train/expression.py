@@ -15,9 +15,9 @@ from talkcli.face.measures import lip_aperture, lip_width
 from talkcli.face.model import FaceModel
 from talkcli.face.solve import ShapeFit, bounded_ridge, lower_face_weights
 from talkcli.face.topology import LIPS
-from talkcli.speech.model import shape_columns
 from talkcli.tracking.person import align_to_self, neutral_face
 from talkcli.train.clips import Clip
+from talkcli.types import shape_columns
 
 __all__ = [
     "SPEECH_SHAPES",

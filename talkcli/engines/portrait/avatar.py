@@ -246,10 +246,9 @@ class PortraitAvatar:
 
         Their tangents follow from the neighbours that are left.
         """
-        place = np.full(len(self.splats), -1, np.int32)
-        place[order] = np.arange(len(order), dtype=np.int32)
-        shaded = place[self.contact.index] >= 0
-        contact = ContactShade(place[self.contact.index[shaded]], self.contact.shade[shaded])
+        shaded = np.isin(self.contact.index, order)
+        index = np.searchsorted(order, self.contact.index[shaded]).astype(np.int32)
+        contact = ContactShade(index, self.contact.shade[shaded])
         dynamic = int(np.searchsorted(order, self.dynamic))
         splats = self.splats.select(order)
         return replace(self, splats=splats, dynamic=dynamic, contact=contact, seen=None)

@@ -18,7 +18,7 @@ from talkcli.avatar import SOURCE_VIEW, Avatar, AvatarInfo, Backdrop, Camera, Vi
 from talkcli.engines.portrait.splats import Layer, RestSplats
 from talkcli.render.cpu import Workspace, backproject
 from talkcli.shapes import Bool, Float, Integer
-from talkcli.types import ARKIT_NAMES, Gaussians, MotionFrame, SplatArrays
+from talkcli.types import ARKIT_NAMES, Gaussians, MotionFrame, SplatArrays, shape_columns
 
 #: A cell reaches this far to both sides in yaw and in pitch, degrees. Half as far saves 3 % more.
 _REACH_DEG = (12.0, 10.0)
@@ -219,10 +219,7 @@ def seen_from_the_front(avatar: DivisibleAvatar) -> Bool[np.ndarray, " N"]:
 
 
 def _expression(weights: dict[str, float]) -> Float[np.ndarray, " 52"]:
-    """ARKit weights from names, whose sides are both meant where none is given."""
     found = np.zeros(len(ARKIT_NAMES), np.float32)
     for name, weight in weights.items():
-        sides = [f"{name}Left", f"{name}Right"]
-        for full in [name] if name in ARKIT_NAMES else sides:
-            found[ARKIT_NAMES.index(full)] = weight
+        found[shape_columns(name)] = weight
     return found

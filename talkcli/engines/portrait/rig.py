@@ -63,11 +63,12 @@ def move_with_face(
         shift: ``[n, 3]``, written.
         positions: ``[n, 3]``, written: rest plus shift.
     """
-    arrays = _flat(rest, vertices, weights, displacement, shift, positions)
+    arrays = flat(rest, vertices, weights, displacement, shift, positions)
     spread_over(lambda a, b: _move_with_face(a, b, *arrays), [(0, len(rest))])
 
 
-def _flat(*arrays: np.ndarray) -> tuple[np.ndarray, ...]:
+def flat(*arrays: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The arrays with one dimension, as kernels take them."""
     return tuple(array.reshape(-1) for array in arrays)
 
 
@@ -94,7 +95,7 @@ def shift_tangents(
         slack: centimetres by which any tangent may grow.
         out: written.
     """
-    arrays = (_flat(*rest), *_flat(shift, neighbours), np.float32(slack), _flat(*out))
+    arrays = (flat(*rest), *flat(shift, neighbours), np.float32(slack), flat(*out))
     spread_over(lambda a, b: _shift_tangents(a, b, *arrays), [(0, len(shift))])
 
 

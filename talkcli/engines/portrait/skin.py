@@ -11,7 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from talkcli.engines.portrait.rig import NECK_STEPS, neck_rotations, rotation_vector, spread_over
+from talkcli.engines.portrait.rig import (
+    NECK_STEPS,
+    flat,
+    neck_rotations,
+    rotation_vector,
+    spread_over,
+)
 from talkcli.kernels.jit import helper, kernel
 from talkcli.kernels.memory import load, load_columns, store, store_columns
 from talkcli.kernels.simd import LANES, largest, maximum, minimum, select, splat, square_root
@@ -148,8 +154,8 @@ def skin_and_shape(
     tables = pose.packed()
     limit = np.float32(-1.0 if hidden else _HIDDEN)
     whole = count // LANES * LANES
-    inputs = _flat((*moved.arrays(), *rest.arrays()))
-    arrays = inputs, tables, _flat((out.means, out.covars, out.opacities))
+    inputs = flat(*moved.arrays(), *rest.arrays())
+    arrays = inputs, tables, flat(out.means, out.covars, out.opacities)
 
     def work(start: int, stop: int) -> None:
         scratch = np.empty(9 * LANES, np.float32)
@@ -160,10 +166,6 @@ def skin_and_shape(
     spread_over(work, [span for span in blocks if span[1] > span[0]])
     if whole < count and any(b > whole for _, b in spans):
         _skin_tail(arrays, limit, rest.steps(), whole)
-
-
-def _flat(arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
-    return tuple(array.reshape(-1) for array in arrays)
 
 
 def _skin_tail(arrays: Any, limit: Any, steps: tuple[np.ndarray, np.ndarray], whole: int) -> None:

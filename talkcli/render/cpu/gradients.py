@@ -10,9 +10,9 @@ import numpy as np
 from talkcli.kernels import pool
 from talkcli.kernels.simd import LANES
 from talkcli.render.cpu.backward import BASE_PLANES, blend_backward
-from talkcli.render.cpu.layout import CHUNK, GRADIENTS, ROW, ROWS
+from talkcli.render.cpu.layout import CHUNK, GRADIENTS
 from talkcli.render.cpu.project_backward import project_backward, sum_features
-from talkcli.render.cpu.raster import NOTHING, FlatSplats, Frame, Workspace
+from talkcli.render.cpu.raster import NOTHING, FlatSplats, Frame, Workspace, buffer_room
 
 
 @dataclass
@@ -93,7 +93,7 @@ def _blend(
     channels = len(images[3]) // (width * height)
     planes = BASE_PLANES + (len(images[2]) > 0) + channels
     threads = min(frame.threads, len(frame.order))
-    room = ROWS * planes * ROW + 4 * LANES
+    room = buffer_room(planes)
     buffers = workspace.take("backward buffer", threads * room, np.float32).reshape(threads, -1)
     sums = workspace.take("backward sums", threads * (channels + 1) * LANES, np.float32)
     sums = sums.reshape(threads, -1)

@@ -334,13 +334,17 @@ def draw(
     pool.run(blend_part, len(scratch), frame.threads)
 
 
+def buffer_room(planes: int) -> int:
+    """Floats of a tile's buffer: its planes, and four vectors for the ends of rows."""
+    return ROWS * planes * ROW + 4 * LANES
+
+
 def tile_scratch(
     frame: Frame, planes: int, workspace: Workspace
 ) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Per thread: a tile buffer of so many planes, spare entries and a histogram for sorting."""
     threads = min(frame.threads, len(frame.order))
-    # Behind the planes, four vectors for the ends of rows.
-    room = ROWS * planes * ROW + 4 * LANES
+    room = buffer_room(planes)
     buffers = workspace.take("tile buffer", threads * room, np.float32)
     spare = workspace.take("spare entries", threads * frame.longest, np.int64)
     histograms = workspace.take("histogram", threads << DIGIT_BITS, np.int32)

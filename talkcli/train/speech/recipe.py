@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from talkcli.files.atomic import staged_file
-from talkcli.speech.model import SpeechModel, shape_columns
+from talkcli.speech.model import SpeechModel
 from talkcli.train.expression import SPEECH_SHAPES, lip_aperture
 from talkcli.train.speech.batches import TrainingExample, normalised
 from talkcli.train.speech.corpus import Corpus, RecipeSettings, learnable
@@ -25,7 +25,7 @@ from talkcli.train.speech.optimise import LipSizes, Report, at_frames, fit_netwo
 from talkcli.train.speech.self_training import Teach, recording_examples, soften_targets
 from talkcli.train.speech.speakers import FOLDS
 from talkcli.train.speech.teachers import TeacherNet, at_features, encoded_examples
-from talkcli.types import ARKIT_NAMES
+from talkcli.types import ARKIT_NAMES, shape_columns
 
 #: ``[T, 15 + 2]`` network outputs or ``[T, 15]`` weights by index of the clip, at the video frames
 #: unless said to be at 50 Hz.

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from talkcli.face.topology import LIPS
-from talkcli.speech.model import SpeechModel, predict, shape_columns
+from talkcli.speech.model import SpeechModel, predict
 from talkcli.speech.track import trust_voice
 from talkcli.train.expression import SPEECH_SHAPES, lip_aperture, lip_width
 from talkcli.train.speech import noise, phonemes, ridge
@@ -31,6 +31,7 @@ from talkcli.train.speech.scores import (
     score_clip,
 )
 from talkcli.train.speech.sentences import SENTENCES
+from talkcli.types import shape_columns
 
 _SHAPES = len(SPEECH_SHAPES)
 _KEYS = ("aperture_r", "width_r", "lip_error", "silence", "amplitude", "jitter")

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.stats import rankdata
 
+from talkcli.metrics.series import runs
 from talkcli.speech.features import NAT_PER_DB, frame_energy
 
 #: A real closure is a local minimum below the first share of the clip's p90 aperture; an opening
@@ -120,9 +121,8 @@ def relative_loudness(log_mel: np.ndarray, positions: np.ndarray) -> np.ndarray:
 def silent_frames(loudness: np.ndarray) -> np.ndarray:
     """Which frames lie in pauses: ``[T]`` dB to ``[T]`` bool."""
     quiet = loudness < _SILENT_DB
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], quiet, [False]])))
     silent = np.zeros(len(quiet), bool)
-    for start, end in zip(edges[::2], edges[1::2], strict=True):
+    for start, end in runs(quiet):
         if end - start >= _SILENT_FRAMES:
             silent[start + _SILENT_MARGIN : end - _SILENT_MARGIN] = True
     return silent

@@ -10,7 +10,7 @@ from scipy.optimize import lsq_linear
 from talkcli.errors import InputError
 from talkcli.face.model import FaceModel
 from talkcli.speech.features import speech_features
-from talkcli.speech.model import load_speech_model, predict, shape_columns
+from talkcli.speech.model import load_speech_model, predict
 from talkcli.train.clips import clip_landmarks, load_clips
 from talkcli.train.expression import (
     SPEECH_SHAPES,
@@ -30,6 +30,7 @@ from talkcli.train.speech.scores import (
     score_clip,
     silent_frames,
 )
+from talkcli.types import shape_columns
 from tests.support.clips import made_clip, made_weights
 from tests.support.motion import sentence
 
