@@ -27,7 +27,7 @@ from talkcli.pipeline.request import Request
 from talkcli.pipeline.result import Result
 from talkcli.pipeline.stages.avatar import load_avatar
 from talkcli.pipeline.stages.inputs import Clip, DriveInputs
-from talkcli.pipeline.video.performance import MotionMix, curve_frames
+from talkcli.pipeline.video.performance import MotionMix, Performance, curve_frames, portrait_hash
 from talkcli.progress import Reporter, SilentReporter, Stopwatch
 from talkcli.project import Project, cached_project_root
 from talkcli.project.run import Run
@@ -103,30 +103,6 @@ class Tracked:
 
     curves: MotionCurves | None
     result: Result
-
-
-class Performance:
-    """The motion of a head, available at any frame rate.
-
-    Args:
-        mix: the motion, from speech and tracked faces.
-    """
-
-    def __init__(self, mix: MotionMix) -> None:
-        self._mix = mix
-
-    @property
-    def duration_s(self) -> float | None:
-        """Seconds; None until the sound has been read to its end (MP3, Ogg)."""
-        return self._mix.duration_s
-
-    def measure(self) -> float:
-        """Seconds, by decoding the whole sound (seconds per hour of it) if nothing else tells."""
-        return self._mix.measure()
-
-    def frames(self, fps: Fraction) -> Iterator[MotionFrame]:
-        """One motion per frame, frame ``i`` at ``(i + 0.5) / fps`` seconds."""
-        return self._mix.frames(fps)
 
 
 def reconstruct(
@@ -268,7 +244,7 @@ def frames(
     views_at = plan_views(chosen.video, _seconds(motion, fps) if path else 1.0)
     ensure_kernels(run.reporter, run.watch)
     player = AvatarPlayer(subject.avatar.playback(), chosen.video, chosen.backend, run.watch)
-    for number, frame in enumerate(_motions(motion, fps, chosen)):
+    for number, frame in enumerate(_motions(motion, fps, chosen, subject)):
         views = views_at(float((number + 0.5) / fps))
         yield np.concatenate(player.pictures(frame, views), axis=1)
 
@@ -391,10 +367,13 @@ def _seconds(motion: Performance | MotionCurves | Iterable[MotionFrame], fps: Fr
 
 
 def _motions(
-    motion: Performance | MotionCurves | Iterable[MotionFrame], fps: Fraction, recipe: Recipe
+    motion: Performance | MotionCurves | Iterable[MotionFrame],
+    fps: Fraction,
+    recipe: Recipe,
+    subject: Subject,
 ) -> Iterable[MotionFrame]:
     if isinstance(motion, Performance):
-        return motion.frames(fps)
+        return motion.frames(fps, portrait_hash(Project.plan(subject.project)))
     if isinstance(motion, MotionCurves):
         return curve_frames(motion, recipe.motion, fps)
     return motion

@@ -158,7 +158,8 @@ class Recipe:
     """Every setting of a run.
 
     Attributes:
-        seed: random seed; the same seed gives the same frames.
+        seed: random seed of everything that speech leaves open; 0 takes one from the portrait and
+            the sound, so that two videos differ and the same command repeats its frames.
         backend: renderer; recorded with the results, but never part of a key.
         engine: engine that makes the avatar, one of :data:`talkcli.engines.registry.ENGINES`.
     """

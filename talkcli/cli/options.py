@@ -243,7 +243,10 @@ class RecipeOptions:
         Optional[list[str]],  # noqa: UP045
         typer.Option("--set", metavar="KEY=VALUE", help="Set one value, e.g. video.crf=14."),
     ] = None
-    seed: Annotated[_Text, typer.Option(metavar="N", help="Random seed (default: 0).")] = None
+    seed: Annotated[
+        _Text,
+        typer.Option(metavar="N", help="Random seed (default: 0, from portrait and sound)."),
+    ] = None
     backend: Annotated[
         _Text,
         typer.Option(

@@ -1,10 +1,9 @@
-"""Idle motion: what a head does besides speaking. Sway, blinks, gaze, brows.
+"""Idle motion: what a head does besides speaking. Turns, blinks, gaze, brows.
 
 Everything is a function of continuous time drawn from one seed, so videos at 24 and 60 frames per
-second show the same performance, of any length and without a seam. Figures come from 32 clips of
-speaking people (447 s): yaw, pitch and roll have standard deviations of 4.1, 4.1 and 3.3°, their
-spectrum falls with the power 3.3 of frequency, and blinks close in .06 s and reopen in .14 s with a
-slow tail, at log-normal intervals (σ .7).
+second show the same performance, of any length and without a seam. Figures of blinks come from 32
+clips of speaking people (447 s): they close in .06 s and reopen in .14 s with a slow tail, at
+log-normal intervals (σ .7). Those of the head stand in :mod:`talkcli.motion.head`.
 """
 
 from __future__ import annotations
@@ -14,16 +13,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from talkcli.motion.head import HeadSway
 from talkcli.shapes import Float, Float32
 from talkcli.types import ARKIT_NAMES
 
-#: Measured standard deviations of yaw, pitch and roll during speech, degrees.
-SWAY_DEG = (4.0, 4.0, 3.0)
-SWAY_CM = (0.15, 0.10, 0.15)
-
 _SINES = 24
 _CORNER_HZ, _TOP_HZ, _SLOPE = 0.6, 3.0, 3.3
-_SWAY_LIMIT = 2.5  # standard deviations; a portrait tears when turned too far
+_NOISE_LIMIT = 2.5  # standard deviations
 _LIMITED_DEVIATION = 0.88  # share of the deviation that remains under that soft limit
 _EASE_IN_S = 1.0  # motion fades in: the first frame shows the source pose
 _QUIET_SHARE = 0.45  # share of the sway that remains while nobody speaks
@@ -70,11 +66,10 @@ class IdleMotion:
     """
 
     def __init__(self, seed: int, head_motion: float, blink_rate: float, still: bool) -> None:
-        sway, shift, blinks, gaze, brows = np.random.SeedSequence(seed).spawn(5)
+        sway, blinks, gaze, brows = np.random.SeedSequence(seed).spawn(4)
         self._still = still
         self._head_motion = head_motion
-        self._sway = SmoothNoise(np.random.default_rng(sway), len(SWAY_DEG))
-        self._shift = SmoothNoise(np.random.default_rng(shift), len(SWAY_CM))
+        self._sway = HeadSway(np.random.default_rng(sway))
         self._blinks = Blinks(np.random.default_rng(blinks), blink_rate)
         self._gaze = Gaze(np.random.default_rng(gaze))
         self._brows = SmoothNoise(np.random.default_rng(brows), 2)
@@ -94,8 +89,7 @@ class IdleMotion:
             return IdlePose(expression, np.zeros(3), np.zeros(3), np.zeros(2))
         ease = _smoothstep(time_s / _EASE_IN_S)
         amount = ease * self._head_motion * (_QUIET_SHARE + (1.0 - _QUIET_SHARE) * activity)
-        rotation = amount * self._sway.at(time_s) * SWAY_DEG
-        translation = amount * self._shift.at(time_s) * SWAY_CM
+        rotation, translation = np.split(amount * self._sway.at(time_s), 2)
         gaze = ease * self._gaze.at(time_s) - _STEADY * rotation[:2]
         gaze = np.clip(gaze, -_GAZE_LIMIT_DEG, _GAZE_LIMIT_DEG)
         down = -gaze[1] / _LID_DEG
@@ -120,7 +114,7 @@ class IdleMotion:
 
 
 class SmoothNoise:
-    """Independent random curves of unit deviation with the spectrum of head motion.
+    """Independent random curves of unit deviation, slow and quick as faces are.
 
     Each is a sum of sines of equal power whose frequencies divide the spectrum evenly, with random
     phases: stationary, non-repeating, and computable for any time without a past.
@@ -138,7 +132,7 @@ class SmoothNoise:
         """Values of unit deviation, limited to ±2.85."""
         waves = np.sin(self._omega * time_s + self._phase)
         value = waves.sum(1) * np.sqrt(2.0 / _SINES)
-        return _SWAY_LIMIT / _LIMITED_DEVIATION * np.tanh(value / _SWAY_LIMIT)
+        return _NOISE_LIMIT / _LIMITED_DEVIATION * np.tanh(value / _NOISE_LIMIT)
 
 
 class Blinks:

@@ -21,7 +21,7 @@ from talkcli.pipeline.result import Result, timing_facts, video_facts
 from talkcli.pipeline.stages.avatar import BuiltAvatar, ensure_avatar, stored_avatar
 from talkcli.pipeline.stages.inputs import DriveInputs, Picture
 from talkcli.pipeline.stages.kernels import ensure_kernels
-from talkcli.pipeline.video.performance import MotionMix
+from talkcli.pipeline.video.performance import MotionMix, portrait_hash
 from talkcli.pipeline.video.scene import AvatarPlayer
 from talkcli.pipeline.video.shoot import VideoTarget, render_video
 from talkcli.pipeline.video.views import plan_views
@@ -190,7 +190,8 @@ def _render(
     video = VideoTarget(
         target.outputs, target.fps, duration_s, heard.sound, heard.start_s, request.overwrite
     )
-    render_video(video, player, mix.frames(target.fps), run)
+    motion = mix.frames(target.fps, portrait_hash(run.project))
+    render_video(video, player, motion, run)
     if recipe.video.with_sound and heard.sound is None:
         run.reporter.warn("there is no sound to write beside the frames")
     elif not recipe.video.with_sound and heard.sound is not None and is_folder(target.outputs[0]):

@@ -127,6 +127,20 @@ def test_motion_options_and_seed_arrive(talkcli, engine, portrait, speech) -> No
     assert engine.seed == 5
 
 
+def test_every_portrait_has_a_seed_of_its_own_and_keeps_it(
+    talkcli, engine, portrait, speech, tmp_path
+) -> None:
+    from PIL import Image
+
+    other = tmp_path / "other.png"
+    Image.effect_noise((320, 240), 50).convert("RGB").save(other)
+    seeds = []
+    for picture in (portrait, other, portrait):
+        assert talkcli("animate", picture, speech, "-y").code == 0
+        seeds.append(engine.seed)
+    assert seeds[0] == seeds[2] != seeds[1]
+
+
 @pytest.mark.parametrize(("offset", "samples"), [("0", 8000), ("100", 9600), ("-100", 6400)])
 def test_sync_offset_shifts_what_the_mouth_hears(
     talkcli, engine, portrait, speech, offset, samples

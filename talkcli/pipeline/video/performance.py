@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -16,6 +17,7 @@ from talkcli.motion.curves import is_curves
 from talkcli.pipeline.stages.inputs import DriveInputs
 from talkcli.pipeline.stages.track import ensure_track
 from talkcli.project.run import Run
+from talkcli.project.store import Project
 from talkcli.speech.sound import RATE_HZ, LookAhead, PeakMeter, shift
 from talkcli.types import MotionFrame
 
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
     from talkcli.media.audio import Sound
     from talkcli.motion.retarget import RetargetSettings
     from talkcli.types import MotionCurves
+
+
+_HASHED_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -56,6 +61,26 @@ def _scales(motion: MotionConfig) -> RetargetSettings:
     from talkcli.motion.retarget import RetargetSettings
 
     return RetargetSettings(motion.expr_scale, motion.pose_scale)
+
+
+def portrait_hash(project: Project) -> str:
+    """Hash of the picture that a project was made from; empty if it was made from none."""
+    source = project.inputs.get("portrait")
+    return "" if source is None else source.sha256
+
+
+def own_seed(portrait: str, sound: Path) -> int:
+    """A seed that is the same for the same picture and sound, and differs between any two pairs.
+
+    Args:
+        portrait: see :func:`portrait_hash`.
+        sound: file of the speech; its size and first megabyte are hashed, which takes an hour's
+            recording no longer than a word's.
+    """
+    digest = hashlib.sha256(f"{portrait} {sound.stat().st_size} ".encode())
+    with sound.open("rb") as stream:
+        digest.update(stream.read(_HASHED_BYTES))
+    return int.from_bytes(digest.digest()[:4], "little")
 
 
 class MotionMix:
@@ -106,10 +131,15 @@ class MotionMix:
         known = self.duration_s
         return sound_duration(self._inputs.leading) if known is None else known
 
-    def frames(self, fps: Fraction) -> Iterator[MotionFrame]:
+    def frames(self, fps: Fraction, portrait: str = "") -> Iterator[MotionFrame]:
         """The motion, frame ``i`` at ``(i + 0.5) / fps`` seconds, to the end of the video.
 
         Must be called before any other reader of the sound starts, so that one decoder feeds both.
+
+        Args:
+            fps: frames per second.
+            portrait: see :func:`portrait_hash`; without a seed, idle motion follows from it and
+                the sound.
         """
         from talkcli.motion.retarget import lips_from, pose_from
 
@@ -117,15 +147,20 @@ class MotionMix:
         if inputs.speech is None:
             driven = self._driven(motion.sync_offset_ms / 1000).frames(None, fps)
             return self._until_the_end(driven, fps, None)
+        seed = self._recipe.seed or own_seed(portrait, inputs.speech)
         blocks = LookAhead(inputs.sound.blocks(RATE_HZ))
         if inputs.driver is not None:
             calm = replace(motion, head_motion=0, still=True, blink_rate=0)
-            mixed = lips_from(self._spoken(blocks, calm, fps), self._driven().frames(None, fps))
+            mixed = lips_from(
+                self._spoken(blocks, calm, fps, seed), self._driven().frames(None, fps)
+            )
         elif inputs.pose is not None:
             calm = replace(motion, head_motion=0)
-            mixed = pose_from(self._spoken(blocks, calm, fps), self._driven().frames(None, fps))
+            mixed = pose_from(
+                self._spoken(blocks, calm, fps, seed), self._driven().frames(None, fps)
+            )
         else:
-            mixed = self._spoken(blocks, motion, fps)
+            mixed = self._spoken(blocks, motion, fps, seed)
         return self._until_the_end(mixed, fps, blocks)
 
     def _until_the_end(
@@ -156,7 +191,7 @@ class MotionMix:
         )
 
     def _spoken(
-        self, blocks: LookAhead, motion: MotionConfig, fps: Fraction
+        self, blocks: LookAhead, motion: MotionConfig, fps: Fraction, seed: int
     ) -> Iterator[MotionFrame]:
         from talkcli.motion import TalkSettings, motion_frames
 
@@ -168,7 +203,7 @@ class MotionMix:
             speech_model=motion.speech_model,
         )
         heard = shift(self._peak_meter.tap(blocks), motion.sync_offset_ms)
-        return motion_frames(heard, None, fps, settings, self._recipe.seed)
+        return motion_frames(heard, None, fps, settings, seed)
 
     def _choose_sound(self) -> Heard:
         inputs = self._inputs
@@ -186,3 +221,32 @@ class MotionMix:
         except InputError:
             # A sound track that cannot be decoded is treated as absent.
             return Heard(None, duration_s)
+
+
+class Performance:
+    """The motion of a head, available at any frame rate.
+
+    Args:
+        mix: the motion, from speech and tracked faces.
+    """
+
+    def __init__(self, mix: MotionMix) -> None:
+        self._mix = mix
+
+    @property
+    def duration_s(self) -> float | None:
+        """Seconds; None until the sound has been read to its end (MP3, Ogg)."""
+        return self._mix.duration_s
+
+    def measure(self) -> float:
+        """Seconds, by decoding the whole sound (seconds per hour of it) if nothing else tells."""
+        return self._mix.measure()
+
+    def frames(self, fps: Fraction, portrait: str = "") -> Iterator[MotionFrame]:
+        """One motion per frame, frame ``i`` at ``(i + 0.5) / fps`` seconds.
+
+        Args:
+            fps: frames per second.
+            portrait: see :func:`portrait_hash`.
+        """
+        return self._mix.frames(fps, portrait)
