@@ -107,6 +107,18 @@ class TrackingConfig:
 
 
 @dataclass(frozen=True)
+class ClipConfig:
+    """How a clip is prepared for a fit.
+
+    Attributes:
+        segment: ``auto`` for the best stretch, or ``START-END`` in seconds or minutes:
+            ``12-40.5``, ``0:12-1:05``.
+    """
+
+    segment: str = "auto"
+
+
+@dataclass(frozen=True)
 class PortraitConfig:
     """How the avatar is built; every setting is part of its key in the project directory.
 
@@ -170,6 +182,7 @@ class Recipe:
     video: VideoConfig = field(default_factory=VideoConfig)
     motion: MotionConfig = field(default_factory=MotionConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    clip: ClipConfig = field(default_factory=ClipConfig)
     portrait: PortraitConfig = field(default_factory=PortraitConfig)
     qc: QcConfig = field(default_factory=QcConfig)
 

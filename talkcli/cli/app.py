@@ -50,6 +50,7 @@ _COMMANDS = {
     "drive": "animate:drive_command",
     "render": "render:render_command",
     "track": "track:track_command",
+    "preprocess": "preprocess:preprocess_command",
     "export": "export:export_command",
     "eval": "evaluate:eval_command",
     "status": "status:status_command",

@@ -113,6 +113,30 @@ def person_alpha(
     return found.alpha.astype(np.float32)
 
 
+def picture_probability(rgb: np.ndarray, face: np.ndarray, face_height_px: float) -> np.ndarray:
+    """The probability of a person at every pixel of a picture, from several views of it.
+
+    Other people count, too.
+
+    Args:
+        rgb: ``[H, W, 3]`` uint8, sRGB.
+        face: ``[478, 2]`` or more columns, face points in its pixels.
+        face_height_px: distance between points 10 and 152, pixels.
+
+    Returns:
+        ``[H, W]`` float32 in 0–1.
+
+    Raises:
+        MissingDependencyError: MediaPipe cannot be imported.
+    """
+    height, width = rgb.shape[:2]
+    scale = min(1.0, _FUSED_FACE_PX / face_height_px)
+    size = max(3, round(width * scale)), max(3, round(height * scale))
+    small = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    found, _ = _segment(small, face[:, :2] * scale, face_height_px * scale, close=True)
+    return cv2.resize(found, (width, height), interpolation=cv2.INTER_LINEAR)
+
+
 @dataclass(frozen=True)
 class _Person:
     """Alpha ``[H, W]``, the picture ``[H, W, 3]`` that shows it, and whether it is a cut-out's."""
@@ -184,8 +208,8 @@ def _segment(
     logits, weights = [], []
     for (x0, y0, x1, y1), landscape, flip in _views(h, w, points, fh, close=close):
         part = image[y0:y1, x0:x1]
-        p = _person_probability(part[:, ::-1], landscape)[:, ::-1] if flip else (
-            _person_probability(part, landscape)
+        p = person_probability(part[:, ::-1], landscape)[:, ::-1] if flip else (
+            person_probability(part, landscape)
         )  # fmt: skip
         logit, weight = np.zeros((2, h, w), np.float32)
         logit[y0:y1, x0:x1] = np.log(p / (1 - p))
@@ -207,7 +231,19 @@ def _segment(
     return 1 / (1 + np.exp(-mean)), spread
 
 
-def _person_probability(image: np.ndarray, landscape: bool) -> np.ndarray:
+def person_probability(image: np.ndarray, landscape: bool = False) -> np.ndarray:
+    """What the network alone says about a picture: the probability of a person at every pixel.
+
+    Args:
+        image: ``[H, W, 3]`` uint8, sRGB; the network sees 256² pixels of it.
+        landscape: use the network that sees 144 x 256 pixels.
+
+    Returns:
+        ``[H, W]`` float32 in .01 to .99.
+
+    Raises:
+        MissingDependencyError: MediaPipe cannot be imported.
+    """
     with _MODEL_LOCK:
         result = _network(landscape).process(np.ascontiguousarray(image))
     return np.clip(result.segmentation_mask, 0.01, 0.99)

@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Sequence
+from typing import Protocol
 
 import cv2
 import numpy as np
 
 from talkcli.config import Recipe
-from talkcli.face.alignment import PICTURE_DEPTH, align_heads
-from talkcli.face.measures import face_height, lip_aperture, lip_width
+from talkcli.face.measures import face_height
 from talkcli.face.model import FaceModel
 from talkcli.face.topology import CHIN_TIP
-from talkcli.metrics.observed import HEARD_HZ, Heard, Observed
+from talkcli.metrics.observed import Observed
+from talkcli.pipeline.stages.heard import listen
 from talkcli.pipeline.stages.inputs import Clip
 from talkcli.pipeline.stages.landmarks import MeasuredClip, measure_clips
 from talkcli.progress import Reporter, Stopwatch
 from talkcli.tracking.clip import solve_spool
+from talkcli.tracking.lips import lips_of
+from talkcli.tracking.spool import LandmarkSpool
 
-if TYPE_CHECKING:
-    from talkcli.tracking.person import Person
-    from talkcli.tracking.spool import LandmarkSpool
-
-#: Frames whose landmarks are in memory at the same time.
-_WINDOW = 256
-#: Speech rows are zero in pauses between words, too; a pause shorter than this is still speech.
-_PAUSE_S = 0.3
 #: The shoulders: from and to these distances below the chin, and to both sides, face heights.
 _FROM_FH, _TO_FH, _ASIDE_FH = 0.3, 1.1, 1.1
 #: Least height of what is seen of them, face heights, and the height at which it is compared.
@@ -84,95 +77,6 @@ def observe(
         with watch.measure("frames"):
             _show(measured, [shoulders, *watchers])
     return Observed(curves, aperture, width, shoulders.cm_per_s, heard)
-
-
-def listen(clip: Clip, person: Person, speech_model: str) -> Heard | None:
-    """What the speech network hears in a video, as an opening of this person's lips.
-
-    Args:
-        clip: the video.
-        person: whose shapes turn weights into centimetres.
-        speech_model: one of ``talkcli.speech.model.WEIGHTS``.
-
-    Returns:
-        None for a silent file.
-    """
-    from talkcli.media.audio import open_sound
-    from talkcli.speech.features import SAMPLE_RATE
-    from talkcli.speech.track import SpeechTrack
-
-    if not clip.info.has_audio:
-        return None
-    opening = lip_aperture(person.basis)
-    aperture: list[float] = []
-    sounding: list[bool] = []
-    with open_sound(clip.path) as sound:
-        blocks = _Counted(sound.blocks(SAMPLE_RATE))
-        track = SpeechTrack(blocks, speech_model)
-        while not blocks.ended or len(aperture) < blocks.samples * HEARD_HZ / SAMPLE_RATE:
-            weights = track.at(len(aperture) / HEARD_HZ).weights
-            aperture.append(float(weights @ opening))
-            sounding.append(bool(weights.any()))
-        late = round(sound.start_s * HEARD_HZ)
-    silent = ~_bridged(np.array(sounding, bool), _PAUSE_S * HEARD_HZ)
-    # The sound may begin before the picture or after it.
-    before = max(0, late)
-    return Heard(
-        np.concatenate([np.zeros(before), aperture])[max(0, -late) :],
-        np.concatenate([np.ones(before, bool), silent])[max(0, -late) :],
-    )
-
-
-class _Counted:
-    """Blocks of sound, and how much of it has passed."""
-
-    def __init__(self, blocks: Iterable[np.ndarray]) -> None:
-        self._blocks = blocks
-        self.samples = 0
-        self.ended = False
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        for block in self._blocks:
-            self.samples += len(block)
-            yield block
-        self.ended = True
-
-
-def _bridged(flags: np.ndarray, longest: float) -> np.ndarray:
-    """True values, and the gaps of at most ``longest`` values between them."""
-    filled = flags.copy()
-    places = np.flatnonzero(flags)
-    for before, after in pairwise(places):
-        if 1 < after - before <= longest:
-            filled[before:after] = True
-    return filled
-
-
-def lips_of(spool: LandmarkSpool, person: Person) -> tuple[np.ndarray, np.ndarray]:
-    """``[n]`` opening and width of the lips relative to the neutral ones, cm; filled where lost."""
-    rest = float(lip_aperture(person.neutral)), float(lip_width(person.neutral))
-    rows = np.full((len(spool), 2), np.nan)
-    indices: list[int] = []
-    points: list[np.ndarray] = []
-
-    def measure() -> None:
-        head = align_heads(np.array(points), person.rigid, PICTURE_DEPTH).points
-        rows[indices] = np.stack([lip_aperture(head) - rest[0], lip_width(head) - rest[1]], 1)
-        indices.clear()
-        points.clear()
-
-    for index, frame in enumerate(spool):
-        if frame.points is not None:
-            indices.append(index)
-            points.append(frame.points)
-        if len(points) == _WINDOW:
-            measure()
-    if points:
-        measure()
-    there = np.flatnonzero(np.isfinite(rows[:, 0]))
-    places = np.arange(len(rows))
-    aperture, width = (np.interp(places, there, rows[there, k]) for k in range(2))
-    return aperture, width
 
 
 def _show(measured: MeasuredClip, watchers: Sequence[FrameWatcher]) -> None:

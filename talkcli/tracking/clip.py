@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -100,6 +101,19 @@ class Seen:
     turned: int
 
 
+class Onlooker(Protocol):
+    """Sees every frame of a clip beside the landmark network."""
+
+    def restart(self) -> None:
+        """Forget all frames: the clip is read anew."""
+
+    def is_cut(self, rgb: np.ndarray) -> bool:
+        """Whether a frame, ``[H, W, 3]`` uint8, begins another scene."""
+
+    def see(self, rgb: np.ndarray, points: np.ndarray | None) -> None:
+        """Look at the same frame and its landmarks, ``[478, 3]`` in its pixels, if any."""
+
+
 def spool_clip(
     path: Path,
     spool: LandmarkSpool,
@@ -107,6 +121,7 @@ def spool_clip(
     face: int = 0,
     landmarks: str = "auto",
     progress: Callable[[], None] | None = None,
+    onlooker: Onlooker | None = None,
 ) -> Seen:
     """Measure the landmarks of one face in every frame of a clip.
 
@@ -116,6 +131,7 @@ def spool_clip(
         face: see :func:`track_clip`.
         landmarks: see :func:`track_clip`.
         progress: called after each measured frame.
+        onlooker: sees every frame; where it sees a cut, the face is searched for anew.
 
     Raises:
         InputError: not a video, too few frames, or no face that can be followed in it.
@@ -124,7 +140,7 @@ def spool_clip(
     turn = find_turn(path)
     with closing(open_landmarks(landmarks)) as source:
         follower = FaceFollower(source, face)
-        for measured in measure_clip(path, follower, turn):
+        for measured in measure_clip(path, follower, turn, onlooker):
             spool.append(measured)
             if progress is not None:
                 progress()
@@ -132,8 +148,10 @@ def spool_clip(
             raise too_few_frames(path, len(spool))
         if spool.found < FEWEST_FRAMES:
             spool.clear()
+            if onlooker is not None:
+                onlooker.restart()
             follower = FaceFollower(source, face, small=True)
-            for measured in measure_clip(path, follower, turn):
+            for measured in measure_clip(path, follower, turn, onlooker):
                 spool.append(measured)
         if spool.found < FEWEST_FRAMES:
             raise InputError(
@@ -152,13 +170,16 @@ def too_few_frames(path: Path, count: int) -> InputError:
     )
 
 
-def measure_clip(path: Path, follower: FaceFollower, turn: int = 0) -> Iterator[Measured]:
+def measure_clip(
+    path: Path, follower: FaceFollower, turn: int = 0, onlooker: Onlooker | None = None
+) -> Iterator[Measured]:
     """Measure the landmarks of every frame of a clip.
 
     Args:
         path: a video file.
         follower: a new follower, for the face.
         turn: degrees clockwise by which the frames are turned first, a multiple of 90.
+        onlooker: see :func:`spool_clip`.
 
     Raises:
         InputError: not a video, or its first frame with faces lacks the wanted one.
@@ -167,7 +188,11 @@ def measure_clip(path: Path, follower: FaceFollower, turn: int = 0) -> Iterator[
 
     for frame in read_frames(path, max_side=MAX_SIDE):
         rgb = turned(frame.rgb, turn)
+        if onlooker is not None and onlooker.is_cut(rgb):
+            follower.forget()
         points = follower.follow(rgb)
+        if onlooker is not None:
+            onlooker.see(rgb, points)
         sharp = 0.0 if points is None else sharpness(rgb, points)
         yield Measured(frame.time_s, points, sharp)
 

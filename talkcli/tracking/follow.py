@@ -176,7 +176,13 @@ class FaceFollower:
         self._square: tuple[float, float, float] | None = None
         self._last: np.ndarray | None = None
         self._pause = self._waited = 0
+        self._begun = False
         self.faces_seen = 0
+
+    def forget(self) -> None:
+        """Search anew, since the next frame shows another scene."""
+        self._square = self._last = None
+        self._pause = self._waited = 0
 
     def follow(self, rgb: np.ndarray) -> np.ndarray | None:
         """``[478, 3]`` landmarks of the face in pixels of the frame, or None if it is not there.
@@ -230,7 +236,10 @@ class FaceFollower:
         if not faces:
             return None
         if self._last is None:
-            return _numbered(faces, self._wanted)
+            # Later scenes may show fewer faces than the first.
+            wanted = min(self._wanted, len(faces) - 1) if self._begun else self._wanted
+            self._begun = True
+            return _numbered(faces, wanted)
         last = Face(self._last)
         centre = last.points[:, :2].mean(0)
 

@@ -123,6 +123,13 @@ class LandmarkSpool:
             row = measured.points.astype(np.float32)
         self._file.write(row.tobytes())
 
+    def copy_to(self, other: LandmarkSpool, first: int, end: int) -> None:
+        """Append some frames to another spool, with times from the first of them."""
+        start = self._times[first]
+        for index in range(first, end):
+            sharp = self._sharpness[index]
+            other.append(Measured(self._times[index] - start, self.points(index), sharp))
+
     def clear(self) -> None:
         """Forget all frames."""
         self._file.seek(0)

@@ -161,6 +161,7 @@ SCHEMAS = {
     "talkcli.project.store.PROJECT_SCHEMA": "`project.toml`",
     "talkcli.project.stage.RECORD_SCHEMA": "`stage.json`",
     "talkcli.engines.portrait.checkpoint.SCHEMA": "`avatar.safetensors`",
+    "talkcli.layers.clip.SCHEMA": "`clip.safetensors`",
     "talkcli.motion.curves.SCHEMA": "`curves.npz`",
     "talkcli.face.model.SCHEMA": "face model",
     "talkcli.speech.model.SCHEMA": "speech model",

@@ -25,10 +25,11 @@ from talkcli.metrics.shots import Gallery
 from talkcli.metrics.sync import sync_score
 from talkcli.metrics.temporal import Flicker, Jitter
 from talkcli.pipeline.evaluate.pairs import PairedFrames, Side
-from talkcli.pipeline.observe import lips_of, listen
+from talkcli.pipeline.stages.heard import listen
 from talkcli.pipeline.stages.inputs import Clip
 from talkcli.pipeline.stages.landmarks import measure_clips
 from talkcli.progress import Reporter, Stopwatch
+from talkcli.tracking.lips import lips_of
 from talkcli.tracking.person import Person
 from talkcli.types import MotionCurves
 

@@ -30,7 +30,7 @@ def ensure(run: Run, stage: Stage, make: Make, title: str, total: int | None = N
         total: number of steps by which ``make`` advances its task, if known.
     """
     if run.dry:
-        return run.project.lookup(stage) or _pending(run, stage, "")
+        return run.project.lookup(stage) or pending(run, stage)
     task = run.reporter.begin(title, total)
     recorded = {"seed": run.recipe.seed, "backend": run.recipe.backend}
     entry = run.project.run(stage, lambda place: make(place, task), recorded=recorded)
@@ -62,9 +62,16 @@ def ensure_and_read(
         return found, read(found.path)
     with tempfile.TemporaryDirectory(prefix="talkcli-plan-") as name:
         make(Path(name), SilentReporter())
-        return _pending(run, stage, digest_outputs(Path(name))), read(Path(name))
+        return pending(run, stage, digest_outputs(Path(name))), read(Path(name))
 
 
-def _pending(run: Run, stage: Stage, output_hash: str) -> StageRun:
+def pending(run: Run, stage: Stage, output_hash: str = "") -> StageRun:
+    """The entry that a stage would make.
+
+    Args:
+        run: names the project.
+        stage: what would run.
+        output_hash: of its outputs, if that is known.
+    """
     place = run.project.entry_path(stage)
     return StageRun(stage.name, stage.key, place, True, 0.0, output_hash, stage.recipe)

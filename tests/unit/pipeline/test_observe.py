@@ -10,7 +10,8 @@ import pytest
 
 from talkcli.face.measures import lip_aperture
 from talkcli.face.topology import CHIN_TIP
-from talkcli.pipeline.observe import ShoulderSpeed, listen
+from talkcli.pipeline.observe import ShoulderSpeed
+from talkcli.pipeline.stages.heard import listen
 from talkcli.pipeline.stages.inputs import Clip
 from tests.support.media import make_clip, quadrants, run_ffmpeg
 from tests.support.motion import sentence
