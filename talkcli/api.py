@@ -243,7 +243,8 @@ def frames(
     path = chosen.video.camera_path != "none"
     views_at = plan_views(chosen.video, _seconds(motion, fps) if path else 1.0)
     ensure_kernels(run.reporter, run.watch)
-    player = AvatarPlayer(subject.avatar.playback(), chosen.video, chosen.backend, run.watch)
+    avatar, still_body = subject.avatar.playback(), chosen.motion.still_body
+    player = AvatarPlayer(avatar, chosen.video, chosen.backend, run.watch, still_body=still_body)
     for number, frame in enumerate(_motions(motion, fps, chosen, subject)):
         views = views_at(float((number + 0.5) / fps))
         yield np.concatenate(player.pictures(frame, views), axis=1)

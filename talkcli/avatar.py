@@ -80,13 +80,16 @@ class Backdrop:
         plate: ``[S, S, 3]`` float32 0–1 or uint8, the crop with the head removed.
         frame: position of the crop in ``source``.
         torso: ``[H, W]`` uint8 matte of the person without the head, or None; needed to replace the
-            background.
+            background and to move the torso.
+        behind: ``[H, W, 4]`` uint8, the background continued behind the rim of the torso, with how
+            far it replaces the picture's pixels when the torso moves; None if it stays still.
     """
 
     source: UInt8[np.ndarray, "height width 4"]
     plate: Float[np.ndarray, "side side 3"] | UInt8[np.ndarray, "side side 3"]
     frame: PictureFrame
     torso: UInt8[np.ndarray, "height width"] | None = None
+    behind: UInt8[np.ndarray, "height width 4"] | None = None
 
 
 @dataclass(frozen=True)

@@ -74,6 +74,7 @@ class MotionConfig:
     Attributes:
         head_motion: amount of idle head motion, 0 (none) to 1.
         still: no head motion at all; the head still blinks.
+        still_body: keep the torso where it is; otherwise it follows the head.
         blink_rate: blinks per minute.
         lip_strength: scale of the speech expression.
         sync_offset_ms: delay of the mouth relative to the sound; negative moves it earlier.
@@ -84,6 +85,7 @@ class MotionConfig:
 
     head_motion: float = setting(1.0, low=0, high=1)
     still: bool = False
+    still_body: bool = False
     blink_rate: float = setting(17.0, low=0, high=60)
     lip_strength: float = setting(1.0, low=0, high=2)
     sync_offset_ms: float = setting(0.0, low=-1000, high=1000)

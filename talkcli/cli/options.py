@@ -174,6 +174,14 @@ class MotionOptions:
         Optional[bool],  # noqa: UP045
         typer.Option("--still", help="Keep the head still; it still blinks.", show_default=False),
     ] = None
+    still_body: Annotated[
+        Optional[bool],  # noqa: UP045
+        typer.Option(
+            "--still-body",
+            help="Keep the shoulders still; they follow the head otherwise.",
+            show_default=False,
+        ),
+    ] = None
     blink_rate: Annotated[
         _Text, typer.Option(metavar="N", help="Blinks per minute (default: 17).")
     ] = None

@@ -15,14 +15,18 @@ import numpy as np
 from talkcli.avatar import Backdrop
 from talkcli.compose.color import named_color
 from talkcli.compose.over import composite_over
+from talkcli.compose.torso import MovedTorso
 from talkcli.compose.window import CropWindow
 from talkcli.errors import UsageError
 from talkcli.imaging import EDGE_FADE, over_white
 from talkcli.layers.colors import split_layers
 from talkcli.render.solid import solidify
+from talkcli.tracking.landmarks import CROP_SIDE_FH
 
 _LONGEST_PX = 1024  # default for the output's longest side
 _FEATHER_PX = 6.0  # width at the crop's border over which the plate fades into the picture
+#: Light that may go with a torso beyond its coverage, and what counts as hiding all behind it.
+_REST, _OPAQUE = 0.02, 0.05
 _NOWHERE = np.s_[0:0, 0:0]
 
 
@@ -59,6 +63,7 @@ class Compositor:
             was; ``transparent`` for none, in frames with four channels; a colour, ``#rrggbb`` or
             ``red``; or the path of a picture, scaled to cover the frame and cut to its shape.
         size: longest side of a frame in pixels; by default the picture's, at most 1024.
+        moving: whether the torso will move in any frame; it needs the background behind it.
 
     Attributes:
         width: width of a frame in pixels, even.
@@ -71,19 +76,32 @@ class Compositor:
         InputError: the background picture cannot be read.
     """
 
-    def __init__(self, backdrop: Backdrop, *, bg: str = "keep", size: int | None = None) -> None:
+    def __init__(
+        self,
+        backdrop: Backdrop,
+        *,
+        bg: str = "keep",
+        size: int | None = None,
+        moving: bool = False,
+    ) -> None:
         h, w = backdrop.source.shape[:2]
         self.width, self.height = output_size(w, h, size)
         self.transparent = bg == "transparent"
         pixels = backdrop.plate.shape[0]
         self._window = CropWindow(backdrop.frame, pixels, (w, h), (self.width, self.height))
-        x0, y0, x1, y1 = self._window.box
-        self._fade = np.ascontiguousarray(self._window.ramp(max(1.0, EDGE_FADE * (x1 - x0))))
+        left, _, right, _ = self._window.box
+        margin = max(1.0, EDGE_FADE * (right - left))
+        self._fade = np.ascontiguousarray(self._window.ramp(margin))
         still = self._still_picture(backdrop)
+        cover = None if backdrop.torso is None else self._fitted(backdrop.torso) / np.float32(255)
+        behind = self._behind(still, cover, backdrop.behind) if moving else None
         if bg not in ("keep", "plate"):
-            still = self._over_background(still, backdrop, bg)
-        self._base = np.ascontiguousarray(still[y0:y1, x0:x1])
+            still, behind = self._over_background(still, cover, bg)
         self._still = _to_bytes(still)
+        self._torso: MovedTorso | None = None
+        if moving and cover is not None and backdrop.behind is not None:
+            face = backdrop.frame.crop_side / CROP_SIDE_FH * self.width / w
+            self._torso = MovedTorso(still, cover, behind, face)
 
     def canvas(self, pixels: np.ndarray | None = None) -> Canvas:
         """Memory to draw frames on one after the other, with the still picture in it.
@@ -104,6 +122,7 @@ class Compositor:
         canvas: Canvas | None = None,
         *,
         dense: bool = False,
+        body: np.ndarray | None = None,
     ) -> np.ndarray:
         """Draw one finished frame.
 
@@ -115,6 +134,8 @@ class Compositor:
                 one are written. None for a new array.
             dense: count dense coverage as full, as videos do; the head is then changed. See
                 :mod:`talkcli.render.solid`.
+            body: ``[2, 3]`` how the torso has moved, in pixels of the crop, see
+                :mod:`talkcli.compose.body`; None for not at all.
 
         Returns:
             ``[height, width, 3]`` uint8, or ``[height, width, 4]`` with straight alpha for a
@@ -129,6 +150,9 @@ class Compositor:
             result[:] = self._still
             canvas.still = self._still
         canvas.drawn = _NOWHERE
+        if body is not None and self._torso is not None:
+            canvas.drawn = self._torso.box
+            self._torso.draw(self._window.in_output(body), result)
         x0, y0, x1, y1 = self._window.box
         rgb = np.ascontiguousarray(rgb, np.float32)
         alpha = np.ascontiguousarray(alpha, np.float32).reshape(alpha.shape[:2])
@@ -137,11 +161,12 @@ class Compositor:
             dense = False
         color, cover = self._window.cut_head(rgb, alpha)
         part = result[y0:y1, x0:x1]
-        rows, columns = composite_over(color, cover, self._fade, self._base, part, dense=dense)
-        canvas.drawn = (
+        rows, columns = composite_over(color, cover, self._fade, part, dense=dense)
+        head = (
             slice(y0 + rows.start, y0 + rows.stop),
             slice(x0 + columns.start, x0 + columns.stop),
         )
+        canvas.drawn = _around(canvas.drawn, head)
         return result
 
     def strip(self, heads: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
@@ -159,21 +184,44 @@ class Compositor:
         part += (self._window.cut(plate) - part) * self._window.ramp(_FEATHER_PX)[..., None]
         return np.clip(picture, 0, 1)
 
-    def _over_background(self, still: np.ndarray, backdrop: Backdrop, bg: str) -> np.ndarray:
-        """The torso alone, over a new background or premultiplied with its alpha."""
+    def _over_background(
+        self, still: np.ndarray, cover: np.ndarray | None, bg: str
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """The torso alone, over a new background or premultiplied with its alpha.
+
+        Returns:
+            The picture, and the background as bytes; None if transparent.
+        """
         ground = None if self.transparent else _ground(bg, self.width, self.height)
-        if backdrop.torso is None:
+        if cover is None:
             raise UsageError(
                 f"this avatar was built without the torso's outline that --bg {bg} needs",
                 "build it again from its picture",
             )
-        alpha = np.clip(
-            _fit(backdrop.torso.astype(np.float32) / 255, self.width, self.height), 0, 1
-        )
-        colors, _ = split_layers(still, alpha)  # removes the old background from the rim
+        colors, _ = split_layers(still, cover)  # removes the old background from the rim
         if ground is None:
-            return np.dstack([colors * alpha[..., None], alpha])
-        return ground + (colors - ground) * alpha[..., None]
+            return np.dstack([colors * cover[..., None], cover]), None
+        return ground + (colors - ground) * cover[..., None], _to_bytes(ground)
+
+    def _behind(
+        self, still: np.ndarray, cover: np.ndarray | None, fill: np.ndarray | None
+    ) -> np.ndarray | None:
+        """The still picture without the torso's rim, ``[height, width, 3]`` uint8.
+
+        A fill may be wrong. Where the torso would need colours that it cannot have to make up for
+        it, the background is what is left of the picture instead.
+        """
+        if cover is None or fill is None:
+            return None
+        fill = self._fitted(fill).astype(np.float32) / 255
+        behind = still + (fill[..., :3] - still) * fill[..., 3:]
+        through = 1 - cover[..., None]
+        torso = np.clip(still - through * behind, -_REST, 1 - through + _REST)
+        left = np.clip((still - torso) / np.maximum(through, _OPAQUE), 0, 1)
+        return _to_bytes(np.where(through > _OPAQUE, left, behind))
+
+    def _fitted(self, image: np.ndarray) -> np.ndarray:
+        return _fit(image, self.width, self.height)
 
 
 def _ground(bg: str, width: int, height: int) -> np.ndarray:
@@ -189,6 +237,18 @@ def _ground(bg: str, width: int, height: int) -> np.ndarray:
     left, top = (picture.shape[1] - across) // 2, (picture.shape[0] - down) // 2
     shown = over_white(picture[top : top + down, left : left + across])
     return _fit(shown, width, height).astype(np.float32) / 255
+
+
+def _around(first: tuple[slice, slice], second: tuple[slice, slice]) -> tuple[slice, slice]:
+    """The box around two, either of which may be empty."""
+    boxes = [box for box in (first, second) if box[0].stop > box[0].start]
+    if not boxes:
+        return _NOWHERE
+    rows, columns = zip(*boxes, strict=True)
+    return (
+        slice(min(s.start for s in rows), max(s.stop for s in rows)),
+        slice(min(s.start for s in columns), max(s.stop for s in columns)),
+    )
 
 
 def _on_ground(picture: np.ndarray) -> np.ndarray:

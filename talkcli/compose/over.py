@@ -23,36 +23,28 @@ _LEAST = np.float32(1e-12)
 
 
 def composite_over(
-    rgb: np.ndarray,
-    alpha: np.ndarray,
-    fade: np.ndarray,
-    base: np.ndarray,
-    out: np.ndarray,
-    *,
-    dense: bool = False,
+    rgb: np.ndarray, alpha: np.ndarray, fade: np.ndarray, out: np.ndarray, *, dense: bool = False
 ) -> tuple[slice, slice]:
-    """Write the pixels that a head covers.
+    """Lay a head over the picture ``out``.
 
     Args:
         rgb: ``[h, w, 3]`` float32, premultiplied; rows may lie apart.
         alpha: ``[h, w]`` float32 coverage; rows may lie apart.
         fade: ``[h, w]`` float32 factor on both.
-        base: ``[h, w, 3]`` float32 0–1 background, or ``[h, w, 4]`` premultiplied with its
-            alpha.
-        out: ``[h, w, 3 or 4]`` uint8, like ``base``, with straight alpha; rows may lie apart. Only
+        out: ``[h, w, 3 or 4]`` uint8 background, with straight alpha; rows may lie apart. Only
             pixels with coverage are written.
         dense: count dense coverage as full, see :mod:`talkcli.render.solid`.
 
     Returns:
         The rows and columns that bound the written pixels.
     """
-    height, width, channels = base.shape
+    height, width, channels = out.shape
     if not (height and width):
         return np.s_[0:0, 0:0]
     box, line = np.empty(4, np.int64), np.empty((3, width), np.float32)
     pitches = (_pitch(rgb), _pitch(alpha), _pitch(out))
-    head = (_flat(rgb), _flat(alpha), fade)
-    _composite_over(head, base.reshape(-1), _flat(out), pitches, (channels, int(dense)), line, box)
+    head = (flat_image(rgb), flat_image(alpha), fade)
+    _composite_over(head, flat_image(out), pitches, (channels, int(dense)), line, box)
     top, bottom, left, right = box.tolist()
     return np.s_[top:bottom, left:right]
 
@@ -62,8 +54,8 @@ def _pitch(image: np.ndarray) -> int:
     return image.strides[0] // image.itemsize
 
 
-def _flat(image: np.ndarray) -> np.ndarray:
-    """The memory from the first to the last element, including any gaps between rows.
+def flat_image(image: np.ndarray) -> np.ndarray:
+    """The memory of an image, from the first to the last element, including any gaps between rows.
 
     Views of every shape then have one type, so the kernel is compiled only once.
     """
@@ -103,30 +95,31 @@ def _factors(alpha: Any, fade: Any, dense: int, gain: Any, cover: Any, through: 
 
 
 @helper
-def _blend_row(rgb: Any, base: Any, out: Any, gain: Any, through: Any) -> None:
+def _blend_row(rgb: Any, out: Any, gain: Any, through: Any) -> None:
     for x in range(len(gain)):
-        out[3 * x] = _to_byte(rgb[3 * x] * gain[x] + base[3 * x] * through[x])
-        out[3 * x + 1] = _to_byte(rgb[3 * x + 1] * gain[x] + base[3 * x + 1] * through[x])
-        out[3 * x + 2] = _to_byte(rgb[3 * x + 2] * gain[x] + base[3 * x + 2] * through[x])
+        behind = through[x] / _LEVELS
+        out[3 * x] = _to_byte(rgb[3 * x] * gain[x] + out[3 * x] * behind)
+        out[3 * x + 1] = _to_byte(rgb[3 * x + 1] * gain[x] + out[3 * x + 1] * behind)
+        out[3 * x + 2] = _to_byte(rgb[3 * x + 2] * gain[x] + out[3 * x + 2] * behind)
 
 
 @helper
-def _blend_transparent_row(rgb: Any, base: Any, out: Any, factors: Any) -> None:
-    """Four channels: the background is premultiplied, the result is straight."""
+def _blend_transparent_row(rgb: Any, out: Any, factors: Any) -> None:
+    """Four channels, with straight alpha before and after."""
     gain, cover, through = factors
     for x in range(len(gain)):
-        opaque = cover[x] + base[4 * x + 3] * through[x]
+        behind = out[4 * x + 3] / _LEVELS * through[x]
+        opaque = cover[x] + behind
         out[4 * x + 3] = _to_byte(opaque)
         straight = _ONE / max(opaque, _FAINT)
+        behind /= _LEVELS
         for k in range(3):
-            value = rgb[3 * x + k] * gain[x] + base[4 * x + k] * through[x]
+            value = rgb[3 * x + k] * gain[x] + out[4 * x + k] * behind
             out[4 * x + k] = _to_byte(value * straight)
 
 
 @kernel
-def _composite_over(
-    head: Any, base: Any, out: Any, pitches: Any, kind: Any, line: Any, box: Any
-) -> None:
+def _composite_over(head: Any, out: Any, pitches: Any, kind: Any, line: Any, box: Any) -> None:
     rgb, alpha, fade = head
     channels, dense = kind
     height, width = fade.shape
@@ -142,11 +135,10 @@ def _composite_over(
             gain, cover, through = line[0, :count], line[1, :count], line[2, :count]
             _factors(row[first:stop], fade[y, first:stop], dense, gain, cover, through)
             colors = rgb[y * pitches[0] + 3 * first : y * pitches[0] + 3 * stop]
-            behind = base[(y * width + first) * channels : (y * width + stop) * channels]
             result = out[y * pitches[2] + first * channels : y * pitches[2] + stop * channels]
             if channels == 4:
-                _blend_transparent_row(colors, behind, result, (gain, cover, through))
+                _blend_transparent_row(colors, result, (gain, cover, through))
             else:
-                _blend_row(colors, behind, result, gain, through)
+                _blend_row(colors, result, gain, through)
             first, stop = _run(row, stop)
     box[0], box[1], box[2], box[3] = min(top, bottom), bottom, min(left, right), right

@@ -40,6 +40,7 @@ class CropWindow:
         scale = [o / p for p, o in zip(picture, output, strict=True)]
         # Whole pixels: the crop's content may be up to half a pixel off its surroundings.
         self._corner = round(place.crop_x * scale[0]), round(place.crop_y * scale[1])
+        self._pixels = pixels
         self._size = (pixels, pixels)
         if not self.exact:
             wide, high = (max(1, round(place.crop_side * s)) for s in scale)
@@ -93,6 +94,17 @@ class CropWindow:
         x0, y0, x1, y1 = self.box
         left, top = x0 - self._corner[0], y0 - self._corner[1]
         return image[top : top + y1 - y0, left : left + x1 - x0]
+
+    def in_output(self, affine: np.ndarray) -> np.ndarray:
+        """The same motion of the plane for pixels of the output.
+
+        Args:
+            affine: ``[2, 3]`` for pixels of crop images; the first has its centre at .5.
+        """
+        scale = np.array(self._size) / self._pixels
+        linear = scale[:, None] * affine[:, :2] / scale
+        offset = scale * affine[:, 2] + self._corner
+        return np.column_stack([linear, offset - linear @ self._corner])
 
     def ramp(self, margin: float) -> np.ndarray:
         """``[h, w]`` float32 over the box: 0 at its border, 1 from ``margin`` pixels inwards.

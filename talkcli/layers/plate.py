@@ -90,13 +90,13 @@ def still_weight(alpha: np.ndarray, head_weight: np.ndarray, fh: float) -> np.nd
         ``[H, W]`` float32 0–1.
     """
     inset = 0.14 * smoothstep((head_weight - 0.05) / 0.65)
-    side = np.clip((_depth(alpha) / fh - inset) / 0.03 + 1, 0, 1)
+    side = np.clip((depth_inside(alpha) / fh - inset) / 0.03 + 1, 0, 1)
     below_jaw = 1 - smoothstep((head_weight - 0.75) / 0.2)
     torso = 1 - smoothstep((head_weight - 0.1) / 0.1)
     return np.maximum(side * below_jaw, torso).astype(np.float32)
 
 
-def _depth(alpha: np.ndarray) -> np.ndarray:
+def depth_inside(alpha: np.ndarray) -> np.ndarray:
     """Distance to the outline from within, pixels; the picture's border does not count."""
     margin = 1 + max(alpha.shape) // 4
     solid = np.pad((alpha > 0.5).astype(np.uint8), margin, mode="edge")
@@ -115,7 +115,7 @@ def _neck_behind_jaw(
     if not neck.any():
         return picture, np.zeros(alpha.shape, np.float32)
     away = cv2.distanceTransform(1 - neck, cv2.DIST_L2, 5) / fh
-    inner = smoothstep((_depth(alpha) / fh - 0.14) / 0.05)
+    inner = smoothstep((depth_inside(alpha) / fh - 0.14) / 0.05)
     reach = inner * (1 - smoothstep((away - 0.12) / 0.1)) * (weight > 0.3)
     return diffuse(picture, neck.astype(np.float32)), reach.astype(np.float32)
 

@@ -1,4 +1,4 @@
-"""The part of a person that does not move, cut out of the whole picture for other backgrounds."""
+"""The torso, cut out of the whole picture, and the background behind its rim."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ import cv2
 import numpy as np
 
 from talkcli.face.measures import face_height
+from talkcli.imaging import smoothstep
 from talkcli.layers.matte import person_alpha
-from talkcli.layers.plate import still_weight
+from talkcli.layers.patches import fill_patches
+from talkcli.layers.plate import depth_inside, still_weight
 
 _LARGEST_PX = 1024  # longest side at which the whole picture is matted; edges are soft anyway
+#: Face heights outside the matte that carry the torso's light, and by which it may move inwards.
+_RIM, _DEPTH = 0.03, 0.24
 
 
 def torso_matte(
@@ -63,3 +67,40 @@ def torso_matte(
     # Beyond the crop nothing follows the head; above its lower edge, there is nothing but the head.
     alpha *= spread(still_weight(crop_alpha, head_weight, fh * ratio), 1.0)
     return (np.clip(alpha, 0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+def behind_torso(
+    picture: np.ndarray,
+    torso: np.ndarray,
+    plate: np.ndarray,
+    crop: tuple[float, float, float],
+    face_height_px: float,
+) -> np.ndarray:
+    """Continue the background behind the rim of the torso, which uncovers it when it moves.
+
+    Args:
+        picture: ``[H, W, 3]`` uint8.
+        torso: ``[H, W]`` uint8, from :func:`torso_matte`.
+        plate: ``[S, S, 3]`` float32, the crop without the head, whose rim the torso continues.
+        crop: x0, y0, side of the crop in pixels of the picture.
+        face_height_px: in pixels of the picture.
+
+    Returns:
+        ``[H, W, 4]`` uint8, straight alpha: how far each pixel of the picture is replaced.
+    """
+    still = picture.astype(np.float32) / 255
+    x0, y0, side = (round(value) for value in crop)
+    place = np.s_[max(0, y0) : y0 + side, max(0, x0) : x0 + side]
+    shrink = cv2.INTER_AREA if side < len(plate) else cv2.INTER_CUBIC
+    whole = cv2.resize(plate.astype(np.float32), (side, side), interpolation=shrink)
+    part = still[place]
+    top, left = max(0, -y0), max(0, -x0)
+    part[:] = whole[top : top + part.shape[0], left : left + part.shape[1]]
+    away = cv2.distanceTransform((torso <= 5).astype(np.uint8), cv2.DIST_L2, 5) / face_height_px
+    rim = away <= _RIM
+    hole = rim & (depth_inside(torso / np.float32(255)) <= _DEPTH * face_height_px)
+    if not hole.any():
+        return np.zeros((*torso.shape, 4), np.uint8)
+    filled = fill_patches(still, hole, ~rim)
+    share = hole * smoothstep(2 - 2 * away / _RIM)
+    return (np.clip(np.dstack([filled, share]), 0, 1) * 255 + 0.5).astype(np.uint8)

@@ -186,7 +186,8 @@ def _render(
     recipe, heard = request.recipe, mix.heard
     with run.watch.measure("load"):
         model = avatar.avatar.playback()
-    player = AvatarPlayer(model, recipe.video, recipe.backend, run.watch)
+    still_body = recipe.motion.still_body
+    player = AvatarPlayer(model, recipe.video, recipe.backend, run.watch, still_body=still_body)
     video = VideoTarget(
         target.outputs, target.fps, duration_s, heard.sound, heard.start_s, request.overwrite
     )

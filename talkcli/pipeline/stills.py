@@ -81,7 +81,8 @@ def render_stills(
         ensure_kernels(reporter, watch)
         with watch.measure("load"):
             model = avatar.avatar
-        player = AvatarPlayer(model, recipe.video, recipe.backend, watch)
+        # Nothing moves it: the head of a picture keeps its place.
+        player = AvatarPlayer(model, recipe.video, recipe.backend, watch, still_body=True)
         if is_video:
             target = VideoTarget(outputs, fps, ORBIT_S, None, 0.0, request.overwrite)
             render_video(target, player, repeat(motion, frames), run)

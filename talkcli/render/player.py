@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
 from talkcli.avatar import SOURCE_VIEW, Avatar, Camera, View
 from talkcli.render.backend import choose_backend
-from talkcli.shapes import Float32
+from talkcli.shapes import Float, Float32
 from talkcli.types import MotionFrame, SplatArrays
 
 
@@ -67,6 +68,7 @@ def draw_head(
     motion: MotionFrame | None = None,
     view: View = SOURCE_VIEW,
     out: Images | None = None,
+    body: Float[np.ndarray, "4 4"] | None = None,
 ) -> Images:
     """Pose an avatar and draw it: the one way to a picture of a head.
 
@@ -76,12 +78,16 @@ def draw_head(
         motion: of the frame; None for the source as photographed.
         view: from where.
         out: memory to draw into; None for new arrays.
+        body: rigid motion of all of it in the camera's axes.
 
     Returns:
         Premultiplied colour and coverage, ``out`` itself where the back-end could draw into it.
         Every video counts dense coverage as full besides, see :mod:`talkcli.render.solid`.
     """
-    return with_player.draw(avatar.pose(motion, view), avatar.camera(motion, view), out)
+    camera = avatar.camera(motion, view)
+    if body is not None:
+        camera = replace(camera, viewmat=body @ camera.viewmat)
+    return with_player.draw(avatar.pose(motion, view), camera, out)
 
 
 class _CpuPlayer:

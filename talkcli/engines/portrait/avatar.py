@@ -58,6 +58,7 @@ class PortraitAvatar:
         source: ``[H, W, 4]`` uint8 the picture the avatar was built from.
         plate: ``[S, S, 3]`` float32 the crop without the head.
         torso: ``[H, W]`` uint8 matte of the person without the head, for other backgrounds.
+        behind: ``[H, W, 4]`` uint8 background behind the torso's rim.
         contact: the light that the lips lack while they touch; set once the colours are final.
         seen: ``[N]`` which splats can be seen in about the source's direction, see
             :mod:`talkcli.engines.portrait.playback`; None until that is known.
@@ -76,6 +77,7 @@ class PortraitAvatar:
     source: UInt8[np.ndarray, "H W 4"]
     plate: Float[np.ndarray, "S S 3"]
     torso: UInt8[np.ndarray, "H W"] | None = None
+    behind: UInt8[np.ndarray, "H W 4"] | None = None
     contact: ContactShade = field(default_factory=ContactShade.none)
     seen: Bool[np.ndarray, " N"] | None = None
 
@@ -158,7 +160,7 @@ class PortraitAvatar:
 
     @cached_property
     def _backdrop(self) -> Backdrop:
-        return Backdrop(self.source, self.plate, self.frame, self.torso)
+        return Backdrop(self.source, self.plate, self.frame, self.torso, self.behind)
 
     @property
     def source_euler(self) -> tuple[float, float, float]:

@@ -78,6 +78,8 @@ def _tensors(avatar: PortraitAvatar) -> Tensors:
     tensors["source"] = avatar.source
     if avatar.torso is not None:
         tensors["torso"] = avatar.torso
+    if avatar.behind is not None:
+        tensors["behind"] = avatar.behind
     if avatar.seen is not None:
         tensors["seen"] = avatar.seen.astype(np.uint8)
     tensors["plate"] = np.clip(np.round(avatar.plate * 255), 0, 255).astype(np.uint8)
@@ -110,6 +112,7 @@ def _avatar(tensors: Tensors, header: Header, frame: PictureFrame) -> PortraitAv
         source=tensors["source"],
         plate=tensors["plate"].astype(np.float32) / 255,
         torso=tensors.get("torso"),
+        behind=tensors.get("behind"),
         contact=ContactShade(tensors["contact.index"], tensors["contact.shade"]),
         seen=None if seen is None else seen.astype(bool),
     )
@@ -236,6 +239,7 @@ _FILE = TensorSchema(
         "source": Rule("H W 4", "u"),
         "plate": Rule("S S 3", "u"),
         "torso": Rule("H W", "u", optional=True),
+        "behind": Rule("H W 4", "u", optional=True),
         "seen": Rule("N", "u", low=0, high=1, optional=True),
         "contact.index": Rule("L", "i", low=0, high="N"),
         "contact.shade": Rule("L 3", low=-4, high=5),

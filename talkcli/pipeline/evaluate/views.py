@@ -156,7 +156,10 @@ class _Stage:
         root = cached_project_root(portrait.source.sha256)
         run = Run(Project.create(root), recipe, context.reporter, context.watch)
         avatar = ensure_avatar(run, portrait).avatar
-        self._player = AvatarPlayer(avatar, video, recipe.backend, context.watch)
+        still_body = recipe.motion.still_body
+        self._player = AvatarPlayer(
+            avatar, video, recipe.backend, context.watch, still_body=still_body
+        )
 
     def film(self, output: Path, turn: np.ndarray, fps: Fraction) -> None:
         """Draw the whole performance as another camera sees it."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from talkcli.avatar import Avatar, Backdrop, View
+from talkcli.compose.body import BodyMotion, follow
 from talkcli.config import VideoConfig
 from talkcli.progress import Stopwatch
 from talkcli.render.player import Images, draw_head, player
@@ -23,10 +24,12 @@ class Head(NamedTuple):
     Attributes:
         images: colour and coverage of the head.
         backdrop: backdrop of the frame.
+        body: how its torso has moved, if it has.
     """
 
     images: Images
     backdrop: Backdrop
+    body: BodyMotion | None = None
 
 
 class AvatarPlayer:
@@ -39,23 +42,35 @@ class AvatarPlayer:
         video: its size and background apply.
         backend: the requested renderer.
         watch: receives the seconds of ``load``, ``render`` (including posing) and ``compose``.
+        still_body: keep the torso where it is; otherwise it follows the head.
 
     Attributes:
         backend: the renderer in use.
     """
 
-    def __init__(self, avatar: Avatar, video: VideoConfig, backend: str, watch: Stopwatch) -> None:
+    def __init__(
+        self,
+        avatar: Avatar,
+        video: VideoConfig,
+        backend: str,
+        watch: Stopwatch,
+        *,
+        still_body: bool = False,
+    ) -> None:
         with watch.measure("load"):
             self._avatar, self._video, self._watch = avatar, video, watch
             self._player = player(backend)
             self.backend = self._player.backend
+            self._moving = not still_body
             self._compose(avatar.backdrop())
 
     def _compose(self, backdrop: Backdrop) -> None:
         from talkcli.compose.blend import Compositor
 
         self._backdrop = backdrop
-        self._compositor = Compositor(backdrop, bg=self._video.bg, size=self._video.size or None)
+        self._compositor = Compositor(
+            backdrop, bg=self._video.bg, size=self._video.size or None, moving=self._moving
+        )
 
     @property
     def width(self) -> int:
@@ -88,12 +103,17 @@ class AvatarPlayer:
     def head(self, motion: MotionFrame, view: View, images: Images) -> Head:
         """Pose and render one view, into ``images`` if possible."""
         with self._watch.measure("render"):
-            drawn = draw_head(self._player, self._avatar, motion, view, images)
-            return Head(drawn, self._avatar.backdrop(motion))
+            backdrop, body = self._avatar.backdrop(motion), None
+            if self._moving and backdrop.behind is not None:
+                body, motion = follow(motion, self._avatar.camera(motion, view), view)
+            matrix = None if body is None else body.matrix
+            drawn = draw_head(self._player, self._avatar, motion, view, images, matrix)
+            return Head(drawn, backdrop, body)
 
     def paint(self, head: Head, canvas: Canvas) -> np.ndarray:
         """Composite a head over its backdrop; modifies the head and returns the canvas's pixels."""
         with self._watch.measure("compose"):
             if head.backdrop is not self._backdrop:
                 self._compose(head.backdrop)
-            return self._compositor.frame(*head.images, canvas, dense=True)
+            body = None if head.body is None else head.body.affine
+            return self._compositor.frame(*head.images, canvas, dense=True, body=body)

@@ -23,9 +23,10 @@ from talkcli.engines.portrait.checkpoint import as_stored
 from talkcli.engines.portrait.playback import seen_from_the_front
 from talkcli.face.model import FaceModel
 from talkcli.face.pose import euler_to_rotation
+from talkcli.imaging import over_white
 from talkcli.layers.matte import Matte, person_matte
 from talkcli.layers.plate import background_plate
-from talkcli.layers.torso import torso_matte
+from talkcli.layers.torso import behind_torso, torso_matte
 from talkcli.shapes import UInt8
 from talkcli.tracking.landmarks import Face
 
@@ -76,7 +77,7 @@ def build_unrounded(
         # The picture stands in for the plate.
         assembly = assemble_avatar(picture, crop, matte, geometry, crop.rgb, model)
         avatar = assembly.avatar
-        avatar.plate, avatar.torso = still.result()
+        avatar.plate, avatar.torso, avatar.behind = still.result()
     yaw, pitch, roll = avatar.source_euler
     avatar.rotation = euler_to_rotation(yaw + calibration.yaw_offset, pitch, roll)
     fit_colors(assembly, crop.rgb, matte.alpha, config.fit_iterations)
@@ -86,9 +87,11 @@ def build_unrounded(
 
 def _still_parts(
     picture: np.ndarray, crop: Crop, matte: Matte, geometry: HeadGeometry, face: Face
-) -> tuple[np.ndarray, np.ndarray]:
-    """The crop without the head, and the matte of the torso in the whole picture."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The crop without the head; in the whole picture, the torso's matte and what lies behind."""
     weight, frame = geometry.head_weight, crop.frame
     plate = background_plate(crop.rgb, matte.alpha, weight, crop.face_height, inside=crop.inside)
     place = (frame.crop_x, frame.crop_y, frame.crop_side)
-    return plate, torso_matte(picture, face.points, place, matte.alpha, weight)
+    torso = torso_matte(picture, face.points, place, matte.alpha, weight)
+    fh = crop.face_height * frame.crop_side / frame.crop_pixels
+    return plate, torso, behind_torso(over_white(picture), torso, plate, place, fh)

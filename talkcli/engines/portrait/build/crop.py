@@ -27,7 +27,7 @@ _NEARLY_LARGE_PX = 448
 
 @dataclass(frozen=True)
 class Crop:
-    """The head's square cut from the picture, padded by replication.
+    """The head's square cut from the picture, padded by replication, below by reflection.
 
     Attributes:
         rgb: ``[S, S, 3]`` float32 0–1, white where the picture is transparent.
@@ -68,7 +68,9 @@ def cut_crop(
     pixels = min(max(own, least), max_crop)
     left, top = max(0, -x), max(0, -y)
     right, bottom = max(0, x + side - width), max(0, y + side - height)
-    padded = cv2.copyMakeBorder(picture, top, bottom, left, right, cv2.BORDER_REPLICATE)
+    padded = cv2.copyMakeBorder(picture, top, 0, left, right, cv2.BORDER_REPLICATE)
+    # Below, a raised chest shows a little of it: mirrored cloth is cloth, smeared cloth is not.
+    padded = cv2.copyMakeBorder(padded, 0, bottom, 0, 0, cv2.BORDER_REFLECT_101)
     cut = padded[y + top : y + top + side, x + left : x + left + side]
     # Composited on white before scaling, lest colours under full transparency bleed into the rim.
     if int(cut[..., 3].min()) < 255:
