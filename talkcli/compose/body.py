@@ -65,15 +65,14 @@ def follow(
         The body's motion, or None where it stays, and the head's motion relative to it: seen on
         that body, the head is where ``motion`` has it.
     """
-    to_camera = camera.viewmat[:3, :3]
-    source = IMAGE_TO_HEAD @ to_camera
+    if not (motion.rotation.any() or motion.translation.any()):
+        return None, motion
+    source = IMAGE_TO_HEAD @ camera.viewmat[:3, :3]
     yaw, pitch, roll = rotation_to_euler(source)
     turned = euler_to_rotation(*(np.array([yaw, pitch, roll]) + motion.rotation))
     by_turn = (turned @ source.T - np.eye(3)) @ source @ (_FACE - NECK_PIVOT)
     by_neck = source @ motion.translation
     shift = _limited(_OF_TURN * by_turn + _OF_NECK * by_neck)
-    if not shift.any():
-        return None, motion
     lean = -shift[0] / _HIPS_CM  # counter-clockwise as seen, for y up
     tilt = np.array(
         [

@@ -84,7 +84,9 @@ class MovedTorso:
         used = self._spans[self._spans[:, 1] > self._spans[:, 0]]
         if not len(used):
             return np.s_[0:0, 0:0]
-        return np.s_[self._top : self._top + len(self._spans), int(used[:, 0].min()) : int(used[:, 1].max())]
+        return np.s_[
+            self._top : self._top + len(self._spans), int(used[:, 0].min()) : int(used[:, 1].max())
+        ]
 
     def draw(self, affine: Float[np.ndarray, "2 3"], out: UInt8[np.ndarray, "h w c"]) -> None:
         """Write the pixels that the torso may cover, with the background where it does not.

@@ -20,6 +20,7 @@ class Picture:
     plate: np.ndarray
     frame: Place = field(default_factory=Place)
     torso: np.ndarray | None = None
+    behind: np.ndarray | None = None
 
 
 def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
