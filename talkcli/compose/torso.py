@@ -24,7 +24,7 @@ from talkcli.shapes import Float, Float32, UInt8
 REACH_FH = 0.2
 #: Over this length (face heights) the motion sideways fades to none at sides of the picture that
 #: cut the torso; at the lower edge, where the neck may be near, the torso is mirrored instead.
-_FADE_FH = 0.5
+_FADE_FH = 0.3
 _ZERO, _ONE, _HALF, _LEVELS = np.float32(0), np.float32(1), np.float32(0.5), np.float32(255)
 #: Coverage below which a straight colour would be lost in rounding.
 _FAINT = np.float32(1e-4)

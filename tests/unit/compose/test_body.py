@@ -62,9 +62,9 @@ def test_the_head_stays_where_its_motion_has_it(motion: MotionFrame, view: View)
 @pytest.mark.parametrize(
     ("motion", "least", "most"),
     [
-        (moved((6, 0, 0), (0, 0, 0)), (0.25, 0), (0.45, 0.1)),
-        (moved((0, 0, 0), (0.5, 0.5, 0)), (0.45, 0.4), (0.65, 0.6)),
-        (moved((0, 6, 0), (0, 0, 0)), (0, 0.15), (0.1, 0.45)),
+        (moved((6, 0, 0), (0, 0, 0)), (0.3, 0), (0.5, 0.1)),
+        (moved((0, 0, 0), (0.5, 0.5, 0)), (0.45, 0.4), (0.7, 0.6)),
+        (moved((0, 6, 0), (0, 0, 0)), (0, 0.25), (0.1, 0.45)),
     ],
 )
 def test_the_body_goes_along_by_a_share(
