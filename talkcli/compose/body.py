@@ -23,8 +23,8 @@ from talkcli.face.pose import IMAGE_TO_HEAD, NECK_PIVOT, euler_to_rotation, rota
 from talkcli.shapes import Float
 from talkcli.types import MotionFrame
 
-#: Shares of the neck's travel, and of the face's travel by turning, sideways and up, by which a body
-#: moves at the neck; the chest below, nearer to the hips, moves by three quarters of it.
+#: Shares of the neck's travel, and of the face's travel by turning, sideways and up, by which a
+#: body moves at the neck; the chest below, nearer to the hips, moves by three quarters of it.
 _OF_NECK = np.array([0.7, 0.5, 0.0])
 _OF_TURN = np.array([0.5, 0.33, 0.0])
 #: The middle of the face in the head frame, cm.
