@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from fractions import Fraction
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from talkcli.progress import Task
 from talkcli.shapes import Float, UInt8
 from talkcli.types import Gaussians, MotionFrame, SplatArrays
 
@@ -153,3 +155,26 @@ class PictureSource:
     rgba: UInt8[np.ndarray, "height width 4"]
     points: Float[np.ndarray, "478 3"]
     output_side: int
+
+
+@dataclass(frozen=True)
+class ClipSource:
+    """What an engine that starts from a clip makes an avatar from.
+
+    Attributes:
+        directory: the clip as ``talkcli preprocess`` has prepared it, see
+            :class:`talkcli.layers.clip.PreparedClip`.
+        work: folder that checkpoints and previews are kept in while the avatar is made; it outlives
+            a run that is stopped.
+        task: is advanced with every step.
+        resume: whether a checkpoint is also gone on from where it had reached its end.
+    """
+
+    directory: Path
+    work: Path
+    task: Task
+    resume: bool = False
+
+
+#: What avatars are made from.
+Source = PictureSource | ClipSource

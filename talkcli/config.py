@@ -137,6 +137,36 @@ class PortraitConfig:
 
 
 @dataclass(frozen=True)
+class FitConfig:
+    """How an avatar is fitted to a clip; every setting except the limits is part of its key.
+
+    Attributes:
+        size: longest side of the fitted head crop, pixels; splats and time grow with its square.
+        iterations: number of steps, one frame each.
+        minutes: limit on the time of fitting; 0 for none.
+        patience: evaluations (every 250 steps) without a better held-out picture after which a fit
+            stops, in the last two fifths of its budget; 0 for never.
+        held_out: share of the clip, at its end, that is only looked at.
+        shapes: number of offset shapes that the expression mixes.
+        hidden: width of the network that mixes them.
+        dropout: share of its inputs that each step hides.
+        feature_noise: noise added to its inputs, in their standard deviations.
+        mouth_weight: extra weight of the mouth in the loss.
+    """
+
+    size: int = setting(512, low=192, high=1024)
+    iterations: int = setting(4000, low=1, high=1_000_000)
+    minutes: float = setting(0.0, low=0)
+    patience: int = setting(4, low=0)
+    held_out: float = setting(0.2, low=0.05, high=0.5)
+    shapes: int = setting(16, low=1, high=64)
+    hidden: int = setting(64, low=8, high=512)
+    dropout: float = setting(0.1, low=0, high=0.9)
+    feature_noise: float = setting(0.3, low=0, high=2)
+    mouth_weight: float = setting(0.5, low=0, high=10)
+
+
+@dataclass(frozen=True)
 class QcConfig:
     """Thresholds of ``talkcli qc`` and ``--qc``; -1 leaves a fault unchecked.
 
@@ -186,6 +216,7 @@ class Recipe:
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     clip: ClipConfig = field(default_factory=ClipConfig)
     portrait: PortraitConfig = field(default_factory=PortraitConfig)
+    fit: FitConfig = field(default_factory=FitConfig)
     qc: QcConfig = field(default_factory=QcConfig)
 
     def as_json(self) -> dict[str, Any]:

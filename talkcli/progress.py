@@ -22,6 +22,20 @@ class Task(Protocol):
 
 
 @runtime_checkable
+class DescribedTask(Task, Protocol):
+    """A stage that also shows how it is going, in a few words."""
+
+    def describe(self, text: str) -> None:
+        """Show this beside the progress, until the next call."""
+
+
+def describe(task: Task, text: str) -> None:
+    """Show how a stage is going, where its reporter can."""
+    if isinstance(task, DescribedTask):
+        task.describe(text)
+
+
+@runtime_checkable
 class Reporter(Protocol):
     """Receives progress and warnings."""
 

@@ -25,6 +25,7 @@ class PlainTask:
     done: int = 0
     start: float = field(default_factory=time.monotonic)
     told: float = field(default_factory=time.monotonic)
+    text: str = ""
 
     def advance(self, steps: int = 1) -> None:
         """See :class:`talkcli.progress.Task`."""
@@ -34,8 +35,13 @@ class PlainTask:
             self.told = now
             rate = self.done / max(now - self.start, 1e-6)
             of = f"/{self.total}" if self.total else ""
-            left = f", {(self.total - self.done) / rate:.0f} s left" if self.total else ""
-            _tell(f"{self.name}: {self.done}{of}, {rate:.1f}/s{left}")
+            left = f", {(self.total - self.done) / rate:.0f} s left" if self.total and rate else ""
+            text = f", {self.text}" if self.text else ""
+            _tell(f"{self.name}: {self.done}{of}, {rate:.1f}/s{left}{text}")
+
+    def describe(self, text: str) -> None:
+        """See :class:`talkcli.progress.DescribedTask`."""
+        self.text = text
 
 
 class PlainReporter(SilentReporter):
@@ -71,6 +77,10 @@ class BarTask:
         rate = f"{speed:.1f}/s" if speed else ""
         self.bars.update(self.number, advance=steps, rate=rate)
 
+    def describe(self, text: str) -> None:
+        """See :class:`talkcli.progress.DescribedTask`."""
+        self.bars.update(self.number, text=text)
+
 
 class BarReporter(SilentReporter):
     """Stages with their rate and the time left, redrawn in place on a terminal."""
@@ -94,11 +104,12 @@ class BarReporter(SilentReporter):
             progress.TimeElapsedColumn(),
             progress.TextColumn("ETA") if total else progress.TextColumn(""),
             progress.TimeRemainingColumn(compact=True) if total else progress.TextColumn(""),
+            progress.TextColumn("{task.fields[text]}"),
             console=self._console,
             transient=True,
         )
         self._bars.start()
-        return BarTask(self._bars, self._bars.add_task(name, total=total, rate=""))
+        return BarTask(self._bars, self._bars.add_task(name, total=total, rate="", text=""))
 
     def end(self, task: Task, note: str = "") -> None:
         """See :class:`talkcli.progress.Reporter`."""

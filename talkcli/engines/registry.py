@@ -11,13 +11,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
-from talkcli.avatar import Avatar, PictureSource
+from talkcli.avatar import Avatar, Source
 from talkcli.config import Recipe
 from talkcli.errors import UsageError
 from talkcli.project.run import Run
 
 #: Engine name to the module that defines it as ``ENGINE``; imported on first use.
 ENGINES: dict[str, str] = {
+    "audio-plane": "talkcli.engines.audio_plane.engine",
     "portrait": "talkcli.engines.portrait.build.engine",
 }
 
@@ -39,11 +40,11 @@ class Engine(Protocol):
     def key(self, recipe: Recipe) -> Mapping[str, Any]:
         """The settings that affect the result, as JSON values: part of the stage's key."""
 
-    def make(self, source: PictureSource, run: Run, directory: Path) -> None:
+    def make(self, source: Source, run: Run, directory: Path) -> None:
         """Make an avatar and write it into an empty directory.
 
         Args:
-            source: what the avatar is made from.
+            source: what the avatar is made from, of the kind that ``source`` names.
             run: settings, progress, and a project for intermediate stages.
             directory: receives the avatar's files, all of them by the time this returns.
         """

@@ -20,6 +20,7 @@ from talkcli.avatar import (
     Camera,
     PictureFrame,
     PictureSource,
+    Source,
     View,
 )
 from talkcli.config import Recipe
@@ -100,8 +101,9 @@ class DummyEngine:
     def key(self, recipe: Recipe) -> Mapping[str, Any]:
         return {}
 
-    def make(self, source: PictureSource, run: Run, directory: Path) -> None:
+    def make(self, source: Source, run: Run, directory: Path) -> None:
         self.made += 1
+        assert isinstance(source, PictureSource)
         Image.fromarray(source.rgba).save(directory / "picture.png")
 
     def check(self, directory: Path) -> None:

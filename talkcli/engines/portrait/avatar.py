@@ -15,6 +15,7 @@ import numpy as np
 
 from talkcli.avatar import SOURCE_VIEW, Avatar, AvatarInfo, Backdrop, Camera, PictureFrame, View
 from talkcli.engines.portrait import rig
+from talkcli.engines.portrait.correction import Correction
 from talkcli.engines.portrait.lips import jaw_shift
 from talkcli.engines.portrait.mouth_light import ContactShade, MouthLight
 from talkcli.engines.portrait.playback import PlayedPortrait
@@ -62,6 +63,7 @@ class PortraitAvatar:
         contact: the light that the lips lack while they touch; set once the colours are final.
         seen: ``[N]`` which splats can be seen in about the source's direction, see
             :mod:`talkcli.engines.portrait.playback`; None until that is known.
+        correction: what expressions change besides, for avatars fitted to more than a picture.
     """
 
     splats: RestSplats
@@ -80,6 +82,7 @@ class PortraitAvatar:
     behind: UInt8[np.ndarray, "H W 4"] | None = None
     contact: ContactShade = field(default_factory=ContactShade.none)
     seen: Bool[np.ndarray, " N"] | None = None
+    correction: Correction | None = None
 
     def __post_init__(self) -> None:
         self._last: _Last | None = None
@@ -119,7 +122,7 @@ class PortraitAvatar:
             opacities=self.splats.opacities,
             culled=np.isin(layers, _CULLED).astype(np.float32),
             slope=self.splats.weight_slope,
-            spread=self.splats.spread,
+            spread=self.splats.spread.copy(),
             share=weight.astype(np.float32),
         )
         self._pixel_cm = float(np.linalg.norm(self._eye) / self.K[0, 0])
@@ -133,6 +136,8 @@ class PortraitAvatar:
         self._positions = self.splats.positions.copy()
         self._tangents = rig.Tangents(self.splats.tangent_u.copy(), self.splats.tangent_v.copy())
         loose = np.concatenate([self._picture_mouth, self._picture_teeth, self._jaw, iris])
+        if self.correction is not None:
+            loose = np.concatenate([loose, self.correction.index])
         self._loose = _spans(np.union1d(np.arange(self.dynamic), loose))
         self._last = _Last()
 
@@ -222,7 +227,9 @@ class PortraitAvatar:
         shift = np.zeros(3) if motion is None else motion.translation
         last, now = self._last or _Last(), _Last()
         if motion is not None:
-            face = (motion.expression, motion.gaze)
+            face = [motion.expression, motion.gaze]
+            if self.correction is not None:
+                face.append(motion.rotation)
             now = _Last(_bytes(face), _bytes((rotation, shift, np.array(hidden))))
         # An interrupted call must not be mistaken for a finished one.
         self._last = _Last()
@@ -252,8 +259,15 @@ class PortraitAvatar:
         index = np.searchsorted(order, self.contact.index[shaded]).astype(np.int32)
         contact = ContactShade(index, self.contact.shade[shaded])
         dynamic = int(np.searchsorted(order, self.dynamic))
-        splats = self.splats.select(order)
-        return replace(self, splats=splats, dynamic=dynamic, contact=contact, seen=None)
+        correction = None if self.correction is None else self.correction.part(order)
+        return replace(
+            self,
+            splats=self.splats.select(order),
+            dynamic=dynamic,
+            contact=contact,
+            seen=None,
+            correction=correction,
+        )
 
     def playback(self) -> Avatar:
         """The same avatar without what no frame shows."""
@@ -278,6 +292,8 @@ class PortraitAvatar:
         """Set positions, tangents and colours for an expression, before the head turns."""
         rest, m = self.splats, self.dynamic
         moved = self.displacement(motion)
+        if self.correction is not None:
+            self._restore(self.correction.index)
         rig.move_with_face(
             rest.positions[:m],
             rest.vertices[:m],
@@ -304,6 +320,16 @@ class PortraitAvatar:
         low, high = _PICTURE_TEETH_GAP
         share = smoothstep((open_share - low) / (high - low))
         self._picture_teeth_share = np.float32(share)
+        if self.correction is not None and motion is not None:
+            changed = self._positions, self._surface.spread, self._out.colors
+            self.correction.apply(motion, *changed)
+
+    def _restore(self, index: np.ndarray) -> None:
+        """Bring splats back to rest, since what follows only writes those that the rig moves."""
+        rest = self.splats
+        self._positions[index] = rest.positions[index]
+        self._surface.spread[index] = rest.spread[index]
+        self._out.colors[index] = rest.colors[index]
 
     def _move_jaw(self, moved: np.ndarray) -> None:
         """Make the lower teeth and the tongue follow the jaw."""

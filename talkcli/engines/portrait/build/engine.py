@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from talkcli.avatar import Avatar, PictureSource
+from talkcli.avatar import Avatar, PictureSource, Source
 from talkcli.config import Recipe
 from talkcli.project.run import Run
 
@@ -28,12 +28,13 @@ class PortraitEngine:
             "fit_iterations": recipe.portrait.fit_iterations,
         }
 
-    def make(self, source: PictureSource, run: Run, directory: Path) -> None:
+    def make(self, source: Source, run: Run, directory: Path) -> None:
         """See :class:`talkcli.engines.registry.Engine`."""
         from talkcli.engines.portrait.build.build import build_unrounded
         from talkcli.engines.portrait.checkpoint import save_avatar
         from talkcli.tracking.landmarks import Face
 
+        assert isinstance(source, PictureSource)
         face = Face(source.points)
         avatar = build_unrounded(source.rgba, face, run.recipe.portrait, source.output_side)
         save_avatar(avatar, directory)

@@ -1,0 +1,105 @@
+"""The avatar of one person's clip at run time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from talkcli.avatar import SOURCE_VIEW, Avatar, AvatarInfo, Backdrop, Camera, View
+from talkcli.engines.audio_plane.offsets import DrivenOffsets
+from talkcli.engines.portrait.avatar import PortraitAvatar
+from talkcli.types import Gaussians, MotionCurves, MotionFrame, SplatArrays
+
+ENGINE = "audio-plane"
+
+
+@dataclass
+class SubjectAvatar:
+    """A head fitted to a clip; see :class:`talkcli.avatar.Avatar`.
+
+    Attributes:
+        portrait: the avatar of the clip's best frame, with fitted splats; its correction holds
+            what follows the expression.
+        clip: motion of the clip's frames, as the avatar makes it.
+        source: frame of the clip that the portrait was built from.
+        held_out: first frame of the clip that was not fitted.
+    """
+
+    portrait: PortraitAvatar
+    clip: MotionCurves
+    source: int
+    held_out: int
+
+    @property
+    def info(self) -> AvatarInfo:
+        """Engine, size and the clip's frame rate."""
+        known = self.portrait.info
+        return replace(known, engine=ENGINE)
+
+    @cached_property
+    def source_motion(self) -> MotionFrame:
+        """Expression and pose of the source frame."""
+        return self.clip.frames[self.source]
+
+    @property
+    def offsets(self) -> DrivenOffsets:
+        """What follows the expression."""
+        found = self.portrait.correction
+        assert isinstance(found, DrivenOffsets)
+        return found
+
+    def pose(self, motion: MotionFrame | None = None, view: View = SOURCE_VIEW) -> SplatArrays:
+        """The splats of one frame; without a motion, those of the source frame."""
+        return self.portrait.pose(motion or self.source_motion, view)
+
+    def camera(self, motion: MotionFrame | None = None, view: View = SOURCE_VIEW) -> Camera:
+        """The source frame's camera, since views turn the head."""
+        return self.portrait.camera(motion, view)
+
+    def backdrop(self, motion: MotionFrame | None = None) -> Backdrop:
+        """The source frame and its plate."""
+        return self.portrait.backdrop(motion)
+
+    def playback(self) -> Avatar:
+        """The same avatar without what no frame shows."""
+        return PlayedSubject(self)
+
+    def neutral(self) -> Gaussians:
+        """The whole neutral head, including its back."""
+        return self.portrait.neutral()
+
+
+class PlayedSubject:
+    """A fitted avatar for frame after frame; see :class:`talkcli.avatar.Avatar`.
+
+    Args:
+        avatar: the whole avatar, which must not change meanwhile.
+    """
+
+    def __init__(self, avatar: SubjectAvatar) -> None:
+        self._avatar, self._played = avatar, avatar.portrait.playback()
+
+    @property
+    def info(self) -> AvatarInfo:
+        """That of the whole avatar."""
+        return self._avatar.info
+
+    def pose(self, motion: MotionFrame | None = None, view: View = SOURCE_VIEW) -> SplatArrays:
+        """The splats of one frame that can be seen."""
+        return self._played.pose(motion or self._avatar.source_motion, view)
+
+    def camera(self, motion: MotionFrame | None = None, view: View = SOURCE_VIEW) -> Camera:
+        """The camera of a frame."""
+        return self._played.camera(motion, view)
+
+    def backdrop(self, motion: MotionFrame | None = None) -> Backdrop:
+        """What lies behind the head."""
+        return self._avatar.backdrop(motion)
+
+    def neutral(self) -> Gaussians:
+        """The whole neutral head."""
+        return self._avatar.neutral()
+
+    def playback(self) -> PlayedSubject:
+        """Itself."""
+        return self

@@ -1,0 +1,162 @@
+"""From a prepared clip to its avatar: the steps in order."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from talkcli.avatar import ClipSource
+from talkcli.config import PortraitConfig
+from talkcli.engines.audio_plane.avatar import SubjectAvatar
+from talkcli.engines.audio_plane.fit import HeldOut, SubjectFit
+from talkcli.engines.audio_plane.frames import FitFrames
+from talkcli.engines.audio_plane.motion import aligned_motion, clip_motion
+from talkcli.engines.portrait.avatar import PortraitAvatar
+from talkcli.engines.portrait.build.build import build_portrait
+from talkcli.engines.portrait.playback import seen_from_the_front
+from talkcli.errors import InputError
+from talkcli.layers.clip import PreparedClip
+from talkcli.media.image import write_image
+from talkcli.optim.loop import Budget, LoopSettings, Progress, train
+from talkcli.progress import describe
+from talkcli.project.run import Run
+from talkcli.render.backend import choose_backend
+from talkcli.shapes import Integer
+from talkcli.tracking.landmarks import Face
+
+log = logging.getLogger(__name__)
+
+#: With fewer frames than this to fit to, an avatar learns them by heart.
+FEWEST_FRAMES = 25
+CHECKPOINT, PREVIEW, REPORT = "checkpoint.safetensors", "preview.png", "fit.json"
+
+
+@dataclass(frozen=True)
+class FitReport:
+    """How a fit went.
+
+    Attributes:
+        frames: number of frames that were fitted.
+        held_out: number of frames that were not.
+        splats: number of splats that were fitted.
+        iterations: steps taken.
+        seconds: time that they took.
+        before: held-out figures of the portrait avatar under the same motion.
+        after: those of the fitted avatar.
+    """
+
+    frames: int
+    held_out: int
+    splats: int
+    iterations: int
+    seconds: float
+    before: HeldOut
+    after: HeldOut
+
+
+def fit_subject(source: ClipSource, run: Run) -> tuple[SubjectAvatar, FitReport]:
+    """Fit an avatar to a prepared clip, or go on with a fit that was stopped.
+
+    Args:
+        source: the clip, and the folder for checkpoint and preview.
+        run: its ``fit`` settings, seed, renderer and progress apply.
+
+    Raises:
+        InputError: the clip has too few usable frames, or its checkpoint is of another fit.
+    """
+    clip, config = PreparedClip.load(source.directory), run.recipe.fit
+    fitted, held_out = split_frames(clip, config.held_out)
+    with run.watch.measure("build"):
+        avatar = _portrait(clip, config.size)
+        motion = aligned_motion(avatar, clip_motion(clip.curves, clip.best), clip.points)
+        frames = FitFrames(avatar, clip, motion.frames)
+    fit = SubjectFit(
+        avatar,
+        frames,
+        config,
+        fitted,
+        held_out,
+        seed=run.recipe.seed,
+        backend=choose_backend(run.recipe.backend).name,
+    )
+    with run.watch.measure("fit"):
+        progress, before = _train(fit, source, run)
+    assert fit.scores is not None
+    done = fit.avatar()
+    done.seen = seen_from_the_front(done)
+    report = FitReport(
+        frames=len(fitted),
+        held_out=len(held_out),
+        splats=len(frames.keep),
+        iterations=progress.iteration,
+        seconds=round(progress.seconds, 1),
+        before=before,
+        after=fit.scores,
+    )
+    first = int(held_out[0]) if len(held_out) else len(clip)
+    return SubjectAvatar(done, motion, clip.best, first), report
+
+
+def split_frames(
+    clip: PreparedClip, held_out: float
+) -> tuple[Integer[np.ndarray, " n"], Integer[np.ndarray, " k"]]:
+    """Numbers of the stored frames that are fitted, and of those held out: the end of the clip.
+
+    Args:
+        clip: the clip.
+        held_out: share that is held out.
+
+    Raises:
+        InputError: too few frames are left.
+    """
+    stored = clip.stored[clip.usable[clip.stored]]
+    first = round(len(clip) * (1 - held_out))
+    fitted, rest = stored[stored < first], stored[stored >= first]
+    if len(fitted) < FEWEST_FRAMES:
+        raise InputError(
+            f"the clip has {len(fitted)} frames to fit to, {FEWEST_FRAMES} are needed",
+            "film a few seconds more, or make an avatar of one picture: talkcli reconstruct",
+        )
+    return fitted, rest if len(rest) else fitted[-1:]
+
+
+def save_report(report: FitReport, directory: Path) -> None:
+    """Write a report beside the avatar that it is about."""
+    text = json.dumps({"schema": 1, **asdict(report)}, indent=1)
+    (directory / REPORT).write_text(text + "\n", encoding="utf-8")
+
+
+def _portrait(clip: PreparedClip, size: int) -> PortraitAvatar:
+    picture = clip.best_picture()
+    opaque = np.full(picture.shape[:2], 255, np.uint8)
+    face = Face(clip.points[clip.best])
+    config = PortraitConfig(max_crop=size)
+    return build_portrait(np.dstack([picture, opaque]), face, config, max(picture.shape[:2]))
+
+
+def _train(fit: SubjectFit, source: ClipSource, run: Run) -> tuple[Progress, HeldOut]:
+    config = run.recipe.fit
+    budget = Budget(config.iterations, 60 * config.minutes or math.inf)
+    settings = LoopSettings(run.recipe.seed, patience=config.patience)
+
+    def report(progress: Progress) -> None:
+        assert fit.scores is not None
+        told = f"held-out face {fit.scores.face:.1f} mouth {fit.scores.mouth:.1f} dB"
+        describe(source.task, told)
+        log.info("fit: step %d, loss %.2f, %s", progress.iteration, progress.loss, told)
+        write_image(source.work / PREVIEW, fit.preview(), overwrite=True)
+
+    source.work.mkdir(parents=True, exist_ok=True)
+    fit.evaluate(0)
+    before = fit.scores
+    assert before is not None
+    checkpoint = source.work / CHECKPOINT
+    progress = train(
+        fit, budget, settings, checkpoint, source.task, report=report, beyond=source.resume
+    )
+    return progress, before

@@ -1,0 +1,188 @@
+"""The splats of an avatar as functions of what a fit changes about them.
+
+An expression and a pose move the splats as in :mod:`talkcli.engines.portrait`; what is added here
+is differentiable, and is added where the rig adds: in the head frame, before the head turns. The
+readable definition is in :meth:`FittedSurface.posed`; at play time the same numbers are part of the
+resting splats (:func:`baked`) and of :class:`talkcli.engines.audio_plane.offsets.DrivenOffsets`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from talkcli.engines.portrait.avatar import PortraitAvatar
+from talkcli.engines.portrait.rig import neck_rotations, rotation_vector
+from talkcli.engines.portrait.splats import Layer, RestSplats
+from talkcli.imaging import smoothstep
+from talkcli.shapes import Float, Float32, Integer
+from talkcli.types import Gaussians, MotionFrame
+
+#: Splats with less of the head's weight are the neck's: between these weights the fit fades, so
+#: that no seam stands where the fitted head ends.
+FADE = (0.25, 0.6)
+#: Rest opacities are divided by; those below have no use.
+_LEAST_OPACITY = 1e-3
+#: Opacities begin within these bounds, or their logits would have no gradient.
+_FIRST_OPACITY = (0.02, 0.98)
+_INSIDE_MOUTH = (Layer.UPPER_TEETH, Layer.LOWER_TEETH, Layer.TONGUE)
+
+
+@dataclass
+class RestChange:
+    """What a fit changes about M splats at rest.
+
+    Attributes:
+        shift: ``[M, 3]`` centimetres, head frame.
+        log_size: ``[M]`` logarithm of the factor on their size.
+        color: ``[M, 3]`` sRGB levels of 0–1, added.
+        logit: ``[M]`` of the opacity.
+    """
+
+    shift: Float[Tensor, "M 3"]
+    log_size: Float[Tensor, " M"]
+    color: Float[Tensor, "M 3"]
+    logit: Float[Tensor, " M"]
+
+    @staticmethod
+    def none(opacities: Float[np.ndarray, " M"], device: str = "cpu") -> RestChange:
+        """No change yet, ready to be optimised.
+
+        Args:
+            opacities: ``[M]`` of the splats at rest.
+            device: where the tensors live.
+        """
+        count = len(opacities)
+        logit = torch.logit(torch.from_numpy(np.clip(opacities, *_FIRST_OPACITY)))
+        tensors = (
+            torch.zeros(count, 3),
+            torch.zeros(count),
+            torch.zeros(count, 3),
+            logit.float(),
+        )
+        return RestChange(*(tensor.to(device).requires_grad_() for tensor in tensors))
+
+    def parameters(self) -> list[Tensor]:
+        """The tensors in the order of the fields."""
+        return [self.shift, self.log_size, self.color, self.logit]
+
+
+class FittedSurface:
+    """Poses the splats ``keep`` of an avatar, with changes that can be differentiated.
+
+    Args:
+        avatar: the avatar of the source frame.
+        keep: ``[M]`` rising numbers of the splats that are fitted; the others are not drawn.
+        device: where the tensors live.
+    """
+
+    def __init__(
+        self, avatar: PortraitAvatar, keep: Integer[np.ndarray, " M"], device: str = "cpu"
+    ) -> None:
+        self._part, self._device = avatar.part(keep), device
+        splats = self._part.splats
+        weight = np.clip(splats.head_weight, 0, 1)
+        self._steps = np.round(weight * 64).astype(np.int64)
+        self._whole = self._steps == self._steps.max()
+        self._fade = torch.from_numpy(fade_of(splats)).to(device)[:, None]
+        self._rest = np.maximum(splats.opacities, _LEAST_OPACITY).astype(np.float32)
+        self._inside = np.flatnonzero(np.isin(splats.layers, _INSIDE_MOUTH))
+        self._inside_light = float(splats.colors[self._inside].sum())
+
+    def __len__(self) -> int:
+        return len(self._rest)
+
+    @property
+    def opacities(self) -> Float32[np.ndarray, " M"]:
+        """``[M]`` opacities at rest."""
+        return np.asarray(self._part.splats.opacities, np.float32)
+
+    def posed(
+        self,
+        motion: MotionFrame,
+        change: RestChange,
+        offsets: Float[Tensor, "M 7"] | None = None,
+    ) -> Gaussians:
+        """The splats of a frame.
+
+        Args:
+            motion: expression, pose and gaze.
+            change: of the splats at rest.
+            offsets: ``[M, 7]`` shift (cm), logarithm of size and colour of this frame, or None.
+        """
+        posed = self._part.pose(motion)
+        turn = neck_rotations(rotation_vector(self._part.head_rotation(motion, None)))
+        shift, size, color = change.shift, change.log_size[:, None], change.color
+        if offsets is not None:
+            shift, size, color = (
+                shift + offsets[:, :3],
+                size + offsets[:, 3:4],
+                color + offsets[:, 4:],
+            )
+        shift, size, color = (value * self._fade for value in (shift, size, color))
+        means, covars, opacities, colors = (
+            torch.from_numpy(array.copy()).to(self._device)
+            for array in (
+                posed.means, posed.covars, posed.opacities / self._rest, posed.colors,
+            )
+        )  # fmt: skip
+        return Gaussians(
+            means=means + self._turned(turn, shift),
+            covars=covars * torch.exp(2 * size),
+            opacities=opacities * torch.sigmoid(change.logit),
+            colors=colors + color * self._light(posed.colors),
+        )
+
+    def _turned(self, table: np.ndarray, shift: Tensor) -> Tensor:
+        """``[M, 3]`` shifts in the head frame, turned with their splats."""
+        rotations = torch.from_numpy(table).to(self._device)
+        turned = shift @ rotations[int(self._steps.max())].T
+        neck = torch.from_numpy(np.flatnonzero(~self._whole)).to(self._device)
+        if len(neck):
+            steps = torch.from_numpy(self._steps[~self._whole]).to(self._device)
+            own = torch.einsum("nij,nj->ni", rotations[steps], shift[neck])
+            turned = turned.index_put((neck,), own)
+        return turned
+
+    def _light(self, colors: np.ndarray) -> Tensor:
+        """``[M, 1]`` how much light reaches each splat: less inside a mouth that is nearly shut."""
+        light = np.ones((len(self), 1), np.float32)
+        if self._inside_light:
+            light[self._inside] = float(colors[self._inside].sum()) / self._inside_light
+        return torch.from_numpy(light).to(self._device)
+
+
+def fade_of(splats: RestSplats) -> Float32[np.ndarray, " N"]:
+    """``[N]`` how much of a fit each splat takes, 0 on the neck to 1 on the head."""
+    low, high = FADE
+    return np.asarray(smoothstep((splats.head_weight - low) / (high - low)), np.float32)
+
+
+def baked(
+    avatar: PortraitAvatar, keep: Integer[np.ndarray, " M"], change: RestChange
+) -> PortraitAvatar:
+    """The avatar with a fit's change of its splats at rest.
+
+    Args:
+        avatar: as given to the fit.
+        keep: ``[M]`` the splats that were fitted.
+        change: what the fit found.
+    """
+    splats = replace(
+        avatar.splats,
+        **{
+            name: np.array(getattr(avatar.splats, name), np.float32)
+            for name in ("positions", "spread", "colors", "opacities")
+        },
+    )
+    fade = fade_of(splats)[keep, None]
+    shift, log_size, color, logit = (value.detach().cpu() for value in change.parameters())
+    # Not their tangents, which would be stretched further where they are longer than a pixel.
+    splats.spread[keep] *= np.exp(2 * fade[:, 0] * log_size.numpy())
+    splats.positions[keep] += fade * shift.numpy()
+    splats.colors[keep] += fade * color.numpy()
+    splats.opacities[keep] = torch.sigmoid(logit).numpy()
+    return replace(avatar, splats=splats, seen=None)

@@ -1,0 +1,243 @@
+"""A training loop that can be killed at any moment and goes on where it was.
+
+What happens in step ``i`` depends on ``i``, the seed and the state alone: the order of the samples
+and all random numbers are drawn anew for each step. A run that was killed and resumed from its
+checkpoint therefore ends where an unbroken one does.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from talkcli.errors import InputError
+from talkcli.files.tensors import Tensors, TensorSchema
+from talkcli.progress import Task
+
+#: Seconds between checkpoints.
+CHECKPOINT_S = 60.0
+#: Learning rates fall along half a cosine to this share of their first value.
+_LAST_RATE = 0.03
+_SCHEMA = TensorSchema("checkpoint", 1, "delete it and start again", {})
+
+
+@dataclass(frozen=True)
+class Budget:
+    """When a training ends: at the first of the two limits.
+
+    Attributes:
+        iterations: number of steps.
+        seconds: seconds of training, without evaluations; infinite for no limit.
+    """
+
+    iterations: int
+    seconds: float = math.inf
+
+    def spent(self, iteration: int, seconds: float) -> float:
+        """Share of the budget that is used, 0 to 1."""
+        return min(1.0, max(iteration / max(self.iterations, 1), seconds / self.seconds))
+
+
+class Trainable(Protocol):
+    """What the loop trains."""
+
+    @property
+    def optimizer(self) -> torch.optim.Optimizer:
+        """Its parameter groups have their first learning rates."""
+
+    def parameters(self) -> Mapping[str, torch.Tensor]:
+        """Everything that is trained, by name."""
+
+    def step(self, iteration: int, generator: np.random.Generator) -> torch.Tensor:
+        """The loss of a step.
+
+        Args:
+            iteration: number of the step, from 0.
+            generator: for random numbers of this step.
+        """
+
+    def evaluate(self, iteration: int) -> float:
+        """A figure of merit on what is not trained on: higher is better."""
+
+
+@dataclass
+class Progress:
+    """How far a training is.
+
+    Attributes:
+        iteration: steps done.
+        seconds: seconds spent on them.
+        scores: ``(iteration, figure of merit)`` of every evaluation.
+        loss: smoothed loss.
+    """
+
+    iteration: int
+    seconds: float
+    scores: list[tuple[int, float]]
+    loss: float = math.nan
+
+
+@dataclass(frozen=True)
+class LoopSettings:
+    """How a loop runs.
+
+    Attributes:
+        seed: seed of all random numbers.
+        evaluate_every: steps between evaluations.
+        patience: evaluations without a better figure after which it stops; 0 never stops.
+        gain: least improvement that counts.
+        stop_after: share of the budget before which it never stops early.
+    """
+
+    seed: int = 0
+    evaluate_every: int = 250
+    patience: int = 0
+    gain: float = 0.02
+    stop_after: float = 0.6
+
+
+def train(
+    model: Trainable,
+    budget: Budget,
+    settings: LoopSettings,
+    checkpoint: Path,
+    task: Task,
+    *,
+    report: Callable[[Progress], None] | None = None,
+    beyond: bool = False,
+) -> Progress:
+    """Train until the budget is spent or the figure of merit stops rising.
+
+    Args:
+        model: what is trained.
+        budget: when it ends.
+        settings: seed, evaluations, early stop.
+        checkpoint: file that the state is kept in, about once a minute and at the end; if it
+            exists and that training had not ended, it goes on from there.
+        task: is advanced with every step.
+        report: is told after every evaluation.
+        beyond: go on from a training that had ended, too.
+
+    Returns:
+        How far it came.
+
+    Raises:
+        InputError: the checkpoint is damaged, or of another model.
+        FloatingPointError: the loss is not finite.
+    """
+    first_rates = [group["lr"] for group in model.optimizer.param_groups]
+    progress = _resume(model, checkpoint, beyond) or Progress(0, 0.0, [])
+    if progress.iteration:
+        task.advance(progress.iteration)
+    if not progress.scores:
+        progress.scores.append((0, model.evaluate(0)))
+        _tell(report, progress)
+    saved = time.perf_counter()
+    while budget.spent(progress.iteration, progress.seconds) < 1:
+        began = time.perf_counter()
+        _rate(model.optimizer, first_rates, budget.spent(progress.iteration, progress.seconds))
+        loss = _step(model, progress.iteration, settings.seed)
+        if not math.isfinite(loss):
+            raise FloatingPointError(f"the loss of step {progress.iteration} is {loss}")
+        progress.loss = loss if math.isnan(progress.loss) else 0.98 * progress.loss + 0.02 * loss
+        progress.iteration += 1
+        task.advance()
+        progress.seconds += time.perf_counter() - began
+        spent = budget.spent(progress.iteration, progress.seconds)
+        if progress.iteration % settings.evaluate_every == 0 or spent >= 1:
+            progress.scores.append((progress.iteration, model.evaluate(progress.iteration)))
+            _tell(report, progress)
+            if spent >= settings.stop_after and _flat(progress.scores, settings):
+                break
+        if time.perf_counter() - saved > CHECKPOINT_S:
+            _save(model, progress, checkpoint)
+            saved = time.perf_counter()
+    _save(model, progress, checkpoint, ended=True)
+    return progress
+
+
+def _step(model: Trainable, iteration: int, seed: int) -> float:
+    torch.manual_seed(seed * 1_000_003 + iteration)
+    loss = model.step(iteration, np.random.default_rng((seed, iteration)))
+    model.optimizer.zero_grad()
+    loss.backward()
+    model.optimizer.step()
+    return float(loss.detach())
+
+
+def sample_of(iteration: int, count: int, seed: int) -> int:
+    """The sample of a step, so that each of ``count`` comes once per round, in changing order."""
+    around, place = divmod(iteration, count)
+    return int(np.random.default_rng((seed, around)).permutation(count)[place])
+
+
+def _rate(optimizer: torch.optim.Optimizer, first: list[float], spent: float) -> None:
+    share = _LAST_RATE + (1 - _LAST_RATE) * 0.5 * (1 + math.cos(math.pi * spent))
+    for group, rate in zip(optimizer.param_groups, first, strict=True):
+        group["lr"] = rate * share
+
+
+def _flat(scores: list[tuple[int, float]], settings: LoopSettings) -> bool:
+    if not settings.patience or len(scores) <= settings.patience:
+        return False
+    before = max(score for _, score in scores[: -settings.patience])
+    return max(score for _, score in scores[-settings.patience :]) < before + settings.gain
+
+
+def _tell(report: Callable[[Progress], None] | None, progress: Progress) -> None:
+    if report is not None:
+        report(progress)
+
+
+def _save(model: Trainable, progress: Progress, path: Path, *, ended: bool = False) -> None:
+    tensors: Tensors = {}
+    for name, parameter in model.parameters().items():
+        tensors[f"value.{name}"] = parameter.detach().cpu().numpy()
+        for key, value in model.optimizer.state.get(parameter, {}).items():
+            tensors[f"adam.{key}.{name}"] = np.asarray(value.detach().cpu().numpy())
+    header: dict[str, Any] = {
+        "iteration": progress.iteration,
+        "seconds": progress.seconds,
+        "scores": progress.scores,
+        "ended": ended,
+        "loss": None if math.isnan(progress.loss) else progress.loss,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _SCHEMA.write(path, tensors, header)
+
+
+def _resume(model: Trainable, path: Path, beyond: bool) -> Progress | None:
+    if not path.exists():
+        return None
+    tensors, header = _SCHEMA.read(path)
+    try:
+        if header["ended"] and not beyond:
+            return None
+        for name, parameter in model.parameters().items():
+            value = torch.from_numpy(tensors[f"value.{name}"])
+            if value.shape != parameter.shape:
+                raise ValueError(f"{name} has shape {tuple(value.shape)}")
+            with torch.no_grad():
+                parameter.copy_(value)
+            state = {
+                key.split(".")[1]: torch.from_numpy(np.array(array))
+                for key, array in tensors.items()
+                if key.startswith("adam.") and key.split(".", 2)[2] == name
+            }
+            if state:
+                device = parameter.device
+                model.optimizer.state[parameter] = {k: v.to(device) for k, v in state.items()}
+        scores = [(int(at), float(score)) for at, score in header["scores"]]
+        loss = math.nan if header["loss"] is None else float(header["loss"])
+        return Progress(int(header["iteration"]), float(header["seconds"]), scores, loss)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"the checkpoint {path} is of another fit ({error})", "delete it and start again"
+        ) from error
