@@ -29,13 +29,24 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("face", "speech", "optim"),
     ("render", "media", "export", "project", "provenance", "weights"),
     ("kernels", "files", "config", "avatar"),
-    ("toml", "settings", "progress", "runtime", "signals", "types", "shapes", "errors", "imaging"),
+    (
+        "toml",
+        "sections",
+        "settings",
+        "progress",
+        "runtime",
+        "signals",
+        "types",
+        "shapes",
+        "errors",
+        "imaging",
+    ),
 )
 #: Imports between neighbours of one floor that are meant, as (importer, imported).
 NEIGHBOURS: frozenset[tuple[str, str]] = frozenset(
     {
         *(("config", "files"), ("kernels", "files"), ("runtime", "errors")),
-        *(("types", "shapes"), ("imaging", "shapes")),
+        *(("types", "shapes"), ("imaging", "shapes"), ("sections", "settings")),
     }
 )
 

@@ -52,6 +52,7 @@ _COMMANDS = {
     "track": "track:track_command",
     "preprocess": "preprocess:preprocess_command",
     "export": "export:export_command",
+    "fit": "fit:fit_command",
     "eval": "evaluate:eval_command",
     "status": "status:status_command",
     "doctor": "doctor:doctor_command",

@@ -1,0 +1,80 @@
+"""Sections of the recipe that few commands read; :mod:`talkcli.config` puts them together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from talkcli.settings import setting
+
+
+@dataclass(frozen=True)
+class ClipConfig:
+    """How a clip is prepared for a fit.
+
+    Attributes:
+        segment: ``auto`` for the best stretch, or ``START-END`` in seconds or minutes:
+            ``12-40.5``, ``0:12-1:05``.
+    """
+
+    segment: str = "auto"
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """How an avatar is fitted to a clip; every setting except the limits is part of its key.
+
+    Attributes:
+        size: longest side of the fitted head crop, pixels; splats and time grow with its square.
+        iterations: number of steps, one frame each.
+        minutes: limit on the time of fitting; 0 for none.
+        patience: evaluations (every 250 steps) without a better held-out picture after which a fit
+            stops, in the last two fifths of its budget; 0 for never.
+        held_out: share of the clip, at its end, that is only looked at.
+        shapes: number of offset shapes that the expression mixes.
+        hidden: width of the network that mixes them.
+        dropout: share of its inputs that each step hides.
+        feature_noise: noise added to its inputs, in their standard deviations.
+        mouth_weight: extra weight of the mouth in the loss.
+    """
+
+    size: int = setting(512, low=192, high=1024)
+    iterations: int = setting(3000, low=1, high=1_000_000)
+    minutes: float = setting(0.0, low=0)
+    patience: int = setting(4, low=0)
+    held_out: float = setting(0.2, low=0.05, high=0.5)
+    shapes: int = setting(16, low=1, high=64)
+    hidden: int = setting(64, low=8, high=512)
+    dropout: float = setting(0.1, low=0, high=0.9)
+    feature_noise: float = setting(0.3, low=0, high=2)
+    mouth_weight: float = setting(0.5, low=0, high=10)
+
+
+@dataclass(frozen=True)
+class QcConfig:
+    """Thresholds of ``talkcli qc`` and ``--qc``; -1 leaves a fault unchecked.
+
+    What real clips and this tool's own videos measure stands in ``docs/quality.md``.
+
+    Attributes:
+        sync_offset_ms: most by which lips may be earlier or later than the sound.
+        sync_peak: least correlation of the lips with the sound at the best offset.
+        silence_motion: most lip motion while nobody speaks, cm/s.
+        jitter: most acceleration of the landmarks, % of the face height per frame².
+        flicker: most flicker of what is not head, grey levels.
+        seam: most flicker of the brightness step across the outline of the head, grey levels.
+        holes: most spots in the skin, %.
+        mouth_cut: most frames in which the lips leave the picture, %.
+        mouth_stuck: most speaking frames in which the lips are stuck at their widest, %.
+        face_lost: most frames in which no face is found, %.
+    """
+
+    sync_offset_ms: float = setting(120.0, low=-1)
+    sync_peak: float = setting(0.3, low=-1, high=1)
+    silence_motion: float = setting(8.0, low=-1)
+    jitter: float = setting(2.5, low=-1)
+    flicker: float = setting(4.0, low=-1)
+    seam: float = setting(6.0, low=-1)
+    holes: float = setting(1.0, low=-1)
+    mouth_cut: float = setting(1.0, low=-1)
+    mouth_stuck: float = setting(10.0, low=-1)
+    face_lost: float = setting(2.0, low=-1)
