@@ -16,7 +16,7 @@ import numpy as np
 
 from talkcli.progress import Task
 from talkcli.shapes import Float, UInt8
-from talkcli.types import Gaussians, MotionFrame, SplatArrays
+from talkcli.types import Gaussians, MotionCurves, MotionFrame, SplatArrays
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,7 @@ class AvatarInfo:
         height: height of its picture, pixels.
         fps: frame rate of the clip it was fitted to; None for an avatar made from one picture.
         needs: what each motion frame must provide: ``expression``, ``speech``, ``clip_frame``.
+        motion: how its person moves, of an avatar fitted to a clip; None for one of a picture.
     """
 
     engine: str
@@ -113,6 +114,7 @@ class AvatarInfo:
     height: int
     fps: Fraction | None = None
     needs: frozenset[str] = field(default_factory=lambda: frozenset({"expression"}))
+    motion: MotionCurves | None = field(default=None, compare=False, repr=False)
 
 
 @runtime_checkable

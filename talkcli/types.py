@@ -90,6 +90,8 @@ class MotionCurves:
         gaze: ``[n, 2]`` degrees.
         tracked: ``[n]`` bool, False where the frame was filled in from others.
         duration_s: seconds from the start to the end of the last frame's display.
+        relative: whether rotation and translation are relative to the source pose of the avatar
+            that they are meant for, as those of its own clip are.
     """
 
     times: Float[np.ndarray, " n"]
@@ -99,6 +101,7 @@ class MotionCurves:
     gaze: Float[np.ndarray, "n 2"]
     tracked: Bool[np.ndarray, " n"]
     duration_s: float
+    relative: bool = False
 
     def __len__(self) -> int:
         return len(self.times)

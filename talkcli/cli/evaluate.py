@@ -228,7 +228,7 @@ def eval_text(answer: dict[str, Any]) -> str:
     from talkcli.metrics.result import shown
 
     comparisons = answer["comparisons"]
-    pooled = len(comparisons) > _COLUMNS
+    pooled = len(comparisons) > _COLUMNS and bool(answer["medians"])
     columns = ["median", "lowest", "highest"] if pooled else [row["name"] for row in comparisons]
     table = Table("figure", "region", *columns, "unit", "best", box=None, pad_edge=False)
     for column in table.columns[2 : 2 + len(columns)]:

@@ -201,6 +201,7 @@ def _clip(tensors: Tensors, header: Header) -> PreparedClip:
             **{name: tensors[name] for name in _CURVES},
             tracked=tensors["tracked"].astype(bool),
             duration_s=_number(header["duration_s"]),
+            relative=False,
         ),
         points=tensors["points"],
         usable=tensors["usable"].astype(bool),

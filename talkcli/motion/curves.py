@@ -154,7 +154,8 @@ def read_npz(path: Path) -> MotionCurves:
             fps = float(Fraction(header["fps"]))
             arrays |= {"times": (np.arange(count) + 0.5) / fps, "tracked": np.ones(count, bool)}
             header["duration_s"] = count / fps
-        curves = MotionCurves(**arrays, duration_s=float(header["duration_s"]))
+        duration_s = float(header["duration_s"])
+        curves = MotionCurves(**arrays, duration_s=duration_s, relative=False)
     except InputError:
         raise
     except Exception as error:
@@ -205,7 +206,7 @@ def _checked(path: Path, curves: MotionCurves) -> MotionCurves:
     count = len(times)
     if count > _MOST_FRAMES:
         raise InputError(f"{path} holds {count} frames, more than {_MOST_FRAMES}", "cut it")
-    parts: dict[str, np.ndarray] = {}
+    parts: dict[str, Any] = {}
     outside: dict[str, int] = {}
     for name, (width, limit) in _PARTS.items():
         # Numbers beyond single precision become infinite and are caught below.
@@ -238,7 +239,7 @@ def resample(curves: MotionCurves, fps: Fraction) -> MotionCurves:
     count = max(1, round(Fraction(curves.duration_s) * fps))
     times = (np.arange(count) + 0.5) / float(fps)
     nearest = np.clip(np.searchsorted(curves.times, times), 0, len(curves) - 1)
-    parts = {
+    parts: dict[str, Any] = {
         name: np.stack(
             [np.interp(times, curves.times, column) for column in getattr(curves, name).T], 1
         ).astype(np.float32)

@@ -95,9 +95,12 @@ class DrivenMotion:
         self._expression[:, ~_UNSCALED] = np.minimum(scaled, 1.0)
         self._poser = curves if pose is None else pose
         self._turned, _ = relative_pose(curves)
-        rotation, translation = relative_pose(self._poser)
-        self._rotation = soft_limit(settings.pose_scale * rotation, MAX_TURN_DEG)
-        self._translation = soft_limit(settings.pose_scale * translation, MAX_SHIFT_CM)
+        scale = settings.pose_scale
+        rotation, translation = (scale * values for values in relative_pose(self._poser))
+        if not self._poser.relative:
+            rotation = soft_limit(rotation, MAX_TURN_DEG)
+            translation = soft_limit(translation, MAX_SHIFT_CM)
+        self._rotation, self._translation = rotation, translation
 
     def at(self, time_s: float) -> MotionFrame:
         """The motion at a time in seconds, interpolated linearly between frames."""
@@ -149,11 +152,13 @@ def steady_gaze(
 def relative_pose(
     curves: MotionCurves,
 ) -> tuple[Float[np.ndarray, "frames 3"], Float[np.ndarray, "frames 3"]]:
-    """Rotation (degrees) and shift (cm) relative to the first neutral frame.
+    """Rotation (degrees) and shift (cm) relative to the first neutral frame, if not yet relative.
 
     Angles are differences of yaw, pitch and roll, so that a nod of a turned head remains a nod. The
     shift is in the head frame of that neutral frame.
     """
+    if curves.relative:
+        return curves.rotation, curves.translation
     index = reference_frame(curves)
     rotation = (curves.rotation - curves.rotation[index] + 180.0) % 360.0 - 180.0
     seen = curves.translation - curves.translation[index]

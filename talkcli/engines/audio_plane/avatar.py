@@ -34,7 +34,7 @@ class SubjectAvatar:
     def info(self) -> AvatarInfo:
         """Engine, size and the clip's frame rate."""
         known = self.portrait.info
-        return replace(known, engine=ENGINE)
+        return replace(known, engine=ENGINE, motion=self.clip)
 
     @cached_property
     def source_motion(self) -> MotionFrame:

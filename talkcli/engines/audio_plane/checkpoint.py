@@ -68,6 +68,7 @@ def load_subject(directory: Path) -> SubjectAvatar:
         **{name: tensors[f"clip.{name}"] for name in _CURVES},
         tracked=tensors["clip.tracked"].astype(bool),
         duration_s=float(header["duration_s"]),
+        relative=True,
     )
     return SubjectAvatar(portrait, clip, header["source"], header["held_out"])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +100,18 @@ def fit_subject(source: ClipSource, run: Run) -> tuple[SubjectAvatar, FitReport]
     )
     first = int(held_out[0]) if len(held_out) else len(clip)
     return SubjectAvatar(done, motion, clip.best, first), report
+
+
+def unfitted(clip: PreparedClip, avatar: SubjectAvatar) -> SubjectAvatar:
+    """The avatar of the clip's best frame alone, as a fit starts from it.
+
+    Args:
+        clip: that the avatar was fitted to.
+        avatar: gives size and frames.
+    """
+    portrait = _portrait(clip, avatar.portrait.frame.crop_pixels)
+    motion = aligned_motion(portrait, clip_motion(clip.curves, clip.best), clip.points)
+    return replace(avatar, portrait=portrait, clip=motion)
 
 
 def split_frames(

@@ -43,6 +43,7 @@ def clip_motion(curves: MotionCurves, source: int) -> MotionCurves:
         curves,
         rotation=soft_limit(rotation, MAX_TURN_DEG),
         translation=soft_limit(translation, MAX_SHIFT_CM),
+        relative=True,
     )
 
 

@@ -18,11 +18,11 @@ from talkcli.metrics.plots import Plot
 from talkcli.pipeline.checks import check_files
 from talkcli.pipeline.evaluate.compare import Comparison, Context, EvalSettings, compare
 from talkcli.pipeline.evaluate.reenact import Reenactment, reenact
+from talkcli.pipeline.evaluate.subject import compare_subject
 from talkcli.pipeline.evaluate.views import Views, compare_views
 from talkcli.pipeline.motion import MotionReport
 from talkcli.pipeline.stages.inputs import Clip
 from talkcli.progress import Reporter, Stopwatch
-from talkcli.project import Project
 
 #: Endings of files that are taken for videos in a folder.
 _VIDEOS = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg"})
@@ -147,8 +147,9 @@ def evaluate(request: EvalRequest, reporter: Reporter, watch: Stopwatch) -> Eval
     pictures = request.report is not None
     context = Context(request.recipe, request.settings, reporter, watch, pictures)
     if request.subject is not None:
-        raise _no_subject(request.subject)
-    if request.reenact is not None:
+        outputs = _check_outputs(request, [])
+        judged = _Judged(*compare_subject(request.subject, context))
+    elif request.reenact is not None:
         outputs = _check_outputs(request, [request.reenact.clip])
         judged = _Judged(*reenact(request.reenact, context, overwrite=request.overwrite))
     elif request.views is not None:
@@ -177,15 +178,6 @@ def _check_outputs(request: EvalRequest, inputs: Sequence[Path]) -> tuple[Path, 
     outputs = tuple(path for path in (made, request.csv, request.report) if path is not None)
     check_files(outputs, inputs, overwrite=request.overwrite)
     return outputs
-
-
-def _no_subject(project: Path) -> InputError:
-    """The error for a project without an avatar that was fitted to a clip."""
-    Project.open(project)
-    return InputError(
-        f"{project} holds no avatar that was fitted to a clip, so no part of one was held out",
-        "make a clip again from one of its frames: talkcli eval --self-reenact CLIP",
-    )
 
 
 def _compare_all(pairs: dict[str, tuple[Path, Path]], context: Context, *, pooled: bool) -> _Judged:

@@ -1,11 +1,12 @@
-"""One picture laid over every frame of a clip: what a method has to beat."""
+"""Pictures laid over the frames of a clip: what a method has to beat."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import closing
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from talkcli.pipeline.evaluate.pairs import Side, moved_points, plane_similarity, warped
@@ -45,3 +46,45 @@ class AlignedStill:
             height, width = next(frames).shape[:2]
         for move in self._moves:
             yield warped(self._picture, *move, (height, width))
+
+
+class AlignedNearest:
+    """Frames of a clip, each laid over another frame of it.
+
+    Args:
+        real: the clip.
+        chosen: number of a frame, to that of the frame that is laid over it.
+        late_s: how much later than these pictures the clip shows the same, seconds.
+
+    Attributes:
+        path: that of the clip.
+        spool: landmarks of the pictures.
+    """
+
+    def __init__(self, real: Side, chosen: Mapping[int, int], late_s: float) -> None:
+        self.path, self.spool, self._real = real.path, LandmarkSpool(), real
+        self._moves: list[tuple[int, tuple[np.ndarray, np.ndarray]]] = []
+        starts = real.spool.starts
+        for number, other in sorted(chosen.items()):
+            if number >= len(starts):
+                continue
+            wanted, own = real.spool.points(number), real.spool.points(other)
+            move, there = (np.eye(2), np.zeros(2)), None
+            if wanted is not None and own is not None:
+                move = plane_similarity(own, wanted)
+                there = moved_points(own, *move)
+            self.spool.append(Measured(float(starts[number]) - late_s, there))
+            self._moves.append((other, move))
+
+    def frames(self) -> Generator[np.ndarray, None, None]:
+        """``[H, W, 3]`` uint8 frames of the clip's size; chosen ones are kept as JPEG."""
+        needed = {other for other, _ in self._moves}
+        kept: dict[int, np.ndarray] = {}
+        with closing(self._real.frames()) as frames:
+            for number, rgb in enumerate(frames):
+                if number in needed:
+                    quality = [cv2.IMWRITE_JPEG_QUALITY, 98]
+                    kept[number] = cv2.imencode(".jpg", rgb[..., ::-1], quality)[1]
+        for other, move in self._moves:
+            rgb = cv2.imdecode(kept[other], cv2.IMREAD_COLOR)[..., ::-1]
+            yield warped(np.ascontiguousarray(rgb), *move, rgb.shape[:2])

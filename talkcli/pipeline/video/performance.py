@@ -131,7 +131,9 @@ class MotionMix:
         known = self.duration_s
         return sound_duration(self._inputs.leading) if known is None else known
 
-    def frames(self, fps: Fraction, portrait: str = "") -> Iterator[MotionFrame]:
+    def frames(
+        self, fps: Fraction, portrait: str = "", own: MotionCurves | None = None
+    ) -> Iterator[MotionFrame]:
         """The motion, frame ``i`` at ``(i + 0.5) / fps`` seconds, to the end of the video.
 
         Must be called before any other reader of the sound starts, so that one decoder feeds both.
@@ -140,8 +142,10 @@ class MotionMix:
             fps: frames per second.
             portrait: see :func:`portrait_hash`; without a seed, idle motion follows from it and
                 the sound.
+            own: how the avatar's person moves, see :class:`talkcli.avatar.AvatarInfo`: played back
+                and forth beneath speech that nothing else accompanies.
         """
-        from talkcli.motion.retarget import lips_from, pose_from
+        from talkcli.motion.retarget import DrivenMotion, RetargetSettings, lips_from, pose_from
 
         inputs, motion = self._inputs, self._recipe.motion
         if inputs.speech is None:
@@ -158,6 +162,12 @@ class MotionMix:
             calm = replace(motion, head_motion=0)
             mixed = pose_from(
                 self._spoken(blocks, calm, fps, seed), self._driven().frames(None, fps)
+            )
+        elif own is not None and not motion.still:
+            calm = replace(motion, head_motion=0, still=True, blink_rate=0)
+            scales = RetargetSettings(pose_scale=motion.head_motion)
+            mixed = lips_from(
+                self._spoken(blocks, calm, fps, seed), DrivenMotion(own, scales).frames(None, fps)
             )
         else:
             mixed = self._spoken(blocks, motion, fps, seed)
