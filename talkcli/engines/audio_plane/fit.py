@@ -138,8 +138,8 @@ class SubjectFit:
         offsets = self.basis(self._features[number] + self._noise(generator))
         image = self._draw(number, offsets)
         target = self._tensor(self._frames.target(number)).float() / 255
-        head = self._tensor(self._frames.head(number))[..., None].float()
-        loss = photometric(image * head, target * head)
+        region = self._tensor(self._frames.region(number))[..., None].float()
+        loss = photometric(image * region, target * region)
         if self._config.mouth_weight:
             mouth = self._tensor(self._frames.mouth(number))[..., None].float()
             loss = loss + self._config.mouth_weight * ((image - target).abs() * mouth).mean()

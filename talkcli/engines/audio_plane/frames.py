@@ -1,7 +1,8 @@
 """What a fit compares with: frames of the clip, in the pixels of the avatar's crop.
 
 Only the window that the head covers in some frame is kept. The neck is the portrait's own: pixels
-that the rig moves less than half as much as the head are no target.
+that the rig moves less than half as much as the head are no target. Around the head, what the matte
+calls background is replaced by the avatar's plate, so that hair does not learn what is behind it.
 """
 
 from __future__ import annotations
@@ -32,6 +33,10 @@ _MARGIN_PX = 8
 _KEEP_BYTES = 600 << 20
 #: The mouth's region reaches this far beyond the lips, crop sides: 7 px of 256.
 _MOUTH_REACH = 7 / 256
+#: Width of the background around the head that is compared, too, crop sides.
+_RING = 6 / 256
+#: Pixels with less of the person are background.
+_BACKGROUND = 0.1
 
 
 @dataclass(eq=False)
@@ -57,6 +62,7 @@ class FitFrames:
     def __post_init__(self) -> None:
         self._workspace = Workspace()
         self._targets: dict[int, UInt8[np.ndarray, "h w 3"]] = {}
+        self._regions: dict[int, UInt8[np.ndarray, " bits"]] = {}
         self._heads: dict[int, UInt8[np.ndarray, " bits"]] = {}
         self._bytes = 0
         self._place = {int(number): place for place, number in enumerate(self.clip.stored)}
@@ -100,13 +106,10 @@ class FitFrames:
         return np.ascontiguousarray(self.avatar.plate[y0:y1, x0:x1], np.float32)
 
     def target(self, index: int) -> UInt8[np.ndarray, "h w 3"]:
-        """``[h, w, 3]`` uint8 a stored frame of the clip."""
+        """``[h, w, 3]`` uint8 a stored frame of the clip, its background replaced by the plate."""
         found = self._targets.get(index)
         if found is None:
-            x0, y0, x1, y1 = self.window
-            found = np.ascontiguousarray(
-                self._warped(self.clip.crop(self._place[index]))[y0:y1, x0:x1]
-            )
+            found = self._before_plate(index)
             if self._bytes + found.nbytes <= _KEEP_BYTES:
                 self._bytes += found.nbytes
                 self._targets[index] = found
@@ -117,8 +120,18 @@ class FitFrames:
         x0, y0, x1, y1 = self.window
         if index not in self._heads:
             self._heads[index] = np.packbits(self._whole_head(index)[y0:y1, x0:x1])
-        count = (y1 - y0) * (x1 - x0)
-        return np.unpackbits(self._heads[index], count=count).reshape(y1 - y0, x1 - x0) > 0
+        return self._unpacked(self._heads[index])
+
+    def _unpacked(self, bits: np.ndarray) -> Bool[np.ndarray, "h w"]:
+        x0, y0, x1, y1 = self.window
+        shape = y1 - y0, x1 - x0
+        return np.unpackbits(bits, count=shape[0] * shape[1]).reshape(shape) > 0
+
+    def region(self, index: int) -> Bool[np.ndarray, "h w"]:
+        """``[h, w]`` where a frame is compared: the head, and background close to it."""
+        if index not in self._regions:
+            self.target(index)
+        return self._unpacked(self._regions[index])
 
     def face(self, index: int) -> Bool[np.ndarray, "h w"]:
         """``[h, w]`` within the outline of the measured face."""
@@ -129,6 +142,25 @@ class FitFrames:
         reach = max(1, round(_MOUTH_REACH * self.avatar.frame.crop_pixels))
         lips = self._hull(index, LIPS)
         return cv2.dilate(lips, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)) > 0
+
+    def _before_plate(self, index: int) -> UInt8[np.ndarray, "h w 3"]:
+        x0, y0, x1, y1 = self.window
+        place = self._place[index]
+        crop, matte = (
+            self._warped(picture)[y0:y1, x0:x1]
+            for picture in (self.clip.crop(place), self.clip.matte(place))
+        )
+        share = matte.astype(np.float32) / 255
+        reach = max(1, round(_RING * self.avatar.frame.crop_pixels))
+        brush = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
+        head = self.head(index)
+        around = cv2.dilate(head.astype(np.uint8), brush) > 0
+        self._regions[index] = np.packbits(head | (around & (share < _BACKGROUND)))
+        # Within the face, a matte can only be wrong.
+        face = cv2.dilate(self._hull(index, FACE_OVAL), brush)
+        share = np.where(face > 0, 1, share)[..., None]
+        mixed = share * crop + (1 - share) * 255 * self.plate
+        return (mixed + 0.5).astype(np.uint8)
 
     def _hull(self, index: int, numbers: Sequence[int]) -> np.ndarray:
         x0, y0, x1, y1 = self.window

@@ -18,6 +18,7 @@ from talkcli.engines.audio_plane.frames import FitFrames
 from talkcli.engines.audio_plane.motion import aligned_motion, clip_motion
 from talkcli.engines.portrait.avatar import PortraitAvatar
 from talkcli.engines.portrait.build.build import build_portrait
+from talkcli.engines.portrait.build.crop import MIN_CROP_PX
 from talkcli.engines.portrait.playback import seen_from_the_front
 from talkcli.errors import InputError
 from talkcli.layers.clip import PreparedClip
@@ -27,12 +28,14 @@ from talkcli.progress import describe
 from talkcli.project.run import Run
 from talkcli.render.backend import choose_backend
 from talkcli.shapes import Integer
-from talkcli.tracking.landmarks import Face
+from talkcli.tracking.landmarks import Face, crop_rectangle
 
 log = logging.getLogger(__name__)
 
 #: With fewer frames than this to fit to, an avatar learns them by heart.
 FEWEST_FRAMES = 25
+#: Pixels of the avatar's crop per pixel of the clip, at most.
+_FINER = 1.15
 CHECKPOINT, PREVIEW, REPORT = "checkpoint.safetensors", "preview.png", "fit.json"
 
 
@@ -147,7 +150,9 @@ def _portrait(clip: PreparedClip, size: int) -> PortraitAvatar:
     picture = clip.best_picture()
     opaque = np.full(picture.shape[:2], 255, np.uint8)
     face = Face(clip.points[clip.best])
-    config = PortraitConfig(max_crop=size)
+    # Much finer splats than the clip has pixels would cost time and show nothing more.
+    own = round(_FINER * crop_rectangle(face.points).side)
+    config = PortraitConfig(max_crop=min(size, max(MIN_CROP_PX, own)))
     return build_portrait(np.dstack([picture, opaque]), face, config, max(picture.shape[:2]))
 
 
