@@ -8,9 +8,10 @@ import math
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 
-from talkcli.avatar import ClipSource
+from talkcli.avatar import ClipSource, PictureFrame
 from talkcli.config import PortraitConfig
 from talkcli.engines.audio_plane.avatar import SubjectAvatar
 from talkcli.engines.audio_plane.fit import HeldOut, SubjectFit
@@ -27,7 +28,7 @@ from talkcli.optim.loop import Budget, LoopSettings, Progress, train
 from talkcli.progress import describe
 from talkcli.project.run import Run
 from talkcli.render.backend import choose_backend
-from talkcli.shapes import Integer
+from talkcli.shapes import Float32, Integer
 from talkcli.tracking.landmarks import Face, crop_rectangle
 
 log = logging.getLogger(__name__)
@@ -36,6 +37,10 @@ log = logging.getLogger(__name__)
 FEWEST_FRAMES = 25
 #: Pixels of the avatar's crop per pixel of the clip, at most.
 _FINER = 1.15
+#: Where the plate differs this much from the picture, it is made up.
+_FILLED = 3 / 255
+#: The made-up part of the plate is widened and faded by this share of the crop.
+_FEATHER = 0.015
 CHECKPOINT, PREVIEW, REPORT = "checkpoint.safetensors", "preview.png", "fit.json"
 
 
@@ -153,7 +158,36 @@ def _portrait(clip: PreparedClip, size: int) -> PortraitAvatar:
     # Much finer splats than the clip has pixels would cost time and show nothing more.
     own = round(_FINER * crop_rectangle(face.points).side)
     config = PortraitConfig(max_crop=min(size, max(MIN_CROP_PX, own)))
-    return build_portrait(np.dstack([picture, opaque]), face, config, max(picture.shape[:2]))
+    rgba = np.dstack([picture, opaque])
+    avatar = build_portrait(rgba, face, config, max(picture.shape[:2]))
+    avatar.plate = _uncovered_plate(avatar, clip)
+    return avatar
+
+
+def _uncovered_plate(avatar: PortraitAvatar, clip: PreparedClip) -> Float32[np.ndarray, "S S 3"]:
+    """The avatar's plate, with what other frames of the clip show behind the head."""
+    frame, plate = avatar.frame, avatar.plate
+    picture, seen = (
+        _cut(whole, frame) for whole in (np.ascontiguousarray(avatar.source[..., :3]), clip.plate)
+    )
+    torso = np.zeros(plate.shape[:2]) if avatar.torso is None else _cut(avatar.torso, frame)
+    filled = np.abs(plate - picture).max(-1) > _FILLED
+    reach = max(1, round(_FEATHER * frame.crop_pixels))
+    soft = cv2.dilate(filled.astype(np.float32), np.ones((reach, reach), np.uint8))
+    share = (cv2.GaussianBlur(soft, (0, 0), reach / 2) * (1 - torso))[..., None]
+    return np.asarray(plate + share * (seen - plate), np.float32)
+
+
+def _cut(whole: np.ndarray, frame: PictureFrame) -> Float32[np.ndarray, "*shape"]:
+    """The crop of a picture of the avatar's size, 0–1."""
+    scale = frame.crop_pixels / frame.crop_side
+    half = 0.5 * (scale - 1)
+    move = np.array(
+        [[scale, 0, half - scale * frame.crop_x], [0, scale, half - scale * frame.crop_y]]
+    )
+    side = (frame.crop_pixels, frame.crop_pixels)
+    cut = cv2.warpAffine(whole, move, side, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(cut, np.float32) / 255
 
 
 def _train(fit: SubjectFit, source: ClipSource, run: Run) -> tuple[Progress, HeldOut]:
