@@ -24,7 +24,7 @@ class FitConfig:
     """How an avatar is fitted to a clip; every setting except the limits is part of its key.
 
     Attributes:
-        size: longest side of the fitted head crop, pixels; splats and time grow with its square.
+        crop: longest side of the fitted head crop, pixels; splats and time grow with its square.
         iterations: number of steps, one frame each.
         minutes: limit on the time of fitting; 0 for none.
         patience: evaluations (every 250 steps) without a better held-out picture after which a fit
@@ -37,7 +37,7 @@ class FitConfig:
         mouth_weight: extra weight of the mouth in the loss.
     """
 
-    size: int = setting(512, low=192, high=1024)
+    crop: int = setting(512, low=192, high=1024)
     iterations: int = setting(3000, low=1, high=1_000_000)
     minutes: float = setting(0.0, low=0)
     patience: int = setting(4, low=0)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -25,7 +25,8 @@ from talkcli.progress import Task
 CHECKPOINT_S = 60.0
 #: Learning rates fall along half a cosine to this share of their first value.
 _LAST_RATE = 0.03
-_SCHEMA = TensorSchema("checkpoint", 1, "delete it and start again", {})
+SCHEMA = 1
+_FILE = TensorSchema("checkpoint", SCHEMA, "delete it and start again", {})
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Budget:
         return min(1.0, max(iteration / max(self.iterations, 1), seconds / self.seconds))
 
 
+@runtime_checkable
 class Trainable(Protocol):
     """What the loop trains."""
 
@@ -210,13 +212,13 @@ def _save(model: Trainable, progress: Progress, path: Path, *, ended: bool = Fal
         "loss": None if math.isnan(progress.loss) else progress.loss,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    _SCHEMA.write(path, tensors, header)
+    _FILE.write(path, tensors, header)
 
 
 def _resume(model: Trainable, path: Path, beyond: bool) -> Progress | None:
     if not path.exists():
         return None
-    tensors, header = _SCHEMA.read(path)
+    tensors, header = _FILE.read(path)
     try:
         if header["ended"] and not beyond:
             return None

@@ -161,6 +161,8 @@ SCHEMAS = {
     "talkcli.project.store.PROJECT_SCHEMA": "`project.toml`",
     "talkcli.project.stage.RECORD_SCHEMA": "`stage.json`",
     "talkcli.engines.portrait.checkpoint.SCHEMA": "`avatar.safetensors`",
+    "talkcli.engines.audio_plane.checkpoint.SCHEMA": "`subject.safetensors`",
+    "talkcli.optim.loop.SCHEMA": "`checkpoint.safetensors`",
     "talkcli.layers.clip.SCHEMA": "`clip.safetensors`",
     "talkcli.motion.curves.SCHEMA": "`curves.npz`",
     "talkcli.face.model.SCHEMA": "face model",

@@ -80,7 +80,7 @@ def fit_subject(source: ClipSource, run: Run) -> tuple[SubjectAvatar, FitReport]
     clip, config = PreparedClip.load(source.directory), run.recipe.fit
     fitted, held_out = split_frames(clip, config.held_out)
     with run.watch.measure("build"):
-        avatar = _portrait(clip, config.size)
+        avatar = _portrait(clip, config.crop)
         motion = aligned_motion(avatar, clip_motion(clip.curves, clip.best), clip.points)
         frames = FitFrames(avatar, clip, motion.frames)
     fit = SubjectFit(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from talkcli.shapes import Float, Integer
 from talkcli.types import MotionFrame
 
 
+@runtime_checkable
 class Correction(Protocol):
     """What an expression changes about some splats beyond what the rig does.
 
