@@ -77,7 +77,10 @@ class MotionConfig:
         still: no head motion at all; the head still blinks.
         still_body: keep the torso where it is; otherwise it follows the head.
         blink_rate: blinks per minute.
-        lip_strength: scale of the speech expression.
+        lip_strength: scale of the speech expression; 1 is the size of real speech.
+        mood: ``neutral``, ``warm``, ``serious`` or ``bright``.
+        expressiveness: scale of what brows, lids and mouth corners do besides speaking; 1 is the
+            median of real speakers.
         sync_offset_ms: delay of the mouth relative to the sound; negative moves it earlier.
         expr_scale: scale of the driver's expression; blinks are not scaled.
         pose_scale: scale of the driver's head motion.
@@ -89,6 +92,8 @@ class MotionConfig:
     still_body: bool = False
     blink_rate: float = setting(17.0, low=0, high=60)
     lip_strength: float = setting(1.0, low=0, high=2)
+    mood: str = setting("neutral", choices=("neutral", "warm", "serious", "bright"))
+    expressiveness: float = setting(1.0, low=0, high=2)
     sync_offset_ms: float = setting(0.0, low=-1000, high=1000)
     expr_scale: float = setting(1.0, low=0, high=2)
     pose_scale: float = setting(1.0, low=0, high=2)

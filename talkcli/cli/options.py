@@ -188,6 +188,13 @@ class MotionOptions:
     lip_strength: Annotated[
         _Text, typer.Option(metavar="0..2", help="Scale the lip motion (default: 1).")
     ] = None
+    mood: Annotated[
+        _Text, typer.Option(metavar="NAME", help="neutral, warm, serious or bright.")
+    ] = None
+    expressiveness: Annotated[
+        _Text,
+        typer.Option(metavar="0..2", help="Scale brows, lids and smiles (default: 1)."),
+    ] = None
     sync_offset_ms: Annotated[
         _Text,
         typer.Option(metavar="MS", help="Delay the mouth relative to the sound (default: 0)."),
@@ -251,10 +258,7 @@ class RecipeOptions:
         Optional[list[str]],  # noqa: UP045
         typer.Option("--set", metavar="KEY=VALUE", help="Set one value, e.g. video.crf=14."),
     ] = None
-    seed: Annotated[
-        _Text,
-        typer.Option(metavar="N", help="Random seed (default: 0, from portrait and sound)."),
-    ] = None
+    seed: Annotated[_Text, typer.Option(metavar="N", help="Seed (0: from the files).")] = None
     backend: Annotated[
         _Text,
         typer.Option(

@@ -17,16 +17,16 @@ import numpy as np
 from talkcli.shapes import Float
 
 #: Yaw, pitch, roll in degrees and sideways, upwards, forwards in centimetres: usual size of turns.
-TURN = np.array([5.2, 3.7, 4.0, 0.28, 0.15, 0.25])
+TURN = np.array([5.8, 4.7, 4.2, 0.28, 0.15, 0.25])
 #: Likewise of the quick to and fro in a burst, and of the slow drift.
-_BEAT = np.array([1.25, 2.1, 1.25, 0.03, 0.06, 0.05])
+_BEAT = np.array([1.4, 2.5, 1.3, 0.03, 0.06, 0.05])
 _DRIFT = np.array([1.0, 0.72, 0.74, 0.08, 0.05, 0.08])
 #: Share of its place that the head keeps in a turn; the rest of it is a return to the middle.
 _KEPT = 0.5
 _SIZE_SIGMA = 0.5  # turns are log-normal in size
 _TURN_S, _TURN_S_PER_DEG = 0.30, 0.035
 #: Turns in a burst, on average, and seconds between two of them; rests are log-normal.
-_BURST, _WITHIN_S = 3.0, (0.2, 0.5)
+_BURST, _WITHIN_S = 2.8, (0.2, 0.5)
 _REST_LEAST_S, _REST_S, _REST_SIGMA = 0.25, 0.42, 0.8
 _BEAT_SHARE, _BEAT_HZ, _BEAT_HZ_SIGMA = 0.9, 1.8, 0.35
 _DRIFT_SINES, _DRIFT_HZ = 8, (0.03, 0.28)

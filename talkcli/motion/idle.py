@@ -13,14 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from talkcli.motion.expression import Expression, Voice
 from talkcli.motion.head import HeadSway
 from talkcli.shapes import Float, Float32
-from talkcli.types import ARKIT_NAMES
+from talkcli.types import shape_columns
 
-_SINES = 24
-_CORNER_HZ, _TOP_HZ, _SLOPE = 0.6, 3.0, 3.3
-_NOISE_LIMIT = 2.5  # standard deviations
-_LIMITED_DEVIATION = 0.88  # share of the deviation that remains under that soft limit
 _EASE_IN_S = 1.0  # motion fades in: the first frame shows the source pose
 _QUIET_SHARE = 0.45  # share of the sway that remains while nobody speaks
 
@@ -35,7 +32,10 @@ _STEADY = 0.9  # share of a head turn that the eyes compensate to stay on the ca
 _GAZE_LIMIT_DEG = 12.0
 _LID_DEG = 30.0  # gaze pitch at which the lids are fully lowered or raised
 
-_INDEX = {name: i for i, name in enumerate(ARKIT_NAMES)}
+_BLINK, _LOOK_DOWN, _LOOK_UP = (
+    shape_columns(name) for name in ("eyeBlink", "eyeLookDown", "eyeLookUp")
+)
+_LIDS = [*shape_columns("eyeWide"), *shape_columns("eyeSquint")]
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class IdlePose:
     """Idle motion at one instant, with the conventions of ``MotionFrame``.
 
     Attributes:
-        expression: weights of eyes and brows; the rest is 0.
+        expression: weights of eyes, brows, cheeks and mouth corners, apart from speech.
         rotation: yaw, pitch, roll in degrees.
         translation: cm.
         gaze: yaw and pitch in degrees.
@@ -55,84 +55,71 @@ class IdlePose:
     gaze: Float[np.ndarray, " 2"]
 
 
+@dataclass(frozen=True)
+class IdleSettings:
+    """How much a head does besides speaking.
+
+    Attributes:
+        head_motion: factor on the motion of the head; 0 holds it still.
+        blink_rate: mean blinks per minute; 0 for none.
+        still: blinks only, on the constant expression of the mood.
+        mood: one of :data:`talkcli.motion.expression.MOODS`.
+        expressiveness: factor on brows, lids, smiles and uneven sides.
+    """
+
+    head_motion: float = 1.0
+    blink_rate: float = 17.0
+    still: bool = False
+    mood: str = "neutral"
+    expressiveness: float = 1.0
+
+
 class IdleMotion:
     """Idle motion of one head. Times must be requested in increasing order.
 
     Args:
         seed: the same seed gives the same motion.
-        head_motion: factor on the sway; 0 holds the head still.
-        blink_rate: mean blinks per minute; 0 for none.
-        still: blinks only.
+        settings: how much there is of it.
     """
 
-    def __init__(self, seed: int, head_motion: float, blink_rate: float, still: bool) -> None:
-        sway, blinks, gaze, brows = np.random.SeedSequence(seed).spawn(4)
-        self._still = still
-        self._head_motion = head_motion
+    def __init__(self, seed: int, settings: IdleSettings) -> None:
+        sway, blinks, gaze, expression = np.random.SeedSequence(seed).spawn(4)
+        self._settings = settings
         self._sway = HeadSway(np.random.default_rng(sway))
-        self._blinks = Blinks(np.random.default_rng(blinks), blink_rate)
+        self._blinks = Blinks(np.random.default_rng(blinks), settings.blink_rate)
         self._gaze = Gaze(np.random.default_rng(gaze))
-        self._brows = SmoothNoise(np.random.default_rng(brows), 2)
+        self._expression = Expression(expression, settings.mood, settings.expressiveness)
 
-    def at(self, time_s: float, activity: float, emphasis: float) -> IdlePose:
+    def at(self, time_s: float, voice: Voice) -> IdlePose:
         """The pose at a time.
 
         Args:
             time_s: seconds, not before the last time requested.
-            activity: slow measure of speaking, 0–1; scales the sway.
-            emphasis: quick measure of stress in the voice, 0–1; brows follow it loosely.
+            voice: how it sounds then.
         """
-        expression = np.zeros(len(ARKIT_NAMES), np.float32)
-        closure = self._blinks.at(time_s)
-        expression[[_INDEX["eyeBlinkLeft"], _INDEX["eyeBlinkRight"]]] = closure
-        if self._still:
-            return IdlePose(expression, np.zeros(3), np.zeros(3), np.zeros(2))
         ease = _smoothstep(time_s / _EASE_IN_S)
-        amount = ease * self._head_motion * (_QUIET_SHARE + (1.0 - _QUIET_SHARE) * activity)
-        rotation, translation = np.split(amount * self._sway.at(time_s), 2)
-        gaze = ease * self._gaze.at(time_s) - _STEADY * rotation[:2]
-        gaze = np.clip(gaze, -_GAZE_LIMIT_DEG, _GAZE_LIMIT_DEG)
-        down = -gaze[1] / _LID_DEG
-        for side in ("Left", "Right"):
-            expression[_INDEX[f"eyeLookDown{side}"]] = max(0.0, down)
-            expression[_INDEX[f"eyeLookUp{side}"]] = max(0.0, -down)
-        self._move_brows(expression, time_s, ease, emphasis)
-        return IdlePose(expression, rotation, translation, gaze)
+        expression = ease * self._expression.constant
+        closure = self._blinks.at(time_s)
+        rotation, translation, gaze = np.zeros(3), np.zeros(3), np.zeros(2)
+        if not self._settings.still:
+            amount = self._settings.head_motion * (
+                _QUIET_SHARE + (1.0 - _QUIET_SHARE) * voice.activity
+            )
+            rotation, translation = np.split(ease * amount * self._sway.at(time_s), 2)
+            gaze = ease * self._gaze.at(time_s) - _STEADY * rotation[:2]
+            gaze = np.clip(gaze, -_GAZE_LIMIT_DEG, _GAZE_LIMIT_DEG)
+            down = -gaze[1] / _LID_DEG
+            expression = expression + ease * self._expression.at(time_s, voice)
+            expression[_LOOK_DOWN] = max(0.0, down)
+            expression[_LOOK_UP] = max(0.0, -down)
+        # Lids that close are neither wide nor narrow.
+        expression[_LIDS] *= 1.0 - closure
+        expression[_BLINK] = closure
+        return IdlePose(expression.astype(np.float32), rotation, translation, gaze)
 
-    def _move_brows(
-        self, expression: np.ndarray, time_s: float, ease: float, emphasis: float
-    ) -> None:
-        """A little drift, and a lift at about half of the emphases: real brows follow loosely."""
-        drift, willing = self._brows.at(time_s)
-        lift = max(0.0, 0.05 * drift) + 0.4 * emphasis * float(np.clip(0.5 + willing, 0.0, 1.0))
-        for name, share in (
-            ("browInnerUp", 1.0),
-            ("browOuterUpLeft", 0.6),
-            ("browOuterUpRight", 0.6),
-        ):
-            expression[_INDEX[name]] = ease * share * lift
-
-
-class SmoothNoise:
-    """Independent random curves of unit deviation, slow and quick as faces are.
-
-    Each is a sum of sines of equal power whose frequencies divide the spectrum evenly, with random
-    phases: stationary, non-repeating, and computable for any time without a past.
-    """
-
-    def __init__(self, rng: np.random.Generator, channels: int) -> None:
-        hertz = np.linspace(0.01, _TOP_HZ, 3000)
-        share = np.cumsum(1.0 / (1.0 + (hertz / _CORNER_HZ) ** _SLOPE))
-        share = (share - share[0]) / (share[-1] - share[0])
-        strata = (np.arange(_SINES) + rng.random((channels, _SINES))) / _SINES
-        self._omega = 2.0 * np.pi * np.interp(strata, share, hertz)
-        self._phase = 2.0 * np.pi * rng.random((channels, _SINES))
-
-    def at(self, time_s: float) -> Float[np.ndarray, " channels"]:
-        """Values of unit deviation, limited to ±2.85."""
-        waves = np.sin(self._omega * time_s + self._phase)
-        value = waves.sum(1) * np.sqrt(2.0 / _SINES)
-        return _NOISE_LIMIT / _LIMITED_DEVIATION * np.tanh(value / _NOISE_LIMIT)
+    def uneven(self, lips: np.ndarray, time_s: float) -> np.ndarray:
+        """Lips ``[52]`` as this face moves them, one side more than the other."""
+        return lips if self._settings.still else self._expression.uneven(lips, time_s)
 
 
 class Blinks:

@@ -11,7 +11,8 @@ from itertools import count
 import numpy as np
 
 from talkcli.errors import UsageError
-from talkcli.motion.idle import IdleMotion
+from talkcli.motion.expression import MOODS, Voice
+from talkcli.motion.idle import IdleMotion, IdleSettings
 from talkcli.shapes import Float32
 from talkcli.speech.model import WEIGHTS
 from talkcli.speech.track import SpeechTrack
@@ -27,6 +28,8 @@ class TalkSettings:
         still: no motion of head, gaze and brows; blinks and lips remain.
         blink_rate: mean blinks per minute.
         lip_strength: factor on the expression predicted from speech.
+        mood: one of :data:`talkcli.motion.expression.MOODS`.
+        expressiveness: factor on brows, lids, smiles and uneven sides; 1 is natural.
         speech_model: one of ``talkcli.speech.model.WEIGHTS``.
     """
 
@@ -34,13 +37,17 @@ class TalkSettings:
     still: bool = False
     blink_rate: float = 17.0
     lip_strength: float = 1.0
+    mood: str = "neutral"
+    expressiveness: float = 1.0
     speech_model: str = WEIGHTS[0]
 
     def __post_init__(self) -> None:
-        for name in ("head_motion", "blink_rate", "lip_strength"):
+        for name in ("head_motion", "blink_rate", "lip_strength", "expressiveness"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0):
                 raise UsageError(f"{name} is {value}", "give a number of at least 0")
+        if self.mood not in MOODS:
+            raise UsageError(f"there is no mood {self.mood}", f"give one of {', '.join(MOODS)}")
 
 
 def motion_frames(
@@ -66,14 +73,23 @@ def motion_frames(
         InputError: the samples are not mono or not finite, or the speech model is damaged.
     """
     speech = SpeechTrack(audio_blocks, settings.speech_model)
-    idle = IdleMotion(seed, settings.head_motion, settings.blink_rate, settings.still)
+    idle = IdleMotion(
+        seed,
+        IdleSettings(
+            head_motion=settings.head_motion,
+            blink_rate=settings.blink_rate,
+            still=settings.still,
+            mood=settings.mood,
+            expressiveness=settings.expressiveness,
+        ),
+    )
     for index in count() if n_frames is None else range(n_frames):
         time_s = float((index + Fraction(1, 2)) / fps)
         row = speech.at(time_s)
-        pose = idle.at(time_s, row.activity, row.emphasis)
-        lips = np.minimum(settings.lip_strength * row.weights, 1.0)
+        pose = idle.at(time_s, Voice(row.activity, row.emphasis, row.liveliness))
+        lips = idle.uneven(settings.lip_strength * row.weights, time_s)
         yield MotionFrame(
-            expression=(lips + pose.expression).astype(np.float32),
+            expression=np.minimum(lips + pose.expression, 1.0).astype(np.float32),
             rotation=pose.rotation.astype(np.float32),
             translation=pose.translation.astype(np.float32),
             gaze=pose.gaze.astype(np.float32),

@@ -23,7 +23,7 @@ from talkcli.speech.network import HEADS, SUBFRAMES, Layout, NetworkStream
 from talkcli.types import ARKIT_NAMES, shape_columns
 from talkcli.weights.registry import shipped
 
-SCHEMA = 3
+SCHEMA = 4
 #: Names of the shipped models, as ``motion.speech_model`` takes them; the first is the default.
 WEIGHTS = ("speech", "speech-clean")
 
@@ -31,7 +31,7 @@ _FILE = TensorSchema(
     title="speech model",
     version=SCHEMA,
     mend="reinstall talkcli",
-    rules={"mean": Rule("52"), "aperture": Rule("52"), "curve": Rule("2 n")},
+    rules={"maps": Rule("shapes 2 m"), "aperture": Rule("52"), "curve": Rule("2 n")},
 )
 _MAX_OPENING = 3.0  # largest factor by which the opening is stretched to the wanted aperture
 
@@ -53,17 +53,15 @@ class SpeechPrediction:
 class SpeechModel:
     """Networks from features to expression weights, and a mapping to natural size.
 
-    A network that can explain half of the motion predicts only that half. So deviations from the
-    mean expression are multiplied by ``gain``, and the resulting lip aperture is mapped through
-    ``curve``, which gives held-out predictions the distribution of real speech: closed as often
-    and open as wide.
+    A network that can explain half of the motion predicts only that half. So every shape is mapped
+    through a rising line of its own, which gives predictions the distribution of real speech, and
+    so is the resulting lip aperture: closed as often and open as wide.
 
     Attributes:
         layout: sizes of the networks.
         networks: tensors of each network; their outputs are averaged.
         shapes: names of the outputs; those without a side move both sides.
-        mean: mean weights of real speech.
-        gain: factor on deviations from the mean.
+        maps: of every shape, its weight before and after the mapping, increasing.
         aperture: lip aperture of every shape at weight 1, cm in the head frame.
         curve: aperture before and after the mapping, cm, increasing.
     """
@@ -71,10 +69,9 @@ class SpeechModel:
     layout: Layout
     networks: tuple[Mapping[str, np.ndarray], ...]
     shapes: tuple[str, ...]
-    mean: Float[np.ndarray, " 52"]
-    gain: float
+    maps: Float[np.ndarray, "shapes 2 knots"]
     aperture: Float[np.ndarray, " 52"]
-    curve: Float[np.ndarray, "2 knots"]
+    curve: Float[np.ndarray, "2 apertures"]
 
     def stream(self) -> LipStream:
         """A fresh stream at time zero."""
@@ -114,12 +111,16 @@ class SpeechModel:
     def plain_aperture(
         self, predicted: Float[np.ndarray, "frames 52"]
     ) -> Float[np.ndarray, " frames"]:
-        """Lip aperture after the gain and before the curve, cm."""
+        """Lip aperture after the maps and before the curve, cm."""
         _, parting, pressing = self._stretched(predicted)
         return parting - pressing
 
     def _stretched(self, predicted: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        weights = np.clip(self.mean + self.gain * (predicted - self.mean), 0.0, 1.0)
+        weights = np.zeros_like(predicted, dtype=np.float64)
+        for name, (before, after) in zip(self.shapes, self.maps, strict=True):
+            columns = shape_columns(name)
+            mapped = np.interp(predicted[:, columns[0]], before, after)
+            weights[:, columns] = mapped[:, None]
         parting = weights @ np.maximum(self.aperture, 0.0)
         pressing = weights @ np.maximum(-self.aperture, 0.0)
         return weights, parting, pressing
@@ -131,14 +132,13 @@ class SpeechModel:
             for k, network in enumerate(self.networks)
             for key, value in network.items()
         }
-        for name in ("mean", "aperture", "curve"):
+        for name in ("maps", "aperture", "curve"):
             tensors[name] = getattr(self, name).astype(np.float32)
         header = {
             "description": description,
             "layout": self.layout.as_json(),
             "networks": len(self.networks),
             "shapes": list(self.shapes),
-            "gain": self.gain,
         }
         _FILE.write(path, tensors, header)
 
@@ -162,14 +162,15 @@ def load_speech_model(path: Path | None = None) -> SpeechModel:
             layout=Layout.from_json(header["layout"]),
             networks=tuple(_network(tensors, f"{k}.") for k in range(header["networks"])),
             shapes=tuple(header["shapes"]),
-            mean=tensors["mean"],
-            gain=float(header["gain"]),
+            maps=tensors["maps"],
             aperture=tensors["aperture"],
             curve=tensors["curve"],
         )
         model.stream()  # finds tensors that are missing or do not fit the layout
         if not len(model.active) or not model.networks:
             raise ValueError("it has no networks or no shapes")
+        if len(model.maps) != len(model.shapes):
+            raise ValueError("its maps are of other shapes")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"the speech model {path} is damaged ({error})", _FILE.mend) from error
     return model

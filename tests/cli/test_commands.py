@@ -116,12 +116,15 @@ def test_frame_rates(talkcli, portrait, speech, fps, exact) -> None:
 
 def test_motion_options_and_seed_arrive(talkcli, engine, portrait, speech) -> None:
     options = ["--head-motion", "0.4", "--still", "--blink-rate", "9", "--lip-strength", "1.3"]
+    options += ["--mood", "warm", "--expressiveness", "1.5"]
     assert talkcli("animate", portrait, speech, *options, "--seed", "5").code == 0
     assert dataclasses.asdict(engine.settings) == {
         "head_motion": 0.4,
         "still": True,
         "blink_rate": 9.0,
         "lip_strength": 1.3,
+        "mood": "warm",
+        "expressiveness": 1.5,
         "speech_model": "speech",
     }
     assert engine.seed == 5

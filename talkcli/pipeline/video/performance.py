@@ -210,6 +210,8 @@ class MotionMix:
             still=motion.still,
             blink_rate=motion.blink_rate,
             lip_strength=motion.lip_strength,
+            mood=motion.mood,
+            expressiveness=motion.expressiveness,
             speech_model=motion.speech_model,
         )
         heard = shift(self._peak_meter.tap(blocks), motion.sync_offset_ms)

@@ -20,6 +20,7 @@ from talkcli.train.speech.batches import TrainingExample, normalised
 from talkcli.train.speech.corpus import Corpus, RecipeSettings, learnable
 from talkcli.train.speech.distillation import distil
 from talkcli.train.speech.lags import with_lags, wrong_lags
+from talkcli.train.speech.natural_size import natural_size, speakers_of
 from talkcli.train.speech.network import LipNet
 from talkcli.train.speech.optimise import LipSizes, Report, at_frames, fit_network, outputs
 from talkcli.train.speech.self_training import Teach, recording_examples, soften_targets
@@ -31,11 +32,6 @@ from talkcli.types import ARKIT_NAMES, shape_columns
 #: unless said to be at 50 Hz.
 Predictions = dict[int, np.ndarray]
 
-#: Deviations from the mean are stretched by this before the curve maps the aperture.
-GAIN = 1.25
-_CURVE_SHARES = (0.01, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95, 0.98, 0.995)
-#: Beyond the last share the curve continues at half its slope instead of levelling off.
-_CURVE_TAIL_CM = (1.0, 0.5)
 _SPEAKING = 0.5  # calibration uses frames whose energy gate is above this
 _POLL_S = 2.0  # how often finished networks are looked for
 _DISTILLATION_DROPOUT = 0.1
@@ -139,34 +135,22 @@ def calibrate(
     """The model to ship: the network and the mapping of held-out predictions to natural size."""
     allowed = set(learnable(corpus, settings))
     known = [i for i in held_out if i in allowed]
-    speaking = {
-        i: corpus.tracks[i].valid & (voice_at(corpus.examples[i]) > _SPEAKING) for i in known
-    }
-    mean = np.concatenate([corpus.examples[i].weights[speaking[i]] for i in known]).mean(0)
+    speaking = [corpus.tracks[i].valid & (voice_at(corpus.examples[i]) > _SPEAKING) for i in known]
     sides = np.array([len(shape_columns(name)) for name in SPEECH_SHAPES])
     straight = np.array([[-10.0, 10.0], [-10.0, 10.0]], np.float32)
     plain = SpeechModel(
         layout=settings.layout,
         networks=(network.export(),),
         shapes=SPEECH_SHAPES,
-        mean=np.zeros(len(ARKIT_NAMES)),
-        gain=GAIN,
+        maps=np.repeat(straight[None], len(SPEECH_SHAPES), axis=0),
         aperture=np.zeros(len(ARKIT_NAMES)),
         curve=straight,
     )
-    values = asdict(plain) | {
-        "layout": plain.layout,
-        "mean": plain.full(mean),
-        "aperture": plain.full(lip_aperture(corpus.basis) / sides),
-    }
-    model = SpeechModel(**values)
-    count = len(SPEECH_SHAPES)
-    before = [model.plain_aperture(model.full(held_out[i][speaking[i], :count])) for i in known]
-    after = [corpus.examples[i].sizes[speaking[i], 0] for i in known]
-    knots = np.array([np.quantile(np.concatenate(p), _CURVE_SHARES) for p in (before, after)])
-    knots = np.maximum(knots, [[-np.inf], [0.0]])
-    tail = knots[:, -1:] + np.array(_CURVE_TAIL_CM)[:, None]
-    return SpeechModel(**(values | {"curve": np.concatenate([knots, tail], 1)}))
+    model = replace(plain, aperture=plain.full(lip_aperture(corpus.basis) / sides))
+    outputs = [
+        held_out[i][flags, : len(SPEECH_SHAPES)] for i, flags in zip(known, speaking, strict=True)
+    ]
+    return natural_size(model, outputs, speakers_of([corpus.tracks[i] for i in known], speaking))
 
 
 def voice_at(example: TrainingExample) -> np.ndarray:

@@ -3,10 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from talkcli.motion.expression import Voice
 from talkcli.motion.idle import (
     Blinks,
     Gaze,
     IdleMotion,
+    IdlePose,
+    IdleSettings,
     blink_closure,
 )
 from talkcli.types import ARKIT_NAMES
@@ -14,9 +17,14 @@ from talkcli.types import ARKIT_NAMES
 BLINK = ARKIT_NAMES.index("eyeBlinkLeft")
 
 
-def performance(fps: float, seconds: float, seed: int = 0, still: bool = False) -> IdleMotion:
-    idle = IdleMotion(seed, head_motion=1.0, blink_rate=17.0, still=still)
-    return [idle.at((i + 0.5) / fps, 1.0, 0.0) for i in range(int(seconds * fps))]
+SPEAKING, QUIET = Voice(1.0, 0.0), Voice(0.0, 0.0)
+
+
+def performance(
+    fps: float, seconds: float, seed: int = 0, settings: IdleSettings | None = None
+) -> list[IdlePose]:
+    idle = IdleMotion(seed, settings or IdleSettings())
+    return [idle.at((i + 0.5) / fps, SPEAKING) for i in range(int(seconds * fps))]
 
 
 def test_same_seed_same_performance_at_any_frame_rate() -> None:
@@ -39,9 +47,9 @@ def test_the_first_frame_is_the_source_pose() -> None:
 
 
 def test_less_motion_while_nobody_speaks() -> None:
-    speaking, quiet = (IdleMotion(0, 1.0, 17.0, False) for _ in range(2))
-    a = np.array([speaking.at(t, 1.0, 0.0).rotation for t in np.arange(2, 60, 0.1)])
-    b = np.array([quiet.at(t, 0.0, 0.0).rotation for t in np.arange(2, 60, 0.1)])
+    speaking, quiet = (IdleMotion(0, IdleSettings()) for _ in range(2))
+    a = np.array([speaking.at(t, SPEAKING).rotation for t in np.arange(2, 60, 0.1)])
+    b = np.array([quiet.at(t, QUIET).rotation for t in np.arange(2, 60, 0.1)])
     np.testing.assert_allclose(b, 0.45 * a, atol=1e-9)
 
 
@@ -110,7 +118,7 @@ def test_lids_follow_the_gaze() -> None:
 
 
 def test_still_keeps_blinks_alone() -> None:
-    poses = performance(25, 60, still=True)
+    poses = performance(25, 60, settings=IdleSettings(still=True))
     for pose in poses:
         assert not pose.rotation.any()
         assert not pose.translation.any()
@@ -125,12 +133,17 @@ def performance_blinks() -> np.ndarray:
     return np.array([p.expression[BLINK] for p in performance(25, 60)])
 
 
-def test_emphasis_lifts_brows() -> None:
-    calm, stressed = (IdleMotion(0, 1.0, 17.0, False) for _ in range(2))
-    brow = ARKIT_NAMES.index("browInnerUp")
-    times = np.arange(2, 60, 0.1)
-    a = np.array([calm.at(t, 1.0, 0.0).expression[brow] for t in times])
-    b = np.array([stressed.at(t, 1.0, 1.0).expression[brow] for t in times])
-    assert (b >= a).all()
-    assert 0.05 < (b - a).mean() < 0.35
-    assert b.max() < 0.6
+def test_a_mood_is_kept_by_a_head_that_is_still() -> None:
+    (*_, last) = performance(25, 4, settings=IdleSettings(still=True, blink_rate=0, mood="bright"))
+    assert last.expression[ARKIT_NAMES.index("mouthSmileLeft")] == pytest.approx(0.3)
+
+
+def test_blinks_close_wide_and_narrow_eyes() -> None:
+    poses = performance(50, 120, settings=IdleSettings(blink_rate=40, expressiveness=2.0))
+    expression = np.array([pose.expression for pose in poses])
+    shut = expression[:, BLINK] > 0.99
+    lids = [ARKIT_NAMES.index(f"eye{way}{side}") for way in ("Wide", "Squint")
+            for side in ("Left", "Right")]  # fmt: skip
+    assert shut.any()
+    assert expression[:, lids].max() > 0.5
+    assert expression[shut][:, lids].max() < 0.02

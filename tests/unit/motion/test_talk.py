@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -14,6 +15,8 @@ from tests.support.memory import held_bytes
 from tests.support.motion import RATE, blocks, sentence, silence, white_noise
 
 FPS = Fraction(25)
+#: Speech alone: smiles and uneven sides come on top.
+SPEECH = TalkSettings(expressiveness=0.0)
 
 
 def frames(
@@ -72,18 +75,24 @@ def test_very_short_sounds(seconds: float) -> None:
 
 def test_no_lips_in_silence_but_life() -> None:
     result = frames(silence(20.0))
-    assert not (expressions(result)[:, lips()]).any()
+    assert not apertures(result).any()
+    assert not expressions(result)[:, parting()].any()
     assert (expressions(result)[:, ARKIT_NAMES.index("eyeBlinkLeft")] > 0.5).any()
     assert np.std([frame.rotation for frame in result]) > 1.0  # degrees; 1.7
 
 
 @pytest.mark.parametrize("level_db", [-60.0, -30.0])
 def test_no_lips_in_steady_noise(level_db: float) -> None:
-    assert not expressions(frames(white_noise(8.0, level_db)))[:, lips()].any()
+    assert not expressions(frames(white_noise(8.0, level_db), options=SPEECH))[:, lips()].any()
 
 
 def lips() -> np.ndarray:
     return load_speech_model().active
+
+
+def parting() -> np.ndarray:
+    """Shapes that part or press the lips."""
+    return np.flatnonzero(load_speech_model().aperture)
 
 
 def test_lips_move_in_speech_and_rest_in_pauses() -> None:
@@ -153,9 +162,10 @@ def test_weights_can_be_chosen() -> None:
 
 
 def test_lip_strength() -> None:
-    plain = expressions(frames(sentence()))[:, lips()]
-    half = expressions(frames(sentence(), options=TalkSettings(lip_strength=0.5)))[:, lips()]
-    none = expressions(frames(sentence(), options=TalkSettings(lip_strength=0.0)))[:, lips()]
+    plain, half, none = (
+        expressions(frames(sentence(), options=replace(SPEECH, lip_strength=strength)))[:, lips()]
+        for strength in (1.0, 0.5, 0.0)
+    )
     much = expressions(frames(sentence(), options=TalkSettings(lip_strength=2.0)))
     np.testing.assert_allclose(half, plain / 2, atol=1e-6)
     assert not none.any()
@@ -172,7 +182,25 @@ def test_seed_and_options_reach_the_head() -> None:
     assert not np.array([f.rotation for f in held]).any()
 
 
-@pytest.mark.parametrize("field", ["head_motion", "blink_rate", "lip_strength"])
+def test_expression_comes_on_top_of_speech() -> None:
+    plain, speech, much = (
+        expressions(frames(sentence(), options=TalkSettings(expressiveness=amount)))
+        for amount in (1.0, 0.0, 2.0)
+    )
+    np.testing.assert_allclose(plain[:, parting()], speech[:, parting()], atol=1e-6)
+    assert np.abs(plain - speech).max() > 0.05
+    assert np.abs(much - speech).mean() > 1.3 * np.abs(plain - speech).mean()
+    warm = expressions(frames(sentence(), options=TalkSettings(mood="warm")))
+    smile = ARKIT_NAMES.index("mouthSmileLeft")
+    assert warm[25:, smile].mean() > plain[25:, smile].mean() + 0.15
+
+
+def test_an_unknown_mood_is_refused() -> None:
+    with pytest.raises(UsageError, match="sulky"):
+        TalkSettings(mood="sulky")
+
+
+@pytest.mark.parametrize("field", ["head_motion", "blink_rate", "lip_strength", "expressiveness"])
 @pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf")])
 def test_options_out_of_range_are_refused(field: str, value: float) -> None:
     with pytest.raises(UsageError, match=field):
