@@ -2,12 +2,13 @@
 
     python -m benchmarks.alive ../shared/data -o /tmp/films
 
-Twelve portraits speak with sounds of other people, as ``talkcli animate`` makes them, and the first
-neutral frame of nine clips with the clip's own sound. Films and real clips are followed by FaceMesh;
-pose and size are taken out (unit: distance of the outer eye corners). Printed: medians and
-quartiles of both, and for the same person and words the sizes and correlations of lips and corners.
-Films that are there already are measured again and not made again. The shipped speech model knows
-the speakers of the clips: compare those correlations with other versions, not with held-out ones.
+Twelve portraits speak with sounds of other people, as ``talkcli animate`` makes them, and the
+first neutral frame of nine clips with the clip's own sound. Films and real clips are followed by
+FaceMesh; pose and size are taken out (unit: distance of the outer eye corners). Printed: medians
+and quartiles of both, and for the same person and words the sizes and correlations of lips and
+corners. Films that are there already are measured again and not made again. The shipped speech
+model knows the speakers of the clips: compare those correlations with other versions, not with
+held-out ones.
 """
 
 from __future__ import annotations
