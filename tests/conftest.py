@@ -54,3 +54,21 @@ def avatar(picture: np.ndarray, face: Face) -> PortraitAvatar:
     from tests.support.portraits import SMALL, SMALL_SIDE
 
     return build_portrait(picture, face, SMALL, SMALL_SIDE)
+
+
+@pytest.fixture(scope="session")
+def prepared(avatar: PortraitAvatar, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Directory of a prepared clip of the sample portrait; tests share it and change nothing."""
+    from tests.support.subjects import save_prepared
+
+    place = tmp_path_factory.mktemp("prepared")
+    save_prepared(avatar, place)
+    return place
+
+
+@pytest.fixture(scope="session")
+def subject(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Directory of an avatar fitted to that clip, likewise shared."""
+    from tests.support.subjects import fitted
+
+    return fitted(prepared, tmp_path_factory.mktemp("subject"))

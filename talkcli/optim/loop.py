@@ -138,9 +138,9 @@ def train(
     progress = _resume(model, checkpoint, beyond) or Progress(0, 0.0, [])
     if progress.iteration:
         task.advance(progress.iteration)
+    looked_at = -1
     if not progress.scores:
-        progress.scores.append((0, model.evaluate(0)))
-        _tell(report, progress)
+        looked_at = _look(model, progress, report)
     saved = time.perf_counter()
     while budget.spent(progress.iteration, progress.seconds) < 1:
         began = time.perf_counter()
@@ -154,13 +154,15 @@ def train(
         progress.seconds += time.perf_counter() - began
         spent = budget.spent(progress.iteration, progress.seconds)
         if progress.iteration % settings.evaluate_every == 0 or spent >= 1:
-            progress.scores.append((progress.iteration, model.evaluate(progress.iteration)))
-            _tell(report, progress)
+            looked_at = _look(model, progress, report)
             if spent >= settings.stop_after and _flat(progress.scores, settings):
                 break
         if time.perf_counter() - saved > CHECKPOINT_S:
             _save(model, progress, checkpoint)
             saved = time.perf_counter()
+    if looked_at != progress.iteration:
+        # It was resumed where no step was left.
+        _look(model, progress, report)
     _save(model, progress, checkpoint, ended=True)
     return progress
 
@@ -193,9 +195,14 @@ def _flat(scores: list[tuple[int, float]], settings: LoopSettings) -> bool:
     return max(score for _, score in scores[-settings.patience :]) < before + settings.gain
 
 
-def _tell(report: Callable[[Progress], None] | None, progress: Progress) -> None:
+def _look(model: Trainable, progress: Progress, report: Callable[[Progress], None] | None) -> int:
+    """Evaluate, report, and return the step that it was done at."""
+    at = progress.iteration
+    progress.scores = [score for score in progress.scores if score[0] != at]
+    progress.scores.append((at, model.evaluate(at)))
     if report is not None:
         report(progress)
+    return at
 
 
 def _save(model: Trainable, progress: Progress, path: Path, *, ended: bool = False) -> None:
