@@ -106,6 +106,8 @@ def _lines(answer: dict[str, Any]) -> list[str]:
         lines.append(f"{output} ({_size(Path(os.path.realpath(output)))})")
     if not answer["outputs"]:
         lines.append(answer["project"])
+    if answer.get("prepared"):
+        lines += prepared_lines(answer["prepared"], answer["contact_sheet"])
     return lines + qc_lines(answer.get("qc") or ())
 
 
@@ -140,6 +142,25 @@ def qc_lines(reports: Sequence[dict[str, Any]]) -> list[str]:
                 f"{check['unit']:<9} {limit:<12} {note}".rstrip()
             )
     return lines
+
+
+def prepared_lines(clip: dict[str, Any], sheet: str) -> list[str]:
+    """What a prepared clip is good for, in words."""
+    verdict, (start, end) = clip["verdict"], clip["segment_s"]
+    lines = [
+        f"{start:g} to {end:g} s of the clip: {clip['usable']} of {clip['frames']} frames are "
+        f"usable ({verdict['usable_min']:.2f} minutes), {clip['stored']} are kept"
+    ]
+    bad = [f"{word} {share:.1%}" for word, share in verdict["reasons"].items() if share]
+    if bad:
+        lines.append(f"left out: {', '.join(bad)}")
+    if clip["offset_s"]:
+        way = "later" if clip["offset_s"] > 0 else "earlier"
+        late = abs(1000 * clip["offset_s"])
+        lines.append(f"the lips are {late:.0f} ms {way} than the sound, which is corrected")
+    lines.append(f"good enough for: {', '.join(verdict['good_enough_for'])}")
+    lines += [f"missing: {text}" for text in verdict["missing"]]
+    return [*lines, sheet]
 
 
 def status_lines(projects: Sequence[dict[str, Any]]) -> list[str]:

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from talkcli.imaging import disc
 from talkcli.layers.patches import fill_patches
 from talkcli.shapes import Bool, Float32, UInt8
 
 #: Probability of a person up to which a pixel counts as uncovered.
 _UNCOVERED = 0.1
+#: Surroundings of a person that count as covered, face heights.
+_MARGIN_FH = 0.05
 #: Frames that must show a pixel uncovered for it to be known.
 _FEWEST = 2
 #: What no frame uncovers is filled at this many pixels of the longer side: the person hides it.
@@ -37,24 +40,30 @@ class CleanPlate:
     unrest: float
 
 
+def covered_pixels(person: Float32[np.ndarray, "H W"], face_px: float) -> Bool[np.ndarray, "H W"]:
+    """Pixels that show a person, or their shadow and blur around it.
+
+    Args:
+        person: probability of a person.
+        face_px: face height, pixels.
+    """
+    margin = disc(_MARGIN_FH * face_px)
+    return np.asarray(cv2.dilate((person > _UNCOVERED).astype(np.uint8), margin) > 0)
+
+
 def clean_plate(
     pictures: Sequence[UInt8[np.ndarray, "H W 3"]],
-    persons: Sequence[Float32[np.ndarray, "H W"]],
-    face_px: float,
+    covered: Sequence[Bool[np.ndarray, "H W"]],
 ) -> CleanPlate:
     """Put together the background that some frames show, and fill the rest with more of it.
 
     Args:
         pictures: frames, spread over the clip.
-        persons: probability of a person in each.
-        face_px: face height, pixels; the surroundings of a person by a twentieth of it count as
-            covered, too.
+        covered: what the person covers in each, from :func:`covered_pixels`.
     """
     height, width = pictures[0].shape[:2]
     plate = np.zeros((height, width, 3), np.uint8)
     counts = np.zeros((height, width), np.uint8)
-    margin = np.ones((2 * round(0.05 * face_px) + 1,) * 2, np.uint8)
-    covered = [cv2.dilate((person > _UNCOVERED).astype(np.uint8), margin) > 0 for person in persons]
     spreads = []
     for top in range(0, height, _ROWS):
         rows = slice(top, top + _ROWS)

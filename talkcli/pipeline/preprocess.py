@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from talkcli.layers.clip import PreparedClip
+from talkcli.layers.contact_sheet import SHEET
 from talkcli.pipeline.request import Request
 from talkcli.pipeline.result import Result
 from talkcli.pipeline.stages.inputs import Clip
@@ -41,8 +42,9 @@ def preprocess(
 def _facts(prepared: Prepared) -> dict[str, Any]:
     clip = prepared.clip
     if clip is None:
-        return {"prepared": None}
-    return {"prepared": _described(clip)}
+        return {"prepared": None, "contact_sheet": None}
+    sheet = (prepared.stage.path / SHEET).absolute()
+    return {"prepared": _described(clip), "contact_sheet": str(sheet)}
 
 
 def _described(clip: PreparedClip) -> dict[str, Any]:

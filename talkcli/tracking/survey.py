@@ -12,7 +12,8 @@ from talkcli.face.alignment import align_heads
 from talkcli.face.measures import face_height, lip_aperture, lip_width
 from talkcli.face.model import FaceModel
 from talkcli.face.pose import rotation_to_euler
-from talkcli.shapes import Bool, Float
+from talkcli.shapes import Bool, Float, UInt8
+from talkcli.tracking.cover import empty_view, skin_view
 from talkcli.tracking.shots import ChangeMeter, find_cuts
 from talkcli.tracking.spool import LandmarkSpool
 
@@ -33,11 +34,13 @@ class SceneWatch:
 
     def __init__(self) -> None:
         self._meter = ChangeMeter()
+        self._views: list[np.ndarray] = []
         self.size = (0, 0)
 
     def restart(self) -> None:
         """Forget all frames."""
         self._meter.clear()
+        self._views.clear()
 
     def is_cut(self, rgb: np.ndarray) -> bool:
         """Whether a frame may begin another scene."""
@@ -46,6 +49,12 @@ class SceneWatch:
 
     def see(self, rgb: np.ndarray, points: np.ndarray | None) -> None:
         """Look at the frame and its landmarks."""
+        self._views.append(empty_view() if points is None else skin_view(rgb, points))
+
+    @property
+    def views(self) -> UInt8[np.ndarray, "n k 3"]:
+        """``[n, k, 3]`` the skin of the face in each frame."""
+        return np.array(self._views)
 
     @property
     def cuts(self) -> Bool[np.ndarray, " n"]:
@@ -67,6 +76,7 @@ class Survey:
         angles: ``[n, 3]`` yaw, pitch and roll of the face, degrees.
         mouth: ``[n, 2]`` opening and width of the lips, cm of a head of standard size.
         height: ``[n]`` face height, pixels.
+        views: ``[n, k, 3]`` the skin of the face, see :func:`talkcli.tracking.cover.skin_view`.
     """
 
     times: Float[np.ndarray, " n"]
@@ -78,6 +88,7 @@ class Survey:
     angles: Float[np.ndarray, "n 3"]
     mouth: Float[np.ndarray, "n 2"]
     height: Float[np.ndarray, " n"]
+    views: UInt8[np.ndarray, "n k 3"]
 
     def __len__(self) -> int:
         return len(self.times)
@@ -117,7 +128,18 @@ def survey(spool: LandmarkSpool, onlooker: SceneWatch) -> Survey:
         sharp[indices] = sharpness
     found = np.isfinite(height)
     clear = found & (np.nan_to_num(sharp) >= _BLURRED * _usual(sharp, spool.step_s))
-    return Survey(spool.middles, onlooker.cuts, found, inside, sharp, clear, angles, mouth, height)
+    return Survey(
+        times=spool.middles,
+        cut=onlooker.cuts,
+        found=found,
+        inside=inside,
+        sharp=sharp,
+        clear=clear,
+        angles=angles,
+        mouth=mouth,
+        height=height,
+        views=onlooker.views,
+    )
 
 
 def _windows(spool: LandmarkSpool) -> Iterator[tuple[list[int], np.ndarray, list[float]]]:

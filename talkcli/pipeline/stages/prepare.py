@@ -15,7 +15,7 @@ from talkcli.project.run import Run
 from talkcli.tracking.segment import parse_segment
 
 #: Increased whenever preparing gives a different result.
-PREPARE_VERSION = 1
+PREPARE_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,21 @@ def ensure_prepared(run: Run, clip: Clip) -> Prepared:
         run.project.set_input("clip", clip.source)
     if not entry.executed:
         run.reporter.end(run.reporter.begin("prepare"), "reused")
-    return Prepared(entry, PreparedClip.load(entry.path))
+    prepared = PreparedClip.load(entry.path)
+    _warn(run, clip, prepared)
+    return Prepared(entry, prepared)
+
+
+def _warn(run: Run, clip: Clip, prepared: PreparedClip) -> None:
+    faces = prepared.verdict.get("faces_seen", 1)
+    if faces > 1 and run.recipe.tracking.face == 0:
+        run.reporter.warn(
+            f"{clip.path} shows {faces} faces; following the largest (--face 1 selects the next)"
+        )
+    if prepared.turned:
+        run.reporter.warn(
+            f"the face in {clip.path} is not upright: its frames were rotated by {prepared.turned}°"
+        )
 
 
 def stored_prepared(run: Run) -> Prepared:

@@ -10,14 +10,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from talkcli.layers.clean_plate import CleanPlate, clean_plate
+from talkcli.layers.clean_plate import CleanPlate, clean_plate, covered_pixels
 from talkcli.layers.clip import Box
 from talkcli.layers.pictures import decode_picture, encode_picture
-from talkcli.layers.video_matte import NETWORK_PX, REACH, refine, seen_person, steady
+from talkcli.layers.video_matte import NETWORK_PX, REACH, MatteMaker, seen_person, steady
 
 #: Whole frames that the background is made from take no more memory than this, bytes; and how many
 #: there are at least and at most.
-_PLATE_BYTES, _FEWEST, _MOST = 256 << 20, 7, 31
+_PLATE_BYTES, _FEWEST, _MOST = 192 << 20, 7, 25
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,8 @@ def read_segment(plan: FramePlan, progress: Callable[[], None]) -> Frames:
     for number, seen in steady(_seen(plan, made, samples, progress)):
         if number in wanted:
             made.seen.append((255.0 * seen + 0.5).astype(np.uint8))
-    persons = [_person(plan, number, picture) for number, picture in samples.items()]
-    made.plate = clean_plate(list(samples.values()), persons, plan.face_px)
+    covered = [_covered(plan, number, picture) for number, picture in samples.items()]
+    made.plate = clean_plate(list(samples.values()), covered)
     return made
 
 
@@ -93,12 +93,19 @@ def make_mattes(plan: FramePlan, made: Frames, progress: Callable[[], None]) -> 
         made: what was taken from them.
         progress: called after each matte.
     """
-    face_px = plan.face_px * plan.box.pixels / plan.box.side
+    assert made.plate is not None
+    plate, known = made.plate.picture, made.plate.known.astype(np.uint8)
+    maker = MatteMaker(
+        cut_box(plate, plan.box),
+        cut_box(known, plan.box) > 0,
+        made.plate.unrest,
+        plan.face_px * plan.box.pixels / plan.box.side,
+        _inside(plan.box, known.shape),
+    )
     mattes = []
     for data, seen in zip(made.crops, made.seen, strict=True):
         crop = decode_picture(data, colour=True)
-        matte = refine(crop, seen.astype(np.float32) / 255, face_px)
-        mattes.append(encode_picture(matte))
+        mattes.append(encode_picture(maker.make(crop, seen.astype(np.float32) / 255)))
         progress()
     return mattes
 
@@ -107,7 +114,6 @@ def _seen(
     plan: FramePlan, made: Frames, samples: dict[int, np.ndarray], progress: Callable[[], None]
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
     """Number, probability and landmarks of every frame that a matte is made from."""
-    scale = NETWORK_PX / plan.box.side
     stored = np.zeros(len(plan.points), bool)
     stored[plan.stored] = True
     needed = np.convolve(stored, np.ones(2 * REACH + 1), "same") > 0
@@ -123,8 +129,11 @@ def _seen(
             crop = cut_box(rgb, plan.box)
             if stored[number]:
                 made.crops.append(encode_picture(crop))
-            points = (plan.points[number] - (plan.box.x, plan.box.y, 0)) * scale
-            yield number, seen_person(crop), points
+            x0, y0, x1, y1 = _inside(plan.box, rgb.shape)
+            scale = np.array([NETWORK_PX / (x1 - x0), NETWORK_PX / (y1 - y0)])
+            points = plan.points[number, :, :2] - (plan.box.x, plan.box.y)
+            points = (points * (plan.box.pixels / plan.box.side) - (x0, y0)) * scale
+            yield number, seen_person(crop[y0:y1, x0:x1]), points
         progress()
 
 
@@ -158,8 +167,20 @@ def cut_box(rgb: np.ndarray, box: Box) -> np.ndarray:
     return cv2.resize(part, (box.pixels, box.pixels), interpolation=cv2.INTER_AREA)
 
 
-def _person(plan: FramePlan, number: int, picture: np.ndarray) -> np.ndarray:
-    """``[H, W]`` probability of the person in a whole picture."""
+def _inside(box: Box, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+    """x0, y0, x1, y1 of the part of the crops that lies in the picture, pixels."""
+    scale = box.pixels / box.side
+    x0, y0 = (int(np.ceil(scale * max(0.0, -corner))) for corner in box[:2])
+    x1, y1 = (
+        int(scale * min(box.side, length - corner))
+        for length, corner in zip(shape[1::-1], box[:2], strict=True)
+    )
+    return x0, y0, x1, y1
+
+
+def _covered(plan: FramePlan, number: int, picture: np.ndarray) -> np.ndarray:
+    """``[H, W]`` pixels of a whole picture that show the person, or somebody else."""
     from talkcli.layers.matte import picture_probability
 
-    return picture_probability(picture, plan.points[number, :, :2], plan.face_px)
+    person = picture_probability(picture, plan.points[number, :, :2], plan.face_px)
+    return covered_pixels(person, plan.face_px)

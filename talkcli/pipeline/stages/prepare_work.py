@@ -12,6 +12,7 @@ from talkcli.errors import InputError
 from talkcli.face.measures import face_height
 from talkcli.face.model import FaceModel
 from talkcli.layers.clip import HELD_OUT, Box, PreparedClip
+from talkcli.layers.contact_sheet import SHEET, write_sheet
 from talkcli.metrics.observed import HEARD_HZ, Heard, Observed
 from talkcli.metrics.sync import SyncScore, sync_score
 from talkcli.pipeline.stages.heard import listen, speech_between
@@ -20,6 +21,7 @@ from talkcli.pipeline.stages.prepare_frames import FramePlan, Frames, make_matte
 from talkcli.pipeline.stages.prepare_verdict import Evidence, verdict
 from talkcli.project.run import Run
 from talkcli.tracking.clip import Seen, solve_spool, spool_clip
+from talkcli.tracking.faults import FrameFaults, find_faults
 from talkcli.tracking.framing import best_frame, head_box, spread_frames
 from talkcli.tracking.gaps import fill_gaps
 from talkcli.tracking.lips import lips_of
@@ -50,17 +52,13 @@ class _Look:
 
 @dataclass(frozen=True)
 class _Performance:
-    """The segment: who it is, how they move, ``[n, 478, 3]`` landmarks, and figures."""
+    """The segment: who it is, how they move, ``[n, 478, 3]`` landmarks, figures and faults."""
 
     person: Person
     curves: MotionCurves
     points: np.ndarray
     part: Survey
-
-    @property
-    def usable(self) -> np.ndarray:
-        """``[n]`` frames to fit to."""
-        return self.part.good & self.curves.tracked & (_shots(self.part) == 0)
+    faults: FrameFaults
 
 
 def prepare(run: Run, clip: Clip, directory: Path) -> None:
@@ -95,6 +93,7 @@ def prepare(run: Run, clip: Clip, directory: Path) -> None:
         run.reporter.end(task)
     prepared = _assembled(clip, look, plan, performance, frames, sync, segment)
     prepared.save(directory, frames.crops, mattes)
+    write_sheet(PreparedClip.load(directory), directory / SHEET)
 
 
 def _look(run: Run, clip: Clip, spool: LandmarkSpool) -> _Look:
@@ -122,7 +121,8 @@ def _perform(spool: LandmarkSpool, part: Survey) -> _Performance:
     model = FaceModel.load()
     person, curves = solve_spool(spool, model)
     filled = np.array([frame.points for frame in fill_gaps(iter(spool), person)], np.float32)
-    return _Performance(person, curves, _smoothed(filled), part)
+    faults = find_faults(part, curves.tracked)
+    return _Performance(person, curves, _smoothed(filled), part, faults)
 
 
 def _smoothed(points: np.ndarray) -> np.ndarray:
@@ -132,15 +132,6 @@ def _smoothed(points: np.ndarray) -> np.ndarray:
         return points
     flat = points.reshape(len(points), -1)
     return np.asarray(savgol_filter(flat, _SMOOTHED, 2, axis=0), np.float32).reshape(points.shape)
-
-
-def _shots(part: Survey) -> np.ndarray:
-    """``[n]`` rank of each frame's scene, 0 for that with the most good frames."""
-    number = np.cumsum(part.cut) - int(part.cut[0])
-    good = np.bincount(number, weights=part.good, minlength=number.max() + 1)
-    rank = np.empty(len(good), int)
-    rank[np.argsort(-good, kind="stable")] = np.arange(len(good))
-    return rank[number]
 
 
 def _sync(
@@ -169,7 +160,7 @@ def _plan(clip: Clip, look: _Look, first: int, performance: _Performance) -> Fra
     whole = turned(next(iter(read_frames(clip.path))).rgb, look.seen.turned)
     enlarge = np.array([whole.shape[1] / look.size[0], whole.shape[0] / look.size[1]])
     points = performance.points * np.array([*enlarge, enlarge.mean()], np.float32)
-    usable = performance.usable
+    usable = performance.faults.usable
     if usable.sum() < FEWEST_USABLE:
         raise InputError(
             f"only {usable.sum()} frames of {clip.path} show the face well",
@@ -207,7 +198,18 @@ def _assembled(
         speech = speech_between(clip, segment[0] - offset_s, segment[1] - offset_s)
     assert frames.plate is not None
     height, width = frames.best.shape[:2]
-    evidence = Evidence(look.survey, performance.part, performance.curves, plan, sync, believed)
+    evidence = Evidence(
+        seen=look.seen,
+        cuts=int(look.survey.cut[1:].sum()),
+        part=performance.part,
+        curves=performance.curves,
+        faults=performance.faults,
+        face_px=plan.face_px,
+        unrest=frames.plate.unrest,
+        sound=clip.info.has_audio,
+        sync=sync,
+        believed=believed,
+    )
     return PreparedClip(
         fps=_rate(clip, performance.curves),
         width=width,
@@ -225,7 +227,7 @@ def _assembled(
         sync_confidence=sync.confidence,
         sound=clip.info.has_audio,
         speech=speech,
-        verdict=verdict(evidence, frames.plate.unrest),
+        verdict=verdict(evidence),
         _best=frames.best,
     )
 
