@@ -34,7 +34,7 @@ _INDEX = {name: i for i, name in enumerate(ARKIT_NAMES)}
 #: Share of the motion that remains in a voice without variation, and while nobody speaks.
 _FLAT_SHARE, _QUIET_SHARE = 0.6, 0.5
 _STRESS_LIFT = 0.3  # of the brows, at a stress that they follow
-_MOST_LIFT = 0.7
+_MOST_LIFT, _MOST_WIDE, _MOST_NARROW = 0.8, 0.7, 0.9
 _LIDS_WITH_BROWS, _CHEEKS_WITH_SMILE = 0.6, 0.6
 #: Shapes that may differ between the sides; none of them parts the lips.
 _UNEVEN = tuple(
@@ -89,9 +89,9 @@ def _around_zero(size: float) -> Callable[[np.random.Generator], float]:
     return lambda rng: float(size * rng.normal())
 
 
-_BROWS_UP = _Steps(_now_and_then(0.45, 0.36, 0.06), 0.45, 0.7, (0.2, 0.45))
-_BROWS_DOWN = _Steps(_now_and_then(0.3, 0.28, 0.0), 1.3, 0.6, (0.3, 0.6))
-_LIDS = _Steps(_around_zero(0.40), 0.8, 0.6, (0.2, 0.5))
+_BROWS_UP = _Steps(_now_and_then(0.45, 0.44, 0.06), 0.45, 0.7, (0.2, 0.45))
+_BROWS_DOWN = _Steps(_now_and_then(0.3, 0.32, 0.0), 1.3, 0.6, (0.3, 0.6))
+_LIDS = _Steps(_around_zero(0.50), 0.8, 0.6, (0.2, 0.5))
 _SMILE = _Steps(_now_and_then(0.4, 0.12, 0.03), 2.0, 0.6, (0.5, 1.1))
 _WILLING = _Steps(lambda rng: float(rng.random()), 0.6, 0.5, (0.2, 0.4))
 _SIDES = _Steps(_around_zero(0.25), 1.2, 0.6, (0.3, 0.7))
@@ -174,8 +174,8 @@ class Expression:
         _add(found, "browInnerUp", lift)
         _add(found, "browOuterUp", 0.6 * lift, self._brow_side)
         _add(found, "browDown", down, 0.5 * self._brow_side)
-        _add(found, "eyeWide", max(0.0, lids))
-        _add(found, "eyeSquint", max(0.0, -lids))
+        _add(found, "eyeWide", min(max(0.0, lids), _MOST_WIDE))
+        _add(found, "eyeSquint", min(max(0.0, -lids), _MOST_NARROW))
         _add(found, "mouthSmile", smile, self._mouth_side)
         _add(found, "cheekSquint", _CHEEKS_WITH_SMILE * smile, self._mouth_side)
         return found

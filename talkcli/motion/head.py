@@ -17,9 +17,9 @@ import numpy as np
 from talkcli.shapes import Float
 
 #: Yaw, pitch, roll in degrees and sideways, upwards, forwards in centimetres: usual size of turns.
-TURN = np.array([5.8, 4.7, 4.2, 0.28, 0.15, 0.25])
+TURN = np.array([5.8, 4.7, 5.2, 0.28, 0.15, 0.25])
 #: Likewise of the quick to and fro in a burst, and of the slow drift.
-_BEAT = np.array([1.4, 2.5, 1.3, 0.03, 0.06, 0.05])
+_BEAT = np.array([1.8, 3.0, 1.6, 0.03, 0.06, 0.05])
 _DRIFT = np.array([1.0, 0.72, 0.74, 0.08, 0.05, 0.08])
 #: Share of its place that the head keeps in a turn; the rest of it is a return to the middle.
 _KEPT = 0.5

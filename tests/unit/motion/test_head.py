@@ -46,8 +46,9 @@ def test_heads_move_by_the_measured_degrees_and_rhythm() -> None:
     found = np.median(shares, 0)
     assert (found > low).all()
     assert (found < high).all()
-    # 3.8 [2.0-5.0], 2.8 [1.7-3.4] and 2.5 [1.6-4.2] degrees in ten seconds.
-    np.testing.assert_allclose(np.median(sizes, 0), [3.5, 2.7, 2.7], rtol=0.12)
+    # 3.8 [2.0-5.0], 2.8 [1.7-3.4] and 2.5 [1.6-4.2] degrees in ten seconds, of which a film shows
+    # less where the voice pauses.
+    np.testing.assert_allclose(np.median(sizes, 0), [3.7, 3.1, 3.1], rtol=0.1)
 
 
 def test_heads_return_and_never_tear_the_portrait() -> None:
