@@ -19,6 +19,7 @@ from talkcli.engines.portrait.build.geometry import HeadGeometry
 from talkcli.engines.portrait.build.glasses import frame_depth, glasses_frame, without_frame
 from talkcli.engines.portrait.build.groups import SplatBuilder
 from talkcli.engines.portrait.build.images import window
+from talkcli.engines.portrait.build.lip_rim import lips_without_teeth
 from talkcli.engines.portrait.build.mouth import mouth_frame, mouth_groups
 from talkcli.engines.portrait.build.neutral import neutralise
 from talkcli.engines.portrait.build.shell import SHELL_STEP_PX, shell_group
@@ -131,6 +132,10 @@ def _add_surface(
         builder.add(front_group(frame, Layer.GLASSES, colors, ones, geometry, model))
         colors, rgb = (without_frame(image, glasses) for image in (colors, rgb))
     eyes = eye_parts(rgb, pixels.positions, geometry)
+    colors = lips_without_teeth(
+        colors, teeth=pixels.layer == Layer.PICTURE_TEETH, mouth=geometry.mouth_mask(),
+        lip_side=pixels.lip_side, on_face=geometry.on_face, face_height=geometry.face_height,
+    )  # fmt: skip
     builder.add(front_group(pixels, Layer.SKIN, colors, matte.alpha, geometry, model))
     _add_eyes(builder, eyes, pixels, geometry, model)
     for layer in (Layer.PICTURE_TEETH, Layer.PICTURE_MOUTH):

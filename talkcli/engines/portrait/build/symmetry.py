@@ -33,7 +33,7 @@ from talkcli.engines.portrait.build.raster import rasterize_triangles
 from talkcli.engines.portrait.lips import lip_side
 from talkcli.engines.portrait.splats import Layer
 from talkcli.face.model import FaceModel, vertex_normals
-from talkcli.face.topology import SKIN
+from talkcli.face.topology import INNER_CORNERS, INNER_LOWER, INNER_UPPER, SKIN
 from talkcli.imaging import smoothstep
 from talkcli.shapes import Bool, Float, Integer
 
@@ -47,6 +47,9 @@ _BLACK = 0.05
 _POOR = 0.1
 #: The completion lies this far under the skin (cm), so that the source covers it where opaque.
 _UNDER_CM = 0.08
+#: No completion lies this near to the line between the lips (a share of the texture), unless the
+#: other side faces the camera better by more than this (cosine).
+_LIPS, _FAR_GAIN = 0.06, 0.2
 #: Width over which the completed face fades into the shell, relative to the texture's height.
 _FEATHER = 0.07
 #: A texel is about a pixel wide; longer steps than this cross a gap.
@@ -97,7 +100,7 @@ def complete_face(
     vertices = geometry.vertices.astype(np.float32)
     positions = _interpolated(vertices, corners, barycentric)
     normal = _interpolated(vertex_normals(vertices, model.triangles), corners, barycentric)
-    seen, covered = (v * valid for v in _visibility(positions, normal, geometry, trust))
+    seen, covered, gain = (v * valid for v in _visibility(positions, normal, geometry, trust))
     place = geometry.camera.project(positions) - np.float32(0.5)
     source = cv2.remap(
         np.ascontiguousarray(colors, np.float32),
@@ -111,6 +114,11 @@ def complete_face(
     solid = erode(alpha > 0.9, beyond=True)
     surface, inside = _drawn_in(under, valid, solid, geometry)
     surface = _behind_source(surface, geometry)
+    # The lips' own rim is no badly seen skin: completed, it would show between closed lips.
+    inner = np.isin(corners, (*INNER_CORNERS, *INNER_UPPER, *INNER_LOWER))
+    between = valid & ((barycentric * inner).sum(-1) > 0.7)
+    lips = 1 - smoothstep(2 * distance_to(between) / (_LIPS * size) - 1)
+    seen = np.maximum(seen, lips * (1 - smoothstep((gain - _FAR_GAIN) / 0.1)))
     return FaceTexture(completed, surface, corners, barycentric, seen, valid & inside)
 
 
@@ -262,8 +270,8 @@ def _unwrap(model: FaceModel, size: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _visibility(
     points: np.ndarray, normal: np.ndarray, geometry: HeadGeometry, trust: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """How well the source shows surface points, and whether it shows them at all.
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """How well the source shows points, whether at all, and how much better the other side.
 
     Considers the viewing angle, contours, and whether something is in front.
     """
@@ -280,4 +288,4 @@ def _visibility(
     # Soft edges, so that the blend has no step where the nose stops hiding the far cheek.
     seen = blur((facing * trust * inside * ~hidden).astype(np.float32), 2.0) * ~hidden
     covered = inside * ~hidden * smoothstep(cosine / 0.1) * (trust > 0.3)
-    return np.asarray(seen), np.asarray(covered, np.float32)
+    return np.asarray(seen), np.asarray(covered, np.float32), np.asarray(gain, np.float32)

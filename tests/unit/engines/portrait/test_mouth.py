@@ -22,7 +22,7 @@ from talkcli.engines.portrait.mouth_light import (
     source_pixels,
 )
 from talkcli.engines.portrait.splats import Layer, RestSplats
-from talkcli.face.topology import LIP_LOWER, LIP_UPPER
+from talkcli.face.topology import INNER_LOWER, INNER_UPPER, LIP_LOWER, LIP_UPPER
 from talkcli.tracking.landmarks import detect_faces
 from talkcli.types import MotionFrame
 from tests.support.portraits import as_picture, motion_of, shown
@@ -170,7 +170,7 @@ def test_what_shows_between_parted_lips_is_not_the_lips(avatar, closed) -> None:
     assert not np.any(closed.splats.layers == Layer.PICTURE_MOUTH)
     ajar = rebuilt(as_picture(shown(avatar, opened(0.25))[0]))
     inside = np.isin(ajar.splats.layers, (Layer.PICTURE_MOUTH, Layer.PICTURE_TEETH))
-    assert inside.sum() > 80  # 120
+    assert inside.sum() > 50  # 74
     assert np.all(ajar.splats.weights[inside] == 0)
     # Nothing of what is not teeth is left on lips that have moved away from where they were.
     dark = ajar.splats.layers == Layer.PICTURE_MOUTH
@@ -183,3 +183,11 @@ def test_teeth_stand_behind_both_closed_lips(avatar) -> None:
     for layer in (Layer.UPPER_TEETH, Layer.LOWER_TEETH, Layer.TONGUE):
         positions = avatar.pose(MotionFrame.neutral()).means
         assert positions[avatar.splats.layers == layer, 2].max() < front - 0.4
+
+
+def test_no_completed_skin_lies_between_the_lips_of_a_frontal_face(avatar) -> None:
+    """It showed through lips that closed, and as a grey block between parted ones."""
+    inner = avatar.vertices[[*INNER_UPPER, *INNER_LOWER]]
+    completed = avatar.splats.positions[avatar.splats.layers == Layer.COMPLETION]
+    away = np.linalg.norm(completed[:, None] - inner, axis=2)
+    assert away.min() > 0.25  # cm; .06 when the lips' rim was completed
