@@ -105,6 +105,8 @@ class AvatarInfo:
         height: height of its picture, pixels.
         fps: frame rate of the clip it was fitted to; None for an avatar made from one picture.
         needs: what each motion frame must provide: ``expression``, ``speech``, ``clip_frame``.
+        yaw_range: head yaws in degrees from which it is known how the head looks, of an avatar
+            fitted to a clip; None for one of a picture.
         motion: how its person moves, of an avatar fitted to a clip; None for one of a picture.
     """
 
@@ -114,6 +116,7 @@ class AvatarInfo:
     height: int
     fps: Fraction | None = None
     needs: frozenset[str] = field(default_factory=lambda: frozenset({"expression"}))
+    yaw_range: tuple[float, float] | None = None
     motion: MotionCurves | None = field(default=None, compare=False, repr=False)
 
 

@@ -24,7 +24,7 @@ from talkcli.pipeline.stages.kernels import ensure_kernels
 from talkcli.pipeline.video.performance import MotionMix, portrait_hash
 from talkcli.pipeline.video.scene import AvatarPlayer
 from talkcli.pipeline.video.shoot import VideoTarget, render_video
-from talkcli.pipeline.video.views import plan_views
+from talkcli.pipeline.video.views import plan_views, warn_of_unseen
 from talkcli.progress import Reporter, Stopwatch
 from talkcli.project import Project, cached_project_root
 from talkcli.project.run import Run
@@ -186,6 +186,7 @@ def _render(
     recipe, heard = request.recipe, mix.heard
     with run.watch.measure("load"):
         model = avatar.avatar.playback()
+    warn_of_unseen(model.info, recipe.video, run.reporter)
     still_body = recipe.motion.still_body
     player = AvatarPlayer(model, recipe.video, recipe.backend, run.watch, still_body=still_body)
     video = VideoTarget(

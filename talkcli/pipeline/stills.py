@@ -24,7 +24,7 @@ from talkcli.pipeline.stages.avatar import stored_avatar
 from talkcli.pipeline.stages.kernels import ensure_kernels
 from talkcli.pipeline.video.scene import AvatarPlayer
 from talkcli.pipeline.video.shoot import VideoTarget, render_video
-from talkcli.pipeline.video.views import ORBIT_S, plan_views
+from talkcli.pipeline.video.views import ORBIT_S, plan_views, warn_of_unseen
 from talkcli.progress import Reporter, Stopwatch
 from talkcli.project import Project
 from talkcli.project.run import Run
@@ -81,6 +81,7 @@ def render_stills(
         ensure_kernels(reporter, watch)
         with watch.measure("load"):
             model = avatar.avatar
+        warn_of_unseen(model.info, recipe.video, reporter)
         # Nothing moves it: the head of a picture keeps its place.
         player = AvatarPlayer(model, recipe.video, recipe.backend, watch, still_body=True)
         if is_video:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import numpy as np
+
 from talkcli.avatar import SOURCE_VIEW, Avatar, AvatarInfo, Backdrop, Camera, View
 from talkcli.engines.audio_plane.offsets import DrivenOffsets
 from talkcli.engines.portrait.avatar import PortraitAvatar
 from talkcli.types import Gaussians, MotionCurves, MotionFrame, SplatArrays
 
 ENGINE = "audio-plane"
+#: A head turned this much further than any frame shows it still looks like itself, degrees.
+_BEYOND_DEG = 20.0
 
 
 @dataclass
@@ -34,7 +38,14 @@ class SubjectAvatar:
     def info(self) -> AvatarInfo:
         """Engine, size and the clip's frame rate."""
         known = self.portrait.info
-        return replace(known, engine=ENGINE, motion=self.clip)
+        return replace(known, engine=ENGINE, yaw_range=self.yaw_range, motion=self.clip)
+
+    @cached_property
+    def yaw_range(self) -> tuple[float, float]:
+        """Head yaws that the clip and the symmetry of heads support, degrees."""
+        yaws = self.portrait.source_euler[0] + self.clip.rotation[self.clip.tracked, 0]
+        seen = float(np.abs(yaws).max()) if len(yaws) else 0.0
+        return -seen - _BEYOND_DEG, seen + _BEYOND_DEG
 
     @cached_property
     def source_motion(self) -> MotionFrame:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from talkcli.avatar import SOURCE_VIEW, View
+from talkcli.avatar import SOURCE_VIEW, AvatarInfo, View
 from talkcli.config import VideoConfig
 from talkcli.errors import UsageError
+from talkcli.progress import Reporter
 
 #: Approximate length of an orbit in seconds; every video holds a whole number of orbits.
 ORBIT_S = 8.0
@@ -41,3 +42,25 @@ def plan_views(video: VideoConfig, duration_s: float) -> ViewsAt:
             View(amplitude * math.sin(2 * math.pi * turns * time_s / duration_s)),
         )
     return lambda time_s: (View(-amplitude * math.cos(math.pi * time_s / duration_s)),)
+
+
+def warn_of_unseen(info: AvatarInfo, video: VideoConfig, reporter: Reporter) -> None:
+    """Warn, in one line, of views from further aside than anything that the avatar knows.
+
+    Args:
+        info: of the avatar; that of one picture has no range of its own.
+        video: its views or camera path.
+        reporter: receives the warning.
+    """
+    if info.yaw_range is None:
+        return
+    low, high = info.yaw_range
+    swing = video.camera_yaw_deg
+    yaws = video.views if video.camera_path == "none" else (-swing, swing)
+    beyond = [yaw for yaw in yaws if not low <= yaw <= high]
+    if beyond:
+        told = ", ".join(f"{yaw:g}" for yaw in beyond)
+        reporter.warn(
+            f"what the views {told} show is guessed: the clip and the symmetry of heads support "
+            f"{low:.0f} to {high:.0f} degrees"
+        )
