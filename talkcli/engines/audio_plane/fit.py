@@ -25,6 +25,7 @@ from talkcli.metrics.image import psnr
 from talkcli.optim.loop import sample_of
 from talkcli.optim.losses import photometric
 from talkcli.render import render
+from talkcli.render.player import draw_head, player
 from talkcli.shapes import Bool, Float, Float32, Integer, UInt8
 from talkcli.types import Cameras
 
@@ -168,10 +169,15 @@ class SubjectFit:
     def preview(self) -> UInt8[np.ndarray, "h w 3"]:
         """``[h, w, 3]`` some held-out frames as the avatar shows them, above the frames."""
         chosen = self._held_out[:: max(1, len(self._held_out) // _SHOWN)][:_SHOWN]
-        columns = [
-            np.vstack([(255 * self.picture(int(k)) + 0.5).astype(np.uint8), self._frames.target(k)])
-            for k in chosen
-        ]
+        avatar, with_player = self.avatar(), player("cpu")
+        x0, y0, x1, y1 = self._frames.window
+        columns = []
+        for number in chosen:
+            # With the neck and all that is hidden, as it will be played.
+            rgb, alpha = draw_head(with_player, avatar, self._frames.motions[number])
+            shown = np.clip(rgb + (1 - alpha[..., None]) * avatar.plate, 0, 1)[y0:y1, x0:x1]
+            drawn = (255 * shown + 0.5).astype(np.uint8)
+            columns.append(np.vstack([drawn, self._frames.target(int(number))]))
         return np.hstack(columns)
 
     def avatar(self) -> PortraitAvatar:
