@@ -7,6 +7,7 @@ centimetres; cameras follow OpenCV. See ``docs/conventions.md``.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -94,6 +95,13 @@ class Backdrop:
     behind: UInt8[np.ndarray, "height width 4"] | None = None
 
 
+class SpokenLips(Protocol):
+    """How one person's lips follow speech."""
+
+    def __call__(self, weights: Float[np.ndarray, " 52"]) -> Float[np.ndarray, " 52"]:
+        """``[52]`` the person's expression, from what the speech network asks of any face."""
+
+
 @dataclass(frozen=True)
 class AvatarInfo:
     """What is known about an avatar before it is posed.
@@ -107,6 +115,7 @@ class AvatarInfo:
         needs: what each motion frame must provide: ``expression``, ``speech``, ``clip_frame``.
         yaw_range: head yaws in degrees from which it is known how the head looks, of an avatar
             fitted to a clip; None for one of a picture.
+        voices: how its person's lips follow what a speech model predicts, by the model's name.
         motion: how its person moves, of an avatar fitted to a clip; None for one of a picture.
     """
 
@@ -117,6 +126,7 @@ class AvatarInfo:
     fps: Fraction | None = None
     needs: frozenset[str] = field(default_factory=lambda: frozenset({"expression"}))
     yaw_range: tuple[float, float] | None = None
+    voices: Mapping[str, SpokenLips] = field(default_factory=dict, compare=False, repr=False)
     motion: MotionCurves | None = field(default=None, compare=False, repr=False)
 
 

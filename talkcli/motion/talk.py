@@ -10,6 +10,7 @@ from itertools import count
 
 import numpy as np
 
+from talkcli.avatar import SpokenLips
 from talkcli.errors import UsageError
 from talkcli.motion.expression import MOODS, Voice
 from talkcli.motion.idle import IdleMotion, IdleSettings
@@ -31,6 +32,8 @@ class TalkSettings:
         mood: one of :data:`talkcli.motion.expression.MOODS`.
         expressiveness: factor on brows, lids, smiles and uneven sides; 1 is natural.
         speech_model: one of ``talkcli.speech.model.WEIGHTS``.
+        voice: how the person's own lips follow speech, see :mod:`talkcli.motion.voice`; None for
+            those of anybody.
     """
 
     head_motion: float = 1.0
@@ -40,6 +43,7 @@ class TalkSettings:
     mood: str = "neutral"
     expressiveness: float = 1.0
     speech_model: str = WEIGHTS[0]
+    voice: SpokenLips | None = None
 
     def __post_init__(self) -> None:
         for name in ("head_motion", "blink_rate", "lip_strength", "expressiveness"):
@@ -87,7 +91,8 @@ def motion_frames(
         time_s = float((index + Fraction(1, 2)) / fps)
         row = speech.at(time_s)
         pose = idle.at(time_s, Voice(row.activity, row.emphasis, row.liveliness))
-        lips = idle.uneven(settings.lip_strength * row.weights, time_s)
+        own = row.weights if settings.voice is None else settings.voice(row.weights)
+        lips = idle.uneven(settings.lip_strength * own, time_s)
         yield MotionFrame(
             expression=np.minimum(lips + pose.expression, 1.0).astype(np.float32),
             rotation=pose.rotation.astype(np.float32),

@@ -192,7 +192,7 @@ def _render(
     video = VideoTarget(
         target.outputs, target.fps, duration_s, heard.sound, heard.start_s, request.overwrite
     )
-    motion = mix.frames(target.fps, portrait_hash(run.project), model.info.motion)
+    motion = mix.frames(target.fps, portrait_hash(run.project), model.info)
     render_video(video, player, motion, run)
     if recipe.video.with_sound and heard.sound is None:
         run.reporter.warn("there is no sound to write beside the frames")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from talkcli.avatar import SOURCE_VIEW, Avatar, AvatarInfo, Backdrop, Camera, View
 from talkcli.engines.audio_plane.offsets import DrivenOffsets
 from talkcli.engines.portrait.avatar import PortraitAvatar
+from talkcli.motion.voice import VoiceMap
 from talkcli.types import Gaussians, MotionCurves, MotionFrame, SplatArrays
 
 ENGINE = "audio-plane"
@@ -27,18 +29,26 @@ class SubjectAvatar:
         clip: motion of the clip's frames, as the avatar makes it.
         source: frame of the clip that the portrait was built from.
         held_out: first frame of the clip that was not fitted.
+        voices: how the person's lips follow speech, by the name of the speech model.
     """
 
     portrait: PortraitAvatar
     clip: MotionCurves
     source: int
     held_out: int
+    voices: Mapping[str, VoiceMap] = field(default_factory=dict)
 
     @property
     def info(self) -> AvatarInfo:
         """Engine, size and the clip's frame rate."""
         known = self.portrait.info
-        return replace(known, engine=ENGINE, yaw_range=self.yaw_range, motion=self.clip)
+        return replace(
+            known,
+            engine=ENGINE,
+            yaw_range=self.yaw_range,
+            voices=self.voices,
+            motion=self.clip,
+        )
 
     @cached_property
     def yaw_range(self) -> tuple[float, float]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from talkcli.engines.audio_plane.avatar import SubjectAvatar
 from talkcli.engines.audio_plane.offsets import FEATURES, DrivenOffsets, Mixer
+from talkcli.engines.audio_plane.voices import packed, unpacked
 from talkcli.engines.portrait.checkpoint import check_avatar, load_avatar, save_avatar
 from talkcli.errors import InputError
 from talkcli.files.tensors import Header, Rule, Tensors, TensorSchema
@@ -42,6 +43,7 @@ def save_subject(avatar: SubjectAvatar, directory: Path) -> None:
         **{f"mixer.{name}": array for name, array in vars(offsets.mixer).items()},
         **{f"clip.{name}": np.asarray(getattr(avatar.clip, name), np.float32) for name in _CURVES},
         "clip.tracked": avatar.clip.tracked.astype(np.uint8),
+        **packed(avatar.voices),
     }
     header = {
         "duration_s": avatar.clip.duration_s,
@@ -70,7 +72,8 @@ def load_subject(directory: Path) -> SubjectAvatar:
         duration_s=float(header["duration_s"]),
         relative=True,
     )
-    return SubjectAvatar(portrait, clip, header["source"], header["held_out"])
+    voices = unpacked(tensors)
+    return SubjectAvatar(portrait, clip, header["source"], header["held_out"], voices)
 
 
 def check_subject(directory: Path) -> None:
@@ -85,6 +88,10 @@ def check_subject(directory: Path) -> None:
 
 def _read(directory: Path) -> tuple[Tensors, Header]:
     tensors, header = _FILE.read(directory / _TENSORS)
+    try:
+        unpacked(tensors)
+    except ValueError as error:
+        raise InputError(f"the avatar in {directory} is damaged ({error})", MEND) from error
     index, times = tensors["offsets.index"], tensors["clip.times"]
     numbers = [header.get("source"), header.get("held_out")]
     if (

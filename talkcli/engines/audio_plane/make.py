@@ -17,6 +17,7 @@ from talkcli.engines.audio_plane.avatar import SubjectAvatar
 from talkcli.engines.audio_plane.fit import HeldOut, SubjectFit
 from talkcli.engines.audio_plane.frames import FitFrames
 from talkcli.engines.audio_plane.motion import aligned_motion, clip_motion
+from talkcli.engines.audio_plane.voices import learn_voices
 from talkcli.engines.portrait.avatar import PortraitAvatar
 from talkcli.engines.portrait.build.build import build_portrait
 from talkcli.engines.portrait.build.crop import MIN_CROP_PX
@@ -107,7 +108,8 @@ def fit_subject(source: ClipSource, run: Run) -> tuple[SubjectAvatar, FitReport]
         after=fit.scores,
     )
     first = int(held_out[0]) if len(held_out) else len(clip)
-    return SubjectAvatar(done, motion, clip.best, first), report
+    voices = learn_voices(clip, avatar, fitted)
+    return SubjectAvatar(done, motion, clip.best, first, voices), report
 
 
 def unfitted(clip: PreparedClip, avatar: SubjectAvatar) -> SubjectAvatar:
@@ -119,7 +121,7 @@ def unfitted(clip: PreparedClip, avatar: SubjectAvatar) -> SubjectAvatar:
     """
     portrait = _portrait(clip, avatar.portrait.frame.crop_pixels)
     motion = aligned_motion(portrait, clip_motion(clip.curves, clip.best), clip.points)
-    return replace(avatar, portrait=portrait, clip=motion)
+    return replace(avatar, portrait=portrait, clip=motion, voices={})
 
 
 def split_frames(

@@ -111,8 +111,9 @@ class _HeldOut:
             (PORTRAIT_BY_VIDEO, self._portrait, list(self._tracked(self._portrait.info.motion))),
         ]
         if self._prepared.sound:
-            films.insert(1, (BY_SPEECH, self._avatar, self._spoken(films[0][2])))
-            films.append((PORTRAIT_BY_SPEECH, self._portrait, self._spoken(films[-1][2])))
+            films.insert(1, (BY_SPEECH, self._avatar, self._spoken(self._avatar, films[0][2])))
+            spoken = self._spoken(self._portrait, films[-1][2])
+            films.append((PORTRAIT_BY_SPEECH, self._portrait, spoken))
         results: list[Comparison] = []
         for name, avatar, motions in films:
             made = self._folder / f"{len(results)}.mp4"
@@ -132,17 +133,19 @@ class _HeldOut:
         )
         return driven.frames(self._count, self._fps)
 
-    def _spoken(self, seen: list[MotionFrame]) -> list[MotionFrame]:
+    def _spoken(self, avatar: Avatar, seen: list[MotionFrame]) -> list[MotionFrame]:
         """The same with the lips that the sound gives."""
         from talkcli.motion.retarget import lips_from
         from talkcli.speech.track import SpeechTrack
 
         recipe = self._context.recipe
+        voice = avatar.info.voices.get(recipe.motion.speech_model)
         track = SpeechTrack(self._sound(), recipe.motion.speech_model)
         spoken = []
         for number, motion in enumerate(seen):
             row = track.at(float((number + Fraction(1, 2)) / self._fps))
-            weights = np.minimum(recipe.motion.lip_strength * row.weights, 1.0)
+            own = row.weights if voice is None else voice(row.weights)
+            weights = np.minimum(recipe.motion.lip_strength * own, 1.0)
             spoken.append(replace(motion, expression=weights.astype(np.float32)))
         return list(lips_from(iter(spoken), iter(seen)))
 

@@ -22,6 +22,7 @@ from talkcli.speech.sound import RATE_HZ, LookAhead, PeakMeter, shift
 from talkcli.types import MotionFrame
 
 if TYPE_CHECKING:
+    from talkcli.avatar import AvatarInfo, SpokenLips
     from talkcli.media.audio import Sound
     from talkcli.motion.retarget import RetargetSettings
     from talkcli.types import MotionCurves
@@ -99,6 +100,7 @@ class MotionMix:
     def __init__(self, inputs: DriveInputs, run: Run) -> None:
         self._inputs, self._recipe = inputs, run.recipe
         self._peak_meter = PeakMeter()
+        self._voice: SpokenLips | None = None
         self._curves: dict[Path, MotionCurves] = {}
         stages = []
         for path in inputs.faces:
@@ -132,7 +134,7 @@ class MotionMix:
         return sound_duration(self._inputs.leading) if known is None else known
 
     def frames(
-        self, fps: Fraction, portrait: str = "", own: MotionCurves | None = None
+        self, fps: Fraction, portrait: str = "", info: AvatarInfo | None = None
     ) -> Iterator[MotionFrame]:
         """The motion, frame ``i`` at ``(i + 0.5) / fps`` seconds, to the end of the video.
 
@@ -142,12 +144,15 @@ class MotionMix:
             fps: frames per second.
             portrait: see :func:`portrait_hash`; without a seed, idle motion follows from it and
                 the sound.
-            own: how the avatar's person moves, see :class:`talkcli.avatar.AvatarInfo`: played back
-                and forth beneath speech that nothing else accompanies.
+            info: of the avatar: the motion of its own person is played back and forth beneath
+                speech that nothing else accompanies, and the lips follow it as that person's do.
         """
         from talkcli.motion.retarget import DrivenMotion, RetargetSettings, lips_from, pose_from
 
         inputs, motion = self._inputs, self._recipe.motion
+        own = None if info is None else info.motion
+        if info is not None:
+            self._voice = info.voices.get(motion.speech_model)
         if inputs.speech is None:
             driven = self._driven(motion.sync_offset_ms / 1000).frames(None, fps)
             return self._until_the_end(driven, fps, None)
@@ -164,7 +169,7 @@ class MotionMix:
                 self._spoken(blocks, calm, fps, seed), self._driven().frames(None, fps)
             )
         elif own is not None and not motion.still:
-            calm = replace(motion, head_motion=0, still=True, blink_rate=0)
+            calm = replace(motion, head_motion=0, still=True, blink_rate=0, expressiveness=0)
             scales = RetargetSettings(pose_scale=motion.head_motion)
             mixed = lips_from(
                 self._spoken(blocks, calm, fps, seed), DrivenMotion(own, scales).frames(None, fps)
@@ -213,6 +218,7 @@ class MotionMix:
             mood=motion.mood,
             expressiveness=motion.expressiveness,
             speech_model=motion.speech_model,
+            voice=self._voice,
         )
         heard = shift(self._peak_meter.tap(blocks), motion.sync_offset_ms)
         return motion_frames(heard, None, fps, settings, seed)
