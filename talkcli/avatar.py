@@ -95,6 +95,7 @@ class Backdrop:
     behind: UInt8[np.ndarray, "height width 4"] | None = None
 
 
+@runtime_checkable
 class SpokenLips(Protocol):
     """How one person's lips follow speech."""
 

@@ -89,7 +89,10 @@ def learn_voice(
     closed = lip_aperture(face)
     opening = np.array([lip_aperture(face + shape) - closed for shape in basis])
     heard, shown = asked @ opening, seen @ opening
-    gain = float(np.clip(shown.std() / max(float(heard.std()), 1e-3), *_GAIN))
+    # Half way, in factors, from the gain of least error, which mumbles, to that of natural size.
+    alike = float(np.corrcoef(heard, shown)[0, 1]) if heard.std() > 1e-6 < shown.std() else 0.0
+    natural = float(shown.std()) / max(float(heard.std()), 1e-3)
+    gain = float(np.clip(natural * np.sqrt(max(alike, 0.0)), *_GAIN))
     return VoiceMap(
         weight.astype(np.float32),
         (usual - mean @ weight).astype(np.float32),
