@@ -16,6 +16,9 @@ from talkcli.avatar import Avatar, PictureSource, View
 from talkcli.compose.blend import Compositor
 from talkcli.config import PortraitConfig, Recipe
 from talkcli.engines import registry
+from talkcli.engines.audio_plane.avatar import SubjectAvatar
+from talkcli.engines.audio_plane.checkpoint import save_subject
+from talkcli.engines.audio_plane.make import fit_subject
 from talkcli.engines.portrait.avatar import PortraitAvatar
 from talkcli.engines.portrait.build.build import build_portrait
 from talkcli.engines.portrait.checkpoint import save_avatar
@@ -29,7 +32,7 @@ from talkcli.render.player import draw_head, player
 from talkcli.render.solid import solidify
 from talkcli.tracking.landmarks import Face
 from talkcli.types import MotionFrame
-from tests.support import dummy_engine
+from tests.support import dummy_engine, subjects
 from tests.support.portraits import motion_of
 
 RECIPE = Recipe(portrait=PortraitConfig(fit_iterations=3))
@@ -51,7 +54,7 @@ def dummy() -> object:
         yield
 
 
-@pytest.fixture(scope="module", params=["portrait", "dummy"])
+@pytest.fixture(scope="module", params=["portrait", "audio-plane", "dummy"])
 def made(
     request: pytest.FixtureRequest,
     picture: np.ndarray,
@@ -60,6 +63,8 @@ def made(
 ) -> tuple[Engine, Path]:
     """An engine and the directory that it has written an avatar into."""
     maker, place = engine(request.param), tmp_path_factory.mktemp(request.param)
+    if maker.source == "clip":
+        return maker, request.getfixturevalue("subject")
     run = Run(Project.create(place / "me.talk"), RECIPE, SilentReporter(), Stopwatch())
     (place / "avatar").mkdir()
     maker.make(PictureSource(picture, face.points, SIDE), run, place / "avatar")
@@ -80,13 +85,15 @@ def test_loaded_twice_it_shows_the_same(made: tuple[Engine, Path], name: str) ->
     np.testing.assert_array_equal(*pictures)
 
 
+@pytest.mark.parametrize("maker", ["portrait", "audio-plane"])
 @pytest.mark.parametrize("name", MOTIONS)
-def test_saved_and_loaded_the_portrait_shows_what_was_built(
-    name: str, tmp_path: Path, built: PortraitAvatar
+def test_saved_and_loaded_it_shows_what_was_made(
+    name: str, maker: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    save_avatar(built, tmp_path)
-    loaded = engine("portrait").load(tmp_path)
-    before, after = (shown(avatar, name).astype(int) for avatar in (built, loaded))
+    made = request.getfixturevalue("built" if maker == "portrait" else "fitted")
+    (save_avatar if maker == "portrait" else save_subject)(made, tmp_path)
+    loaded = engine(maker).load(tmp_path)
+    before, after = (shown(avatar, name).astype(int) for avatar in (made, loaded))
     # Half floats: a colour near 1 is stored to .0005, a 255th of which is .12 levels; sums of a
     # few splats round to the neighbouring level now and then.
     assert np.abs(before - after).max() <= 1
@@ -96,6 +103,14 @@ def test_saved_and_loaded_the_portrait_shows_what_was_built(
 def built(picture: np.ndarray, face: Face) -> PortraitAvatar:
     """A portrait avatar that was never on the disk."""
     return build_portrait(picture, face, RECIPE.portrait, SIDE)
+
+
+@pytest.fixture(scope="module")
+def fitted(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> SubjectAvatar:
+    """A fitted avatar that was never on the disk."""
+    place = tmp_path_factory.mktemp("fitted")
+    source = subjects.clip_source(prepared, place / "work")
+    return fit_subject(source, subjects.run_in(place / "me.talk"))[0]
 
 
 def test_info_camera_and_backdrop_fit_together(made: tuple[Engine, Path]) -> None:
@@ -139,18 +154,21 @@ def test_damaged_files_are_told_of(made: tuple[Engine, Path], tmp_path: Path, sp
     if made[0].name == "dummy":
         pytest.skip("what the dummy does with damage shows nothing")
     place = Path(shutil.copytree(made[1], tmp_path / "avatar"))
-    for file in place.iterdir():
+    for file in (path for path in place.rglob("*") if path.is_file()):
         content = file.read_bytes()
         file.unlink()
         damaged = {"cut": content[: len(content) // 2], "empty": b"", "noise": content[::-1]}
         if spoil in damaged:
             file.write_bytes(damaged[spoil])
-    with pytest.raises(InputError, match="talkcli reconstruct"):
+    command = "fit" if made[0].source == "clip" else "reconstruct"
+    with pytest.raises(InputError, match=f"talkcli {command}"):
         made[0].load(place)
+    with pytest.raises(InputError, match=f"talkcli {command}"):
+        made[0].check(place)
 
 
 def test_unknown_engines_are_told_of() -> None:
-    with pytest.raises(UsageError, match="dummy, portrait"):
+    with pytest.raises(UsageError, match="audio-plane, dummy, portrait"):
         engine("unheard-of")
 
 

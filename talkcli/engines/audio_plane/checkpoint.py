@@ -20,6 +20,7 @@ MEND = "fit it again with: talkcli fit -p PROJECT"
 _TENSORS, _PORTRAIT = "subject.safetensors", "portrait"
 _CURVES = ("times", "expression", "rotation", "translation", "gaze")
 _FAR = 1e4
+_LONGEST_S = 86_400.0
 #: Offsets beyond these would be a diverged fit: centimetres, logarithm of size, sRGB levels.
 _MOST_OFFSET = 50.0
 
@@ -100,6 +101,7 @@ def _read(directory: Path) -> tuple[Tensors, Header]:
         or not all(type(number) is int and 0 <= number <= len(times) for number in numbers)
         or header["source"] >= len(times)
         or type(header.get("duration_s")) not in (int, float)
+        or not times[-1] <= header["duration_s"] <= _LONGEST_S
     ):
         raise InputError(f"the avatar in {directory} is damaged", MEND)
     return tensors, header
