@@ -15,7 +15,7 @@ from talkcli.project.run import Run
 from talkcli.tracking.segment import parse_segment
 
 #: Increased whenever preparing gives a different result.
-PREPARE_VERSION = 2
+PREPARE_VERSION = 3
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,16 @@ import numpy as np
 from talkcli.layers.clean_plate import CleanPlate, clean_plate, covered_pixels
 from talkcli.layers.clip import Box
 from talkcli.layers.pictures import decode_picture, encode_picture
-from talkcli.layers.video_matte import NETWORK_PX, REACH, MatteMaker, seen_person, steady
+from talkcli.layers.video_matte import (
+    NETWORK_PX,
+    REACH,
+    UNLIKE_MATTES,
+    UNLIKE_SEEN,
+    MatteMaker,
+    NumberedMatte,
+    seen_person,
+    steady,
+)
 
 #: Whole frames that the background is made from take no more memory than this, bytes; and how many
 #: there are at least and at most.
@@ -46,6 +55,11 @@ class FramePlan:
     best: int
     face_px: float
 
+    def in_crop(self, number: int) -> np.ndarray:
+        """``[478, 2]`` landmarks of a frame, pixels of its crop."""
+        corner = (self.box.x, self.box.y)
+        return (self.points[number, :, :2] - corner) * (self.box.pixels / self.box.side)
+
 
 @dataclass
 class Frames:
@@ -77,9 +91,9 @@ def read_segment(plan: FramePlan, progress: Callable[[], None]) -> Frames:
     made = Frames()
     samples: dict[int, np.ndarray] = {}
     wanted = set(plan.stored.tolist())
-    for number, seen in steady(_seen(plan, made, samples, progress)):
+    for number, seen in steady(_seen(plan, made, samples, progress), UNLIKE_SEEN):
         if number in wanted:
-            made.seen.append((255.0 * seen + 0.5).astype(np.uint8))
+            made.seen.append(seen)
     covered = [_covered(plan, number, picture) for number, picture in samples.items()]
     made.plate = clean_plate(list(samples.values()), covered)
     return made
@@ -103,16 +117,20 @@ def make_mattes(plan: FramePlan, made: Frames, progress: Callable[[], None]) -> 
         _inside(plan.box, known.shape),
     )
     mattes = []
-    for data, seen in zip(made.crops, made.seen, strict=True):
-        crop = decode_picture(data, colour=True)
-        mattes.append(encode_picture(maker.make(crop, seen.astype(np.float32) / 255)))
+    for _, matte in steady(_mattes(plan, made, maker), UNLIKE_MATTES):
+        mattes.append(encode_picture(matte))
         progress()
     return mattes
 
 
+def _mattes(plan: FramePlan, made: Frames, maker: MatteMaker) -> Iterator[NumberedMatte]:
+    for number, data, seen in zip(plan.stored.tolist(), made.crops, made.seen, strict=True):
+        yield number, maker.make(decode_picture(data, colour=True), seen), plan.in_crop(number)
+
+
 def _seen(
     plan: FramePlan, made: Frames, samples: dict[int, np.ndarray], progress: Callable[[], None]
-) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+) -> Iterator[NumberedMatte]:
     """Number, probability and landmarks of every frame that a matte is made from."""
     stored = np.zeros(len(plan.points), bool)
     stored[plan.stored] = True
@@ -131,8 +149,7 @@ def _seen(
                 made.crops.append(encode_picture(crop))
             x0, y0, x1, y1 = _inside(plan.box, rgb.shape)
             scale = np.array([NETWORK_PX / (x1 - x0), NETWORK_PX / (y1 - y0)])
-            points = plan.points[number, :, :2] - (plan.box.x, plan.box.y)
-            points = (points * (plan.box.pixels / plan.box.side) - (x0, y0)) * scale
+            points = (plan.in_crop(number) - (x0, y0)) * scale
             yield number, seen_person(crop[y0:y1, x0:x1]), points
         progress()
 
@@ -141,8 +158,7 @@ def _pictures(plan: FramePlan) -> Iterator[np.ndarray]:
     from talkcli.media.read import read_frames
     from talkcli.tracking.upright import turned
 
-    end = plan.first + len(plan.points)
-    for frame in islice(read_frames(plan.path), plan.first, end):
+    for frame in islice(read_frames(plan.path, skip=plan.first), len(plan.points)):
         yield turned(frame.rgb, plan.turned)
 
 

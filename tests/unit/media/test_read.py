@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import logging
 import os
 from fractions import Fraction
@@ -235,3 +236,25 @@ def test_real_clips(shared_data: Path) -> None:
         assert 0 <= first.time_s < second.time_s
         assert info.fps is not None and second.time_s - first.time_s < 3 / info.fps
         frames.close()
+
+
+def test_frames_at_the_beginning_can_be_left_out(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "clip.mp4", quadrants(6))
+    whole, later = list(read_frames(clip)), list(read_frames(clip, skip=4))
+    assert [frame.time_s for frame in later] == [frame.time_s for frame in whole[4:]]
+    assert all((a.rgb == b.rgb).all() for a, b in zip(later, whole[4:], strict=True))
+    assert list(read_frames(clip, skip=9)) == []
+
+
+def test_decoded_frames_are_freed_at_once(tmp_path: Path) -> None:
+    """Not only when the garbage collector runs, which may be after gigabytes of frames."""
+    clip = make_clip(tmp_path / "clip.mp4", quadrants(40))
+    gc.collect()
+    gc.disable()
+    try:
+        assert sum(1 for _ in read_frames(clip)) == 40
+        left = sum(isinstance(thing, av.VideoFrame) for thing in gc.get_objects())
+    finally:
+        gc.enable()
+    # The first frame, whose display matrix is read, may wait for the collector.
+    assert left <= 2
