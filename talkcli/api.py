@@ -374,7 +374,8 @@ def _motions(
     subject: Subject,
 ) -> Iterable[MotionFrame]:
     if isinstance(motion, Performance):
-        return motion.frames(fps, portrait_hash(Project.plan(subject.project)))
+        portrait = portrait_hash(Project.plan(subject.project))
+        return motion.frames(fps, portrait, subject.avatar.info)
     if isinstance(motion, MotionCurves):
-        return curve_frames(motion, recipe.motion, fps)
+        return curve_frames(motion, recipe.motion, fps, subject.avatar.info)
     return motion

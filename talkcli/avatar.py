@@ -118,6 +118,7 @@ class AvatarInfo:
             fitted to a clip; None for one of a picture.
         voices: how its person's lips follow what a speech model predicts, by the model's name.
         motion: how its person moves, of an avatar fitted to a clip; None for one of a picture.
+        turned: yaw, pitch, roll of the head in its picture, degrees.
     """
 
     engine: str
@@ -129,6 +130,7 @@ class AvatarInfo:
     yaw_range: tuple[float, float] | None = None
     voices: Mapping[str, SpokenLips] = field(default_factory=dict, compare=False, repr=False)
     motion: MotionCurves | None = field(default=None, compare=False, repr=False)
+    turned: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
 
 @runtime_checkable

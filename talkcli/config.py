@@ -84,6 +84,9 @@ class MotionConfig:
         sync_offset_ms: delay of the mouth relative to the sound; negative moves it earlier.
         expr_scale: scale of the driver's expression; blinks are not scaled.
         pose_scale: scale of the driver's head motion.
+        driver_mode: which pose of the driver the portrait's own is: ``relative``, that of the first
+            neutral frame; ``absolute``, the same angles; ``auto``, that of the first frame where
+            both are alike, else as ``relative``.
         speech_model: ``speech``, or ``speech-clean``, trained on freely licensed clips only.
     """
 
@@ -97,6 +100,7 @@ class MotionConfig:
     sync_offset_ms: float = setting(0.0, low=-1000, high=1000)
     expr_scale: float = setting(1.0, low=0, high=2)
     pose_scale: float = setting(1.0, low=0, high=2)
+    driver_mode: str = setting("auto", choices=("relative", "absolute", "auto"))
     speech_model: str = setting("speech", choices=("speech", "speech-clean"))
 
 

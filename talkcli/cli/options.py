@@ -144,9 +144,7 @@ class ViewOptions:
     ] = None
     size: Annotated[
         _Text,
-        typer.Option(
-            metavar="PX", help="Longest side; even (default: the source's, at most 1024)."
-        ),
+        typer.Option(metavar="PX", help="Longest side; even (default: as source, ≤ 1024)."),
     ] = None
     fps: Annotated[
         _Text,
@@ -196,8 +194,7 @@ class MotionOptions:
         typer.Option(metavar="0..2", help="Scale brows, lids and smiles (default: 1)."),
     ] = None
     sync_offset_ms: Annotated[
-        _Text,
-        typer.Option(metavar="MS", help="Delay the mouth relative to the sound (default: 0)."),
+        _Text, typer.Option(metavar="MS", help="Delay the mouth against the sound (default: 0).")
     ] = None
 
 
@@ -227,10 +224,14 @@ class DriverOptions:
     pose_scale: Annotated[
         _Text, typer.Option(metavar="0..2", help="Scale the driver's head motion (default: 1).")
     ] = None
+    driver_mode: Annotated[
+        _Text, typer.Option(metavar="MODE", help="Pose: relative, absolute or auto (default).")
+    ] = None
 
     def settings(self) -> dict[str, Any]:
         """Those of the options that are motion settings of the recipe."""
-        return {"expr_scale": self.expr_scale, "pose_scale": self.pose_scale}
+        names = ("expr_scale", "pose_scale", "driver_mode")
+        return {name: getattr(self, name) for name in names}
 
     @property
     def file(self) -> Path | None:

@@ -1,9 +1,9 @@
 """Another face's performance on the avatar: made relative, resampled in time, looped, mixed.
 
-Only deviations are transferred: expression from the driver's own neutral face (as trackers and
-ARKit recorders give it), pose from the driver's pose in its first neutral frame. Expressions are
-weights of shapes that every avatar has in its own proportions, and positions are centimetres of a
-head of standard size, so neither the proportions nor the resting face of the driver are copied.
+Deviations are transferred: expression from the driver's own neutral face (as trackers and ARKit
+recorders give it), pose from one of the driver's poses, see :class:`RetargetSettings`. Expressions
+are weights of shapes that every avatar has in its own proportions, and positions are centimetres of
+a head of standard size, so neither the proportions nor the resting face of the driver are copied.
 """
 
 from __future__ import annotations
@@ -41,6 +41,13 @@ _SOFT_FROM = 0.7  # share of the limit up to which motion is unchanged
 _STEADY, _GAZE_LIMIT_DEG = 0.9, 12.0
 
 
+#: See :class:`RetargetSettings`.
+MODES = ("relative", "absolute", "auto")
+#: Poses that differ by less than this in every angle are alike, degrees: FaceMesh gives the yaw of
+#: one head in pictures of different size and light to 3°.
+_ALIKE_DEG = 6.0
+
+
 @dataclass(frozen=True)
 class RetargetSettings:
     """How much of a driver's performance is used.
@@ -48,16 +55,24 @@ class RetargetSettings:
     Attributes:
         expr_scale: factor on the expression, except blinks.
         pose_scale: factor on head rotation and shift.
+        mode: ``relative``: the portrait's pose is that of the driver's first neutral frame;
+            ``absolute``: the head turns where the driver's does; ``auto``: the portrait's pose is
+            that of the driver's first frame where both are alike, else as ``relative``.
+        turned: yaw, pitch, roll of the portrait's own head, degrees.
     """
 
     expr_scale: float = 1.0
     pose_scale: float = 1.0
+    mode: str = MODES[0]
+    turned: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
     def __post_init__(self) -> None:
         for name in ("expr_scale", "pose_scale"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0):
                 raise UsageError(f"{name} is {value}", "give a number of at least 0")
+        if self.mode not in MODES:
+            raise UsageError(f"there is no driver mode {self.mode}", f"give {' or '.join(MODES)}")
 
 
 def reference_frame(curves: MotionCurves) -> int:
@@ -94,9 +109,9 @@ class DrivenMotion:
         scaled = self._expression[:, ~_UNSCALED] * settings.expr_scale
         self._expression[:, ~_UNSCALED] = np.minimum(scaled, 1.0)
         self._poser = curves if pose is None else pose
-        self._turned, _ = relative_pose(curves)
+        self._turned, _ = relative_pose(curves, settings)
         scale = settings.pose_scale
-        rotation, translation = (scale * values for values in relative_pose(self._poser))
+        rotation, translation = (scale * values for values in relative_pose(self._poser, settings))
         if not self._poser.relative:
             rotation = soft_limit(rotation, MAX_TURN_DEG)
             translation = soft_limit(translation, MAX_SHIFT_CM)
@@ -150,19 +165,29 @@ def steady_gaze(
 
 
 def relative_pose(
-    curves: MotionCurves,
+    curves: MotionCurves, settings: RetargetSettings
 ) -> tuple[Float[np.ndarray, "frames 3"], Float[np.ndarray, "frames 3"]]:
-    """Rotation (degrees) and shift (cm) relative to the first neutral frame, if not yet relative.
+    """Rotation (degrees) and shift (cm) relative to the portrait's pose, if not yet relative.
 
     Angles are differences of yaw, pitch and roll, so that a nod of a turned head remains a nod. The
-    shift is in the head frame of that neutral frame.
+    shift is in the head frame of that pose, from the driver's place in the same frame, or in its
+    first one in absolute mode: nothing tells where in its picture the driver is at home.
+
+    Args:
+        curves: the performance.
+        settings: which of its poses the portrait has.
     """
     if curves.relative:
         return curves.rotation, curves.translation
-    index = reference_frame(curves)
-    rotation = (curves.rotation - curves.rotation[index] + 180.0) % 360.0 - 180.0
+    own = np.array(settings.turned)
+    away = (curves.rotation[0] - own + 180.0) % 360.0 - 180.0
+    alike = bool(curves.tracked[0]) and float(np.abs(away).max()) < _ALIKE_DEG
+    first = settings.mode == "absolute" or (settings.mode == "auto" and alike)
+    index = 0 if first else reference_frame(curves)
+    from_pose = own if settings.mode == "absolute" else curves.rotation[index]
+    rotation = (curves.rotation - from_pose + 180.0) % 360.0 - 180.0
     seen = curves.translation - curves.translation[index]
-    return rotation, seen @ euler_to_rotation(*curves.rotation[index])
+    return rotation, seen @ euler_to_rotation(*from_pose)
 
 
 def soft_limit(

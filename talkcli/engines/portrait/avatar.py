@@ -152,7 +152,7 @@ class PortraitAvatar:
     def info(self) -> AvatarInfo:
         """See :class:`talkcli.avatar.Avatar`."""
         height, width = self.source.shape[:2]
-        return AvatarInfo("portrait", len(self.splats), width, height)
+        return AvatarInfo("portrait", len(self.splats), width, height, turned=self.source_euler)
 
     def camera(self, motion: MotionFrame | None = None, view: View = SOURCE_VIEW) -> Camera:
         """The source's camera for every view, since views turn the head."""

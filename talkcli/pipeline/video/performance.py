@@ -11,6 +11,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from talkcli.avatar import AvatarInfo
 from talkcli.config import MotionConfig
 from talkcli.errors import InputError
 from talkcli.motion.curves import is_curves
@@ -48,20 +49,21 @@ class Heard:
 
 
 def curve_frames(
-    curves: MotionCurves, motion: MotionConfig, fps: Fraction
+    curves: MotionCurves, motion: MotionConfig, fps: Fraction, info: AvatarInfo
 ) -> Iterator[MotionFrame]:
     """The motion of one face, frame ``i`` at ``(i + 0.5) / fps`` seconds, to its end."""
     from talkcli.media.write import frame_count
     from talkcli.motion.retarget import DrivenMotion
 
-    driven = DrivenMotion(curves, _scales(motion))
+    driven = DrivenMotion(curves, _scales(motion, info))
     return driven.frames(frame_count(curves.duration_s, fps), fps)
 
 
-def _scales(motion: MotionConfig) -> RetargetSettings:
+def _scales(motion: MotionConfig, info: AvatarInfo | None) -> RetargetSettings:
     from talkcli.motion.retarget import RetargetSettings
 
-    return RetargetSettings(motion.expr_scale, motion.pose_scale)
+    turned = (0.0, 0.0, 0.0) if info is None else info.turned
+    return RetargetSettings(motion.expr_scale, motion.pose_scale, motion.driver_mode, turned)
 
 
 def portrait_hash(project: Project) -> str:
@@ -154,26 +156,25 @@ class MotionMix:
         if info is not None:
             self._voice = info.voices.get(motion.speech_model)
         if inputs.speech is None:
-            driven = self._driven(motion.sync_offset_ms / 1000).frames(None, fps)
+            driven = self._driven(info, motion.sync_offset_ms / 1000).frames(None, fps)
             return self._until_the_end(driven, fps, None)
         seed = self._recipe.seed or own_seed(portrait, inputs.speech)
         blocks = LookAhead(inputs.sound.blocks(RATE_HZ))
         if inputs.driver is not None:
             calm = replace(motion, head_motion=0, still=True, blink_rate=0)
             mixed = lips_from(
-                self._spoken(blocks, calm, fps, seed), self._driven().frames(None, fps)
+                self._spoken(blocks, calm, fps, seed), self._driven(info).frames(None, fps)
             )
         elif inputs.pose is not None:
             calm = replace(motion, head_motion=0)
             mixed = pose_from(
-                self._spoken(blocks, calm, fps, seed), self._driven().frames(None, fps)
+                self._spoken(blocks, calm, fps, seed), self._driven(info).frames(None, fps)
             )
         elif own is not None and not motion.still:
             calm = replace(motion, head_motion=0, still=True, blink_rate=0, expressiveness=0)
             scales = RetargetSettings(pose_scale=motion.head_motion)
-            mixed = lips_from(
-                self._spoken(blocks, calm, fps, seed), DrivenMotion(own, scales).frames(None, fps)
-            )
+            played = DrivenMotion(own, scales).frames(None, fps)
+            mixed = lips_from(self._spoken(blocks, calm, fps, seed), played)
         else:
             mixed = self._spoken(blocks, motion, fps, seed)
         return self._until_the_end(mixed, fps, blocks)
@@ -194,13 +195,13 @@ class MotionMix:
             # The sound beyond the last frame has not been metered yet, but may be all there is.
             collections.deque(self._peak_meter.tap(blocks), maxlen=0)
 
-    def _driven(self, delay_s: float = 0.0) -> Any:
+    def _driven(self, info: AvatarInfo | None, delay_s: float = 0.0) -> Any:
         from talkcli.motion.retarget import DrivenMotion
 
         inputs, motion = self._inputs, self._recipe.motion
         return DrivenMotion(
             self._curves[inputs.driver or inputs.faces[0]],
-            _scales(motion),
+            _scales(motion, info),
             None if inputs.pose is None else self._curves[inputs.pose],
             start_s=-delay_s,
         )
@@ -260,11 +261,14 @@ class Performance:
         """Seconds, by decoding the whole sound (seconds per hour of it) if nothing else tells."""
         return self._mix.measure()
 
-    def frames(self, fps: Fraction, portrait: str = "") -> Iterator[MotionFrame]:
+    def frames(
+        self, fps: Fraction, portrait: str = "", info: AvatarInfo | None = None
+    ) -> Iterator[MotionFrame]:
         """One motion per frame, frame ``i`` at ``(i + 0.5) / fps`` seconds.
 
         Args:
             fps: frames per second.
             portrait: see :func:`portrait_hash`.
+            info: of the avatar that moves; None for any frontal one.
         """
-        return self._mix.frames(fps, portrait)
+        return self._mix.frames(fps, portrait, info)

@@ -52,9 +52,45 @@ def test_shift_is_in_the_reference_head_frame() -> None:
     """A head turned by 90° that moves away from the camera's axis moves along its own z."""
     curves = curves_of()
     curves.rotation[:] = (90.0, 0.0, 0.0)
-    _, shift = relative_pose(curves)
+    _, shift = relative_pose(curves, RetargetSettings())
     way = shift[-1] - shift[0]
     np.testing.assert_allclose(way, [0, 0, curves.times[-1] - curves.times[0]], atol=1e-4)
+
+
+def test_a_portrait_from_the_first_frame_keeps_its_pose() -> None:
+    curves = curves_of()
+    first = tuple(float(angle) for angle in curves.rotation[0])
+    # As FaceMesh sees the same head in another picture.
+    near = (first[0] + 2.0, first[1] - 3.0, first[2] + 1.0)
+    shown = DrivenMotion(curves, RetargetSettings(mode="auto", turned=near)).at(0.0)
+    np.testing.assert_allclose(shown.rotation, 0, atol=1e-5)
+    np.testing.assert_allclose(shown.translation, 0, atol=1e-5)
+
+
+def test_a_portrait_turned_elsewhere_follows_the_neutral_frame() -> None:
+    curves = curves_of()
+    far = (float(curves.rotation[0, 0]) + 20.0, 0.0, 0.0)
+    auto, relative = (
+        DrivenMotion(curves, RetargetSettings(mode=mode, turned=far)).at(0.5)
+        for mode in ("auto", "relative")
+    )
+    np.testing.assert_array_equal(auto.rotation, relative.rotation)
+
+
+def test_an_absolute_head_turns_where_the_driver_does() -> None:
+    curves = curves_of()
+    own = (12.0, -4.0, 3.0)
+    motion = DrivenMotion(curves, RetargetSettings(mode="absolute", turned=own))
+    for index in (0, 10, 39):
+        shown = motion.at(float(curves.times[index]))
+        wanted = soft_limit(curves.rotation[index] - own, MAX_TURN_DEG)
+        np.testing.assert_allclose(shown.rotation, wanted, atol=1e-4)
+    np.testing.assert_allclose(motion.at(0.0).translation, 0, atol=1e-5)
+
+
+def test_an_unknown_mode_is_refused() -> None:
+    with pytest.raises(UsageError, match="sideways"):
+        RetargetSettings(mode="sideways")
 
 
 def test_scales() -> None:
