@@ -30,11 +30,19 @@ class FitConfig:
         patience: evaluations (every 250 steps) without a better held-out picture after which a fit
             stops, in the last two fifths of its budget; 0 for never.
         held_out: share of the clip, at its end, that is only looked at.
-        shapes: number of offset shapes that the expression mixes.
+        shapes: number of offset shapes that the expression mixes; 0 for none.
         hidden: width of the network that mixes them.
         dropout: share of its inputs that each step hides.
         feature_noise: noise added to its inputs, in their standard deviations.
         mouth_weight: extra weight of the mouth in the loss.
+        planes: what drives an Audio-Plane field besides the offset shapes: ``none`` for no field,
+            ``expression``, or ``speech`` for the speech network's hidden states.
+        join: of the field's features over the axes: ``concatenate``, ``add`` or ``multiply``.
+        attention: whether the field's code is picked from its codebook by cross-attention; else a
+            network gives it.
+        dynamic: whether the field learns how dynamic each splat is, by dynamic splatting.
+        margin: by how much the map of dynamic splats may differ from the mask of the mouth.
+        mask_weight: weight of what differs more.
     """
 
     crop: int = setting(512, low=192, high=1024)
@@ -42,11 +50,17 @@ class FitConfig:
     minutes: float = setting(0.0, low=0)
     patience: int = setting(4, low=0)
     held_out: float = setting(0.2, low=0.05, high=0.5)
-    shapes: int = setting(16, low=1, high=64)
+    shapes: int = setting(16, low=0, high=64)
     hidden: int = setting(64, low=8, high=512)
     dropout: float = setting(0.1, low=0, high=0.9)
     feature_noise: float = setting(0.3, low=0, high=2)
     mouth_weight: float = setting(0.5, low=0, high=10)
+    planes: str = setting("none", choices=("none", "expression", "speech"))
+    join: str = setting("concatenate", choices=("concatenate", "add", "multiply"))
+    attention: bool = True
+    dynamic: bool = True
+    margin: float = setting(0.2, low=0, high=1)
+    mask_weight: float = setting(0.1, low=0, high=10)
 
 
 @dataclass(frozen=True)

@@ -140,10 +140,10 @@ class DrivenMotion:
 def lips_from(
     speech: Iterator[MotionFrame], driven: Iterator[MotionFrame]
 ) -> Iterator[MotionFrame]:
-    """Lips and jaw of ``speech``, everything else of ``driven``; ends with the shorter one."""
+    """Lips and sound of ``speech``, everything else of ``driven``; ends with the shorter one."""
     for spoken, seen in zip(speech, driven, strict=False):
         expression = np.where(SPOKEN, spoken.expression, seen.expression).astype(np.float32)
-        yield MotionFrame(expression, seen.rotation, seen.translation, seen.gaze)
+        yield MotionFrame(expression, seen.rotation, seen.translation, seen.gaze, spoken.speech)
 
 
 def pose_from(motion: Iterator[MotionFrame], posed: Iterator[MotionFrame]) -> Iterator[MotionFrame]:
@@ -153,7 +153,7 @@ def pose_from(motion: Iterator[MotionFrame], posed: Iterator[MotionFrame]) -> It
     """
     for frame, pose in zip(motion, posed, strict=False):
         gaze = steady_gaze(frame.gaze, pose.rotation)
-        yield MotionFrame(frame.expression, pose.rotation, pose.translation, gaze)
+        yield MotionFrame(frame.expression, pose.rotation, pose.translation, gaze, frame.speech)
 
 
 def steady_gaze(

@@ -34,6 +34,7 @@ class TalkSettings:
         speech_model: one of ``talkcli.speech.model.WEIGHTS``.
         voice: how the person's own lips follow speech, see :mod:`talkcli.motion.voice`; None for
             those of anybody.
+        states: give each frame the speech network's states around it, for avatars that need them.
     """
 
     head_motion: float = 1.0
@@ -44,6 +45,7 @@ class TalkSettings:
     expressiveness: float = 1.0
     speech_model: str = WEIGHTS[0]
     voice: SpokenLips | None = None
+    states: bool = False
 
     def __post_init__(self) -> None:
         for name in ("head_motion", "blink_rate", "lip_strength", "expressiveness"):
@@ -76,7 +78,7 @@ def motion_frames(
     Raises:
         InputError: the samples are not mono or not finite, or the speech model is damaged.
     """
-    speech = SpeechTrack(audio_blocks, settings.speech_model)
+    speech = SpeechTrack(audio_blocks, settings.speech_model, states=settings.states)
     idle = IdleMotion(
         seed,
         IdleSettings(
@@ -98,4 +100,5 @@ def motion_frames(
             rotation=pose.rotation.astype(np.float32),
             translation=pose.translation.astype(np.float32),
             gaze=pose.gaze.astype(np.float32),
+            speech=speech.window(time_s) if settings.states else None,
         )

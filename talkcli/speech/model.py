@@ -189,6 +189,11 @@ class LipStream:
         self._last: np.ndarray | None = None  # output at 50 Hz that the next row starts from
         self._taken = self._given = 0
 
+    @property
+    def states(self) -> Float32[np.ndarray, "frames D"]:
+        """``[frames, D]`` hidden states of all networks in the last call, 25 a second."""
+        return np.concatenate([net.states for net in self._networks], 1)
+
     def push(self, features: Float[np.ndarray, "frames 80"]) -> SpeechPrediction:
         """Take normalised features and return the rows they complete."""
         self._taken += len(features)

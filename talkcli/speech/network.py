@@ -221,10 +221,14 @@ class NetworkStream:
     Args:
         tensors: its weights, as exported by ``talkcli.train.speech.network.LipNet``.
         layout: its sizes.
+
+    Attributes:
+        states: ``[frames, width]`` what the rows of the last call were made from, 25 a second.
     """
 
     def __init__(self, tensors: Mapping[str, np.ndarray], layout: Layout) -> None:
         self._tensors = tensors
+        self.states = np.zeros((0, layout.width), np.float32)
         self._layers: list[_Layer] = [_Stem(tensors, k, layout) for k in range(3)]
         self._layers += [_Block(tensors, k, layout) for k in range(len(layout.dilations))]
 
@@ -243,8 +247,8 @@ class NetworkStream:
         return self._outputs(rest)
 
     def _outputs(self, x: np.ndarray) -> np.ndarray:
-        normed = _layer_norm(x, self._tensors["norm.weight"], self._tensors["norm.bias"])
-        y = normed @ self._tensors["out.weight"] + self._tensors["out.bias"]
+        self.states = _layer_norm(x, self._tensors["norm.weight"], self._tensors["norm.bias"])
+        y = self.states @ self._tensors["out.weight"] + self._tensors["out.bias"]
         return y.reshape(SUBFRAMES * len(y), y.shape[1] // SUBFRAMES)
 
 

@@ -19,6 +19,7 @@ from talkcli.speech.features import (
     frame_energy,
 )
 from talkcli.speech.model import WEIGHTS, SpeechPrediction, load_speech_model, weights_path
+from talkcli.speech.states import StateWindows
 from talkcli.speech.vad import VoiceGate
 from talkcli.types import ARKIT_NAMES
 
@@ -67,16 +68,22 @@ class SpeechTrack:
     Args:
         audio_blocks: mono sound at 16 kHz, in blocks of any size.
         weights: name of a shipped speech model.
+        states: whether :meth:`window` will be called.
     """
 
     def __init__(
         self,
         audio_blocks: Iterable[Float32[np.ndarray, " _"]],
         weights: str = WEIGHTS[0],
+        *,
+        states: bool = False,
     ) -> None:
         self._blocks = iter(_short_blocks(audio_blocks))
         self._mel, self._normaliser = LogMelStream(), LevelNormaliser()
         self._gate, self._lips = VoiceGate(), load_speech_model(weights_path(weights)).stream()
+        # Avatars are fitted to the states of one model, whichever moves the lips.
+        shared = self._lips if weights == WEIGHTS[0] else None
+        self._states = StateWindows(shared) if states else None
         self._stress = _Stress()
         self._energies: deque[float] = deque()
         self._gates: deque[float] = deque()
@@ -111,6 +118,17 @@ class SpeechTrack:
             liveliness=before.liveliness + share * (after.liveliness - before.liveliness),
         )
 
+    def window(self, time_s: float) -> Float32[np.ndarray, "16 D"]:
+        """``[16, D]`` the speech network's states around a time; see :mod:`talkcli.speech.states`.
+
+        Args:
+            time_s: as for :meth:`at`.
+        """
+        assert self._states is not None
+        while not self._ended and not self._states.cover(time_s):
+            self._pull()
+        return self._states.at(time_s)
+
     def _fading(self, index: int) -> SpeechRow:
         """Silence after the last row, ``index`` frames from the start."""
         since = max(0, index - self._last)
@@ -123,8 +141,10 @@ class SpeechTrack:
             self._take(self._mel.push(block))
         else:
             self._take(self._mel.finish())
-            self._keep(self._lips.push(self._normaliser.finish()))
+            self._hear(self._normaliser.finish())
             self._keep(self._lips.finish())
+            if self._states is not None:
+                self._states.finish()
             self._gates.extend(self._gate.finish())
             self._ended = True
         self._join()
@@ -132,7 +152,12 @@ class SpeechTrack:
     def _take(self, log_mel: np.ndarray) -> None:
         self._energies.extend(frame_energy(log_mel).tolist())
         self._gates.extend(self._gate.push(log_mel))
-        self._keep(self._lips.push(self._normaliser.push(log_mel)))
+        self._hear(self._normaliser.push(log_mel))
+
+    def _hear(self, features: np.ndarray) -> None:
+        self._keep(self._lips.push(features))
+        if self._states is not None:
+            self._states.push(features)
 
     def _keep(self, predicted: SpeechPrediction) -> None:
         self._weights.extend(predicted.weights)

@@ -10,6 +10,7 @@ import numpy as np
 
 from talkcli.avatar import SOURCE_VIEW, Avatar, AvatarInfo, Backdrop, Camera, View
 from talkcli.engines.audio_plane.offsets import DrivenOffsets
+from talkcli.engines.audio_plane.played import OffsetsAndPlanes, PlayedPlanes
 from talkcli.engines.portrait.avatar import PortraitAvatar
 from talkcli.motion.voice import VoiceMap
 from talkcli.types import Gaussians, MotionCurves, MotionFrame, SplatArrays
@@ -41,10 +42,11 @@ class SubjectAvatar:
     @property
     def info(self) -> AvatarInfo:
         """Engine, size and the clip's frame rate."""
-        known = self.portrait.info
+        known, planes = self.portrait.info, self.planes
         return replace(
             known,
             engine=ENGINE,
+            needs=known.needs | ({"speech"} if planes and planes.driver.speech else set()),
             yaw_range=self.yaw_range,
             voices=self.voices,
             motion=self.clip,
@@ -66,8 +68,16 @@ class SubjectAvatar:
     def offsets(self) -> DrivenOffsets:
         """What follows the expression."""
         found = self.portrait.correction
+        if isinstance(found, OffsetsAndPlanes):
+            return found.offsets
         assert isinstance(found, DrivenOffsets)
         return found
+
+    @property
+    def planes(self) -> PlayedPlanes | None:
+        """The Audio-Plane field, if it was fitted with one."""
+        found = self.portrait.correction
+        return found.planes if isinstance(found, OffsetsAndPlanes) else None
 
     def pose(self, motion: MotionFrame | None = None, view: View = SOURCE_VIEW) -> SplatArrays:
         """The splats of one frame; without a motion, those of the source frame."""

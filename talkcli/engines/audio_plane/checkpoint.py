@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
 
 from talkcli.engines.audio_plane.avatar import SubjectAvatar
+from talkcli.engines.audio_plane.driver import DriverBasis
+from talkcli.engines.audio_plane.interpolate import (
+    CHANNELS,
+    JOINS,
+    LINE_CELLS,
+    PAIRS,
+    PLANE_CELLS,
+    TABLES,
+)
+from talkcli.engines.audio_plane.interpolate import FEATURES as PLANE_FEATURES
 from talkcli.engines.audio_plane.offsets import FEATURES, DrivenOffsets, Mixer
+from talkcli.engines.audio_plane.played import OffsetsAndPlanes, PlaneTables, PlayedPlanes
 from talkcli.engines.audio_plane.voices import packed, unpacked
 from talkcli.engines.portrait.checkpoint import check_avatar, load_avatar, save_avatar
 from talkcli.errors import InputError
@@ -46,11 +57,14 @@ def save_subject(avatar: SubjectAvatar, directory: Path) -> None:
         "clip.tracked": avatar.clip.tracked.astype(np.uint8),
         **packed(avatar.voices),
     }
-    header = {
+    header: Header = {
         "duration_s": avatar.clip.duration_s,
         "source": avatar.source,
         "held_out": avatar.held_out,
     }
+    if (planes := avatar.planes) is not None:
+        tensors.update(_plane_tensors(planes))
+        header["planes"] = {"speech": planes.driver.speech, "join": planes.join}
     _FILE.save(directory / _TENSORS, tensors, header)
 
 
@@ -62,11 +76,14 @@ def load_subject(directory: Path) -> SubjectAvatar:
     """
     tensors, header = _read(directory)
     portrait = load_avatar(directory / _PORTRAIT)
+    planes = _planes(tensors, header)
     index = tensors["offsets.index"]
-    if len(index) and int(index.max()) >= len(portrait.splats):
-        raise InputError(f"the avatar in {directory} is damaged (it moves unknown splats)", MEND)
+    for moved in (index, index[:0] if planes is None else planes.index):
+        if len(moved) and int(moved.max()) >= len(portrait.splats):
+            raise InputError(f"the avatar in {directory} is damaged (moves unknown splats)", MEND)
     mixer = Mixer(**{n.split(".")[1]: a for n, a in tensors.items() if n.startswith("mixer.")})
-    portrait.correction = DrivenOffsets(index, tensors["offsets.shapes"], mixer)
+    offsets = DrivenOffsets(index, tensors["offsets.shapes"], mixer)
+    portrait.correction = offsets if planes is None else OffsetsAndPlanes(offsets, planes)
     clip = MotionCurves(
         **{name: tensors[f"clip.{name}"] for name in _CURVES},
         tracked=tensors["clip.tracked"].astype(bool),
@@ -102,11 +119,86 @@ def _read(directory: Path) -> tuple[Tensors, Header]:
         or header["source"] >= len(times)
         or type(header.get("duration_s")) not in (int, float)
         or not times[-1] <= header["duration_s"] <= _LONGEST_S
+        or not _whole_planes(tensors, header)
     ):
         raise InputError(f"the avatar in {directory} is damaged", MEND)
     return tensors, header
 
 
+def _plane_tensors(planes: PlayedPlanes) -> Tensors:
+    tables = {name: value for name, value in vars(planes.tables).items() if value is not None}
+    for name in _HALVES:
+        if name in tables:
+            tables[name] = tables[name].astype(np.float16)
+    return {
+        "planes.index": planes.index.astype(np.int32),
+        "planes.places": planes.places,
+        "planes.fade": planes.fade,
+        "planes.mean": planes.driver.mean,
+        "planes.basis": planes.driver.basis,
+        **{f"planes.{name}": value for name, value in tables.items()},
+    }
+
+
+def _planes(tensors: Tensors, header: Header) -> PlayedPlanes | None:
+    form = header.get("planes")
+    if form is None:
+        return None
+    own = {name.partition(".")[2]: a for name, a in tensors.items() if name.startswith("planes.")}
+    tables = PlaneTables(**{f.name: own[f.name] for f in fields(PlaneTables) if f.name in own})
+    driver = DriverBasis(own["mean"], own["basis"], form["speech"])
+    return PlayedPlanes(own["index"], own["places"], own["fade"], driver, tables, form["join"])
+
+
+def _whole_planes(tensors: Tensors, header: Header) -> bool:
+    """Whether either nothing or everything of a field is there."""
+    own = {name for name in tensors if name.startswith("planes.")}
+    form = header.get("planes")
+    if not isinstance(form, dict):
+        return form is None and not own
+    dynamic = {name for name in _PLANE_RULES if "dynamic" in name}
+    needed = set(_PLANE_RULES) - dynamic - {"planes.books"}
+    if not needed <= own or own & dynamic not in (set(), dynamic):
+        return False
+    index, weight = tensors["planes.index"], tensors["planes.deform_in"]
+    joined = PLANE_FEATURES if form.get("join") == "concatenate" else PLANE_FEATURES // PAIRS
+    return bool(
+        form.get("join") in JOINS
+        and type(form.get("speech")) is bool
+        and weight.shape[1] == joined
+        and (form["speech"] or len(tensors["planes.mean"]) == FEATURES)
+        and np.all(np.diff(index) > 0)
+    )
+
+
+def _learnt(shape: str) -> Rule:
+    return Rule(shape, low=-_FAR, high=_FAR, optional=True)
+
+
+#: Tables that are stored in half precision.
+_HALVES = ("planes", "lines", "books")
+_PLANE_RULES = {
+    "planes.index": Rule("m", "i", low=0, optional=True),
+    "planes.places": Rule("m 3", low=0, high=1, optional=True),
+    "planes.fade": Rule("m", low=0, high=1, optional=True),
+    "planes.mean": _learnt("F"),
+    "planes.basis": _learnt("D F"),
+    "planes.planes": _learnt(f"{PAIRS} {PLANE_CELLS} {CHANNELS}"),
+    "planes.lines": _learnt(f"{PAIRS} {LINE_CELLS} {CHANNELS}"),
+    "planes.books": _learnt(f"{TABLES} E {CHANNELS}"),
+    "planes.hidden_weight": _learnt("Q D"),
+    "planes.hidden_bias": _learnt("Q"),
+    "planes.query_weight": _learnt(f"{PLANE_FEATURES} Q"),
+    "planes.query_bias": _learnt(f"{PLANE_FEATURES}"),
+    "planes.deform_in": _learnt("W J"),
+    "planes.deform_in_bias": _learnt("W"),
+    "planes.deform_out": _learnt("7 W"),
+    "planes.deform_out_bias": _learnt("7"),
+    "planes.dynamic_in": _learnt("V J"),
+    "planes.dynamic_in_bias": _learnt("V"),
+    "planes.dynamic_out": _learnt("1 V"),
+    "planes.dynamic_out_bias": _learnt("1"),
+}
 _FILE = TensorSchema(
     title="fitted avatar",
     version=SCHEMA,
@@ -126,5 +218,6 @@ _FILE = TensorSchema(
         "clip.translation": Rule("n 3", low=-_FAR, high=_FAR),
         "clip.gaze": Rule("n 2", low=-_FAR, high=_FAR),
         "clip.tracked": Rule("n", "u", low=0, high=1),
+        **_PLANE_RULES,
     },
 )

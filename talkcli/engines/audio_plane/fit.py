@@ -16,9 +16,11 @@ import torch
 from torch import Tensor
 
 from talkcli.config import FitConfig
+from talkcli.engines.audio_plane.field import DrivenField
 from talkcli.engines.audio_plane.frames import FitFrames
 from talkcli.engines.audio_plane.network import OffsetBasis
 from talkcli.engines.audio_plane.offsets import DrivenOffsets, motion_features
+from talkcli.engines.audio_plane.played import OffsetsAndPlanes
 from talkcli.engines.audio_plane.surface import FittedSurface, RestChange, baked, fade_of
 from talkcli.engines.portrait.avatar import PortraitAvatar
 from talkcli.metrics.image import psnr
@@ -113,7 +115,13 @@ class SubjectFit:
         groups: list[dict[str, object]] = [
             {"params": [getattr(self.rest, name)], "lr": rate} for name, rate in _RATES.items()
         ]
-        groups.append({"params": list(self.basis.parameters()), "lr": _NETWORK_RATE})
+        trained = [p for p in self.basis.parameters() if p.numel()]
+        self.field: DrivenField | None = None
+        if config.planes != "none":
+            places = avatar.splats.positions[frames.keep]
+            self.field = DrivenField(places, frames.motions, fitted, config, device)
+            trained += self.field.module.parameters()
+        groups.append({"params": trained, "lr": _NETWORK_RATE})
         self.optimizer = torch.optim.Adam(groups, fused=True)
         camera = frames.camera
         self._cameras = Cameras(
@@ -127,9 +135,16 @@ class SubjectFit:
 
     def parameters(self) -> Mapping[str, Tensor]:
         """See :class:`talkcli.optim.loop.Trainable`."""
+        trained: dict[str, torch.nn.Module] = {"basis": self.basis}
+        if self.field is not None:
+            trained["planes"] = self.field.module
         return {
             **{f"rest.{name}": getattr(self.rest, name) for name in _RATES},
-            **{f"basis.{name}": value for name, value in self.basis.named_parameters()},
+            **{
+                f"{kind}.{name}": value
+                for kind, module in trained.items()
+                for name, value in module.named_parameters()
+            },
         }
 
     def step(self, iteration: int, generator: np.random.Generator) -> Tensor:
@@ -137,13 +152,19 @@ class SubjectFit:
         number = int(self._fitted[sample_of(iteration, len(self._fitted), self._seed)])
         self.basis.train()
         offsets = self.basis(self._features[number] + self._noise(generator))
-        image = self._draw(number, offsets)
+        dynamism = None
+        if self.field is not None:
+            changes, dynamism = self.field.changes(number, generator)
+            offsets = offsets + changes
+        image, dynamic = self._draw(number, offsets, dynamism)
         target = self._tensor(self._frames.target(number)).float() / 255
         region = self._tensor(self._frames.region(number))[..., None].float()
         loss = photometric(image * region, target * region)
+        mouth = self._tensor(self._frames.mouth(number))[..., None].float()
         if self._config.mouth_weight:
-            mouth = self._tensor(self._frames.mouth(number))[..., None].float()
             loss = loss + self._config.mouth_weight * ((image - target).abs() * mouth).mean()
+        if self.field is not None and dynamic is not None:
+            loss = loss + self.field.mask_loss(dynamic, mouth[..., 0])
         for name, pull in _REST_PULL.items():
             loss = loss + pull * getattr(self.rest, name).square().mean()
         loss = loss + _OFFSET_PULL * offsets.square().mean()
@@ -163,7 +184,10 @@ class SubjectFit:
         """``[h, w, 3]`` 0–1: a frame as the avatar shows it now."""
         with torch.no_grad():
             self.basis.eval()
-            image = self._draw(number, self.basis(self._features[number]))
+            offsets = self.basis(self._features[number])
+            if self.field is not None:
+                offsets = offsets + self.field.changes(number)[0]
+            image, _ = self._draw(number, offsets)
         return np.clip(image.cpu().numpy(), 0, 1)
 
     def preview(self) -> UInt8[np.ndarray, "h w 3"]:
@@ -184,20 +208,30 @@ class SubjectFit:
         """The fitted avatar as it is played."""
         keep = self._frames.keep
         fitted = baked(self._avatar, keep, self.rest)
-        shapes = self.basis.played_shapes() * fade_of(fitted.splats)[keep, None]
+        fade = fade_of(fitted.splats)[keep]
+        shapes = self.basis.played_shapes() * fade[:, None]
         moved = _moved(shapes)
-        fitted.correction = DrivenOffsets(
+        offsets = DrivenOffsets(
             keep[moved].astype(np.int32),
             np.ascontiguousarray(shapes[:, moved], np.float32),
             self.basis.mixer(),
         )
+        fitted.correction = offsets
+        if self.field is not None:
+            planes = self.field.played(keep, fade, _LEAST_OFFSET)
+            fitted.correction = OffsetsAndPlanes(offsets, planes)
         return fitted
 
-    def _draw(self, number: int, offsets: Tensor) -> Tensor:
+    def _draw(
+        self, number: int, offsets: Tensor, dynamism: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """A frame and, if it is wanted and there is one, the dynamism as a map of it."""
         scaled = offsets * self.basis.units
         gaussians = self._surface.posed(self._frames.motions[number], self.rest, scaled)
-        drawn = render(gaussians, self._cameras, backend=self._backend)
-        return drawn.rgb[0] + (1 - drawn.alpha[0]) * self._plate
+        shown = None if dynamism is None or not self._config.dynamic else dynamism[:, None]
+        drawn = render(gaussians, self._cameras, features=shown, backend=self._backend)
+        image = drawn.rgb[0] + (1 - drawn.alpha[0]) * self._plate
+        return image, None if drawn.features is None else drawn.features[0, ..., 0]
 
     def _noise(self, generator: np.random.Generator) -> Tensor:
         """Tracking is never exact, and noise keeps frames from being learnt by heart."""
@@ -210,5 +244,5 @@ class SubjectFit:
 
 def _moved(shapes: Float[np.ndarray, "K M 7"]) -> Bool[np.ndarray, " M"]:
     """``[M]`` which splats the shapes change visibly: the others are left alone when it plays."""
-    largest = np.abs(shapes).max(0)
+    largest = np.abs(shapes).max(0, initial=0)
     return np.asarray((largest > _LEAST_OFFSET).any(1))

@@ -9,7 +9,7 @@ come in one order.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -32,6 +32,10 @@ TABLES = len(SCALES) * PAIRS
 FEATURES = TABLES * CHANNELS
 #: Cells of all scales, for each pair.
 PLANE_CELLS, LINE_CELLS = sum(s * s for s in SCALES), sum(SCALES)
+
+#: How the features of all scales and pairs become one vector.
+Join = Literal["concatenate", "add", "multiply"]
+JOINS: tuple[Join, ...] = get_args(Join)
 
 #: Places that a thread takes at a time.
 _GRAIN = 1024

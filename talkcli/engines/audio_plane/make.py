@@ -14,6 +14,7 @@ import numpy as np
 from talkcli.avatar import ClipSource, PictureFrame
 from talkcli.config import PortraitConfig
 from talkcli.engines.audio_plane.avatar import SubjectAvatar
+from talkcli.engines.audio_plane.field import with_speech
 from talkcli.engines.audio_plane.fit import HeldOut, SubjectFit
 from talkcli.engines.audio_plane.frames import FitFrames
 from talkcli.engines.audio_plane.motion import aligned_motion, clip_motion
@@ -83,7 +84,10 @@ def fit_subject(source: ClipSource, run: Run) -> tuple[SubjectAvatar, FitReport]
     with run.watch.measure("build"):
         avatar = _portrait(clip, config.crop)
         motion = aligned_motion(avatar, clip_motion(clip.curves, clip.best), clip.points)
-        frames = FitFrames(avatar, clip, motion.frames)
+        motions = motion.frames
+        if config.planes == "speech":
+            motions = with_speech(motions, clip)
+        frames = FitFrames(avatar, clip, motions)
     fit = SubjectFit(
         avatar,
         frames,

@@ -47,14 +47,18 @@ class OffsetBasis(nn.Module):
         self.register_buffer("units", torch.from_numpy(CHANNEL_UNITS), persistent=False)
         self.dropout = nn.Dropout(dropout)
         self.hidden = nn.Linear(FEATURES, hidden)
-        self.mix = nn.Linear(hidden, shapes)
+        # Without shapes there is nothing to draw first values for, which torch would warn of.
+        self.mix = nn.Linear(hidden, shapes) if shapes else nn.utils.skip_init(nn.Linear, hidden, 0)
         self.shapes = nn.Parameter(torch.zeros(shapes, splats * 7))
+
+    def __len__(self) -> int:
+        return self.shapes.shape[1] // 7
 
     def forward(self, features: Float[Tensor, " 57"]) -> Float[Tensor, "splats 7"]:
         """``[splats, 7]`` offsets in a frame, in the channels' units."""
         x = ((features - self.mean) / self.scale).clamp(-MOST_UNUSUAL, MOST_UNUSUAL)
         shares = self.mix(torch.relu(self.hidden(self.dropout(x))))
-        return (shares @ self.shapes).view(-1, 7)
+        return (shares @ self.shapes).view(len(self), 7)
 
     def mixer(self) -> Mixer:
         """The network as it is played."""
@@ -67,4 +71,4 @@ class OffsetBasis(nn.Module):
     def played_shapes(self) -> Float[np.ndarray, "K splats 7"]:
         """``[K, splats, 7]`` the shapes as they are played."""
         shapes = self.shapes.detach().cpu().numpy()
-        return shapes.reshape(len(shapes), -1, 7) * CHANNEL_UNITS
+        return shapes.reshape(len(shapes), len(self), 7) * CHANNEL_UNITS

@@ -74,9 +74,9 @@ class DrivenOffsets:
 
     def offsets(self, motion: MotionFrame) -> Float32[np.ndarray, "m 7"]:
         """``[m, 7]`` the offsets in a frame."""
-        count = len(self.shapes)
-        mixed = self.mixer.shares(motion) @ self.shapes.reshape(count, -1)
-        return np.asarray(mixed.reshape(-1, 7))
+        count, moved = self.shapes.shape[:2]
+        mixed = self.mixer.shares(motion) @ self.shapes.reshape(count, 7 * moved)
+        return np.asarray(mixed.reshape(moved, 7))
 
     def apply(
         self,

@@ -10,7 +10,7 @@ much. Trained twin of :class:`talkcli.engines.audio_plane.played.PlayedPlanes`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,10 +26,9 @@ from talkcli.engines.audio_plane.interpolate import (
     PLANE_CELLS,
     SCALES,
     TABLES,
+    Join,
 )
 from talkcli.shapes import Float, Float32
-
-Join = Literal["concatenate", "add", "multiply"]
 
 #: Entries of the codebook of a scale and pair.
 ENTRIES = 64
@@ -47,7 +46,7 @@ class PlaneSettings:
     """The form of a field.
 
     Attributes:
-        join: of the features of all scales and pairs.
+        join: of the features of a scale over its three pairs; scales are always concatenated.
         attention: whether the code is picked from the codebook; else a network gives it directly.
         dynamic: whether a dynamism is learnt; else every splat counts as fully dynamic.
         hidden: width of the network that makes the query.
@@ -63,7 +62,7 @@ class PlaneSettings:
     @property
     def joined(self) -> int:
         """Number of features after joining."""
-        return FEATURES if self.join == "concatenate" else CHANNELS
+        return FEATURES if self.join == "concatenate" else FEATURES // PAIRS
 
 
 class PlaneField(nn.Module):
@@ -197,8 +196,8 @@ class _Features(torch.autograd.Function):
 def _joined(features: Tensor, join: Join) -> Tensor:
     if join == "concatenate":
         return features
-    parts = features.view(-1, TABLES, CHANNELS)
-    return parts.sum(1) if join == "add" else parts.prod(1)
+    parts = features.view(-1, len(SCALES), PAIRS, CHANNELS)
+    return (parts.sum(2) if join == "add" else parts.prod(2)).flatten(1)
 
 
 def _perceptron(inputs: int, hidden: int, outputs: int) -> nn.Sequential:

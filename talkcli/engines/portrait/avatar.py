@@ -230,6 +230,8 @@ class PortraitAvatar:
             face = [motion.expression, motion.gaze]
             if self.correction is not None:
                 face.append(motion.rotation)
+                if motion.speech is not None:
+                    face.append(motion.speech)
             now = _Last(_bytes(face), _bytes((rotation, shift, np.array(hidden))))
         # An interrupted call must not be mistaken for a finished one.
         self._last = _Last()

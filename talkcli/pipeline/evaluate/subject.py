@@ -106,6 +106,9 @@ class _HeldOut:
     def compare_all(self) -> list[Comparison]:
         """All films and the nearest frame, judged."""
         seen = list(self._tracked())
+        if self._prepared.sound and "speech" in self._avatar.info.needs:
+            heard = self._spoken(self._avatar, seen)
+            seen = [replace(m, speech=h.speech) for m, h in zip(seen, heard, strict=True)]
         films: list[tuple[str, Avatar, list[MotionFrame]]] = [
             (BY_VIDEO, self._avatar, seen),
             (PORTRAIT_BY_VIDEO, self._portrait, list(self._tracked(self._portrait.info.motion))),
@@ -140,13 +143,14 @@ class _HeldOut:
 
         recipe = self._context.recipe
         voice = avatar.info.voices.get(recipe.motion.speech_model)
-        track = SpeechTrack(self._sound(), recipe.motion.speech_model)
+        track = SpeechTrack(self._sound(), recipe.motion.speech_model, states=True)
         spoken = []
         for number, motion in enumerate(seen):
-            row = track.at(float((number + Fraction(1, 2)) / self._fps))
+            time_s = float((number + Fraction(1, 2)) / self._fps)
+            row, heard = track.at(time_s), track.window(time_s)
             own = row.weights if voice is None else voice(row.weights)
             weights = np.minimum(recipe.motion.lip_strength * own, 1.0)
-            spoken.append(replace(motion, expression=weights.astype(np.float32)))
+            spoken.append(replace(motion, expression=weights.astype(np.float32), speech=heard))
         return list(lips_from(iter(spoken), iter(seen)))
 
     def _sound(self) -> Iterator[np.ndarray]:

@@ -104,6 +104,7 @@ class MotionMix:
         self._peak_meter = PeakMeter()
         self._voice: SpokenLips | None = None
         self._curves: dict[Path, MotionCurves] = {}
+        self._states = False
         stages = []
         for path in inputs.faces:
             if is_curves(path):
@@ -155,6 +156,7 @@ class MotionMix:
         own = None if info is None else info.motion
         if info is not None:
             self._voice = info.voices.get(motion.speech_model)
+            self._states = "speech" in info.needs
         if inputs.speech is None:
             driven = self._driven(info, motion.sync_offset_ms / 1000).frames(None, fps)
             return self._until_the_end(driven, fps, None)
@@ -220,6 +222,7 @@ class MotionMix:
             expressiveness=motion.expressiveness,
             speech_model=motion.speech_model,
             voice=self._voice,
+            states=self._states,
         )
         heard = shift(self._peak_meter.tap(blocks), motion.sync_offset_ms)
         return motion_frames(heard, None, fps, settings, seed)
