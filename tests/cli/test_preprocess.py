@@ -94,6 +94,7 @@ def test_a_clip_is_prepared_once(preprocess: Call, film: Path) -> None:
     assert other["stages"][0]["status"] == "would execute" and other["prepared"] is None
 
 
+@pytest.mark.slow
 def test_a_segment_by_name(preprocess: Call, film: Path) -> None:
     code, answer, _ = preprocess(film, "--segment", "0.4-1.2")
     clip = prepared(answer)
@@ -102,6 +103,7 @@ def test_a_segment_by_name(preprocess: Call, film: Path) -> None:
     assert clip.curves.times[0] == pytest.approx(0.02, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_a_clip_without_sound(preprocess: Call, film: Path, tmp_path: Path) -> None:
     code, answer, _ = preprocess(edited(film, tmp_path / "silent.mp4", "-an", "-c:v", "copy"))
     assert code == 0 and not answer["prepared"]["sound"]
@@ -109,6 +111,7 @@ def test_a_clip_without_sound(preprocess: Call, film: Path, tmp_path: Path) -> N
     assert prepared(answer).speech is None
 
 
+@pytest.mark.slow
 def test_frames_without_the_face_are_left_out(preprocess: Call, film: Path, tmp_path: Path) -> None:
     # Over the face only, in a colour like it: a blank picture would be a cut.
     place = "x=iw*0.3:y=ih*0.15:w=iw*0.4:h=ih*0.5:color=0x907868:t=fill"
@@ -120,6 +123,7 @@ def test_frames_without_the_face_are_left_out(preprocess: Call, film: Path, tmp_
     assert np.isfinite(clip.points).all() and not set(range(12, 20)) & set(clip.stored.tolist())
 
 
+@pytest.mark.slow
 def test_a_cut_ends_the_segment(preprocess: Call, film: Path, tmp_path: Path) -> None:
     height, width = 240, 240
     test = make_clip(tmp_path / "bars.mp4", quadrants(30, height, width), "25", *CODEC)
@@ -135,6 +139,7 @@ def test_a_cut_ends_the_segment(preprocess: Call, film: Path, tmp_path: Path) ->
     assert answer["prepared"]["frames"] == FRAMES
 
 
+@pytest.mark.slow
 def test_a_phone_that_was_turned(preprocess: Call, film: Path, tmp_path: Path) -> None:
     lying = edited(film, tmp_path / "lying.mp4", "-vf", "transpose=1", "-an")
     flagged = tmp_path / "flagged.mp4"
@@ -148,6 +153,7 @@ def test_a_phone_that_was_turned(preprocess: Call, film: Path, tmp_path: Path) -
     assert told["box"] == pytest.approx(upright["box"], abs=12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", ["5", "120"])
 def test_frame_rates(preprocess: Call, film: Path, tmp_path: Path, rate: str) -> None:
     code, answer, _ = preprocess(edited(film, tmp_path / "rate.mp4", "-r", rate))
@@ -157,6 +163,7 @@ def test_frame_rates(preprocess: Call, film: Path, tmp_path: Path, rate: str) ->
     assert clip.duration_s == pytest.approx(FRAMES / 25, abs=0.25)
 
 
+@pytest.mark.slow
 def test_uneven_frames_keep_their_times(preprocess: Call, film: Path, tmp_path: Path) -> None:
     uneven = "select='not(between(n,10,19)*mod(n,2))'"
     clip_file = edited(film, tmp_path / "uneven.mp4", "-vf", uneven, "-fps_mode", "vfr", "-an")
@@ -167,6 +174,7 @@ def test_uneven_frames_keep_their_times(preprocess: Call, film: Path, tmp_path: 
     assert times[-1] == pytest.approx((FRAMES - 0.5) / 25, abs=0.03)
 
 
+@pytest.mark.slow
 def test_half_a_second(preprocess: Call, film: Path, tmp_path: Path) -> None:
     code, answer, _ = preprocess(edited(film, tmp_path / "short.mp4", "-frames:v", "12"))
     assert code == 0 and answer["prepared"]["frames"] == 12
