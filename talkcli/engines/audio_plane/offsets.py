@@ -6,9 +6,11 @@ The twin that is trained is :class:`talkcli.engines.audio_plane.network.OffsetBa
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
+from talkcli.engines.audio_plane.mixing import add_mixed, in_blocks
 from talkcli.shapes import Float, Float32, Integer
 from talkcli.types import MotionFrame
 
@@ -86,10 +88,11 @@ class DrivenOffsets:
         colors: Float[np.ndarray, "N 3"],
     ) -> None:
         """See :class:`talkcli.engines.portrait.correction.Correction`."""
-        offsets = self.offsets(motion)
-        positions[self.index] += offsets[:, :3]
-        spread[self.index] *= np.exp(2 * offsets[:, 3])
-        colors[self.index] += offsets[:, 4:]
+        add_mixed(self.mixer.shares(motion), self._blocks, self.index, (positions, spread, colors))
+
+    @cached_property
+    def _blocks(self) -> Float32[np.ndarray, " floats"]:
+        return in_blocks(self.shapes)
 
     def part(self, order: Integer[np.ndarray, " M"]) -> DrivenOffsets:
         """See :class:`talkcli.engines.portrait.correction.Correction`."""

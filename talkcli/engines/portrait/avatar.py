@@ -295,7 +295,7 @@ class PortraitAvatar:
         rest, m = self.splats, self.dynamic
         moved = self.displacement(motion)
         if self.correction is not None:
-            self._restore(self.correction.index)
+            self._restore()
         rig.move_with_face(
             rest.positions[:m],
             rest.vertices[:m],
@@ -326,12 +326,12 @@ class PortraitAvatar:
             changed = self._positions, self._surface.spread, self._out.colors
             self.correction.apply(motion, *changed)
 
-    def _restore(self, index: np.ndarray) -> None:
-        """Bring splats back to rest, since what follows only writes those that the rig moves."""
+    def _restore(self) -> None:
+        """Bring all splats back to rest, since the rig writes only those that it moves."""
         rest = self.splats
-        self._positions[index] = rest.positions[index]
-        self._surface.spread[index] = rest.spread[index]
-        self._out.colors[index] = rest.colors[index]
+        np.copyto(self._positions, rest.positions)
+        np.copyto(self._surface.spread, rest.spread)
+        np.copyto(self._out.colors, rest.colors)
 
     def _move_jaw(self, moved: np.ndarray) -> None:
         """Make the lower teeth and the tongue follow the jaw."""
