@@ -1,10 +1,10 @@
 """Avatars fitted to real clips, judged on what the fit has held out: the table of docs/results.md.
 
-    python -m benchmarks.fitted ../shared/data -o OUT [--recipe audio-plane-fast] [--only NAME]
+    python -m benchmarks.fitted ../shared/data -o OUT --json fitted.json [--only NAME]
 
 Everything goes through the commands, from files: ``preprocess``, ``fit`` and ``eval --subject``.
-What is done already in ``OUT`` is kept. The last column feeds the offsets of each held-out frame
-with the expression of another one: what it loses is what they know of the moment.
+What is done already in ``OUT`` is kept. Besides, the offsets of each held-out frame are fed with
+the expression of another one: what that loses is what they know of the moment.
 """
 
 from __future__ import annotations
@@ -33,16 +33,14 @@ CLIPS = (
     "yerfor-MimicTalk__data_raw_examples_Trump_10s",
     "HelloMeme__drive_videos_xzy2",
 )
-#: Of every comparison: figures in the order of the columns, and their decimals.
-_COLUMNS = {
-    "psnr_face": 2,
-    "ssim_face": 3,
-    "stlpips": 3,
-    "lmd_lips": 2,
-    "lip_aperture_r": 2,
-    "lip_width_r": 2,
-    "jitter": 2,
-}
+#: Figures of the comparisons that are kept.
+_FIGURES = frozenset(
+    {
+        *("psnr_face", "psnr_head", "psnr_frame", "ssim_face", "ssim_head", "st_lpips"),
+        *("lmd_lips", "landmark_error_lips", "lip_aperture_r", "lip_width_r"),
+        *("lip_aperture_size", "jitter", "seam", "sync_peak"),
+    }
+)
 #: Held-out frames that the offsets are shuffled over, and by how many they are moved.
 _SHUFFLED, _MOVED = 40, 37
 
@@ -66,44 +64,46 @@ class _Swapped:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print the table."""
+    """Measure the clips, print their figures, and write all of them as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
-    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the projects")
     parser.add_argument("--recipe", default="audio-plane-fast")
-    parser.add_argument("--only", nargs="*", default=[])
+    parser.add_argument("--only", nargs="*", default=[], help="parts of the names of clips")
+    parser.add_argument("--json", type=Path, help="file for what scripts/results.py reads")
     asked = parser.parse_args(arguments)
-    print("| clip | avatar |", " | ".join(_COLUMNS), "| mouth, shuffled |")
-    print("|---|---|" + "---|" * (len(_COLUMNS) + 1))
+    rows = []
     for clip in CLIPS:
         if asked.only and not any(name in clip for name in asked.only):
             continue
-        project = asked.output / f"{clip}.talk"
-        times = _fitted(asked.data / "clips" / f"{clip}.mp4", project, asked.recipe)
-        answer = json.loads(_run("eval", "--subject", project, "--json", "-q"))
-        loss = shuffled_loss(project)
-        for one in answer["comparisons"]:
-            values = {row["name"]: row["value"] for row in one["metrics"]}
-            cells = [_shown(values.get(name), places) for name, places in _COLUMNS.items()]
-            last = f"{loss:+.2f} dB" if one is answer["comparisons"][0] else ""
-            print(f"| {clip} | {one['name']} |", " | ".join(cells), f"| {last} |", flush=True)
-        print(f"  {clip}: {times}", file=sys.stderr)
+        rows.append(_measured(asked.data, clip, asked.output, asked.recipe))
+        print(json.dumps(rows[-1], indent=1), flush=True)
+        if asked.json is not None:
+            asked.json.write_text(json.dumps(rows, indent=1), encoding="utf-8")
 
 
-def _shown(value: float | None, places: int) -> str:
-    return "–" if value is None else f"{value:.{places}f}"
-
-
-def _fitted(clip: Path, project: Path, recipe: str) -> str:
-    told = []
+def _measured(data: Path, clip: str, output: Path, recipe: str) -> dict[str, Any]:
+    project = output / f"{clip}.talk"
+    row: dict[str, Any] = {"clip": clip.replace("__", ": "), "recipe": recipe}
+    source = data / "clips" / f"{clip}.mp4"
     for command in (
-        ("preprocess", clip, "-p", project),
+        ("preprocess", source, "-p", project),
         ("fit", "-p", project, "--recipe", recipe),
     ):
         began = time.perf_counter()
-        _run(*command, "-q", "--json")
-        told.append(f"{command[0]} {time.perf_counter() - began:.0f} s")
-    return ", ".join(told)
+        answer = json.loads(_run(*command, "-q", "--json"))
+        row[f"{command[0]}_s"] = round(time.perf_counter() - began, 1)
+        row[command[0]] = {k: answer.get(k) for k in ("fit", "prepared") if k in answer}
+    answer = json.loads(_run("eval", "--subject", project, "--json", "-q"))
+    row["comparisons"] = [
+        {
+            "name": one["name"],
+            "values": {m["name"]: m["value"] for m in one["metrics"] if m["name"] in _FIGURES},
+        }
+        for one in answer["comparisons"]
+    ]
+    row["shuffled_db"] = round(shuffled_loss(project), 3)
+    return row
 
 
 def _run(*arguments: str | Path) -> str:

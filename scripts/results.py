@@ -106,16 +106,17 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("out/results"), help="what is measured")
     parser.add_argument("--bench", type=Path, help="answer of: talkcli bench --json")
     parser.add_argument("--rivals", type=Path, help="answer of: python -m benchmarks.rivals --json")
+    parser.add_argument("--fitted", type=Path, help="answer of: python -m benchmarks.fitted --json")
     parser.add_argument("-o", "--output", type=Path, default=Path("docs/results.md"))
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
     views = novel_views(args.data, args.work)
     rows = reenactments(args.data, args.work, args.seconds)
-    bench, rivals = (
+    bench, rivals, fitted = (
         None if path is None else json.loads(path.read_text(encoding="utf-8"))
-        for path in (args.bench, args.rivals)
+        for path in (args.bench, args.rivals, args.fitted)
     )
-    text = page(rows, views, bench, args.seconds, rivals=rivals)
+    text = page(rows, views, bench, args.seconds, rivals=rivals, fitted=fitted or ())
     args.output.write_text(text, encoding="utf-8")
 
 

@@ -6,6 +6,8 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
+from scripts.results_fitted import fitted_section
+
 Row = dict[str, Any]
 #: Longer names of clips are cut, in letters.
 _LONG_NAME = 28
@@ -58,6 +60,7 @@ def page(
     seconds: float,
     *,
     rivals: Row | None = None,
+    fitted: Sequence[Row] = (),
 ) -> str:
     """The text of docs/results.md.
 
@@ -67,10 +70,12 @@ def page(
         bench: the answer of ``talkcli bench --json``, or None.
         seconds: of every clip; 0 for all of it.
         rivals: the answer of ``python -m benchmarks.rivals --json``, or None.
+        fitted: the answer of ``python -m benchmarks.fitted --json``.
     """
     done = [row for row in rows if row["speech"] and row["video"]]
     left = [_title(row["clip"]) for row in rows if row not in done]
     parts = [_HEAD, _reenactment(done, left, seconds)]
+    parts += [fitted_section(fitted)] if fitted else []
     parts += [_views(views)] if views else []
     parts += [_published(done), _cost(bench, rivals)]
     return "\n".join(parts)
