@@ -69,7 +69,7 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _value(row: Row, name: str, key: str) -> float | None:
-    values = next((one["values"] for one in row["comparisons"] if one["name"] == name), {})
+    values: Row = next((one["values"] for one in row["comparisons"] if one["name"] == name), {})
     found = values.get(key)
     return None if found is None else float(found)
 

@@ -31,7 +31,7 @@ def in_blocks(shapes: Float32[np.ndarray, "K m 7"]) -> Float32[np.ndarray, " flo
     count, splats, _ = shapes.shape
     padded = np.zeros((count, -(-splats // LANES) * LANES, CHANNELS), np.float32)
     padded[:, :splats] = shapes
-    blocks = padded.reshape(count, -1, LANES, CHANNELS).transpose(1, 3, 0, 2)
+    blocks = padded.reshape(count, padded.shape[1] // LANES, LANES, CHANNELS).transpose(1, 3, 0, 2)
     return np.ascontiguousarray(blocks).reshape(-1)
 
 
@@ -49,6 +49,8 @@ def add_mixed(
         index: ``[m]`` int32 the splats, rising.
         outputs: positions, spread and colours of all splats; float32, contiguous.
     """
+    if not len(shares):
+        return
     arrays = flat(*outputs)
 
     def work(start: int, stop: int) -> None:
