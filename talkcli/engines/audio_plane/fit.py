@@ -36,8 +36,8 @@ _RATES = {"shift": 0.002, "log_size": 0.006, "color": 0.004, "logit": 0.03}
 _NETWORK_RATE = 0.002
 #: Pull towards the portrait's own splats, which keeps what few frames show.
 _REST_PULL = {"shift": 1e-2, "log_size": 1e-3, "color": 1e-3}
-#: Towards no offsets, in the channels' units. From 1e-4 to 5e-2 the held-out picture of a clip gains
-#: .1 dB and half of the offsets vanish; at .2 it is as before, at 1 it loses .4.
+#: Towards no offsets, in the channels' units. From 1e-4 to 5e-2 the held-out picture of a clip
+#: gains .1 dB and half of the offsets vanish; at .2 it is as before, at 1 it loses .4.
 _OFFSET_PULL = 3e-2
 #: Losses are a few hundredths; Adam's epsilon should not matter.
 _LOSS_SCALE = 1000.0
