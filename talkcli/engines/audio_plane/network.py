@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -47,8 +49,10 @@ class OffsetBasis(nn.Module):
         self.register_buffer("units", torch.from_numpy(CHANNEL_UNITS), persistent=False)
         self.dropout = nn.Dropout(dropout)
         self.hidden = nn.Linear(FEATURES, hidden)
-        # Without shapes there is nothing to draw first values for, which torch would warn of.
-        self.mix = nn.Linear(hidden, shapes) if shapes else nn.utils.skip_init(nn.Linear, hidden, 0)
+        with warnings.catch_warnings():
+            # Without shapes there is nothing to draw first values for.
+            warnings.simplefilter("ignore")
+            self.mix = nn.Linear(hidden, shapes)
         self.shapes = nn.Parameter(torch.zeros(shapes, splats * 7))
 
     def __len__(self) -> int:

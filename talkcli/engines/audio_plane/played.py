@@ -12,6 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
+from talkcli.engines.audio_plane.apply import add_offsets
 from talkcli.engines.audio_plane.driver import DriverBasis
 from talkcli.engines.audio_plane.interpolate import (
     CHANNELS,
@@ -119,7 +120,7 @@ class PlayedPlanes:
         if tables.dynamic_out is not None and tables.dynamic_out_bias is not None:
             dynamic = tables.dynamic_out @ hidden[width:] + tables.dynamic_out_bias[:, None]
             share = share / (1 + np.exp(-np.clip(dynamic[0], -60, 60)))
-        return np.asarray((change * share).T * CHANNEL_UNITS, np.float32)
+        return np.ascontiguousarray((change * share).T * CHANNEL_UNITS, np.float32)
 
     def apply(
         self,
@@ -129,10 +130,7 @@ class PlayedPlanes:
         colors: Float[np.ndarray, "N 3"],
     ) -> None:
         """See :class:`talkcli.engines.portrait.correction.Correction`."""
-        offsets = self.offsets(motion)
-        positions[self.index] += offsets[:, :3]
-        spread[self.index] *= np.exp(2 * offsets[:, 3])
-        colors[self.index] += offsets[:, 4:]
+        add_offsets(self.index, self.offsets(motion), positions, spread, colors)
 
     def part(self, order: Integer[np.ndarray, " M"]) -> PlayedPlanes:
         """See :class:`talkcli.engines.portrait.correction.Correction`."""
