@@ -16,6 +16,7 @@ import numpy as np
 from talkcli.avatar import SOURCE_VIEW, Avatar, AvatarInfo, Backdrop, Camera, PictureFrame, View
 from talkcli.engines.portrait import rig
 from talkcli.engines.portrait.correction import Correction
+from talkcli.engines.portrait.lids import LidSkin
 from talkcli.engines.portrait.lips import jaw_shift
 from talkcli.engines.portrait.mouth_light import ContactShade, MouthLight
 from talkcli.engines.portrait.playback import PlayedPortrait
@@ -125,6 +126,7 @@ class PortraitAvatar:
             spread=self.splats.spread.copy(),
             share=weight.astype(np.float32),
         )
+        self._lids = LidSkin(self.splats, self.vertices)
         self._pixel_cm = float(np.linalg.norm(self._eye) / self.K[0, 0])
         self._shift = np.zeros((self.dynamic, 3), np.float32)
         self._out = SplatArrays(
@@ -247,6 +249,7 @@ class PortraitAvatar:
             spans=self._loose if still else None,
             hidden=hidden,
         )
+        self._lids.apply(self._out.opacities)
         self._out.opacities[self._picture_mouth] *= self._picture_mouth_share
         self._out.opacities[self._picture_teeth] *= self._picture_teeth_share
         self._last = now
@@ -278,7 +281,8 @@ class PortraitAvatar:
     def neutral(self) -> Gaussians:
         """The whole neutral head, including its back, in the head frame, to view from any side."""
         posed = self.pose(MotionFrame.neutral(), hidden=True)
-        opacities = self.splats.opacities * (self.splats.layers != Layer.PICTURE_MOUTH)
+        gone = np.isin(self.splats.layers, (Layer.PICTURE_MOUTH, Layer.LASHES))
+        opacities = np.where(gone, np.float32(0), self.splats.opacities)
         opacities[self._picture_teeth] *= self._picture_teeth_share
         return replace(posed, opacities=opacities).gaussians()
 
@@ -313,6 +317,7 @@ class PortraitAvatar:
         )
         self._move_jaw(moved)
         self._turn_eyes(None if motion is None else motion.gaze)
+        self._lids.close(self.vertices + moved)
         self._mouth_light.apply(self._out.colors, self.vertices + moved)
         inner = moved[[*INNER_UPPER, *INNER_LOWER]]
         apart = (inner**2).sum(1).mean() / _PICTURE_MOUTH_CM**2

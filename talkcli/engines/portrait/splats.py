@@ -26,6 +26,7 @@ class Layer(IntEnum):
     MOUTH_BAG = 10
     LID = 11  # skin behind the lids' skin, so that a blink never shows the eye
     GLASSES = 12  # dark frames, which move only with the head
+    LASHES = 13  # of closing upper lids; not there while the eyes are open
 
 
 @dataclass

@@ -174,6 +174,7 @@ def _add_eyes(
         builder.add(front_group(around, Layer.EYE, eye.eyeball, ones, geometry, model))
         builder.add(eye.iris)
         builder.add(eye.lid)
+        builder.add(eye.lashes)
 
 
 def _rigid(pixels: FrontPixels, layer: Layer, area: np.ndarray, surface: np.ndarray) -> FrontPixels:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -36,6 +36,9 @@ _IRIS_LIFT_CM = 0.12
 _LIMBUS = 1.12
 #: Skin behind the lid lies this far under the lid's own skin, centimetres.
 _LID_UNDER_CM = 0.10
+#: Lashes lie this far in front of the closed lid's rim, centimetres, hang down to this many heights
+#: of the lid, and are this many clusters.
+_LASHES_OVER_CM, _LASH_END, _LASHES = 0.08, 1.16, 17
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,7 @@ class EyeParts:
         centre: ``[3]`` eyeball centre, pixel space.
         iris: splats of the iris.
         lid: splats behind the upper lid.
+        lashes: splats of the lashes of the closed upper lid.
     """
 
     eyeball: Float[np.ndarray, "S S 3"]
@@ -57,6 +61,7 @@ class EyeParts:
     centre: Float[np.ndarray, " 3"]
     iris: SplatGroup
     lid: SplatGroup
+    lashes: SplatGroup
 
 
 def eye_parts(
@@ -98,7 +103,8 @@ def _eye(rgb: np.ndarray, positions: np.ndarray, geometry: HeadGeometry, eye: Ey
     front = geometry.camera.unproject(centre_px[0], centre_px[1], np.asarray(depth))
     centre = front - EYEBALL_CM * out
     iris = _iris(rgb, opening, centre_px, radius, surface[..., 2], geometry)
-    return EyeParts(eyeball, area, surface, centre, iris, _lid(rgb, geometry, eye))
+    lid, lashes = _lid(rgb, geometry, eye), _lashes(rgb, geometry, eye)
+    return EyeParts(eyeball, area, surface, centre, iris, lid, lashes)
 
 
 def _opening(geometry: HeadGeometry, eye: Eye) -> np.ndarray:
@@ -178,24 +184,38 @@ def _lid(rgb: np.ndarray, geometry: HeadGeometry, eye: Eye) -> SplatGroup:
     It lies behind the lid's own skin. An open eye folds it away; a closing lid pulls the skin's
     splats apart, and through the gaps this shows instead of the eye.
     """
-    ring = np.array([eye.corners[0], *eye.upper_ring, eye.corners[1]])
-    rim = np.array([eye.corners[0], *eye.upper, eye.corners[1]])
     width = np.linalg.norm(np.diff(geometry.landmarks[list(eye.corners)], axis=0))
     columns, rows = int(1.5 * width) + 8, int(0.7 * width) + 8
     u, v = np.meshgrid(np.linspace(0.1, 7.9, columns), np.linspace(-0.1, 1, rows))
+    # The eyeball makes the closed lid bulge, so the skin lies less far behind in the middle.
+    bulge = 0.06 * np.sin(np.pi * np.clip(u / 8, 0, 1)) * np.clip(v, 0, 1)
+    group = _on_lid(geometry, eye, u, v, bulge - _LID_UNDER_CM)
+    color = _lid_texture(rgb, geometry, eye, u, v)
+    return replace(group, colors=color.reshape(-1, 3))
+
+
+def _on_lid(
+    geometry: HeadGeometry, eye: Eye, u: np.ndarray, v: np.ndarray, over_cm: np.ndarray
+) -> SplatGroup:
+    """Splats without colours on an upper lid, which move with it.
+
+    Args:
+        geometry: the measured head.
+        eye: whose lid.
+        u: ``[rows, columns]`` 0 at one corner, 8 at the other.
+        v: ``[rows, columns]`` 0 at the ring above the lid, 1 at its rim.
+        over_cm: ``[rows, columns]`` how far in front of the lid.
+    """
+    ring = np.array([eye.corners[0], *eye.upper_ring, eye.corners[1]])
+    rim = np.array([eye.corners[0], *eye.upper, eye.corners[1]])
+    rows, columns = u.shape
     k = np.clip(np.floor(u).astype(int), 0, 7)
     f = u - k
     vertices = np.stack([ring[k], ring[k + 1], rim[k], rim[k + 1]], -1).reshape(-1, 4)
     weights = np.stack([(1 - f) * (1 - v), f * (1 - v), (1 - f) * v, f * v], -1).reshape(-1, 4)
     points = np.einsum("nk,nkd->nd", weights, geometry.vertices[vertices])
     out = geometry.pose.to_image(np.array([0, 0, 1.0])) - geometry.pose.to_image(np.zeros(3))
-    # The eyeball makes the closed lid bulge, so the skin lies less far behind in the middle.
-    bulge = (0.06 * np.sin(np.pi * np.clip(u / 8, 0, 1)) * np.clip(v, 0, 1)).reshape(-1, 1)
-    points += (bulge - _LID_UNDER_CM) * out
-    color = np.broadcast_to(_lid_color(rgb, geometry, eye), (rows, columns, 3))
-    color = color * (1.03 - 0.12 * v)[..., None]
-    lash = smoothstep((v - 0.92) / 0.06)[..., None]
-    color = color * (1 - 0.45 * lash) + 0.05 * lash
+    points += over_cm.reshape(-1, 1) * out
     grid = points.reshape(rows, columns, 3)
     tangent_u, tangent_v = grid_tangents(grid)
     return SplatGroup(
@@ -203,12 +223,67 @@ def _lid(rgb: np.ndarray, geometry: HeadGeometry, eye: Eye) -> SplatGroup:
         positions=points,
         tangent_u=tangent_u.reshape(-1, 3),
         tangent_v=tangent_v.reshape(-1, 3),
-        colors=color.reshape(-1, 3),
+        colors=np.zeros_like(points),
         opacities=np.full(len(points), 0.98),
         vertices=vertices,
         weights=weights,
         neighbours=grid_neighbours(rows, columns),
     )
+
+
+def _lid_texture(
+    rgb: np.ndarray, geometry: HeadGeometry, eye: Eye, u: np.ndarray, v: np.ndarray
+) -> np.ndarray:
+    """Skin from the crease (``v`` 0) to the rim (1), with the lash line; ``u`` 0–8 across.
+
+    It begins as the skin above the crease is, which stays, and becomes the lid's own.
+    """
+    own = _lid_color(rgb, geometry, eye)
+    ring, brow = geometry.landmarks[list(eye.upper_ring)], geometry.landmarks[list(eye.brow[5:])]
+    up = brow.mean(0) - ring.mean(0)
+    above = np.clip(np.round(ring + 0.15 * up).astype(int), 0, len(rgb) - 1)
+    soft = blur(rgb, max(1.0, 0.012 * geometry.face_height))[above[:, 1], above[:, 0]]
+    # Glasses, brows and lashes are not skin.
+    soft = own + np.clip(soft - own, -0.3 * own, 0.3 * own)
+    middles = np.arange(len(soft)) + 1.0
+    skin = np.stack([np.interp(u, middles, soft[:, c]) for c in range(3)], -1)
+    down = smoothstep(v / 0.7)[..., None]
+    color = skin + 0.35 * down * (own - skin)
+    crease = np.exp(-(((v - 0.06) / 0.06) ** 2))
+    round_shade = 1 + 0.04 * np.sin(np.pi * np.clip(v, 0, 1)) - 0.16 * smoothstep((v - 0.7) / 0.3)
+    color = color * (round_shade * (1 - 0.14 * crease))[..., None]
+    lash = smoothstep((v - 0.93) / 0.05)[..., None]
+    return np.asarray(color + 0.6 * lash * (_lash_color(rgb, geometry, eye, own) - color))
+
+
+def _lashes(rgb: np.ndarray, geometry: HeadGeometry, eye: Eye) -> SplatGroup:
+    """The dark line at the rim of a closed lid and the lashes that hang from it."""
+    width = np.linalg.norm(np.diff(geometry.landmarks[list(eye.corners)], axis=0))
+    columns = int(2 * width) + 8
+    u, v = np.meshgrid(np.linspace(0.15, 7.85, columns), np.linspace(0.9, _LASH_END, 24))
+    across, hanging = u / 8, np.clip((v - 1) / (_LASH_END - 1), 0, 1)
+    # They fan out from the middle, and bunch.
+    fan = across + 0.04 * hanging * (across - 0.5)
+    strands = 0.55 + 0.45 * np.sin(2 * np.pi * _LASHES * fan + 1.5 * np.sin(11 * across))
+    line = np.exp(-(((v - 0.99) / 0.03) ** 2))
+    opacity = np.maximum(line, 0.8 * (v > 1) * (1 - hanging) ** 1.3 * strands)
+    opacity *= 0.72 * np.sin(np.pi * np.clip(across, 0, 1)) ** 0.6
+    skin = _lid_color(rgb, geometry, eye)
+    color = np.broadcast_to(_lash_color(rgb, geometry, eye, skin), (*u.shape, 3))
+    group = _on_lid(geometry, eye, u, v, np.full(u.shape, _LASHES_OVER_CM))
+    return replace(
+        group, layer=Layer.LASHES, colors=color.reshape(-1, 3), opacities=opacity.ravel()
+    )
+
+
+def _lash_color(rgb: np.ndarray, geometry: HeadGeometry, eye: Eye, skin: np.ndarray) -> np.ndarray:
+    """Between the darkest of what is at the upper rim and skin in deep shade."""
+    rim = np.zeros(rgb.shape[:2], np.uint8)
+    line = np.round(geometry.landmarks[list(eye.upper)]).astype(np.int32)
+    cv2.polylines(rim, [line], False, 1, max(1, round(0.015 * geometry.face_height)))
+    pixels = rgb[rim > 0]
+    dark = np.quantile(pixels, 0.15, axis=0) if len(pixels) else skin
+    return np.asarray(0.5 * np.minimum(dark, 0.45 * skin) + 0.5 * 0.45 * skin)
 
 
 def _lid_color(rgb: np.ndarray, geometry: HeadGeometry, eye: Eye) -> np.ndarray:
