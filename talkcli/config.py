@@ -198,10 +198,15 @@ def load_recipe(
         told = problems[:_MOST_PROBLEMS]
         if len(problems) > len(told):
             told.append(f"and {len(problems) - len(told)} more")
-        raise UsageError(
-            "; ".join(told), f"{_recipe_folder() / 'portrait.toml'} lists the settings"
-        )
+        raise UsageError("; ".join(told), f"{_listing(flat, problems)} lists the settings")
     return recipe
+
+
+def _listing(flat: Mapping[str, tuple[str, Any]], problems: Sequence[str]) -> str:
+    """Path of the shipped recipe that lists the settings which problems are about."""
+    words = {word for problem in problems for word in problem.split()}
+    fits = any(key.startswith("fit.") and words & {key, told} for key, (told, _) in flat.items())
+    return str(_recipe_folder() / ("audio-plane.toml" if fits else "portrait.toml"))
 
 
 def recipe_with(recipe: Recipe | None, settings: Mapping[str, Any]) -> Recipe:

@@ -14,7 +14,7 @@ from talkcli.cli.options import (
     ProjectOption,
     RecipeOptions,
     expand_options,
-    one_project,
+    named_once,
     recipe_from,
     run_options,
 )
@@ -42,7 +42,7 @@ def fit_command(
     """Fit an avatar to the clip that preprocess has prepared in a project."""
     from talkcli.pipeline.fit import fit
 
-    root = one_project("fit", place, project)
+    root = named_once(place, project)
     if recipe.recipe is None:
         recipe = dataclasses.replace(recipe, recipe=_DEFAULT_RECIPE)
     settings = recipe_from(recipe, fit={"minutes": minutes, "iterations": iterations})

@@ -108,6 +108,8 @@ def _lines(answer: dict[str, Any]) -> list[str]:
         lines.append(answer["project"])
     if answer.get("prepared"):
         lines += prepared_lines(answer["prepared"], answer["contact_sheet"])
+    if answer.get("fit"):
+        lines += fit_lines(answer["fit"])
     return lines + qc_lines(answer.get("qc") or ())
 
 
@@ -161,6 +163,15 @@ def prepared_lines(clip: dict[str, Any], sheet: str) -> list[str]:
     lines.append(f"good enough for: {', '.join(verdict['good_enough_for'])}")
     lines += [f"missing: {text}" for text in verdict["missing"]]
     return [*lines, sheet]
+
+
+def fit_lines(fit: dict[str, Any]) -> list[str]:
+    """How well an avatar shows what it was not fitted to."""
+    told = [
+        f"{region} {fit['after'][region]:.1f} dB (before the fit {fit['before'][region]:.1f})"
+        for region in ("face", "mouth")
+    ]
+    return [f"{fit['held_out']} frames that were held out: {', '.join(told)}"]
 
 
 def status_lines(projects: Sequence[dict[str, Any]]) -> list[str]:

@@ -28,6 +28,8 @@ MAX_CROP_PX = 640
 SPEECH_HZ, SPEECH_BANDS = 100, 80
 #: The fit holds back this share of a clip, at its end, to judge itself.
 HELD_OUT = 0.2
+#: With fewer frames than this to fit to, an avatar would learn them by heart.
+FEWEST_FITTED = 25
 _TENSORS, _CROPS, _MATTES = "clip.safetensors", "crops.safetensors", "mattes.safetensors"
 _CURVES = ("times", "expression", "rotation", "translation", "gaze")
 _MAX_SIDE = 1 << 15

@@ -24,7 +24,7 @@ from talkcli.engines.portrait.build.build import build_portrait
 from talkcli.engines.portrait.build.crop import MIN_CROP_PX
 from talkcli.engines.portrait.playback import seen_from_the_front
 from talkcli.errors import InputError
-from talkcli.layers.clip import PreparedClip
+from talkcli.layers.clip import FEWEST_FITTED, PreparedClip
 from talkcli.media.image import write_image
 from talkcli.optim.loop import Budget, LoopSettings, Progress, train
 from talkcli.progress import describe
@@ -35,8 +35,6 @@ from talkcli.tracking.landmarks import Face, crop_rectangle
 
 log = logging.getLogger(__name__)
 
-#: With fewer frames than this to fit to, an avatar learns them by heart.
-FEWEST_FRAMES = 25
 #: Pixels of the avatar's crop per pixel of the clip, at most.
 _FINER = 1.15
 #: Where the plate differs this much from the picture, it is made up.
@@ -143,10 +141,10 @@ def split_frames(
     stored = clip.stored[clip.usable[clip.stored]]
     first = round(len(clip) * (1 - held_out))
     fitted, rest = stored[stored < first], stored[stored >= first]
-    if len(fitted) < FEWEST_FRAMES:
+    if len(fitted) < FEWEST_FITTED:
         raise InputError(
-            f"the clip has {len(fitted)} frames to fit to, {FEWEST_FRAMES} are needed",
-            "film a few seconds more, or make an avatar of one picture: talkcli reconstruct",
+            f"the clip has {len(fitted)} frames to fit to, {FEWEST_FITTED} are needed",
+            "film more, or make an avatar of one picture: talkcli reconstruct",
         )
     return fitted, rest if len(rest) else fitted[-1:]
 

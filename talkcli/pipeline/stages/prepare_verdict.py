@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from talkcli.layers.clip import FEWEST_FITTED, HELD_OUT
 from talkcli.metrics.sync import SyncScore
 from talkcli.tracking.clip import Seen
 from talkcli.tracking.faults import FrameFaults
@@ -70,6 +71,11 @@ class Evidence:
         """Seconds of usable frames."""
         return float(self.faults.usable.mean() * self.curves.duration_s)
 
+    @property
+    def enough(self) -> bool:
+        """Whether there are frames enough to fit to, besides those that are held out."""
+        return float((1 - HELD_OUT) * self.faults.usable.sum()) >= FEWEST_FITTED
+
     def spread(self, values: np.ndarray) -> list[float]:
         """Range of a figure over the usable frames, without the outer 2 % on either side."""
         low, high = np.quantile(values[self.faults.usable], (0.02, 0.98))
@@ -120,7 +126,7 @@ def _width(spread: list[float]) -> float:
 def _good_for(evidence: Evidence) -> Iterator[str]:
     seconds = evidence.usable_s
     yield "an avatar of its best frame"
-    if seconds >= _ROUGH_S:
+    if seconds >= _ROUGH_S and evidence.enough:
         yield "a fitted avatar" if seconds >= _FULL_S else "a rough fit"
     if seconds >= _SPOKEN_S and evidence.believed:
         yield "learning from its speech"
@@ -135,6 +141,8 @@ def _missing(evidence: Evidence) -> Iterator[str]:
         yield f"length: {seconds:.1f} s are usable, {_FULL_S:.0f} s or more give a good fit"
     elif seconds < _SPOKEN_S and evidence.sound:
         yield f"speech: {seconds:.0f} s are usable, a fit learns from {_SPOKEN_S:.0f} s or more"
+    if not evidence.enough:
+        yield f"frames: {evidence.faults.usable.sum()} are usable, too few for a fit"
     if not evidence.sound:
         yield "sound: the fit cannot learn how this person speaks"
     elif not evidence.believed:

@@ -12,10 +12,10 @@ import pytest
 from talkcli.engines.audio_plane import frames as module
 from talkcli.engines.audio_plane.checkpoint import load_subject
 from talkcli.engines.audio_plane.frames import FitFrames
-from talkcli.engines.audio_plane.make import FEWEST_FRAMES, split_frames
+from talkcli.engines.audio_plane.make import split_frames
 from talkcli.errors import InputError
 from talkcli.face.topology import LIPS
-from talkcli.layers.clip import PreparedClip
+from talkcli.layers.clip import FEWEST_FITTED, PreparedClip
 from tests.support.subjects import FRAMES, SIDE
 
 
@@ -144,5 +144,5 @@ def test_frames_that_were_not_stored_are_not_asked_for(clip: PreparedClip) -> No
     few = replace(clip, stored=np.arange(0, FRAMES, 3))
     with pytest.raises(InputError) as told:
         split_frames(few, 0.2)
-    assert f"has 11 frames to fit to, {FEWEST_FRAMES} are needed" in str(told.value)
+    assert f"has 11 frames to fit to, {FEWEST_FITTED} are needed" in str(told.value)
     assert "talkcli reconstruct" in str(told.value)
