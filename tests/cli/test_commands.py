@@ -126,6 +126,8 @@ def test_motion_options_and_seed_arrive(talkcli, engine, portrait, speech) -> No
         "mood": "warm",
         "expressiveness": 1.5,
         "speech_model": "speech",
+        "voice": None,
+        "states": False,
     }
     assert engine.seed == 5
 
