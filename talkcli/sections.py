@@ -35,6 +35,7 @@ class FitConfig:
         dropout: share of its inputs that each step hides.
         feature_noise: noise added to its inputs, in their standard deviations.
         mouth_weight: extra weight of the mouth in the loss.
+        edge_weight: weight of differing edges in the loss.
         planes: what drives an Audio-Plane field besides the offset shapes: ``none`` for no field,
             ``expression``, or ``speech`` for the speech network's hidden states.
         join: of the field's features over the axes: ``concatenate``, ``add`` or ``multiply``.
@@ -55,6 +56,7 @@ class FitConfig:
     dropout: float = setting(0.1, low=0, high=0.9)
     feature_noise: float = setting(0.3, low=0, high=2)
     mouth_weight: float = setting(0.5, low=0, high=10)
+    edge_weight: float = setting(0.5, low=0, high=10)
     planes: str = setting("none", choices=("none", "expression", "speech"))
     join: str = setting("concatenate", choices=("concatenate", "add", "multiply"))
     attention: bool = True

@@ -41,6 +41,10 @@ class Budget:
     iterations: int
     seconds: float = math.inf
 
+    def as_json(self) -> list[float | None]:
+        """The limits, for a header."""
+        return [self.iterations, self.seconds if math.isfinite(self.seconds) else None]
+
     def spent(self, iteration: int, seconds: float) -> float:
         """Share of the budget that is used, 0 to 1."""
         return min(1.0, max(iteration / max(self.iterations, 1), seconds / self.seconds))
@@ -78,12 +82,14 @@ class Progress:
         seconds: seconds spent on them.
         scores: ``(iteration, figure of merit)`` of every evaluation.
         loss: smoothed loss.
+        ended: whether nothing is left to do.
     """
 
     iteration: int
     seconds: float
     scores: list[tuple[int, float]]
     loss: float = math.nan
+    ended: bool = False
 
 
 @dataclass(frozen=True)
@@ -121,33 +127,40 @@ def train(
         model: what is trained.
         budget: when it ends.
         settings: seed, evaluations, early stop.
-        checkpoint: file that the state is kept in, about once a minute and at the end; if it
-            exists and that training had not ended, it goes on from there.
+        checkpoint: file that the state is kept in, about once a minute, at the end, and when the
+            user interrupts; if it exists, training goes on from there, unless it had ended with
+            another budget.
         task: is advanced with every step.
         report: is told after every evaluation.
-        beyond: go on from a training that had ended, too.
+        beyond: go on from a training that had ended with another budget, too.
 
     Returns:
         How far it came.
 
     Raises:
-        InputError: the checkpoint is damaged, or of another model.
-        FloatingPointError: the loss is not finite.
+        InputError: the checkpoint is damaged, or of another model; or the loss is not finite.
     """
     first_rates = [group["lr"] for group in model.optimizer.param_groups]
-    progress = _resume(model, checkpoint, beyond) or Progress(0, 0.0, [])
+    progress = _resume(model, checkpoint, None if beyond else budget) or Progress(0, 0.0, [])
     if progress.iteration:
         task.advance(progress.iteration)
     looked_at = -1
     if not progress.scores:
         looked_at = _look(model, progress, report)
     saved = time.perf_counter()
-    while budget.spent(progress.iteration, progress.seconds) < 1:
+    while not progress.ended and budget.spent(progress.iteration, progress.seconds) < 1:
         began = time.perf_counter()
         _rate(model.optimizer, first_rates, budget.spent(progress.iteration, progress.seconds))
-        loss = _step(model, progress.iteration, settings.seed)
+        try:
+            loss = _step(model, progress.iteration, settings.seed)
+        except KeyboardInterrupt:
+            _save(model, progress, checkpoint, budget)
+            raise
         if not math.isfinite(loss):
-            raise FloatingPointError(f"the loss of step {progress.iteration} is {loss}")
+            raise InputError(
+                f"training has diverged: the loss of step {progress.iteration} is {loss}",
+                f"try another --seed; it starts anew once {checkpoint} is deleted",
+            )
         progress.loss = loss if math.isnan(progress.loss) else 0.98 * progress.loss + 0.02 * loss
         progress.iteration += 1
         task.advance()
@@ -158,12 +171,13 @@ def train(
             if spent >= settings.stop_after and _flat(progress.scores, settings):
                 break
         if time.perf_counter() - saved > CHECKPOINT_S:
-            _save(model, progress, checkpoint)
+            _save(model, progress, checkpoint, budget)
             saved = time.perf_counter()
     if looked_at != progress.iteration:
         # It was resumed where no step was left.
         _look(model, progress, report)
-    _save(model, progress, checkpoint, ended=True)
+    progress.ended = True
+    _save(model, progress, checkpoint, budget)
     return progress
 
 
@@ -205,7 +219,7 @@ def _look(model: Trainable, progress: Progress, report: Callable[[Progress], Non
     return at
 
 
-def _save(model: Trainable, progress: Progress, path: Path, *, ended: bool = False) -> None:
+def _save(model: Trainable, progress: Progress, path: Path, budget: Budget) -> None:
     tensors: Tensors = {}
     for name, parameter in model.parameters().items():
         tensors[f"value.{name}"] = parameter.detach().cpu().numpy()
@@ -215,19 +229,22 @@ def _save(model: Trainable, progress: Progress, path: Path, *, ended: bool = Fal
         "iteration": progress.iteration,
         "seconds": progress.seconds,
         "scores": progress.scores,
-        "ended": ended,
+        "ended": progress.ended,
+        "budget": budget.as_json(),
         "loss": None if math.isnan(progress.loss) else progress.loss,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     _FILE.write(path, tensors, header)
 
 
-def _resume(model: Trainable, path: Path, beyond: bool) -> Progress | None:
+def _resume(model: Trainable, path: Path, budget: Budget | None) -> Progress | None:
+    """The progress that a file holds, with the model at it; None to start anew."""
     if not path.exists():
         return None
     tensors, header = _FILE.read(path)
     try:
-        if header["ended"] and not beyond:
+        ended = bool(header["ended"])
+        if ended and budget is not None and header["budget"] != budget.as_json():
             return None
         for name, parameter in model.parameters().items():
             value = torch.from_numpy(tensors[f"value.{name}"])
@@ -245,7 +262,9 @@ def _resume(model: Trainable, path: Path, beyond: bool) -> Progress | None:
                 model.optimizer.state[parameter] = {k: v.to(device) for k, v in state.items()}
         scores = [(int(at), float(score)) for at, score in header["scores"]]
         loss = math.nan if header["loss"] is None else float(header["loss"])
-        return Progress(int(header["iteration"]), float(header["seconds"]), scores, loss)
+        done = int(header["iteration"]), float(header["seconds"])
+        # With a larger budget there is more to do.
+        return Progress(*done, scores, loss, ended=ended and budget is not None)
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"the checkpoint {path} is of another fit ({error})", "delete it and start again"

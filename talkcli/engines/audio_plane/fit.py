@@ -25,7 +25,7 @@ from talkcli.engines.audio_plane.surface import FittedSurface, RestChange, baked
 from talkcli.engines.portrait.avatar import PortraitAvatar
 from talkcli.metrics.image import psnr
 from talkcli.optim.loop import sample_of
-from talkcli.optim.losses import photometric
+from talkcli.optim.losses import edge_difference, photometric
 from talkcli.render import render
 from talkcli.render.player import draw_head, player
 from talkcli.shapes import Bool, Float, Float32, Integer, UInt8
@@ -162,6 +162,9 @@ class SubjectFit:
         target = self._tensor(self._frames.target(number)).float() / 255
         region = self._tensor(self._frames.region(number))[..., None].float()
         loss = photometric(image * region, target * region)
+        if self._config.edge_weight:
+            edges = edge_difference(image * region, target * region)
+            loss = loss + self._config.edge_weight * edges
         mouth = self._tensor(self._frames.mouth(number))[..., None].float()
         if self._config.mouth_weight:
             loss = loss + self._config.mouth_weight * ((image - target).abs() * mouth).mean()

@@ -113,10 +113,10 @@ def test_killed_between_the_last_step_and_the_end(
     """The steps are all done, but nothing says so yet: their result is looked at again."""
     save = loop._save
 
-    def killed(*arguments: Any, ended: bool = False) -> None:
-        if ended:
+    def killed(model: Any, progress: loop.Progress, *arguments: Any) -> None:
+        if progress.ended:
             raise Killed
-        save(*arguments)
+        save(model, progress, *arguments)
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(loop, "_save", killed)
@@ -130,10 +130,15 @@ def test_killed_between_the_last_step_and_the_end(
 def test_a_finished_training_starts_anew_or_goes_on(tmp_path: Path) -> None:
     first = Line()
     trained(first, tmp_path, 20)
+    again = Line()
+    trained(again, tmp_path, 20)
+    assert again.steps == 0 and again.evaluated == [20]
     anew = Line()
-    trained(anew, tmp_path, 20)
-    assert anew.steps == 20
-    np.testing.assert_array_equal(anew.state, first.state)
+    trained(anew, tmp_path, 10)
+    assert anew.steps == 10
+    once_more = Line()
+    trained(once_more, tmp_path, 20)
+    np.testing.assert_array_equal(once_more.state, first.state)
     further = Line()
     progress = trained(further, tmp_path, 30, beyond=True)
     assert further.steps == 10 and progress.iteration == 30
@@ -165,6 +170,7 @@ def test_each_sample_comes_once_per_round(count: int) -> None:
 
 def scored(tmp_path: Path, scores: list[float], patience: int, stop_after: float = 0.0) -> int:
     """At which step a training with these figures of merit, one per step, ends."""
+    (tmp_path / "c.safetensors").unlink(missing_ok=True)
     model = Line()
     model.evaluate = lambda iteration: scores[min(iteration, len(scores) - 1)]  # type: ignore
     settings = LoopSettings(0, 1, patience, gain=0.5, stop_after=stop_after)
@@ -185,7 +191,7 @@ def test_it_stops_when_the_figure_of_merit_stops_rising(tmp_path: Path) -> None:
 def test_a_loss_that_is_no_number_ends_it_before_it_does_harm(tmp_path: Path, value: float) -> None:
     model = Line()
     model.step = lambda iteration, generator: model.weight.sum() * value  # type: ignore
-    with pytest.raises(FloatingPointError, match="step 0"):
+    with pytest.raises(InputError, match="step 0"):
         trained(model, tmp_path)
     assert not (tmp_path / "c.safetensors").exists()
 
