@@ -149,22 +149,13 @@ def train(
         looked_at = _look(model, progress, report)
     saved = time.perf_counter()
     while not progress.ended and budget.spent(progress.iteration, progress.seconds) < 1:
-        began = time.perf_counter()
         _rate(model.optimizer, first_rates, budget.spent(progress.iteration, progress.seconds))
         try:
-            loss = _step(model, progress.iteration, settings.seed)
+            _step(model, progress, settings.seed)
         except KeyboardInterrupt:
             _save(model, progress, checkpoint, budget)
             raise
-        if not math.isfinite(loss):
-            raise InputError(
-                f"training has diverged: the loss of step {progress.iteration} is {loss}",
-                f"try another --seed; it starts anew once {checkpoint} is deleted",
-            )
-        progress.loss = loss if math.isnan(progress.loss) else 0.98 * progress.loss + 0.02 * loss
-        progress.iteration += 1
         task.advance()
-        progress.seconds += time.perf_counter() - began
         spent = budget.spent(progress.iteration, progress.seconds)
         if progress.iteration % settings.evaluate_every == 0 or spent >= 1:
             looked_at = _look(model, progress, report)
@@ -181,13 +172,27 @@ def train(
     return progress
 
 
-def _step(model: Trainable, iteration: int, seed: int) -> float:
-    torch.manual_seed(seed * 1_000_003 + iteration)
-    loss = model.step(iteration, np.random.default_rng((seed, iteration)))
+def _step(model: Trainable, progress: Progress, seed: int) -> None:
+    """Take a step and count it.
+
+    Raises:
+        InputError: the loss is not finite; nothing was changed by it.
+    """
+    began, number = time.perf_counter(), progress.iteration
+    torch.manual_seed(seed * 1_000_003 + number)
+    loss = model.step(number, np.random.default_rng((seed, number)))
+    value = float(loss.detach())
+    if not math.isfinite(value):
+        raise InputError(
+            f"training has diverged: the loss of step {number} is {value}",
+            "start again with another --seed",
+        )
     model.optimizer.zero_grad()
     loss.backward()
     model.optimizer.step()
-    return float(loss.detach())
+    progress.loss = value if math.isnan(progress.loss) else 0.98 * progress.loss + 0.02 * value
+    progress.iteration += 1
+    progress.seconds += time.perf_counter() - began
 
 
 def sample_of(iteration: int, count: int, seed: int) -> int:

@@ -149,4 +149,4 @@ def test_a_project_of_one_picture_is_no_subject(
     talkcli("reconstruct", portrait, "-p", tmp_path / "me")
     answer = talkcli("eval", "--subject", tmp_path / "me")
     assert answer.code == 3 and "no avatar that was fitted to a clip" in answer.err
-    assert "--self-reenact" in answer.err
+    assert "talkcli fit -p" in answer.err

@@ -127,7 +127,10 @@ def test_a_crop_at_the_pictures_own_scale_is_the_picture_pixel_by_pixel(drawn) -
         return
     crop = cut_crop(picture, face, max(picture.shape), 4096)
     height, width = picture.shape[:2]
-    rows = np.clip(np.arange(side) + y, 0, height - 1)
+    top, bottom = max(0, -y), max(0, y + side - height)
+    padded = np.pad(np.arange(height), (top, 0), mode="edge")
+    # Below, the picture is mirrored.
+    rows = np.pad(padded, (0, bottom), mode="reflect")[y + top :][:side]
     columns = np.clip(np.arange(side) + x, 0, width - 1)
     wanted = picture[rows][:, columns, :3].astype(np.float32) / 255
     np.testing.assert_array_equal(crop.rgb, wanted)
