@@ -46,7 +46,7 @@ class FitConfig:
         mask_weight: weight of what differs more.
     """
 
-    crop: int = setting(512, low=192, high=1024)
+    crop: int = setting(640, low=192, high=1024)
     iterations: int = setting(3000, low=1, high=1_000_000)
     minutes: float = setting(0.0, low=0)
     patience: int = setting(4, low=0)
