@@ -20,6 +20,7 @@ FIGURE = ROOT / "docs" / "images" / "architecture.svg"
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("__main__",),
     ("cli",),
+    ("clips",),
     ("api",),
     ("bench",),
     ("pipeline", "train"),

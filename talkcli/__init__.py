@@ -1,7 +1,7 @@
 """talkcli: talking-head video from one portrait or a short clip, with 3D Gaussian splatting.
 
-The functions of :mod:`talkcli.api` are available here and loaded on first use: ``import talkcli``
-itself imports no numeric library.
+The functions of :mod:`talkcli.api` and :mod:`talkcli.clips` are available here and loaded on first
+use: ``import talkcli`` itself imports no numeric library.
 """
 
 from __future__ import annotations
@@ -20,12 +20,17 @@ if TYPE_CHECKING:
     from talkcli.api import reconstruct as reconstruct
     from talkcli.api import speak as speak
     from talkcli.api import track as track
+    from talkcli.clips import evaluate as evaluate
+    from talkcli.clips import fit as fit
+    from talkcli.clips import preprocess as preprocess
 
 __version__ = "0.1.0"
 
+_CLIPS = ("preprocess", "fit", "evaluate")
 _API = (
     *("reconstruct", "animate", "draw", "frames", "speak", "track", "export", "load"),
     *("RunOptions", "Subject"),
+    *_CLIPS,
 )
 __all__ = ["__version__", *_API]
 
@@ -42,8 +47,12 @@ def __getattr__(name: str) -> Any:
 
     # Threads and caches must be configured before the first numeric library is imported.
     runtime.configure()
-    globals()[name] = value = getattr(import_module("talkcli.api"), name)
+    globals()[name] = value = getattr(_home(name), name)
     return value
+
+
+def _home(name: str) -> Any:
+    return import_module("talkcli.clips" if name in _CLIPS else "talkcli.api")
 
 
 def __dir__() -> list[str]:

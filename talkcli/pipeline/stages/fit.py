@@ -66,7 +66,10 @@ def ensure_fit(run: Run, *, resume: bool = False) -> BuiltAvatar:
             source = ClipSource(prepared.stage.path, work, task, resume)
             engine(run.recipe.engine).make(source, run, directory)
 
-        entry = ensure(run, stage, make, "fit", run.recipe.fit.iterations)
+        # With a limit on the time, nobody knows how many steps it allows.
+        limits = run.recipe.fit
+        steps = None if limits.minutes else limits.iterations
+        entry = ensure(run, stage, make, "fit", steps)
     clip = prepared.clip
     size = None if clip is None else (clip.width, clip.height)
     return BuiltAvatar((prepared.stage, entry), size)
