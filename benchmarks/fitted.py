@@ -92,7 +92,8 @@ def _measured(data: Path, clip: str, output: Path, recipe: str) -> dict[str, Any
     ):
         began = time.perf_counter()
         answer = json.loads(_run(*command, "-q", "--json"))
-        row[f"{command[0]}_s"] = round(time.perf_counter() - began, 1)
+        reused = answer["stages"][-1]["status"] == "reused"
+        row[f"{command[0]}_s"] = None if reused else round(time.perf_counter() - began, 1)
         row[command[0]] = {k: answer.get(k) for k in ("fit", "prepared") if k in answer}
     answer = json.loads(_run("eval", "--subject", project, "--json", "-q"))
     row["comparisons"] = [

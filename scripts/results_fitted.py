@@ -56,7 +56,7 @@ def fitted_section(rows: Sequence[Row]) -> str:
                 " · ".join(_shown(row, name, "psnr_face") for name in names),
                 " · ".join(_shown(row, name, "lip_aperture_r") for name in names),
                 f"{row['shuffled_db']:+.2f} dB",
-                f"{row['preprocess_s']:.0f}, {row['fit_s']:.0f} s",
+                ", ".join(_seconds(row[key]) for key in ("preprocess_s", "fit_s")),
             ]
             for row in rows
         ],
@@ -77,6 +77,11 @@ def _value(row: Row, name: str, key: str) -> float | None:
 def _shown(row: Row, name: str, key: str) -> str:
     value = _value(row, name, key)
     return "–" if value is None else f"{value:.{_COLUMNS[key][1]}f}"
+
+
+def _seconds(seconds: float | None) -> str:
+    """A time; one that was reused tells nothing."""
+    return "–" if seconds is None else f"{seconds:.0f} s"
 
 
 def _median(rows: Sequence[Row], name: str, key: str) -> str:

@@ -21,7 +21,7 @@ def test_medians_and_clips() -> None:
     text = fitted_section([row("a", 30.0), row("b", 33.0), row("c", 31.0)])
     assert "Medians over 3 clips" in text and "--recipe\naudio-plane-fast" in text
     assert "| fitted, by video | 31.00 | – |" in text
-    assert "| b | 33.00 | 0.50 | -1.23 dB | 60, 91 s |" in text
+    assert "| b | 33.00 | 0.50 | -1.23 dB | 60 s, 91 s |" in text
 
 
 def test_figures_that_are_missing_are_left_out() -> None:
