@@ -11,6 +11,7 @@ import torch
 from talkcli.engines.audio_plane.offsets import FEATURES, DrivenOffsets, Mixer
 from talkcli.engines.audio_plane.surface import FADE, FittedSurface, RestChange, baked, fade_of
 from talkcli.engines.portrait.avatar import PortraitAvatar
+from talkcli.engines.portrait.splats import Layer
 from talkcli.render import render
 from talkcli.render.cpu import Workspace, rasterize
 from talkcli.types import Cameras, MotionFrame
@@ -118,7 +119,13 @@ def test_a_baked_avatar_leaves_the_neck_and_the_portrait_alone(
         np.testing.assert_array_equal(getattr(avatar.splats, name), array)
         np.testing.assert_array_equal(getattr(done.splats, name)[others], array[others])
     moved = np.linalg.norm(done.splats.positions - avatar.splats.positions, axis=1)[keep]
-    weight = avatar.splats.head_weight[keep]
+    assert not moved[avatar.splats.layers[keep] == Layer.SHELL].any()
+    completed = np.isin(avatar.splats.layers, (Layer.COMPLETION, Layer.SHELL))
+    np.testing.assert_array_equal(
+        done.splats.opacities[completed], avatar.splats.opacities[completed]
+    )
+    # The shell apart, which stays as it is.
+    weight = np.where(avatar.splats.layers == Layer.SHELL, np.nan, avatar.splats.head_weight)[keep]
     # From one to the other of the two weights, the fit fades in.
     assert moved[weight > FADE[1]].mean() > 0.02
     low = weight < FADE[0] + 0.2 * (FADE[1] - FADE[0])
@@ -162,6 +169,8 @@ def test_shifts_turn_with_the_head(avatar: PortraitAvatar, keep: np.ndarray) -> 
     with torch.no_grad():
         change.shift[:] = torch.tensor([0.0, 0.0, 0.1])
     way = surface.posed(motion, change).means.detach().numpy() - before
-    whole = avatar.splats.head_weight[keep] >= 0.99
+    shell = avatar.splats.layers[keep] == Layer.SHELL
+    whole = (avatar.splats.head_weight[keep] >= 0.99) & ~shell
+    assert not way[shell].any()
     axis = avatar.head_rotation(motion, None)[:, 2]
     np.testing.assert_allclose(way[whole].mean(0), 0.1 * axis, atol=2e-3)

@@ -47,8 +47,9 @@ def started(clip: PreparedClip, subject: Path) -> SubjectFit:
     portrait = replace(avatar.portrait, correction=None)
     frames = FitFrames(portrait, clip, avatar.clip.frames)
     fit = SubjectFit(portrait, frames, FIT, *split_frames(clip, 0.2))
-    for number in range(6):
-        loop._step(fit, number, 0)
+    progress = loop.Progress(0, 0.0, [])
+    for _ in range(6):
+        loop._step(fit, progress, 0)
     return fit
 
 
