@@ -41,7 +41,7 @@ class SubjectAvatar:
 
     @property
     def info(self) -> AvatarInfo:
-        """Engine, size and the clip's frame rate."""
+        """What is known of it, its person's motion and lips among it."""
         known, planes = self.portrait.info, self.planes
         return replace(
             known,

@@ -109,9 +109,8 @@ def fit_subject(source: ClipSource, run: Run) -> tuple[SubjectAvatar, FitReport]
         before=before,
         after=fit.scores,
     )
-    first = int(held_out[0]) if len(held_out) else len(clip)
     voices = learn_voices(clip, avatar, fitted)
-    return SubjectAvatar(done, motion, clip.best, first, voices), report
+    return SubjectAvatar(done, motion, clip.best, int(held_out[0]), voices), report
 
 
 def unfitted(clip: PreparedClip, avatar: SubjectAvatar) -> SubjectAvatar:

@@ -11,6 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from talkcli.engines.audio_plane.mixing import add_mixed, in_blocks
+from talkcli.engines.portrait.splats import renumbered
 from talkcli.shapes import Float, Float32, Integer
 from talkcli.types import MotionFrame
 
@@ -96,6 +97,5 @@ class DrivenOffsets:
 
     def part(self, order: Integer[np.ndarray, " M"]) -> DrivenOffsets:
         """See :class:`talkcli.engines.portrait.correction.Correction`."""
-        kept = np.isin(self.index, order)
-        index = np.searchsorted(order, self.index[kept]).astype(np.int32)
+        kept, index = renumbered(self.index, order)
         return replace(self, index=index, shapes=np.ascontiguousarray(self.shapes[:, kept]))

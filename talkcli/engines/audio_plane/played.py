@@ -24,6 +24,7 @@ from talkcli.engines.audio_plane.interpolate import (
     read_features,
 )
 from talkcli.engines.audio_plane.offsets import CHANNEL_UNITS, DrivenOffsets
+from talkcli.engines.portrait.splats import renumbered
 from talkcli.shapes import Float, Float32, Integer
 from talkcli.types import MotionFrame
 
@@ -134,8 +135,7 @@ class PlayedPlanes:
 
     def part(self, order: Integer[np.ndarray, " M"]) -> PlayedPlanes:
         """See :class:`talkcli.engines.portrait.correction.Correction`."""
-        kept = np.isin(self.index, order)
-        index = np.searchsorted(order, self.index[kept]).astype(np.int32)
+        kept, index = renumbered(self.index, order)
         return replace(self, index=index, places=self.places[kept], fade=self.fade[kept])
 
     @cached_property

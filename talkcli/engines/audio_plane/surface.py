@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from talkcli.engines.portrait.avatar import PortraitAvatar
-from talkcli.engines.portrait.rig import neck_rotations, rotation_vector
+from talkcli.engines.portrait.mouth_light import INSIDE_MOUTH
+from talkcli.engines.portrait.rig import NECK_STEPS, neck_rotations, rotation_vector
 from talkcli.engines.portrait.splats import Layer, RestSplats
 from talkcli.imaging import smoothstep
 from talkcli.shapes import Float, Float32, Integer
@@ -32,7 +33,6 @@ _FIRST_OPACITY = (0.02, 0.98)
 #: has: what a fit makes of their rims to please the few frames that show them are holes and specks
 #: behind the ear from other sides. Held-out frames lose less than .02 dB by it.
 _COMPLETED = (Layer.COMPLETION, Layer.SHELL)
-_INSIDE_MOUTH = (Layer.UPPER_TEETH, Layer.LOWER_TEETH, Layer.TONGUE)
 
 
 @dataclass
@@ -89,15 +89,18 @@ class FittedSurface:
         self._part, self._device = avatar.part(keep), device
         splats = self._part.splats
         weight = np.clip(splats.head_weight, 0, 1)
-        self._steps = np.round(weight * 64).astype(np.int64)
-        self._whole = self._steps == self._steps.max()
+        steps = np.round(weight * (NECK_STEPS - 1)).astype(np.int64)
+        self._most = int(steps.max())
+        neck = np.flatnonzero(steps != self._most)
+        self._neck = torch.from_numpy(neck).to(device)
+        self._neck_steps = torch.from_numpy(steps[neck]).to(device)
         self._fade = torch.from_numpy(fade_of(splats)).to(device)[:, None]
         self._rest = np.maximum(splats.opacities, _LEAST_OPACITY).astype(np.float32)
         free = ~np.isin(splats.layers, _COMPLETED)
         self._free = torch.from_numpy(free).to(device)
         # What a posed opacity is a share of: that at rest, or itself where it is not fitted.
         self._whole_opacity = np.where(free, self._rest, 1).astype(np.float32)
-        self._inside = np.flatnonzero(np.isin(splats.layers, _INSIDE_MOUTH))
+        self._inside = np.flatnonzero(np.isin(splats.layers, INSIDE_MOUTH))
         self._inside_light = float(splats.colors[self._inside].sum())
 
     def __len__(self) -> int:
@@ -148,12 +151,10 @@ class FittedSurface:
     def _turned(self, table: np.ndarray, shift: Tensor) -> Tensor:
         """``[M, 3]`` shifts in the head frame, turned with their splats."""
         rotations = torch.from_numpy(table).to(self._device)
-        turned = shift @ rotations[int(self._steps.max())].T
-        neck = torch.from_numpy(np.flatnonzero(~self._whole)).to(self._device)
-        if len(neck):
-            steps = torch.from_numpy(self._steps[~self._whole]).to(self._device)
-            own = torch.einsum("nij,nj->ni", rotations[steps], shift[neck])
-            turned = turned.index_put((neck,), own)
+        turned = shift @ rotations[self._most].T
+        if len(self._neck):
+            own = torch.einsum("nij,nj->ni", rotations[self._neck_steps], shift[self._neck])
+            turned = turned.index_put((self._neck,), own)
         return turned
 
     def _light(self, colors: np.ndarray) -> Tensor:

@@ -21,7 +21,7 @@ from talkcli.engines.portrait.lips import jaw_shift
 from talkcli.engines.portrait.mouth_light import ContactShade, MouthLight
 from talkcli.engines.portrait.playback import PlayedPortrait
 from talkcli.engines.portrait.skin import MovedSplats, Pose, RestSurface, skin_and_shape
-from talkcli.engines.portrait.splats import Layer, RestSplats
+from talkcli.engines.portrait.splats import Layer, RestSplats, renumbered
 from talkcli.face.basis import jaw_arc, keep_apart
 from talkcli.face.pose import NECK_PIVOT, euler_to_rotation, rotation_to_euler
 from talkcli.face.topology import INNER_LOWER, INNER_UPPER
@@ -260,8 +260,7 @@ class PortraitAvatar:
 
         Their tangents follow from the neighbours that are left.
         """
-        shaded = np.isin(self.contact.index, order)
-        index = np.searchsorted(order, self.contact.index[shaded]).astype(np.int32)
+        shaded, index = renumbered(self.contact.index, order)
         contact = ContactShade(index, self.contact.shade[shaded])
         dynamic = int(np.searchsorted(order, self.dynamic))
         correction = None if self.correction is None else self.correction.part(order)

@@ -13,7 +13,8 @@ from talkcli.face.topology import INNER_CORNERS, INNER_LOWER, INNER_UPPER
 from talkcli.imaging import smoothstep
 from talkcli.shapes import Float, Int32, Integer
 
-_INSIDE_MOUTH = (Layer.UPPER_TEETH, Layer.LOWER_TEETH, Layer.TONGUE)
+#: What the lips keep the light from.
+INSIDE_MOUTH = (Layer.UPPER_TEETH, Layer.LOWER_TEETH, Layer.TONGUE)
 #: Lips shade each other where they touch; this far away (cm) they show their true colour.
 CONTACT_CM = 0.3
 #: Share of the shade that parting removes from the upper and the lower lip. Light comes from above:
@@ -54,7 +55,7 @@ class MouthLight:
         self, splats: RestSplats, vertices: Float[np.ndarray, "478 3"], contact: ContactShade
     ) -> None:
         self._source_gaps = _gaps(vertices)
-        self._inside = np.flatnonzero(np.isin(splats.layers, _INSIDE_MOUTH))
+        self._inside = np.flatnonzero(np.isin(splats.layers, INSIDE_MOUTH))
         self._inside_colors = splats.colors[self._inside]
         self._lips, self._shade = contact.index, contact.shade
         self._lip_colors = splats.colors[self._lips]

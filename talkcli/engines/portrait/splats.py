@@ -7,7 +7,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from talkcli.shapes import Float, Integer
+from talkcli.shapes import Bool, Float, Integer
 
 
 class Layer(IntEnum):
@@ -27,6 +27,19 @@ class Layer(IntEnum):
     LID = 11  # skin behind the lids' skin, so that a blink never shows the eye
     GLASSES = 12  # dark frames, which move only with the head
     LASHES = 13  # of closing upper lids; not there while the eyes are open
+
+
+def renumbered(
+    index: Integer[np.ndarray, " m"], order: Integer[np.ndarray, " M"]
+) -> tuple[Bool[np.ndarray, " m"], Integer[np.ndarray, " k"]]:
+    """Which of the splats ``index`` are among ``order``, and their int32 places there.
+
+    Args:
+        index: ``[m]`` numbers of splats.
+        order: ``[M]`` rising numbers of those that are kept.
+    """
+    kept = np.isin(index, order)
+    return kept, np.searchsorted(order, index[kept]).astype(np.int32)
 
 
 @dataclass

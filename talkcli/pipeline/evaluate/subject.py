@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from talkcli.avatar import SOURCE_VIEW, Avatar
+from talkcli.avatar import Avatar
 from talkcli.errors import InputError
 from talkcli.pipeline.evaluate.compare import Comparison, Context, compare, compare_measured
 from talkcli.pipeline.evaluate.still import AlignedNearest
+from talkcli.pipeline.evaluate.views import write_film
 from talkcli.pipeline.stages.avatar import stored_avatar
 from talkcli.pipeline.stages.inputs import Clip
 from talkcli.pipeline.stages.landmarks import MeasuredClip, measure_clips
@@ -171,19 +172,9 @@ class _HeldOut:
                     yield kept
 
     def _film(self, avatar: Avatar, motions: list[MotionFrame], output: Path) -> None:
-        from talkcli.media.write import Encoding, FrameFormat, VideoWriter
-
-        context = self._context
-        player = AvatarPlayer(avatar.playback(), self._video, context.recipe.backend, context.watch)
-        shape = FrameFormat(player.width, player.height, self._fps)
-        task = context.reporter.begin("render", len(motions))
-        encoding = Encoding(crf=min(self._video.crf, 12))
-        duration_s = len(motions) / float(self._fps)
-        with VideoWriter(output, shape, duration_s=duration_s, encoding=encoding) as writer:
-            for motion in motions:
-                writer.write(player.pictures(motion, [SOURCE_VIEW])[0])
-                task.advance()
-        context.reporter.end(task)
+        context, video = self._context, self._video
+        player = AvatarPlayer(avatar.playback(), video, context.recipe.backend, context.watch)
+        write_film(player, motions, output, self._fps, min(video.crf, 12), context.reporter)
 
     def _nearest(self, real: MeasuredClip) -> Comparison:
         from talkcli.engines.audio_plane.offsets import motion_features

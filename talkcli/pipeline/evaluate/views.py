@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -21,6 +21,7 @@ from talkcli.pipeline.stages.avatar import ensure_avatar
 from talkcli.pipeline.stages.inputs import Clip, Picture
 from talkcli.pipeline.stages.landmarks import MeasuredClip, measure_clips
 from talkcli.pipeline.video.scene import AvatarPlayer
+from talkcli.progress import Reporter
 from talkcli.project import Project, cached_project_root
 from talkcli.project.run import Run
 from talkcli.shapes import Float
@@ -163,18 +164,39 @@ class _Stage:
 
     def film(self, output: Path, turn: np.ndarray, fps: Fraction) -> None:
         """Draw the whole performance as another camera sees it."""
-        from talkcli.media.write import Encoding, FrameFormat, VideoWriter
+        motions = list(seen_from(self._curves, turn, self._frame))
+        crf = self._context.recipe.video.crf
+        write_film(self._player, motions, output, fps, crf, self._context.reporter)
 
-        player, reporter = self._player, self._context.reporter
-        shape = FrameFormat(player.width, player.height, fps)
-        count = len(self._curves)
-        task = reporter.begin("render", count)
-        encoding = Encoding(crf=self._context.recipe.video.crf)
-        with VideoWriter(output, shape, duration_s=count / float(fps), encoding=encoding) as writer:
-            for motion in seen_from(self._curves, turn, self._frame):
-                writer.write(player.pictures(motion, [SOURCE_VIEW])[0])
-                task.advance()
-        reporter.end(task)
+
+def write_film(
+    player: AvatarPlayer,
+    motions: Sequence[MotionFrame],
+    output: Path,
+    fps: Fraction,
+    crf: int,
+    reporter: Reporter,
+) -> None:
+    """Write a silent video of an avatar that is to be judged.
+
+    Args:
+        player: draws it.
+        motions: one per frame.
+        output: the file.
+        fps: frames per second.
+        crf: H.264 quality.
+        reporter: receives progress.
+    """
+    from talkcli.media.write import Encoding, FrameFormat, VideoWriter
+
+    shape = FrameFormat(player.width, player.height, fps)
+    task = reporter.begin("render", len(motions))
+    encoding, duration_s = Encoding(crf=crf), len(motions) / float(fps)
+    with VideoWriter(output, shape, duration_s=duration_s, encoding=encoding) as writer:
+        for motion in motions:
+            writer.write(player.pictures(motion, [SOURCE_VIEW])[0])
+            task.advance()
+    reporter.end(task)
 
 
 def _compare_still(
