@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from talkcli import toml
 from talkcli.errors import UsageError, did_you_mean
 from talkcli.files.check import read_document
-from talkcli.sections import ClipConfig, FitConfig, QcConfig
+from talkcli.sections import ClipConfig, FitConfig, QcConfig, SplatPortraitConfig, TrainConfig
 from talkcli.settings import check_limits, convert, setting
 
 if TYPE_CHECKING:
@@ -142,12 +142,13 @@ class Recipe:
         seed: random seed of everything that speech leaves open; 0 takes one from the portrait and
             the sound, so that two videos differ and the same command repeats its frames.
         backend: renderer; recorded with the results, but never part of a key.
-        engine: engine that makes the avatar, one of :data:`talkcli.engines.registry.ENGINES`.
+        engine: engine that makes the avatar, one of :data:`talkcli.engines.registry.ENGINES`;
+            ``auto`` takes the best one, and an avatar that is already there.
     """
 
     seed: int = setting(0, low=0, high=2**32 - 1)
     backend: str = setting("auto", choices=("auto", "cpu", "cuda", "reference"))
-    engine: str = "portrait"
+    engine: str = "auto"
     video: VideoConfig = field(default_factory=VideoConfig)
     motion: MotionConfig = field(default_factory=MotionConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
@@ -155,6 +156,8 @@ class Recipe:
     portrait: PortraitConfig = field(default_factory=PortraitConfig)
     fit: FitConfig = field(default_factory=FitConfig)
     qc: QcConfig = field(default_factory=QcConfig)
+    splat_portrait: SplatPortraitConfig = field(default_factory=SplatPortraitConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
 
     def as_json(self) -> dict[str, Any]:
         """All settings as nested dictionaries of JSON values."""

@@ -94,3 +94,58 @@ class QcConfig:
     mouth_cut: float = setting(1.0, low=-1)
     mouth_stuck: float = setting(10.0, low=-1)
     face_lost: float = setting(2.0, low=-1)
+
+
+@dataclass(frozen=True)
+class SplatPortraitConfig:
+    """Network of the engine ``splat-portrait``; weights of other sizes are told of.
+
+    Attributes:
+        weights: ``bundled``, or the path of a file that ``talkcli train splat-portrait`` wrote.
+        widths: channels of each level of the U-Net, each half as large as the one before.
+        blocks: residual blocks per level.
+        attention: of how many of the lowest levels attend to all pixels.
+        patch: side of the squares of pixels that the first level sees as one.
+        frequencies: octaves of the sinusoids that the camera enters by.
+    """
+
+    weights: str = "bundled"
+    widths: tuple[int, ...] = setting((32, 64, 112), low=8, high=1024)
+    blocks: int = setting(1, low=1, high=8)
+    attention: int = setting(2, low=0, high=8)
+    patch: int = setting(4, low=1, high=8)
+    frequencies: int = setting(9, low=1, high=16)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How a network is trained by ``talkcli train``.
+
+    Attributes:
+        steps: number of steps.
+        minutes: limit on the time; 0 for none. A run that ends by it may go on later.
+        batch: samples per step, of all processes together.
+        rate: learning rate, which falls along half a cosine.
+        decay: weight decay of AdamW.
+        warmup: steps over which the rate rises.
+        ema: share of the running mean of the weights that each step keeps; the mean is what is
+            used.
+        clip: longest gradient.
+        render_every: steps from one that also draws the splats from another side to the next.
+        precision: ``float32`` or ``bfloat16``.
+        people: how many of the pack's people are trained on; 0 for all.
+        every: steps from one look at held-out people to the next.
+    """
+
+    steps: int = setting(20_000, low=1, high=10_000_000)
+    minutes: float = setting(0.0, low=0)
+    batch: int = setting(4, low=1, high=4096)
+    rate: float = setting(1.5e-3, low=0, high=1)
+    decay: float = setting(0.02, low=0, high=1)
+    warmup: int = setting(50, low=0)
+    ema: float = setting(0.999, low=0, high=1)
+    clip: float = setting(1.0, low=0)
+    render_every: int = setting(2, low=1)
+    precision: str = setting("float32", choices=("float32", "bfloat16"))
+    people: int = setting(0, low=0)
+    every: int = setting(250, low=1)

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
+from talkcli.cli.engine_option import EngineOptions
 from talkcli.cli.options import (
     CommonOptions,
     DriverOptions,
     MotionOptions,
     Portrait,
     ProjectOption,
-    RecipeOptions,
     SourceOptions,
     SpokenOutputOptions,
     ViewOptions,
@@ -55,7 +55,7 @@ class VideoOptions:
     output: SpokenOutputOptions
     view: ViewOptions
     motion: MotionOptions
-    recipe: RecipeOptions
+    recipe: EngineOptions
     quality: QualityOptions
     common: CommonOptions
 
@@ -72,7 +72,9 @@ class VideoOptions:
 
         video = {**dataclasses.asdict(self.view), "with_sound": self.output.with_sound}
         motion = {**dataclasses.asdict(self.motion), **self.driver.settings()}
-        recipe = recipe_from(self.recipe, video=video, motion=motion, **sections)
+        recipe = recipe_from(
+            self.recipe, self.engine.engine, video=video, motion=motion, **sections
+        )
         self.quality.refuse(recipe, self.output.output)
         reports: list[QcReport] = []
         with running(self.common, self.output.run(project)) as run:

@@ -263,26 +263,26 @@ class RecipeOptions:
     backend: Annotated[
         _Text,
         typer.Option(
-            metavar="NAME",
-            help="auto, cpu, cuda or reference (very slow) (default: auto).",
+            metavar="NAME", help="auto, cpu, cuda or reference (very slow) (default: auto)."
         ),
     ] = None
 
 
-def recipe_from(options: RecipeOptions, **sections: Any) -> Recipe:
+def recipe_from(options: RecipeOptions, engine: str | None = None, **sections: Any) -> Recipe:
     """All settings of a command; options override ``--set``, ``--recipe`` and the defaults.
 
     Args:
         options: recipe, sets, seed, backend.
+        engine: of commands that make or pose avatars.
         sections: options that belong to each recipe section, as a dataclass or a dict.
 
     Raises:
-        UsageError: see :func:`talkcli.config.load_recipe`.
+        UsageError: as :func:`talkcli.config.load_recipe`.
     """
-    values: dict[str, Any] = {"seed": options.seed, "backend": options.backend}
-    for section, group in sections.items():
+    values: dict[str, Any] = {"seed": options.seed, "backend": options.backend, "engine": engine}
+    for name, group in sections.items():
         fields = group if isinstance(group, dict) else dataclasses.asdict(group)
-        values.update({f"{section}.{name}": value for name, value in fields.items()})
+        values |= {f"{name}.{field}": value for field, value in fields.items()}
     return load_recipe(options.recipe, sets=options.sets or (), options=values)
 
 

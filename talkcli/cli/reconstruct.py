@@ -7,12 +7,12 @@ from typing import Annotated, Optional
 
 import typer
 
+from talkcli.cli.engine_option import EngineOptions
 from talkcli.cli.options import (
     CommonOptions,
     DryRun,
     Overwrite,
     Portrait,
-    RecipeOptions,
     SourceOptions,
     expand_options,
     recipe_from,
@@ -32,13 +32,13 @@ def reconstruct_command(
     ] = None,
     overwrite: Overwrite = False,
     dry_run: DryRun = False,
-    recipe: RecipeOptions,
+    recipe: EngineOptions,
     common: CommonOptions,
 ) -> None:
     """Build an avatar from a picture, in a project directory (default: PORTRAIT.talk)."""
     from talkcli import reconstruct
 
-    settings = recipe_from(recipe, portrait=source.settings())
+    settings = recipe_from(recipe, recipe.engine, portrait=source.settings())
     with running(common, run_options(source.project, overwrite, dry_run)) as run:
         made = reconstruct(portrait, output=ply, recipe=settings, run=run.options)
         run.show(made.result)

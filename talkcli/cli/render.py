@@ -6,12 +6,12 @@ from typing import Annotated, Optional
 
 import typer
 
+from talkcli.cli.engine_option import EngineOptions
 from talkcli.cli.options import (
     CommonOptions,
     OutputOptions,
     ProjectArgument,
     ProjectOption,
-    RecipeOptions,
     ViewOptions,
     expand_options,
     one_project,
@@ -42,14 +42,14 @@ def render_command(
     expr: OldExpression = None,
     output: OutputOptions,
     view: ViewOptions,
-    recipe: RecipeOptions,
+    recipe: EngineOptions,
     common: CommonOptions,
 ) -> None:
     """Draw a project's avatar as pictures (.png, .jpg, .webp) or a turntable video (.mp4)."""
     from talkcli import Subject, draw
 
     place = one_project("render", name, project)
-    settings = recipe_from(recipe, video=view)
+    settings = recipe_from(recipe, recipe.engine, video=view)
     weights = (*(expression or ()), *(expr or ()))
     with running(common, output.run(None)) as run:
         result = draw(

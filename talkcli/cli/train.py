@@ -11,10 +11,9 @@ import typer
 
 from talkcli.cli.flags import Command, Group
 from talkcli.cli.options import expand_options
+from talkcli.cli.train_networks import prepare_command
 
-train_app = typer.Typer(
-    cls=Group, help="Train the bundled models (for developers; needs footage and espeak-ng)."
-)
+train_app = typer.Typer(cls=Group, help="Train the bundled models (for developers).")
 
 _File = Optional[Path]  # noqa: UP045 - Typer resolves it on Python 3.10 too
 _Data = Annotated[
@@ -28,7 +27,10 @@ _Cache = Annotated[
 
 @train_app.callback()
 def _group() -> None:
-    """Train the bundled models (for developers; needs footage and espeak-ng)."""
+    """Train the bundled models (for developers)."""
+
+
+train_app.command("prepare", cls=Command)(prepare_command)
 
 
 @dataclass(frozen=True)

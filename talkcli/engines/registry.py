@@ -21,6 +21,9 @@ ENGINES: dict[str, str] = {
     "audio-plane": "talkcli.engines.audio_plane.engine",
     "portrait": "talkcli.engines.portrait.build.engine",
 }
+#: Stands for the engine that does best with what an avatar is made from; docs/results.md compares.
+AUTO = "auto"
+_BEST = {"picture": "portrait", "clip": "audio-plane"}
 
 
 @runtime_checkable
@@ -64,13 +67,20 @@ class Engine(Protocol):
         """
 
 
-def engine(name: str) -> Engine:
+def engine(name: str, source: Literal["picture", "clip"] = "picture") -> Engine:
     """Look up an engine by name.
+
+    Args:
+        name: a key of :data:`ENGINES`, or :data:`AUTO`.
+        source: what ``auto`` is the best for.
 
     Raises:
         UsageError: there is no such engine.
     """
+    if name == AUTO:
+        name = _BEST[source]
     if name not in ENGINES:
-        raise UsageError(f"unknown engine {name!r}", f"use one of: {', '.join(sorted(ENGINES))}")
+        names = ", ".join(sorted(ENGINES))
+        raise UsageError(f"unknown engine {name!r}", f"use {AUTO}, or one of: {names}")
     found: Engine = import_module(ENGINES[name]).ENGINE
     return found

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -73,6 +73,44 @@ class Trainable(Protocol):
         """A figure of merit on what is not trained on: higher is better."""
 
 
+@runtime_checkable
+class Averaged(Protocol):
+    """A model that keeps something besides, such as a running mean of its parameters."""
+
+    def stepped(self, iteration: int) -> None:
+        """Is called after step number ``iteration``, counted from 1, has changed the parameters."""
+
+
+@runtime_checkable
+class Team(Protocol):
+    """Processes that train one model together, each with its share of every batch.
+
+    Attributes:
+        leads: whether this process evaluates, reports and keeps the checkpoints.
+    """
+
+    leads: bool
+
+    def average(self, tensors: Sequence[torch.Tensor]) -> None:
+        """Replace tensors by their means over all processes."""
+
+    def agree(self, value: bool) -> bool:
+        """What the leading process says."""
+
+
+class Alone:
+    """A team of one."""
+
+    leads = True
+
+    def average(self, tensors: Sequence[torch.Tensor]) -> None:
+        """See :class:`Team`."""
+
+    def agree(self, value: bool) -> bool:
+        """See :class:`Team`."""
+        return value
+
+
 @dataclass
 class Progress:
     """How far a training is.
@@ -102,6 +140,9 @@ class LoopSettings:
         patience: evaluations without a better figure after which it stops; 0 never stops.
         gain: least improvement that counts.
         stop_after: share of the budget before which it never stops early.
+        clip: longest gradient, over all parameters; longer ones are shortened. 0 for any.
+        warmup: steps over which the learning rates rise from nothing.
+        team: the processes that train together.
     """
 
     seed: int = 0
@@ -109,6 +150,9 @@ class LoopSettings:
     patience: int = 0
     gain: float = 0.02
     stop_after: float = 0.6
+    clip: float = 0.0
+    warmup: int = 0
+    team: Team = field(default_factory=Alone)
 
 
 def train(
@@ -142,46 +186,87 @@ def train(
     """
     first_rates = [group["lr"] for group in model.optimizer.param_groups]
     progress = _resume(model, checkpoint, None if beyond else budget) or Progress(0, 0.0, [])
+    keeper = _Keeper(model, budget, settings, checkpoint, report)
     if progress.iteration:
         task.advance(progress.iteration)
-    looked_at = -1
     if not progress.scores:
-        looked_at = _look(model, progress, report)
-    saved = time.perf_counter()
-    while not progress.ended and budget.spent(progress.iteration, progress.seconds) < 1:
-        _rate(model.optimizer, first_rates, budget.spent(progress.iteration, progress.seconds))
+        keeper.look(progress)
+    while not progress.ended and keeper.left(progress):
+        spent = budget.spent(progress.iteration, progress.seconds)
+        _rate(model.optimizer, first_rates, spent, (progress.iteration + 1) / (settings.warmup + 1))
         try:
-            _step(model, progress, settings.seed)
+            _step(model, progress, settings)
         except KeyboardInterrupt:
-            _save(model, progress, checkpoint, budget)
+            keeper.save(progress)
             raise
         task.advance()
-        spent = budget.spent(progress.iteration, progress.seconds)
-        if progress.iteration % settings.evaluate_every == 0 or spent >= 1:
-            looked_at = _look(model, progress, report)
-            if spent >= settings.stop_after and _flat(progress.scores, settings):
-                break
-        if time.perf_counter() - saved > CHECKPOINT_S:
-            _save(model, progress, checkpoint, budget)
-            saved = time.perf_counter()
-    if looked_at != progress.iteration:
+        if keeper.stops(progress):
+            break
+    if keeper.looked_at != progress.iteration:
         # It was resumed where no step was left.
-        _look(model, progress, report)
+        keeper.look(progress)
     progress.ended = True
-    _save(model, progress, checkpoint, budget)
+    keeper.save(progress)
     return progress
 
 
-def _step(model: Trainable, progress: Progress, seed: int) -> None:
+@dataclass
+class _Keeper:
+    """Evaluates, reports and saves, in the leading process alone."""
+
+    model: Trainable
+    budget: Budget
+    settings: LoopSettings
+    checkpoint: Path
+    report: Callable[[Progress], None] | None
+    looked_at: int = -1
+    saved: float = field(default_factory=time.perf_counter)
+
+    def left(self, progress: Progress) -> bool:
+        """Whether some of the budget is left; clocks of several processes differ."""
+        left = self.budget.spent(progress.iteration, progress.seconds) < 1
+        return self.settings.team.agree(left)
+
+    def stops(self, progress: Progress) -> bool:
+        """Evaluate and save when it is time, and tell whether nothing is gained any more."""
+        spent = self.budget.spent(progress.iteration, progress.seconds)
+        flat = False
+        if progress.iteration % self.settings.evaluate_every == 0 or spent >= 1:
+            self.look(progress)
+            flat = spent >= self.settings.stop_after and _flat(progress.scores, self.settings)
+        if not flat and time.perf_counter() - self.saved > CHECKPOINT_S:
+            self.save(progress)
+            self.saved = time.perf_counter()
+        return self.settings.team.agree(flat)
+
+    def look(self, progress: Progress) -> None:
+        """Evaluate and report."""
+        self.looked_at = at = progress.iteration
+        if not self.settings.team.leads:
+            return
+        progress.scores = [score for score in progress.scores if score[0] != at]
+        progress.scores.append((at, self.model.evaluate(at)))
+        if self.report is not None:
+            self.report(progress)
+
+    def save(self, progress: Progress) -> None:
+        """Write the checkpoint."""
+        if self.settings.team.leads:
+            _save(self.model, progress, self.checkpoint, self.budget)
+
+
+def _step(model: Trainable, progress: Progress, settings: LoopSettings) -> None:
     """Take a step and count it.
 
     Raises:
         InputError: the loss is not finite; nothing was changed by it.
     """
     began, number = time.perf_counter(), progress.iteration
-    torch.manual_seed(seed * 1_000_003 + number)
-    loss = model.step(number, np.random.default_rng((seed, number)))
-    value = float(loss.detach())
+    torch.manual_seed(settings.seed * 1_000_003 + number)
+    loss = model.step(number, np.random.default_rng((settings.seed, number)))
+    mean = loss.detach().clone()
+    settings.team.average([mean])
+    value = float(mean)
     if not math.isfinite(value):
         raise InputError(
             f"training has diverged: the loss of step {number} is {value}",
@@ -189,9 +274,15 @@ def _step(model: Trainable, progress: Progress, seed: int) -> None:
         )
     model.optimizer.zero_grad()
     loss.backward()
+    trained = [p for group in model.optimizer.param_groups for p in group["params"]]
+    settings.team.average([p.grad for p in trained if p.grad is not None])
+    if settings.clip:
+        torch.nn.utils.clip_grad_norm_(trained, settings.clip)
     model.optimizer.step()
     progress.loss = value if math.isnan(progress.loss) else 0.98 * progress.loss + 0.02 * value
     progress.iteration += 1
+    if isinstance(model, Averaged):
+        model.stepped(progress.iteration)
     progress.seconds += time.perf_counter() - began
 
 
@@ -201,8 +292,9 @@ def sample_of(iteration: int, count: int, seed: int) -> int:
     return int(np.random.default_rng((seed, around)).permutation(count)[place])
 
 
-def _rate(optimizer: torch.optim.Optimizer, first: list[float], spent: float) -> None:
+def _rate(optimizer: torch.optim.Optimizer, first: list[float], spent: float, warm: float) -> None:
     share = _LAST_RATE + (1 - _LAST_RATE) * 0.5 * (1 + math.cos(math.pi * spent))
+    share *= min(1.0, warm)
     for group, rate in zip(optimizer.param_groups, first, strict=True):
         group["lr"] = rate * share
 
@@ -212,16 +304,6 @@ def _flat(scores: list[tuple[int, float]], settings: LoopSettings) -> bool:
         return False
     before = max(score for _, score in scores[: -settings.patience])
     return max(score for _, score in scores[-settings.patience :]) < before + settings.gain
-
-
-def _look(model: Trainable, progress: Progress, report: Callable[[Progress], None] | None) -> int:
-    """Evaluate, report, and return the step that it was done at."""
-    at = progress.iteration
-    progress.scores = [score for score in progress.scores if score[0] != at]
-    progress.scores.append((at, model.evaluate(at)))
-    if report is not None:
-        report(progress)
-    return at
 
 
 def _save(model: Trainable, progress: Progress, path: Path, budget: Budget) -> None:

@@ -216,6 +216,7 @@ def draw_view(avatar: PortraitAvatar, motion: MotionFrame | None, view: View) ->
         drawn = render(
             splats.gaussians(), cameras, features=torch.from_numpy(weight), backend="cpu"
         )
+    assert drawn.features is not None
     own = drawn.alpha[0, ..., 0].numpy()
     safe = np.maximum(own, 1e-3)
     turn = avatar.head_rotation(motion, view.yaw_deg)

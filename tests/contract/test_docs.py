@@ -24,7 +24,7 @@ from talkcli.config import Recipe, shipped_recipes
 from tests.support import docs
 
 #: Commands with a table of their own; the other options stand in the common one.
-OWN_TABLES = ("eval", "bench", "train speech", "train face")
+OWN_TABLES = ("eval", "bench", "train prepare", "train speech", "train face")
 
 
 def subclasses(cls: type) -> set[type]:
@@ -168,6 +168,7 @@ SCHEMAS = {
     "talkcli.face.model.SCHEMA": "face model",
     "talkcli.speech.model.SCHEMA": "speech model",
     "talkcli.metrics.reference.SCHEMA": "motion reference",
+    "talkcli.train.packs.SCHEMA": "training pack",
 }
 
 

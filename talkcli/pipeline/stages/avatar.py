@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from talkcli.config import DEFAULT_SIZE, Recipe
-from talkcli.engines.registry import ENGINES, engine
+from talkcli.engines.registry import AUTO, ENGINES, engine
 from talkcli.errors import InputError, UsageError
 from talkcli.files.check import read_json
 from talkcli.pipeline.stages.faces import FoundFace, FoundFaces, choose_face, describe_face
@@ -101,7 +101,7 @@ def ensure_avatar(run: Run, picture: Picture) -> BuiltAvatar:
     if maker.source != "picture":
         raise UsageError(
             f"the engine {maker.name} makes avatars from clips, not from one picture",
-            "choose another one with --set engine=NAME",
+            "choose another one with --engine NAME",
         )
     with run.lock():
         with run.watch.measure("load"):
@@ -123,15 +123,24 @@ def ensure_avatar(run: Run, picture: Picture) -> BuiltAvatar:
 
 
 def stored_avatar(run: Run) -> BuiltAvatar:
-    """The avatar in a project; rebuilt from its picture if it is damaged.
+    """The avatar in a project; rebuilt from its picture if it is damaged, or of another engine.
 
     Raises:
         InputError: there is none, or it is damaged and its picture is gone or has changed.
+        UsageError: an engine is asked for that there is not, or that needs a clip.
     """
     project = run.project
     current = project.current("avatar", _check_stored)
     if current is not None:
-        return BuiltAvatar((current,))
+        made_by = current.recipe.get("engine")
+        if run.recipe.engine in (AUTO, made_by):
+            return BuiltAvatar((current,))
+        if "portrait" not in project.inputs:
+            raise InputError(
+                f"the avatar in {project.root} is of the engine {made_by}, and the project has no "
+                f"picture to make one of {run.recipe.engine} from",
+                "leave out --engine",
+            )
     source = project.inputs.get("portrait")
     if source is None:
         raise InputError(

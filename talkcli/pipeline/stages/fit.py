@@ -27,7 +27,7 @@ def fit_stage(prepared: StageRun, run: Run) -> Stage:
     Raises:
         UsageError: no such engine, or one that makes avatars of one picture.
     """
-    maker = engine(run.recipe.engine)
+    maker = engine(run.recipe.engine, "clip")
     if maker.source != "clip":
         raise UsageError(
             f"the engine {maker.name} makes avatars of one picture, not of a clip",
@@ -64,7 +64,7 @@ def ensure_fit(run: Run, *, resume: bool = False) -> BuiltAvatar:
 
         def make(directory: Path, task: Task) -> None:
             source = ClipSource(prepared.stage.path, work, task, resume)
-            engine(run.recipe.engine).make(source, run, directory)
+            engine(run.recipe.engine, "clip").make(source, run, directory)
 
         # With a limit on the time, nobody knows how many steps it allows.
         limits = run.recipe.fit
