@@ -73,7 +73,7 @@ class VideoOptions:
         video = {**dataclasses.asdict(self.view), "with_sound": self.output.with_sound}
         motion = {**dataclasses.asdict(self.motion), **self.driver.settings()}
         recipe = recipe_from(
-            self.recipe, self.engine.engine, video=video, motion=motion, **sections
+            self.recipe, self.recipe.engine, video=video, motion=motion, **sections
         )
         self.quality.refuse(recipe, self.output.output)
         reports: list[QcReport] = []
