@@ -48,9 +48,17 @@ class View:
     Attributes:
         yaw_deg: head yaw relative to the camera in degrees, > 0 towards image right; None keeps
             that of the source.
+        orbit_deg: how much of that yaw is the camera's way around the person, body and all; by the
+            rest, the head turns on its body.
     """
 
     yaw_deg: float | None = None
+    orbit_deg: float = 0.0
+
+    @property
+    def turned_deg(self) -> float | None:
+        """Yaw of the head on its body, as the source's camera would see it; None: the source's."""
+        return None if self.yaw_deg is None else self.yaw_deg - self.orbit_deg
 
 
 #: The view of the source photograph.
@@ -75,6 +83,22 @@ class Camera:
 
 
 @dataclass(frozen=True, eq=False)
+class Stance:
+    """Where a body stands before the source's camera, for cameras that go around it.
+
+    Attributes:
+        camera: the source's.
+        surface: ``[n, 3]`` points of the head as the camera sees it, down to the collar, in the
+            camera's axes, cm; about one per pixel of the crop.
+        weight: ``[n]`` how far each of them follows the head: 1 on the head, 0 on the torso.
+    """
+
+    camera: Camera
+    surface: Float[np.ndarray, "n 3"]
+    weight: Float[np.ndarray, " n"]
+
+
+@dataclass(frozen=True, eq=False)
 class Backdrop:
     """What a rendered head is composited over.
 
@@ -86,6 +110,7 @@ class Backdrop:
             background and to move the torso.
         behind: ``[H, W, 4]`` uint8, the background continued behind the rim of the torso, with how
             far it replaces the picture's pixels when the torso moves; None if it stays still.
+        stance: where the body stands; None if no camera can go around it.
     """
 
     source: UInt8[np.ndarray, "height width 4"]
@@ -93,6 +118,7 @@ class Backdrop:
     frame: PictureFrame
     torso: UInt8[np.ndarray, "height width"] | None = None
     behind: UInt8[np.ndarray, "height width 4"] | None = None
+    stance: Stance | None = None
 
 
 @runtime_checkable

@@ -48,6 +48,8 @@ class VideoConfig:
         fps: frames per second as a string: ``25``, ``23.976``, ``30000/1001``.
         size: longest side of one view in pixels, at least 64; 0 takes the source's, at most 1024.
         views: head yaws in degrees, one picture each; empty for the view of the source.
+        view_mode: ``camera`` takes the views from a camera that goes around head and body; ``head``
+            turns the head alone.
         layout: ``strip`` puts the views side by side, ``files`` writes one file per view.
         camera_path: ``orbit`` swings the view to both sides, ``arc`` sweeps it across once.
         camera_yaw_deg: largest yaw of ``camera_path``, in degrees.
@@ -60,6 +62,7 @@ class VideoConfig:
     fps: str = "25"
     size: int = setting(0, low=0, high=4096, even=True, least=64)
     views: tuple[float, ...] = setting((), low=-MAX_VIEW_YAW_DEG, high=MAX_VIEW_YAW_DEG)
+    view_mode: str = setting("camera", choices=("camera", "head"))
     layout: str = setting("strip", choices=("strip", "files"))
     camera_path: str = setting("none", choices=("none", "orbit", "arc"))
     camera_yaw_deg: float = setting(30.0, low=0, high=MAX_VIEW_YAW_DEG)

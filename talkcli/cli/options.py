@@ -134,6 +134,14 @@ class ViewOptions:
             metavar="DEG,DEG,...", help="Head yaws, e.g. -30,0,30 (default: as in the source)."
         ),
     ] = None
+    view_mode: Annotated[
+        _Text,
+        typer.Option(
+            metavar="camera|head",
+            help="Views: a camera that goes around the person, or a head that turns "
+            "(default: camera).",
+        ),
+    ] = None
     layout: Annotated[
         _Text,
         typer.Option(metavar="strip|files", help="All views side by side, or one file per view."),

@@ -9,24 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from talkcli.avatar import Backdrop
-from talkcli.compose.color import named_color
+from talkcli.compose.ground import Grounds
 from talkcli.compose.over import composite_over
-from talkcli.compose.torso import MovedTorso
 from talkcli.compose.window import CropWindow
-from talkcli.errors import UsageError
-from talkcli.imaging import EDGE_FADE, over_white
-from talkcli.layers.colors import split_layers
+from talkcli.imaging import EDGE_FADE
 from talkcli.render.solid import solidify
-from talkcli.tracking.landmarks import CROP_SIDE_FH
 
 _LONGEST_PX = 1024  # default for the output's longest side
-_FEATHER_PX = 6.0  # width at the crop's border over which the plate fades into the picture
-#: Light that may go with a torso beyond its coverage, and what counts as hiding all behind it.
-_REST, _OPAQUE = 0.02, 0.05
 _NOWHERE = np.s_[0:0, 0:0]
 
 
@@ -92,16 +84,7 @@ class Compositor:
         left, _, right, _ = self._window.box
         margin = max(1.0, EDGE_FADE * (right - left))
         self._fade = np.ascontiguousarray(self._window.ramp(margin))
-        still = self._still_picture(backdrop)
-        cover = None if backdrop.torso is None else self._fitted(backdrop.torso) / np.float32(255)
-        behind = self._behind(still, cover, backdrop.behind) if moving else None
-        if bg not in ("keep", "plate"):
-            still, behind = self._over_background(still, cover, bg)
-        self._still = _to_bytes(still)
-        self._torso: MovedTorso | None = None
-        if moving and cover is not None and backdrop.behind is not None:
-            face = backdrop.frame.crop_side / CROP_SIDE_FH * self.width / w
-            self._torso = MovedTorso(still, cover, behind, face)
+        self._grounds = Grounds(backdrop, self._window, (self.width, self.height), bg, moving)
 
     def canvas(self, pixels: np.ndarray | None = None) -> Canvas:
         """Memory to draw frames on one after the other, with the still picture in it.
@@ -110,10 +93,11 @@ class Compositor:
             pixels: ``[height, width, 3 or 4]`` uint8 to draw on, which may be part of a larger
                 picture; None for a new array.
         """
+        still = self._grounds.front.still
         if pixels is None:
-            return Canvas(self._still.copy(), still=self._still)
-        pixels[:] = self._still
-        return Canvas(pixels, still=self._still)
+            return Canvas(still.copy(), still=still)
+        pixels[:] = still
+        return Canvas(pixels, still=still)
 
     def frame(
         self,
@@ -123,6 +107,7 @@ class Compositor:
         *,
         dense: bool = False,
         body: np.ndarray | None = None,
+        orbit_deg: float = 0.0,
     ) -> np.ndarray:
         """Draw one finished frame.
 
@@ -136,23 +121,24 @@ class Compositor:
                 :mod:`talkcli.render.solid`.
             body: ``[2, 3]`` how the torso has moved, in pixels of the crop, see
                 :mod:`talkcli.compose.body`; None for not at all.
+            orbit_deg: how far the camera that saw the head has gone around the person.
 
         Returns:
             ``[height, width, 3]`` uint8, or ``[height, width, 4]`` with straight alpha for a
             transparent background.
         """
         canvas = canvas or self.canvas()
-        result = canvas.pixels
-        if canvas.still is self._still:
-            result[canvas.drawn] = self._still[canvas.drawn]
+        result, ground = canvas.pixels, self._grounds.at(orbit_deg)
+        if canvas.still is ground.still:
+            result[canvas.drawn] = ground.still[canvas.drawn]
         else:
-            # The canvas was last used with another backdrop.
-            result[:] = self._still
-            canvas.still = self._still
+            # The canvas was last used with another backdrop, or from another side.
+            result[:] = ground.still
+            canvas.still = ground.still
         canvas.drawn = _NOWHERE
-        if body is not None and self._torso is not None:
-            canvas.drawn = self._torso.box
-            self._torso.draw(self._window.in_output(body), result)
+        if body is not None and ground.torso is not None:
+            canvas.drawn = ground.torso.box
+            ground.torso.draw(self._window.in_output(body), result)
         x0, y0, x1, y1 = self._window.box
         rgb = np.ascontiguousarray(rgb, np.float32)
         alpha = np.ascontiguousarray(alpha, np.float32).reshape(alpha.shape[:2])
@@ -173,71 +159,6 @@ class Compositor:
         """Several (rgb, alpha) heads, each in its own frame, side by side in one picture."""
         return np.concatenate([self.frame(rgb, alpha) for rgb, alpha in heads], 1)
 
-    def _still_picture(self, backdrop: Backdrop) -> np.ndarray:
-        """The picture with the plate in it, ``[height, width, 3]`` float32 0–1."""
-        picture = _fit(_on_ground(backdrop.source), self.width, self.height)
-        plate = backdrop.plate.astype(np.float32)
-        if backdrop.plate.dtype == np.uint8:
-            plate /= 255
-        x0, y0, x1, y1 = self._window.box
-        part = picture[y0:y1, x0:x1]
-        part += (self._window.cut(plate) - part) * self._window.ramp(_FEATHER_PX)[..., None]
-        return np.clip(picture, 0, 1)
-
-    def _over_background(
-        self, still: np.ndarray, cover: np.ndarray | None, bg: str
-    ) -> tuple[np.ndarray, np.ndarray | None]:
-        """The torso alone, over a new background or premultiplied with its alpha.
-
-        Returns:
-            The picture, and the background as bytes; None if transparent.
-        """
-        ground = None if self.transparent else _ground(bg, self.width, self.height)
-        if cover is None:
-            raise UsageError(
-                f"this avatar was built without the torso's outline that --bg {bg} needs",
-                "build it again from its picture",
-            )
-        colors, _ = split_layers(still, cover)  # removes the old background from the rim
-        if ground is None:
-            return np.dstack([colors * cover[..., None], cover]), None
-        return ground + (colors - ground) * cover[..., None], _to_bytes(ground)
-
-    def _behind(
-        self, still: np.ndarray, cover: np.ndarray | None, fill: np.ndarray | None
-    ) -> np.ndarray | None:
-        """The still picture without the torso's rim, ``[height, width, 3]`` uint8.
-
-        A fill may be wrong. Where the torso would need colours that it cannot have to make up for
-        it, the background is what is left of the picture instead.
-        """
-        if cover is None or fill is None:
-            return None
-        fill = self._fitted(fill).astype(np.float32) / 255
-        behind = still + (fill[..., :3] - still) * fill[..., 3:]
-        through = 1 - cover[..., None]
-        torso = np.clip(still - through * behind, -_REST, 1 - through + _REST)
-        left = np.clip((still - torso) / np.maximum(through, _OPAQUE), 0, 1)
-        return _to_bytes(np.where(through > _OPAQUE, left, behind))
-
-    def _fitted(self, image: np.ndarray) -> np.ndarray:
-        return _fit(image, self.width, self.height)
-
-
-def _ground(bg: str, width: int, height: int) -> np.ndarray:
-    """A colour or a picture that fills the frame, ``[height, width, 3]`` float32 0–1."""
-    if color := named_color(bg):
-        return np.full((height, width, 3), [level / 255 for level in color], np.float32)
-    from talkcli.media.image import read_image
-
-    picture = read_image(bg)
-    scale = max(width / picture.shape[1], height / picture.shape[0])
-    # Only what shows is enlarged: a strip of 1 x 32,000 would fill the memory.
-    across, down = max(1, round(width / scale)), max(1, round(height / scale))
-    left, top = (picture.shape[1] - across) // 2, (picture.shape[0] - down) // 2
-    shown = over_white(picture[top : top + down, left : left + across])
-    return _fit(shown, width, height).astype(np.float32) / 255
-
 
 def _around(first: tuple[slice, slice], second: tuple[slice, slice]) -> tuple[slice, slice]:
     """The box around two, either of which may be empty."""
@@ -249,25 +170,3 @@ def _around(first: tuple[slice, slice], second: tuple[slice, slice]) -> tuple[sl
         slice(min(s.start for s in rows), max(s.stop for s in rows)),
         slice(min(s.start for s in columns), max(s.stop for s in columns)),
     )
-
-
-def _on_ground(picture: np.ndarray) -> np.ndarray:
-    """Convert RGBA bytes to ``[H, W, 3]`` float32 0–1, white where transparent."""
-    return over_white(picture).astype(np.float32) / 255
-
-
-def _fit(image: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Resize an image, into a new array."""
-    if image.shape[:2] == (height, width):
-        return image.copy()
-    shrink = height * width < image.shape[0] * image.shape[1]
-    method = cv2.INTER_AREA if shrink else cv2.INTER_CUBIC
-    return cv2.resize(image, (width, height), interpolation=method)
-
-
-def _to_bytes(image: np.ndarray) -> np.ndarray:
-    """Convert floats 0–1 to bytes; four channels are premultiplied and become straight alpha."""
-    if image.shape[2] == 4:
-        alpha = image[..., 3:]
-        image = np.concatenate([image[..., :3] / np.maximum(alpha, 1e-4), alpha], 2)
-    return cv2.convertScaleAbs(np.maximum(image, 0), alpha=255)

@@ -16,10 +16,17 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 
 from talkcli.avatar import Camera, View
-from talkcli.face.pose import IMAGE_TO_HEAD, NECK_PIVOT, euler_to_rotation, rotation_to_euler
+from talkcli.face.pose import (
+    IMAGE_TO_HEAD,
+    NECK_PIVOT,
+    euler_to_rotation,
+    orbit_matrix,
+    rotation_to_euler,
+)
 from talkcli.shapes import Float
 from talkcli.types import MotionFrame
 
@@ -51,6 +58,23 @@ class BodyMotion:
     matrix: Float[np.ndarray, "4 4"]
     affine: Float[np.ndarray, "2 3"]
 
+    def seen_after(self, orbit_deg: float, camera: Camera) -> BodyMotion:
+        """The same motion as seen by a camera that has gone around the person.
+
+        Args:
+            orbit_deg: how far.
+            camera: sees the source's pose, from where it has started.
+        """
+        around = orbit_matrix(camera.viewmat, orbit_deg)
+        throat = camera.viewmat[:3, :3] @ NECK_PIVOT + camera.viewmat[:3, 3] - (0, 0, _THROAT_CM)
+        points = throat + np.array([[0, 0, 0], [0, _HIPS_CM / 4, 0], [_HIPS_CM / 4, 0, 0]])
+        before, after = (
+            _pixels(points @ matrix[:3, :3].T + matrix[:3, 3], camera.K)
+            for matrix in (around, around @ self.matrix)
+        )
+        affine = cv2.getAffineTransform(before, after)
+        return BodyMotion(around @ self.matrix @ np.linalg.inv(around), affine)
+
 
 def follow(
     motion: MotionFrame, camera: Camera, view: View
@@ -60,7 +84,7 @@ def follow(
     Args:
         motion: of the head, relative to the source.
         camera: sees the source's pose.
-        view: replaces the source's yaw; the body keeps its side to the camera.
+        view: its turn replaces the source's yaw; the body keeps its side to that camera.
 
     Returns:
         The body's motion, or None where it stays, and the head's motion relative to it: seen on
@@ -84,7 +108,7 @@ def follow(
     )
     body = _body(tilt, shift, camera)
     # The head's own pose, as seen from a body that has moved already.
-    base = np.array([yaw if view.yaw_deg is None else view.yaw_deg, pitch, roll])
+    base = np.array([yaw if view.turned_deg is None else view.turned_deg, pitch, roll])
     rotation = rotation_to_euler(tilt.T @ euler_to_rotation(*(base + motion.rotation)))
     hips = np.array([0, -_HIPS_CM, 0])
     rise = np.array([0, shift[1], 0])
@@ -94,6 +118,11 @@ def follow(
         rotation=(rotation - base).astype(np.float32),
         translation=translation.astype(np.float32),
     )
+
+
+def _pixels(points: np.ndarray, K: np.ndarray) -> np.ndarray:
+    """Points ``[n, 3]`` before a camera to pixels ``[n, 2]``."""
+    return ((points / points[:, 2:]) @ K[:2].T).astype(np.float32)
 
 
 def _limited(shift: np.ndarray) -> np.ndarray:

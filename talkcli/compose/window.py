@@ -106,6 +106,13 @@ class CropWindow:
         offset = scale * affine[:, 2] + self._corner
         return np.column_stack([linear, offset - linear @ self._corner])
 
+    def intrinsics(self, K: np.ndarray) -> np.ndarray:
+        """``[3, 3]`` the intrinsics ``K`` of the crop's camera, for pixels of the output."""
+        scale = np.array([*self._size, self._pixels]) / self._pixels
+        moved = scale[:, None] * K
+        moved[:2, 2] += self._corner
+        return moved
+
     def ramp(self, margin: float) -> np.ndarray:
         """``[h, w]`` float32 over the box: 0 at its border, 1 from ``margin`` pixels inwards.
 

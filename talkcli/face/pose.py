@@ -112,3 +112,21 @@ def rotation_to_euler(rotation: Float[np.ndarray, "3 3"]) -> tuple[float, float,
     yaw = np.arctan2(rotation[0, 2], rotation[2, 2])
     roll = -np.arctan2(rotation[1, 0], rotation[1, 1])
     return float(np.degrees(yaw)), float(np.degrees(pitch)), float(np.degrees(roll))
+
+
+def orbit_matrix(viewmat: Float[np.ndarray, "4 4"], orbit_deg: float) -> Float[np.ndarray, "4 4"]:
+    """``[4, 4]`` a camera's way around the person, to be applied after ``viewmat``.
+
+    The person turns about the camera's vertical through the top of the neck, as a head does that is
+    turned by yaw alone, so that a head keeps its place in the picture.
+
+    Args:
+        viewmat: ``[4, 4]`` head frame to the camera's axes.
+        orbit_deg: by how much the person's yaw grows.
+    """
+    turn = IMAGE_TO_HEAD @ euler_to_rotation(orbit_deg, 0.0, 0.0) @ IMAGE_TO_HEAD
+    pivot = viewmat[:3, :3] @ NECK_PIVOT + viewmat[:3, 3]
+    matrix = np.eye(4)
+    matrix[:3, :3] = turn
+    matrix[:3, 3] = pivot - turn @ pivot
+    return matrix

@@ -99,8 +99,9 @@ def diffuse(image: np.ndarray, known: np.ndarray) -> np.ndarray:
     """
     sums, trust = [image * known[..., None]], [known.astype(np.float32)]
     while min(trust[-1].shape) > 2:
-        sums.append(cv2.pyrDown(sums[-1]))
         trust.append(cv2.pyrDown(trust[-1]))
+        # OpenCV drops the axis of a single channel.
+        sums.append(cv2.pyrDown(sums[-1]).reshape(*trust[-1].shape, -1))
     result = sums[-1] / np.maximum(trust[-1], 1e-6)[..., None]
     for total, weight in zip(sums[-2::-1], trust[-2::-1], strict=True):
         size = (weight.shape[1], weight.shape[0])

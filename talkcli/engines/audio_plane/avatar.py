@@ -84,7 +84,7 @@ class SubjectAvatar:
         return self.portrait.pose(motion or self.source_motion, view)
 
     def camera(self, motion: MotionFrame | None = None, view: View = SOURCE_VIEW) -> Camera:
-        """The source frame's camera, since views turn the head."""
+        """The source frame's camera, or how far it has gone around the person."""
         return self.portrait.camera(motion, view)
 
     def backdrop(self, motion: MotionFrame | None = None) -> Backdrop:

@@ -1,7 +1,7 @@
 """The portrait avatar at run time: one head's splats, expressions and place in the picture.
 
-World space is the head frame of the source pose, in centimetres. The camera never moves: views
-turn the head, so the torso and the background stay as photographed.
+World space is the head frame of the source pose, in centimetres. Views turn the head before the
+source's camera, or move that camera around it: then neck and collar turn as far as the head.
 """
 
 from __future__ import annotations
@@ -13,7 +13,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from talkcli.avatar import SOURCE_VIEW, Avatar, AvatarInfo, Backdrop, Camera, PictureFrame, View
+from talkcli.avatar import (
+    SOURCE_VIEW,
+    Avatar,
+    AvatarInfo,
+    Backdrop,
+    Camera,
+    PictureFrame,
+    Stance,
+    View,
+)
 from talkcli.engines.portrait import rig
 from talkcli.engines.portrait.correction import Correction
 from talkcli.engines.portrait.lids import LidSkin
@@ -23,7 +32,7 @@ from talkcli.engines.portrait.playback import PlayedPortrait
 from talkcli.engines.portrait.skin import MovedSplats, Pose, RestSurface, skin_and_shape
 from talkcli.engines.portrait.splats import Layer, RestSplats, renumbered
 from talkcli.face.basis import jaw_arc, keep_apart
-from talkcli.face.pose import NECK_PIVOT, euler_to_rotation, rotation_to_euler
+from talkcli.face.pose import NECK_PIVOT, euler_to_rotation, orbit_matrix, rotation_to_euler
 from talkcli.face.topology import INNER_LOWER, INNER_UPPER
 from talkcli.imaging import smoothstep
 from talkcli.kernels.simd import LANES
@@ -37,6 +46,9 @@ _PICTURE_MOUTH_CM = 0.12
 #: mouth are where the closing lips will be.
 _PICTURE_TEETH_GAP = (0.15, 0.5)
 _JAW_OPEN = ARKIT_NAMES.index("jawOpen")
+#: Splats of less weight look like the torso beneath them and, where a camera goes around both, fade
+#: into it.
+_COLLAR_WEIGHT = 0.06
 _CULLED = (Layer.SKIN, Layer.COMPLETION, Layer.SHELL)
 #: Limit of the gaze, so that the irises never leave the lids.
 MAX_GAZE_DEG = 18.0
@@ -126,6 +138,11 @@ class PortraitAvatar:
             spread=self.splats.spread.copy(),
             share=weight.astype(np.float32),
         )
+        on_torso = smoothstep(self.splats.head_weight / _COLLAR_WEIGHT)
+        faded = np.where(
+            layers == Layer.SKIN, self.splats.opacities * on_torso, self.splats.opacities
+        )
+        self._opacities = self.splats.opacities, faded.astype(np.float32)
         self._lids = LidSkin(self.splats, self.vertices)
         self._pixel_cm = float(np.linalg.norm(self._eye) / self.K[0, 0])
         self._shift = np.zeros((self.dynamic, 3), np.float32)
@@ -157,9 +174,11 @@ class PortraitAvatar:
         return AvatarInfo("portrait", len(self.splats), width, height, turned=self.source_euler)
 
     def camera(self, motion: MotionFrame | None = None, view: View = SOURCE_VIEW) -> Camera:
-        """The source's camera for every view, since views turn the head."""
-        side = len(self.plate)
-        return Camera(self.viewmat, self.K, side, side)
+        """The source's camera, or how far it has gone around the person for a view."""
+        side, viewmat = len(self.plate), self.viewmat
+        if view.orbit_deg:
+            viewmat = orbit_matrix(viewmat, view.orbit_deg) @ viewmat
+        return Camera(viewmat, self.K, side, side)
 
     def backdrop(self, motion: MotionFrame | None = None) -> Backdrop:
         """The picture and its plate, which never change."""
@@ -167,7 +186,11 @@ class PortraitAvatar:
 
     @cached_property
     def _backdrop(self) -> Backdrop:
-        return Backdrop(self.source, self.plate, self.frame, self.torso, self.behind)
+        splats, view = self.splats, self.viewmat
+        seen = splats.layers == Layer.SKIN
+        points = splats.positions[seen] @ view[:3, :3].T + view[:3, 3]
+        stance = Stance(self.camera(), points.astype(np.float32), splats.head_weight[seen])
+        return Backdrop(self.source, self.plate, self.frame, self.torso, self.behind, stance)
 
     @property
     def source_euler(self) -> tuple[float, float, float]:
@@ -225,8 +248,10 @@ class PortraitAvatar:
         """
         if self._last is None:
             self._allocate()
-        rotation = self.head_rotation(motion, view.yaw_deg)
+        rotation = self.head_rotation(motion, view.turned_deg)
         shift = np.zeros(3) if motion is None else motion.translation
+        viewmat = self.camera(motion, view).viewmat
+        eye = (-viewmat[:3, :3].T @ viewmat[:3, 3]).astype(np.float32)
         last, now = self._last or _Last(), _Last()
         if motion is not None:
             face = [motion.expression, motion.gaze]
@@ -234,12 +259,13 @@ class PortraitAvatar:
                 face.append(motion.rotation)
                 if motion.speech is not None:
                     face.append(motion.speech)
-            now = _Last(_bytes(face), _bytes((rotation, shift, np.array(hidden))))
+            now = _Last(_bytes(face), _bytes((rotation, shift, eye, np.array(hidden))))
         # An interrupted call must not be mistaken for a finished one.
         self._last = _Last()
         if now.face is None or now.face != last.face:
             self._express(motion)
-        pose = Pose(rotation, shift, NECK_PIVOT, self._eye, float(self.K[0, 0]))
+        pose = Pose(rotation, shift, NECK_PIVOT, eye, float(self.K[0, 0]))
+        self._surface.opacities = self._opacities[int(view.orbit_deg != 0)]
         still = now.pose is not None and now.pose == last.pose
         skin_and_shape(
             self._surface,

@@ -20,8 +20,9 @@ from talkcli.render.cpu import Workspace, backproject
 from talkcli.shapes import Bool, Float, Integer
 from talkcli.types import ARKIT_NAMES, Gaussians, MotionFrame, SplatArrays, shape_columns
 
-#: A cell reaches this far to both sides in yaw and in pitch, degrees. Half as far saves 3 % more.
-_REACH_DEG = (12.0, 10.0)
+#: A cell reaches this far to both sides in yaw, in pitch and in how far the camera has gone around,
+#: degrees. Half as far saves 3 % more.
+_REACH_DEG = (12.0, 10.0, 12.0)
 #: A splat is left out if its blend weights add up to less in every sample frame. Over three heads
 #: and views, frames of speech then differ from those of all splats by 50 dB and more (median 58 to
 #: 65), frames of random expressions by 50 and more, and half of the splats remain. With .1 these
@@ -68,9 +69,10 @@ _SAMPLES = (
 #: Those for other directions than the source's, which are looked for while a video is made.
 _SIDE_SAMPLES = _SAMPLES[4:]
 
-#: Yaw and pitch of a cell's middle, degrees from those of the source.
-Cell = tuple[float, float]
-SOURCE_CELL: Cell = (0.0, 0.0)
+#: Yaw and pitch of a cell's middle, degrees from those of the source, and how much of that yaw is
+#: the camera's.
+Cell = tuple[float, float, float]
+SOURCE_CELL: Cell = (0.0, 0.0, 0.0)
 
 
 class DivisibleAvatar(Avatar, Protocol):
@@ -135,14 +137,14 @@ class PlayedPortrait:
     def _cell(self, motion: MotionFrame, view: View) -> Cell:
         """The nearest cell that reaches this far, or a new one."""
         base = 0.0 if view.yaw_deg is None else view.yaw_deg - self._avatar.source_euler[0]
-        wanted = np.array([base + motion.rotation[0], motion.rotation[1]])
+        wanted = np.array([base + motion.rotation[0], motion.rotation[1], view.orbit_deg])
         away = {cell: float(np.max(np.abs(wanted - cell) / _REACH_DEG)) for cell in self._cells}
         nearest = min(away, key=away.__getitem__, default=SOURCE_CELL)
         if away.get(nearest, 2.0) <= 1:
             return nearest
-        steps = 2 * np.array(_REACH_DEG)
-        yaw, pitch = (base, 0.0) + steps * np.round((wanted - (base, 0.0)) / steps)
-        cell = float(yaw), float(pitch)
+        steps, middle = 2 * np.array(_REACH_DEG), (base, 0.0, view.orbit_deg)
+        yaw, pitch, orbit = middle + steps * np.round((wanted - middle) / steps)
+        cell = float(yaw), float(pitch), float(orbit)
         self._cells[cell] = Search(self._avatar, cell)
         return cell
 
@@ -192,18 +194,16 @@ class Search:
         return not self._left
 
     def _take(self, sample: _Sample, workspace: Workspace) -> None:
-        yaw, pitch = (
-            middle + reach * shift
-            for reach, middle, shift in zip(
-                _REACH_DEG, self._cell, (sample.across, sample.down), strict=True
-            )
-        )
+        yaw, pitch, orbit = self._cell
+        yaw += _REACH_DEG[0] * sample.across - orbit
+        pitch += _REACH_DEG[1] * sample.down
         motion = replace(
             MotionFrame.neutral(),
             expression=_expression(sample.weights),
             rotation=np.array([yaw, pitch, 0.0], np.float32),
         )
-        camera, splats = self._avatar.camera(motion), self._avatar.pose(motion)
+        view = View(self._avatar.source_euler[0] + orbit, orbit) if orbit else SOURCE_VIEW
+        camera, splats = self._avatar.camera(motion, view), self._avatar.pose(motion, view)
         if sample.bare:
             outside = np.isin(self._layers, _OUTSIDE)
             splats = replace(splats, opacities=np.where(outside, 0, splats.opacities))

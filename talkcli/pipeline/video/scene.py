@@ -25,11 +25,13 @@ class Head(NamedTuple):
         images: colour and coverage of the head.
         backdrop: backdrop of the frame.
         body: how its torso has moved, if it has.
+        orbit_deg: how far the camera has gone around.
     """
 
     images: Images
     backdrop: Backdrop
     body: BodyMotion | None = None
+    orbit_deg: float = 0.0
 
 
 class AvatarPlayer:
@@ -105,10 +107,13 @@ class AvatarPlayer:
         with self._watch.measure("render"):
             backdrop, body = self._avatar.backdrop(motion), None
             if self._moving and backdrop.behind is not None:
-                body, motion = follow(motion, self._avatar.camera(motion, view), view)
+                camera = self._avatar.camera(motion)
+                body, motion = follow(motion, camera, view)
+                if body is not None and view.orbit_deg:
+                    body = body.seen_after(view.orbit_deg, camera)
             matrix = None if body is None else body.matrix
             drawn = draw_head(self._player, self._avatar, motion, view, images, matrix)
-            return Head(drawn, backdrop, body)
+            return Head(drawn, backdrop, body, view.orbit_deg)
 
     def paint(self, head: Head, canvas: Canvas) -> np.ndarray:
         """Composite a head over its backdrop; modifies the head and returns the canvas's pixels."""
@@ -116,4 +121,6 @@ class AvatarPlayer:
             if head.backdrop is not self._backdrop:
                 self._compose(head.backdrop)
             body = None if head.body is None else head.body.affine
-            return self._compositor.frame(*head.images, canvas, dense=True, body=body)
+            return self._compositor.frame(
+                *head.images, canvas, dense=True, body=body, orbit_deg=head.orbit_deg
+            )

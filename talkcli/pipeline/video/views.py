@@ -30,8 +30,13 @@ def plan_views(video: VideoConfig, duration_s: float) -> ViewsAt:
     Raises:
         UsageError: both a camera path and views were given.
     """
+
+    def seen(yaw_deg: float) -> View:
+        # What is photographed at 0° stays so: a camera goes around the person who faces it.
+        return View(yaw_deg, yaw_deg if video.view_mode == "camera" else 0.0)
+
     if video.camera_path == "none":
-        fixed = tuple(View(yaw) for yaw in video.views) or (SOURCE_VIEW,)
+        fixed = tuple(seen(yaw) for yaw in video.views) or (SOURCE_VIEW,)
         return lambda time_s: fixed
     if video.views:
         raise UsageError("--camera-path and --views cannot be combined", "omit one of them")
@@ -39,9 +44,9 @@ def plan_views(video: VideoConfig, duration_s: float) -> ViewsAt:
     turns = max(1, round(duration_s / ORBIT_S))
     if video.camera_path == "orbit":
         return lambda time_s: (
-            View(amplitude * math.sin(2 * math.pi * turns * time_s / duration_s)),
+            seen(amplitude * math.sin(2 * math.pi * turns * time_s / duration_s)),
         )
-    return lambda time_s: (View(-amplitude * math.cos(math.pi * time_s / duration_s)),)
+    return lambda time_s: (seen(-amplitude * math.cos(math.pi * time_s / duration_s)),)
 
 
 def warn_of_unseen(info: AvatarInfo, video: VideoConfig, reporter: Reporter) -> None:

@@ -1,0 +1,265 @@
+"""The torso of a picture as a camera sees it that has gone around the person.
+
+The torso is a sheet with the depth of :mod:`talkcli.layers.relief`, drawn by its mesh. Behind its
+outline the surface goes on around the back, in the colours that lie as far inside the outline; past
+the edges of the picture it goes on as mirrored there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from talkcli.avatar import Stance
+from talkcli.compose.mesh import sheet_places
+from talkcli.face.pose import NECK_PIVOT, orbit_matrix
+from talkcli.imaging import smoothstep
+from talkcli.layers.relief import body_relief
+from talkcli.shapes import Bool, Float, Float32
+
+#: Nodes of the mesh per face height; between them, places are interpolated.
+_NODES_FH = 56
+#: How far the torso goes on past the picture's edges, and the width of folds, face heights.
+_BESIDE_FH, _BELOW_FH, _FOLD_FH = 0.6, 0.3, 0.2
+#: Radius by which the surface bends around behind the outline, and its length there, cm.
+_BACK_CM, _BACK_LENGTH_CM = 3.5, 5.5
+#: The back begins this far inside the outline and behind the surface, cm.
+_RIM_CM, _BEHIND_CM = 0.5, 0.2
+#: There is no back within this distance of the head, cm; points of less weight are neck.
+_HEAD_CM, _NECK_WEIGHT = 4.0, 0.6
+#: Steepest slope of a shoulder that goes on past the edge of the picture.
+_STEEPEST = 1.0
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A mesh in front of the source's camera.
+
+    Attributes:
+        points: ``[n, m, 3]`` in the camera's axes, cm.
+        places: ``[n, m, 2]`` what each node shows, pixels, whole at their centres.
+        cells: ``[n - 1, m - 1]`` the cells that are drawn.
+    """
+
+    points: Float32[np.ndarray, "n m 3"]
+    places: Float32[np.ndarray, "n m 2"]
+    cells: Bool[np.ndarray, "n1 m1"]
+
+
+class OrbitedTorso:
+    """A torso cut out of a still picture, to be drawn as seen from other sides.
+
+    Args:
+        colors: ``[h, w, 3]`` float32 0–1 of the torso, also where it is transparent.
+        cover: ``[h, w]`` float32 0–1 its coverage.
+        stance: where it stands.
+        K: ``[3, 3]`` the camera's intrinsics in pixels of the picture.
+        face_px: face height, pixels.
+    """
+
+    def __init__(
+        self,
+        colors: Float32[np.ndarray, "h w 3"],
+        cover: Float32[np.ndarray, "h w"],
+        stance: Stance,
+        K: Float[np.ndarray, "3 3"],
+        face_px: float,
+    ) -> None:
+        self._viewmat, self._K = stance.camera.viewmat, K
+        self._shape = cover.shape[0], cover.shape[1]
+        colors, cover, left = _widened(colors, cover, face_px)
+        self._front = np.dstack([colors * cover[..., None], cover]).astype(np.float32)
+        self._colors = np.ascontiguousarray(colors)
+        grid = _Grid(cover, left, face_px / _NODES_FH)
+        axis = float((self._viewmat[:3, :3] @ NECK_PIVOT + self._viewmat[:3, 3])[2])
+        step_cm = grid.step * axis / K[0, 0]
+        known = grid.mean_depth(stance.surface[stance.weight < _NECK_WEIGHT], K)
+        depth = body_relief(grid.cover, known, step_cm, axis)
+        head = np.isfinite(grid.mean_depth(stance.surface, K))
+        self._sheets = _front_sheet(grid, depth, K), _back_sheet(grid, depth, head, K, step_cm)
+
+    def draw(self, orbit_deg: float) -> Float32[np.ndarray, "h w 4"]:
+        """``[h, w, 4]`` premultiplied picture of the torso.
+
+        Args:
+            orbit_deg: how far the camera has gone around.
+        """
+        matrix = orbit_matrix(self._viewmat, orbit_deg)
+        front, back = (self._drawn(sheet, matrix) for sheet in self._sheets)
+        across, down, there = front
+        result = cv2.remap(
+            self._front, across, down, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+        )
+        result *= _feathered(there)[..., None]
+        cover = np.clip(result[..., 3:], 0, 1)
+        result = np.concatenate([np.clip(result[..., :3], 0, cover), cover], -1)
+        across, down, there = back
+        behind = cv2.remap(
+            self._colors, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        )
+        share = (1 - cover) * _feathered(there)[..., None]
+        result[..., :3] += behind * share
+        result[..., 3:] += share
+        return result
+
+    def _drawn(self, sheet: Sheet, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        points = sheet.points @ matrix[:3, :3].T.astype(np.float32) + matrix[:3, 3].astype(
+            np.float32
+        )
+        nodes = _project(points, self._K)
+        return sheet_places(nodes, sheet.places, sheet.cells, self._shape)
+
+
+class _Grid:
+    """The nodes of a torso's mesh, also past the left, right and lower edges of its picture.
+
+    Args:
+        cover: ``[h, w]`` coverage of the torso in its widened picture.
+        origin: x of the picture's left edge in it, pixels.
+        step: wanted distance of nodes, pixels.
+    """
+
+    def __init__(self, cover: np.ndarray, origin: int, step: float) -> None:
+        height, width = cover.shape
+        self.step = max(2, round(step))
+        x = np.arange(0, width + self.step, self.step, dtype=np.float32)
+        y = np.arange(0, height + self.step, self.step, dtype=np.float32)
+        column, row = np.meshgrid(x, y)
+        self.places = np.stack([column, row], -1)
+        self.x, self.y = column - np.float32(origin), row
+        soft = cv2.blur(cover, (self.step, self.step))
+        self.cover = _sampled(soft, self.places)
+        solid = (cover > 0.5).astype(np.uint8)
+        away = cv2.distanceTransform(1 - solid, cv2.DIST_L2, 5)
+        away -= cv2.distanceTransform(solid, cv2.DIST_L2, 5)
+        #: Pixels outside the outline, negative inside.
+        self.away = _sampled(cv2.GaussianBlur(away, (0, 0), 1.5 * self.step), self.places)
+
+    def mean_depth(self, points: np.ndarray, K: np.ndarray) -> Float32[np.ndarray, "n m"]:
+        """The mean depth of the points ``[k, 3]`` around each node; not a number without any."""
+        total, count = np.zeros((2, *self.x.shape))
+        if len(points):
+            place = _project(points, K)[:, :2]
+            column = np.round((place[:, 0] - self.x[0, 0]) / self.step).astype(int)
+            row = np.round((place[:, 1] - self.y[0, 0]) / self.step).astype(int)
+            ok = (row >= 0) & (row < len(self.x)) & (column >= 0) & (column < self.x.shape[1])
+            np.add.at(total, (row[ok], column[ok]), points[ok, 2])
+            np.add.at(count, (row[ok], column[ok]), 1)
+        # A node at the rim of what is known has half of its points.
+        enough = count > 0.4 * count.max(initial=1)
+        return np.where(enough, total / np.maximum(count, 1), np.nan).astype(np.float32)
+
+    def sampled(self, values: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Values of nodes ``[n, m, ...]`` at places between them, in pixels of the picture."""
+        column, row = (x - self.x[0, 0]) / self.step, (y - self.y[0, 0]) / self.step
+        return _sampled(values, np.stack([column, row], -1))
+
+
+def _sampled(image: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """The image at places ``[..., 2]`` between its pixels."""
+    x, y = (np.ascontiguousarray(places[..., axis], np.float32) for axis in (0, 1))
+    return cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _widened(
+    colors: np.ndarray, cover: np.ndarray, face_px: float
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """Colours and coverage that go on past the picture's edges, and x of its left edge in them.
+
+    The outline of a shoulder that the edge cuts goes on as it slopes there; cloth is mirrored.
+    Pieces of cloth put together (``layers.patches``) were blurred, and brought collars and hands.
+    """
+    side, below = round(_BESIDE_FH * face_px), round(_BELOW_FH * face_px)
+    pad = ((0, below), (side, side))
+    wide = np.pad(cover, pad, mode="edge")
+    _slope_on(wide, cover, side)
+    picture = np.pad(colors, (*pad, (0, 0)), mode="symmetric")
+    # Folds would meet their mirrored images: from the edge on, only shade and weave are kept.
+    sigma = _FOLD_FH * face_px
+    small = cv2.resize(picture, None, fx=0.125, fy=0.125, interpolation=cv2.INTER_AREA)
+    small = cv2.GaussianBlur(small, (0, 0), max(0.5, sigma / 8))
+    shade = cv2.resize(small, picture.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    weave = picture - cv2.GaussianBlur(picture, (0, 0), max(0.8, 0.05 * sigma))
+    inner = np.pad(np.zeros(cover.shape, np.uint8), pad, constant_values=1)
+    share = smoothstep(cv2.distanceTransform(inner, cv2.DIST_L2, 5) / (0.5 * sigma))[..., None]
+    picture = picture + (np.clip(shade + weave, 0, 1) - picture) * share
+    return picture.astype(np.float32), wide, side
+
+
+def _slope_on(wide: np.ndarray, cover: np.ndarray, side: int) -> None:
+    """Let outlines that reach the left and right edges of ``cover`` go on in ``wide``."""
+    height, width = cover.shape
+    solid = cover > 0.5
+    top = np.where(solid.any(0), solid.argmax(0), height).astype(np.float64)
+    span = max(4, width // 10)
+    beyond = np.arange(1, side + 1)
+    rows = np.arange(len(wide))[:, None]
+    for inner, columns in (
+        (top[:span], side - beyond),
+        (top[::-1][:span], side + width - 1 + beyond),
+    ):
+        there = np.flatnonzero(inner < height)
+        if inner[0] >= height or len(there) < 2:
+            wide[:, columns] = 0
+            continue
+        slope = np.clip(-np.polyfit(there, inner[there], 1)[0], 0, _STEEPEST)
+        wide[:, columns] = np.clip(rows - (inner[0] + slope * beyond) + 0.5, 0, 1)
+
+
+def _project(points: np.ndarray, K: np.ndarray) -> Float32[np.ndarray, "*n 3"]:
+    """Camera points ``[..., 3]`` to pixels, whole at their centres, and depth."""
+    K = K.astype(np.float32)
+    result = np.empty_like(points, np.float32)
+    depth = np.maximum(points[..., 2], np.float32(1))
+    result[..., 0] = K[0, 0] * points[..., 0] / depth + (K[0, 2] - np.float32(0.5))
+    result[..., 1] = K[1, 1] * points[..., 1] / depth + (K[1, 2] - np.float32(0.5))
+    result[..., 2] = depth
+    return result
+
+
+def _unproject(x: np.ndarray, y: np.ndarray, depth: np.ndarray, K: np.ndarray) -> np.ndarray:
+    """The inverse of :func:`_project`."""
+    return np.stack(
+        [(x + 0.5 - K[0, 2]) * depth / K[0, 0], (y + 0.5 - K[1, 2]) * depth / K[1, 1], depth], -1
+    ).astype(np.float32)
+
+
+def _cells(nodes: np.ndarray) -> np.ndarray:
+    """``[n - 1, m - 1]`` cells all of whose nodes are there."""
+    return nodes[:-1, :-1] & nodes[1:, :-1] & nodes[:-1, 1:] & nodes[1:, 1:]
+
+
+def _front_sheet(grid: _Grid, depth: np.ndarray, K: np.ndarray) -> Sheet:
+    near = cv2.dilate((grid.cover > 0.002).astype(np.uint8), np.ones((5, 5))) > 0
+    return Sheet(_unproject(grid.x, grid.y, depth, K), grid.places, _cells(near))
+
+
+def _back_sheet(
+    grid: _Grid, depth: np.ndarray, head: np.ndarray, K: np.ndarray, step_cm: float
+) -> Sheet:
+    """The surface behind the outline, but not where the head begins, which has a back itself."""
+    steps = np.stack([np.gradient(grid.away, axis=1), np.gradient(grid.away, axis=0)], -1)
+    normal = steps / np.maximum(np.linalg.norm(steps, axis=-1, keepdims=True), 1e-3)
+    cm = step_cm / grid.step
+    reach = np.maximum(grid.away, 0)
+    angle = np.minimum(reach * cm / _BACK_CM, np.pi / 2)
+    inwards = reach + _BACK_CM / cm * (1 - np.cos(angle))
+
+    def shifted(length: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return grid.x - normal[..., 0] * length, grid.y - normal[..., 1] * length
+
+    depth = grid.sampled(depth, *shifted(reach)) + _BACK_CM * np.sin(angle) + _BEHIND_CM
+    # What lies as far inside the outline, and never its soft rim.
+    places = grid.sampled(grid.places, *shifted(2 * reach + _RIM_CM / cm))
+    above = cv2.distanceTransform(1 - (head & (grid.cover < 0.5)).astype(np.uint8), cv2.DIST_L2, 5)
+    there = (grid.away * cm > -_RIM_CM) & (grid.away * cm < _BACK_LENGTH_CM)
+    there &= above * step_cm > _HEAD_CM
+    return Sheet(_unproject(*shifted(inwards), depth, K), places, _cells(there))
+
+
+def _feathered(there: np.ndarray) -> np.ndarray:
+    """``[h, w]`` 0–1 coverage of what is drawn, half at the pixels along its edge."""
+    around = cv2.blur(there, (3, 3), borderType=cv2.BORDER_REPLICATE)
+    return there * np.clip(1.5 * around - 0.5, 0, 1)
