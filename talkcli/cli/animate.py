@@ -20,9 +20,9 @@ from talkcli.cli.options import (
     SpokenOutputOptions,
     ViewOptions,
     expand_options,
-    project_and_rest,
     recipe_from,
 )
+from talkcli.cli.projects import project_and_rest
 from talkcli.cli.qc import QualityOptions
 from talkcli.cli.show import running
 from talkcli.errors import UsageError

@@ -9,9 +9,9 @@ from talkcli.cli.options import (
     ProjectOption,
     RecipeOptions,
     expand_options,
-    one_project,
     recipe_from,
 )
+from talkcli.cli.projects import one_project
 from talkcli.cli.show import running
 
 

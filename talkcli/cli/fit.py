@@ -14,10 +14,10 @@ from talkcli.cli.options import (
     ProjectOption,
     RecipeOptions,
     expand_options,
-    named_once,
     recipe_from,
     run_options,
 )
+from talkcli.cli.projects import named_once
 from talkcli.cli.show import running
 
 _Text = Optional[str]  # noqa: UP045

@@ -14,9 +14,9 @@ from talkcli.cli.options import (
     ProjectOption,
     ViewOptions,
     expand_options,
-    one_project,
     recipe_from,
 )
+from talkcli.cli.projects import one_project
 from talkcli.cli.show import running
 
 _WEIGHT = "NAME=WEIGHT"

@@ -12,9 +12,9 @@ from talkcli.cli.options import (
     ProjectArgument,
     ProjectOption,
     expand_options,
-    named_once,
 )
 from talkcli.cli.progress import reporting
+from talkcli.cli.projects import named_once
 from talkcli.cli.show import status_lines, write_json
 from talkcli.errors import UsageError
 from talkcli.project.prune import MAX_AGE_DAYS, MAX_BYTES

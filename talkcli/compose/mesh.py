@@ -12,8 +12,10 @@ import numpy as np
 from talkcli.kernels.jit import kernel
 from talkcli.shapes import Bool, Float32
 
-_ONE, _ZERO = np.float32(1), np.float32(0)
+_ONE = np.float32(1)
 _FAR = np.float32(1e9)
+#: Pixels on the edge between two triangles belong to both; rounding must not give them to neither.
+_SLACK = np.float32(1e-4)
 
 
 def sheet_places(
@@ -75,7 +77,7 @@ def _draw(nodes: Any, places: Any, cells: Any, across: Any, down: Any, depth: An
                         s = (dx * (cy - ay) - dy * (cx - ax)) * scale
                         t = (dy * (bx - ax) - dx * (by - ay)) * scale
                         r = _ONE - s - t
-                        if s < _ZERO or t < _ZERO or r < _ZERO:
+                        if min(s, t, r) < -_SLACK:
                             continue
                         z = r * nodes[ai, aj, 2] + s * nodes[bi, bj, 2] + t * nodes[ci, cj, 2]
                         if z < depth[y, x]:

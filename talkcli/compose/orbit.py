@@ -21,8 +21,9 @@ from talkcli.shapes import Bool, Float, Float32
 
 #: Nodes of the mesh per face height; between them, places are interpolated.
 _NODES_FH = 56
-#: How far the torso goes on past the picture's edges, and the width of folds, face heights.
-_BESIDE_FH, _BELOW_FH, _FOLD_FH = 0.6, 0.3, 0.2
+#: How far the torso goes on past edges of the picture that cut it, of its width and its height:
+#: at 45°, what is seen of them. The width of folds, face heights.
+_BESIDE, _BELOW, _FOLD_FH = 0.35, 0.25, 0.2
 #: Radius by which the surface bends around behind the outline, and its length there, cm.
 _BACK_CM, _BACK_LENGTH_CM = 3.5, 5.5
 #: The back begins this far inside the outline and behind the surface, cm.
@@ -171,10 +172,16 @@ def _widened(
     The outline of a shoulder that the edge cuts goes on as it slopes there; cloth is mirrored.
     Pieces of cloth put together (``layers.patches``) were blurred, and brought collars and hands.
     """
-    side, below = round(_BESIDE_FH * face_px), round(_BELOW_FH * face_px)
-    pad = ((0, below), (side, side))
+    height, width = cover.shape
+    left, right = (
+        round(_BESIDE * width * bool(edge.any())) for edge in (cover[:, 0], cover[:, -1])
+    )
+    pad = ((0, round(_BELOW * height * bool(cover[-1].any()))), (left, right))
     wide = np.pad(cover, pad, mode="edge")
-    _slope_on(wide, cover, side)
+    solid = cover > 0.5
+    top = np.where(solid.any(0), solid.argmax(0), np.nan)
+    _slope_on(wide[:, :left][:, ::-1], top)
+    _slope_on(wide[:, wide.shape[1] - right :], top[::-1])
     picture = np.pad(colors, (*pad, (0, 0)), mode="symmetric")
     # Folds would meet their mirrored images: from the edge on, only shade and weave are kept.
     sigma = _FOLD_FH * face_px
@@ -185,27 +192,23 @@ def _widened(
     inner = np.pad(np.zeros(cover.shape, np.uint8), pad, constant_values=1)
     share = smoothstep(cv2.distanceTransform(inner, cv2.DIST_L2, 5) / (0.5 * sigma))[..., None]
     picture = picture + (np.clip(shade + weave, 0, 1) - picture) * share
-    return picture.astype(np.float32), wide, side
+    return picture.astype(np.float32), wide, left
 
 
-def _slope_on(wide: np.ndarray, cover: np.ndarray, side: int) -> None:
-    """Let outlines that reach the left and right edges of ``cover`` go on in ``wide``."""
-    height, width = cover.shape
-    solid = cover > 0.5
-    top = np.where(solid.any(0), solid.argmax(0), height).astype(np.float64)
-    span = max(4, width // 10)
-    beyond = np.arange(1, side + 1)
-    rows = np.arange(len(wide))[:, None]
-    for inner, columns in (
-        (top[:span], side - beyond),
-        (top[::-1][:span], side + width - 1 + beyond),
-    ):
-        there = np.flatnonzero(inner < height)
-        if inner[0] >= height or len(there) < 2:
-            wide[:, columns] = 0
-            continue
-        slope = np.clip(-np.polyfit(there, inner[there], 1)[0], 0, _STEEPEST)
-        wide[:, columns] = np.clip(rows - (inner[0] + slope * beyond) + 0.5, 0, 1)
+def _slope_on(beyond: np.ndarray, top: np.ndarray) -> None:
+    """Write a shoulder that goes on past the picture's edge into ``beyond [h, n]``.
+
+    Args:
+        beyond: columns from the edge outwards.
+        top: ``[w]`` row of the outline, from the edge inwards; not a number where there is none.
+    """
+    inner = top[: max(4, len(top) // 10)]
+    there = np.flatnonzero(np.isfinite(inner))
+    if not beyond.size or len(there) < 2 or there[0]:
+        return
+    slope = np.clip(-np.polyfit(there, inner[there], 1)[0], 0, _STEEPEST)
+    outline = inner[0] + slope * np.arange(1, beyond.shape[1] + 1)
+    beyond[:] = np.clip(np.arange(len(beyond))[:, None] - outline + 0.5, 0, 1)
 
 
 def _project(points: np.ndarray, K: np.ndarray) -> Float32[np.ndarray, "*n 3"]:

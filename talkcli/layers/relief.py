@@ -18,7 +18,7 @@ from talkcli.layers.colors import diffuse
 from talkcli.shapes import Float, Float32
 
 #: Half the depth of a chest, and from how far inside the outline it is reached, cm: at 1, 5.5 and
-#: 15 cm the surface is 3.5, 7 and 8.6 cm high, as at a shoulder's round end and on a chest.
+#: 15 cm the surface is 4, 7 and 8.6 cm high, as at a shoulder's round end and on a chest.
 _CHEST_CM, _REACH_CM = 9.0, 12.0
 #: The outline of shoulders lies this far behind the neck's axis, cm.
 _OUTLINE_CM = 0.5

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from talkcli.avatar import Stance
+
 
 @dataclass
 class Place:
@@ -21,6 +23,7 @@ class Picture:
     frame: Place = field(default_factory=Place)
     torso: np.ndarray | None = None
     behind: np.ndarray | None = None
+    stance: Stance | None = None
 
 
 def noise(height: int, width: int, seed: int = 0) -> np.ndarray:

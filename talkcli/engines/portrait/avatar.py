@@ -20,7 +20,6 @@ from talkcli.avatar import (
     Backdrop,
     Camera,
     PictureFrame,
-    Stance,
     View,
 )
 from talkcli.engines.portrait import rig
@@ -30,12 +29,17 @@ from talkcli.engines.portrait.lips import jaw_shift
 from talkcli.engines.portrait.mouth_light import ContactShade, MouthLight
 from talkcli.engines.portrait.playback import PlayedPortrait
 from talkcli.engines.portrait.skin import MovedSplats, Pose, RestSurface, skin_and_shape
-from talkcli.engines.portrait.splats import Layer, RestSplats, renumbered
+from talkcli.engines.portrait.splats import Layer, RestSplats, renumbered, spans_of
+from talkcli.engines.portrait.stance import (
+    camera_after,
+    camera_position,
+    fading_into_torso,
+    stance_of,
+)
 from talkcli.face.basis import jaw_arc, keep_apart
-from talkcli.face.pose import NECK_PIVOT, euler_to_rotation, orbit_matrix, rotation_to_euler
+from talkcli.face.pose import NECK_PIVOT, euler_to_rotation, rotation_to_euler
 from talkcli.face.topology import INNER_LOWER, INNER_UPPER
 from talkcli.imaging import smoothstep
-from talkcli.kernels.simd import LANES
 from talkcli.shapes import Bool, Float, Integer, UInt8
 from talkcli.types import ARKIT_NAMES, Gaussians, MotionFrame, SplatArrays
 
@@ -46,9 +50,6 @@ _PICTURE_MOUTH_CM = 0.12
 #: mouth are where the closing lips will be.
 _PICTURE_TEETH_GAP = (0.15, 0.5)
 _JAW_OPEN = ARKIT_NAMES.index("jawOpen")
-#: Splats of less weight look like the torso beneath them and, where a camera goes around both, fade
-#: into it.
-_COLLAR_WEIGHT = 0.06
 _CULLED = (Layer.SKIN, Layer.COMPLETION, Layer.SHELL)
 #: Limit of the gaze, so that the irises never leave the lids.
 MAX_GAZE_DEG = 18.0
@@ -123,7 +124,7 @@ class PortraitAvatar:
                 ]
             ),
         )
-        self._eye = (-self.viewmat[:3, :3].T @ self.viewmat[:3, 3]).astype(np.float32)
+        self._eye = camera_position(self.camera())
         toward = self._eye - self.splats.positions
         toward /= np.linalg.norm(toward, axis=1, keepdims=True)
         steps = rig.NECK_STEPS - 1
@@ -138,11 +139,7 @@ class PortraitAvatar:
             spread=self.splats.spread.copy(),
             share=weight.astype(np.float32),
         )
-        on_torso = smoothstep(self.splats.head_weight / _COLLAR_WEIGHT)
-        faded = np.where(
-            layers == Layer.SKIN, self.splats.opacities * on_torso, self.splats.opacities
-        )
-        self._opacities = self.splats.opacities, faded.astype(np.float32)
+        self._opacities = self.splats.opacities, fading_into_torso(self.splats)
         self._lids = LidSkin(self.splats, self.vertices)
         self._pixel_cm = float(np.linalg.norm(self._eye) / self.K[0, 0])
         self._shift = np.zeros((self.dynamic, 3), np.float32)
@@ -157,7 +154,7 @@ class PortraitAvatar:
         loose = np.concatenate([self._picture_mouth, self._picture_teeth, self._jaw, iris])
         if self.correction is not None:
             loose = np.concatenate([loose, self.correction.index])
-        self._loose = _spans(np.union1d(np.arange(self.dynamic), loose))
+        self._loose = spans_of(np.union1d(np.arange(self.dynamic), loose))
         self._last = _Last()
 
     def refresh(self) -> None:
@@ -175,10 +172,8 @@ class PortraitAvatar:
 
     def camera(self, motion: MotionFrame | None = None, view: View = SOURCE_VIEW) -> Camera:
         """The source's camera, or how far it has gone around the person for a view."""
-        side, viewmat = len(self.plate), self.viewmat
-        if view.orbit_deg:
-            viewmat = orbit_matrix(viewmat, view.orbit_deg) @ viewmat
-        return Camera(viewmat, self.K, side, side)
+        side = len(self.plate)
+        return camera_after(view.orbit_deg, Camera(self.viewmat, self.K, side, side))
 
     def backdrop(self, motion: MotionFrame | None = None) -> Backdrop:
         """The picture and its plate, which never change."""
@@ -186,10 +181,7 @@ class PortraitAvatar:
 
     @cached_property
     def _backdrop(self) -> Backdrop:
-        splats, view = self.splats, self.viewmat
-        seen = splats.layers == Layer.SKIN
-        points = splats.positions[seen] @ view[:3, :3].T + view[:3, 3]
-        stance = Stance(self.camera(), points.astype(np.float32), splats.head_weight[seen])
+        stance = stance_of(self.splats, self.camera())
         return Backdrop(self.source, self.plate, self.frame, self.torso, self.behind, stance)
 
     @property
@@ -250,8 +242,7 @@ class PortraitAvatar:
             self._allocate()
         rotation = self.head_rotation(motion, view.turned_deg)
         shift = np.zeros(3) if motion is None else motion.translation
-        viewmat = self.camera(motion, view).viewmat
-        eye = (-viewmat[:3, :3].T @ viewmat[:3, 3]).astype(np.float32)
+        eye = camera_position(self.camera(motion, view))
         last, now = self._last or _Last(), _Last()
         if motion is not None:
             face = [motion.expression, motion.gaze]
@@ -399,14 +390,3 @@ class _Last:
 
 def _bytes(arrays: Sequence[np.ndarray]) -> bytes:
     return b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)
-
-
-def _spans(numbers: np.ndarray) -> list[tuple[int, int]]:
-    """Ranges that contain all ``numbers``; their ends are multiples of 16."""
-    blocks = np.unique(numbers // LANES)
-    starts = np.flatnonzero(np.diff(blocks, prepend=-2) > 1)
-    ends = np.append(starts, len(blocks))[1:] - 1
-    return [
-        (int(blocks[a]) * LANES, (int(blocks[b]) + 1) * LANES)
-        for a, b in zip(starts, ends, strict=True)
-    ]

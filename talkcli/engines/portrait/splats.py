@@ -7,6 +7,7 @@ from enum import IntEnum
 
 import numpy as np
 
+from talkcli.kernels.simd import LANES
 from talkcli.shapes import Bool, Float, Integer
 
 
@@ -40,6 +41,17 @@ def renumbered(
     """
     kept = np.isin(index, order)
     return kept, np.searchsorted(order, index[kept]).astype(np.int32)
+
+
+def spans_of(numbers: Integer[np.ndarray, " n"]) -> list[tuple[int, int]]:
+    """Ranges that contain all ``numbers``; their ends are multiples of 16."""
+    blocks = np.unique(numbers // LANES)
+    starts = np.flatnonzero(np.diff(blocks, prepend=-2) > 1)
+    ends = np.append(starts, len(blocks))[1:] - 1
+    return [
+        (int(blocks[a]) * LANES, (int(blocks[b]) + 1) * LANES)
+        for a, b in zip(starts, ends, strict=True)
+    ]
 
 
 @dataclass

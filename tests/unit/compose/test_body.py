@@ -9,7 +9,7 @@ import pytest
 
 from talkcli.avatar import SOURCE_VIEW, Camera, View
 from talkcli.compose.body import REACH_CM, follow
-from talkcli.face.pose import IMAGE_TO_HEAD, NECK_PIVOT, euler_to_rotation
+from talkcli.face.pose import IMAGE_TO_HEAD, NECK_PIVOT, euler_to_rotation, orbit_matrix
 from talkcli.types import MotionFrame
 
 SOURCE = (6.0, -4.0, 3.0)
@@ -112,3 +112,22 @@ def test_bodies_go_no_further_than_the_background_is_filled() -> None:
     neck = np.array([256.0, 300.0])
     shift = body.affine[:, :2] @ neck + body.affine[:, 2] - neck
     assert np.linalg.norm(shift) < REACH_CM * PX_PER_CM * 1.1
+
+
+def test_a_camera_that_has_gone_around_sees_the_same_motion() -> None:
+    body, _ = follow(moved((8, 5, -4), (0.6, 0.3, 0.2)), camera(), SOURCE_VIEW)
+    assert body is not None
+    eye, around = camera(), orbit_matrix(camera().viewmat, 30.0)
+    there = body.seen_after(30.0, eye)
+    np.testing.assert_allclose(there.matrix @ around, around @ body.matrix, atol=1e-9)
+    for throat in np.array([[0, -14, 1.5], [6, -20, 1.5], [-6, -25, 1.5]]):
+        before, after = (
+            (lambda p: eye.K[0, 0] * p[:2] / p[2] + eye.K[:2, 2])(
+                matrix[:3, :3] @ throat + matrix[:3, 3]
+            )
+            for matrix in (around @ eye.viewmat, around @ body.matrix @ eye.viewmat)
+        )
+        in_picture = there.affine[:, :2] @ before + there.affine[:, 2]
+        assert np.linalg.norm(after - before) > 3
+        # px; the motion is exact at the throat alone, and elsewhere as good as a plane is.
+        np.testing.assert_allclose(in_picture, after, atol=0.7)

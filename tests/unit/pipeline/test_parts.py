@@ -50,7 +50,12 @@ def test_loudness_passes_everything_on() -> None:
 
 def test_views_stay_and_paths_move() -> None:
     assert plan_views(VideoConfig(), 2.0)(1.3) == (View(),)
-    assert plan_views(VideoConfig(views=(-30, 30)), 2.0)(1.3) == (View(-30.0), View(30.0))
+    assert plan_views(VideoConfig(views=(-30, 30)), 2.0)(1.3) == (
+        View(-30.0, -30.0),
+        View(30.0, 30.0),
+    )
+    turned = VideoConfig(views=(-30, 30), view_mode="head")
+    assert plan_views(turned, 2.0)(1.3) == (View(-30.0), View(30.0))
     arc = plan_views(VideoConfig(camera_path="arc", camera_yaw_deg=20), 3.0)
     assert [arc(t)[0].yaw_deg for t in (0, 1.5, 3)] == pytest.approx([-20, 0, 20], abs=1e-9)
     orbit = plan_views(VideoConfig(camera_path="orbit"), 4.0)
