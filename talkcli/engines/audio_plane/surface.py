@@ -148,6 +148,27 @@ class FittedSurface:
             colors=colors + color * self._light(posed.colors),
         )
 
+    def offset(self, motion: MotionFrame, offsets: Float[Tensor, "M 7"]) -> Gaussians:
+        """The splats of a frame with offsets alone, nothing being fitted at rest.
+
+        Args:
+            motion: expression, pose and gaze.
+            offsets: ``[M, 7]`` shift (cm), logarithm of size and colour of this frame, of which
+                splats down the neck take a part as they are.
+        """
+        posed = self._part.pose(motion)
+        turn = neck_rotations(rotation_vector(self._part.head_rotation(motion, None)))
+        means, covars, opacities, colors = (
+            torch.from_numpy(array.copy()).to(self._device)
+            for array in (posed.means, posed.covars, posed.opacities, posed.colors)
+        )
+        return Gaussians(
+            means=means + self._turned(turn, offsets[:, :3]),
+            covars=covars * torch.exp(2 * offsets[:, 3:4]),
+            opacities=opacities,
+            colors=colors + offsets[:, 4:],
+        )
+
     def _turned(self, table: np.ndarray, shift: Tensor) -> Tensor:
         """``[M, 3]`` shifts in the head frame, turned with their splats."""
         rotations = torch.from_numpy(table).to(self._device)

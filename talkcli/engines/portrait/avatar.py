@@ -78,6 +78,7 @@ class PortraitAvatar:
         seen: ``[N]`` which splats can be seen in about the source's direction, see
             :mod:`talkcli.engines.portrait.playback`; None until that is known.
         correction: what expressions change besides, for avatars fitted to more than a picture.
+        engine: name of the engine that made it.
     """
 
     splats: RestSplats
@@ -97,6 +98,7 @@ class PortraitAvatar:
     contact: ContactShade = field(default_factory=ContactShade.none)
     seen: Bool[np.ndarray, " N"] | None = None
     correction: Correction | None = None
+    engine: str = "portrait"
 
     def __post_init__(self) -> None:
         self._last: _Last | None = None
@@ -168,7 +170,7 @@ class PortraitAvatar:
     def info(self) -> AvatarInfo:
         """See :class:`talkcli.avatar.Avatar`."""
         height, width = self.source.shape[:2]
-        return AvatarInfo("portrait", len(self.splats), width, height, turned=self.source_euler)
+        return AvatarInfo(self.engine, len(self.splats), width, height, turned=self.source_euler)
 
     def camera(self, motion: MotionFrame | None = None, view: View = SOURCE_VIEW) -> Camera:
         """The source's camera, or how far it has gone around the person for a view."""

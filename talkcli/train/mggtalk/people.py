@@ -16,14 +16,13 @@ from typing import Any
 from talkcli.errors import InputError
 from talkcli.train.clips import FREE_LICENCES
 
-#: People that no training sees: various sources, sizes, skins and ages. Whoever compares figures
-#: compares these. Twelve speak for three seconds and more with their own sound.
 HELD_OUT = frozenset(
     {
-        *("May", "German_anchor", "Trump", "EDTalk__uncrop_Obama", "LatentSync__demo2_video"),
-        *("MEAD_M026", "MEAD_W015", "MEAD_W009", "VidTIMIT_fadg0", "video-retalking__face_2"),
-        *("PC-AVS__Audio_Source_681100216", "GRID_s23", "LipNet__GRID_brbk7n"),
-        *("LivePortrait__driving_d6", "LivePortrait__driving_d10", "LivePortrait__driving_d14"),
+        *("GRID brbk7n", "GRID lrwp9a", "GRID_C", "GRID_s23", "HDTF (EDTalk pose_source2)"),
+        *("HDTF RD_Radio10", "LatentSync demo2", "MEAD W023", "MEAD_W015", "VidTIMIT_fadg0"),
+        *("VoxCeleb2 Audio_Source_00015", "VoxCeleb2 Audio_Source_00373"),
+        *("VoxCeleb2 Audio_Source_681100216", "VoxCeleb2 Pose_Source_796100172"),
+        *("lp-d12", "lp-s32", "May", "German_anchor", "MEAD M026", "lp-d10"),
         *("LRWAR_05", "LRWAR_12", "LRWAR_20", "LRWAR_31"),
     }
 )
@@ -39,21 +38,18 @@ class FilmedPerson:
         path: the file.
         person: clips of one person share it.
         free: whether the licence allows free use with attribution; the others are for research.
+        held_out: whether no training may see the person.
     """
 
     path: Path
     person: str
     free: bool
+    held_out: bool = False
 
     @property
     def name(self) -> str:
         """Name of the clip's folder among the prepared ones."""
         return self.path.stem
-
-    @property
-    def held_out(self) -> bool:
-        """Whether no training may see it."""
-        return self.person in HELD_OUT
 
 
 def filmed_people(data: Path, most: int) -> list[FilmedPerson]:
@@ -74,7 +70,9 @@ def filmed_people(data: Path, most: int) -> list[FilmedPerson]:
         if known is None or name.startswith(_NEVER):
             continue
         free = str(known["licence"]).startswith(FREE_LICENCES)
-        found[known["speaker"]].append(FilmedPerson(data / name, known["speaker"], free))
+        held = not HELD_OUT.isdisjoint({known["speaker"], entry.get("identity")})
+        clip = FilmedPerson(data / name, known["speaker"], free, held)
+        found[known["speaker"]].append(clip)
     rounds = [
         (_spread(clips, most), person) for person, clips in sorted(found.items()) if clips
     ]

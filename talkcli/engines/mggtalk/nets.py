@@ -1,0 +1,170 @@
+"""The decoder's networks: from maps of a source to offset shapes, and from a motion to their shares.
+
+The linearised form of MGGTalk's Gaussian decoder: its offsets are a sum of K shapes, so that a frame
+costs a mixture and no network over the face.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from talkcli.engines.audio_plane.offsets import CHANNEL_UNITS, FEATURES, MOST_UNUSUAL
+from talkcli.engines.mggtalk.canonical import MAP_CHANNELS, SHEETS, SIDE
+from talkcli.shapes import Float
+
+#: Shift, logarithm of size, colour.
+CHANNELS = 7
+
+
+@dataclass(frozen=True)
+class DecoderSize:
+    """How large a decoder is.
+
+    Attributes:
+        shapes: number of offset shapes.
+        hidden: width of the network that mixes them.
+        widths: channels of the U-Net at a half, a quarter, … of the maps' resolution; none for
+            shapes that are the same for all people.
+    """
+
+    shapes: int = 16
+    hidden: int = 64
+    widths: tuple[int, ...] = (32, 64, 96, 128)
+
+
+class _Block(nn.Module):
+    """Two convolutions with a shortcut."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(inputs, outputs, 3, stride, 1)
+        self.norm = nn.GroupNorm(8, outputs)
+        self.second = nn.Conv2d(outputs, outputs, 3, 1, 1)
+        self.short = nn.Conv2d(inputs, outputs, 1, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        inner = functional.silu(self.norm(self.first(x)))
+        return functional.silu(self.second(inner) + self.short(x))
+
+
+class MapNetwork(nn.Module):
+    """A U-Net from the source's maps to what sets its offset shapes apart from everyone's.
+
+    Args:
+        outputs: channels of the result.
+        widths: channels at a half, a quarter, … of the resolution.
+    """
+
+    def __init__(self, outputs: int, widths: tuple[int, ...]) -> None:
+        super().__init__()
+        inputs = (MAP_CHANNELS, *widths[:-1])
+        self.down = nn.ModuleList(_Block(a, b, 2) for a, b in zip(inputs, widths, strict=True))
+        pairs = list(zip(widths[1:], widths[:-1], strict=True))[::-1]
+        self.up = nn.ModuleList(_Block(a + b, b) for a, b in pairs)
+        self.last = nn.Conv2d(widths[0], outputs, 1)
+        nn.init.zeros_(self.last.weight)
+        assert self.last.bias is not None
+        nn.init.zeros_(self.last.bias)
+
+    def forward(
+        self, maps: Float[Tensor, "B channels side side"]
+    ) -> Float[Tensor, "B outputs half half"]:
+        """``[B, outputs, 64, 64]`` from ``[B, 20, 128, 128]``."""
+        levels = []
+        x = maps
+        for block in self.down:
+            x = block(x)
+            levels.append(x)
+        for block, level in zip(self.up, levels[-2::-1], strict=True):
+            larger = functional.interpolate(x, scale_factor=2.0, mode="bilinear")
+            x = block(torch.cat([larger, level], 1))
+        found: Tensor = self.last(x)
+        return found
+
+
+class OffsetDecoder(nn.Module):
+    """Offset shapes on the mean face, and their shares in a frame. It begins without any effect.
+
+    Args:
+        size: its size.
+        mean: ``[57]`` of the features over the training's frames.
+        scale: ``[57]`` their spread.
+        dropout: share of the features hidden in each step.
+    """
+
+    mean: Tensor
+    scale: Tensor
+    units: Tensor
+
+    def __init__(
+        self,
+        size: DecoderSize,
+        mean: Float[Tensor, " 57"],
+        scale: Float[Tensor, " 57"],
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.size = size
+        self.register_buffer("mean", mean.float().clone())
+        self.register_buffer("scale", scale.float().clone())
+        self.register_buffer("units", torch.from_numpy(CHANNEL_UNITS), persistent=False)
+        self.dropout = nn.Dropout(dropout)
+        self.hidden = nn.Linear(FEATURES, size.hidden)
+        self.mix = nn.Linear(size.hidden, size.shapes)
+        channels = SHEETS * CHANNELS
+        self.common = nn.Parameter(torch.zeros(size.shapes, channels, SIDE, SIDE))
+        self.network = MapNetwork(size.shapes * channels, size.widths) if size.widths else None
+
+    def shares(self, features: Float[Tensor, "B 57"]) -> Float[Tensor, "B K"]:
+        """``[B, K]`` the share of each shape in some frames."""
+        x = ((features - self.mean) / self.scale).clamp(-MOST_UNUSUAL, MOST_UNUSUAL)
+        found: Tensor = self.mix(torch.relu(self.hidden(self.dropout(x))))
+        return found
+
+    def own(self, maps: Float[Tensor, "channels side side"]) -> Float[Tensor, "K C h w"] | None:
+        """``[K, 14, 64, 64]`` what a source adds to the shapes of all; None without a network."""
+        if self.network is None:
+            return None
+        found: Tensor = self.network(maps[None])[0]
+        return found.view(self.size.shapes, SHEETS * CHANNELS, *found.shape[1:])
+
+    def mixed(
+        self, shares: Float[Tensor, "B K"], own: Float[Tensor, "K C h w"] | None
+    ) -> Float[Tensor, "B C side side"]:
+        """``[B, 14, 128, 128]`` the offsets of some frames on the mean face, channels' units.
+
+        Args:
+            shares: from :meth:`shares`, or rows of a unit matrix for single shapes.
+            own: from :meth:`own`.
+        """
+        total = (shares @ self.common.flatten(1)).view(-1, *self.common.shape[1:])
+        if own is not None:
+            coarse = (shares @ own.flatten(1)).view(-1, *own.shape[1:])
+            total = total + functional.interpolate(coarse, size=(SIDE, SIDE), mode="bilinear")
+        return total
+
+
+def sampled(
+    maps: Float[Tensor, "B C side side"],
+    place: Float[Tensor, "M 2"],
+    sheet: torch.Tensor,
+) -> Float[Tensor, "B M 7"]:
+    """``[B, M, 7]`` what maps of all sheets hold where splats lie.
+
+    Args:
+        maps: ``[B, 14, 128, 128]``, the channels of one sheet after the other.
+        place: ``[M, 2]`` column and row, -1 to 1.
+        sheet: ``[M]`` int64 sheet of each splat.
+    """
+    found = maps.new_zeros(len(maps), len(place), CHANNELS)
+    for number in range(SHEETS):
+        index = torch.nonzero(sheet == number)[:, 0]
+        grid = place[index][None, :, None].expand(len(maps), -1, -1, -1)
+        part = maps[:, number * CHANNELS : (number + 1) * CHANNELS]
+        taken = functional.grid_sample(part, grid, align_corners=False, padding_mode="border")
+        found = found.index_copy(1, index, taken[..., 0].transpose(1, 2))
+    return found
