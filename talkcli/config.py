@@ -18,7 +18,14 @@ from typing import TYPE_CHECKING, Any
 from talkcli import toml
 from talkcli.errors import UsageError, did_you_mean
 from talkcli.files.check import read_document
-from talkcli.sections import ClipConfig, FitConfig, QcConfig, SplatPortraitConfig, TrainConfig
+from talkcli.sections import (
+    ClipConfig,
+    FitConfig,
+    MggTalkConfig,
+    QcConfig,
+    SplatPortraitConfig,
+    TrainConfig,
+)
 from talkcli.settings import check_limits, convert, setting
 
 if TYPE_CHECKING:
@@ -158,6 +165,7 @@ class Recipe:
     clip: ClipConfig = field(default_factory=ClipConfig)
     portrait: PortraitConfig = field(default_factory=PortraitConfig)
     fit: FitConfig = field(default_factory=FitConfig)
+    mggtalk: MggTalkConfig = field(default_factory=MggTalkConfig)
     qc: QcConfig = field(default_factory=QcConfig)
     splat_portrait: SplatPortraitConfig = field(default_factory=SplatPortraitConfig)
     train: TrainConfig = field(default_factory=TrainConfig)

@@ -66,6 +66,20 @@ class FitConfig:
 
 
 @dataclass(frozen=True)
+class MggTalkConfig:
+    """What the engine ``mggtalk`` adds to the analytic avatar; all of it is part of its key.
+
+    Attributes:
+        weights: trained weights: ``mggtalk``, a file that ``talkcli train mggtalk`` has written,
+            or ``none`` for the analytic avatar.
+        strength: scale of what they add.
+    """
+
+    weights: str = "mggtalk"
+    strength: float = setting(1.0, low=0, high=2)
+
+
+@dataclass(frozen=True)
 class QcConfig:
     """Thresholds of ``talkcli qc`` and ``--qc``; -1 leaves a fault unchecked.
 

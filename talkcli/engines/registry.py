@@ -19,6 +19,7 @@ from talkcli.project.run import Run
 #: Engine name to the module that defines it as ``ENGINE``; imported on first use.
 ENGINES: dict[str, str] = {
     "audio-plane": "talkcli.engines.audio_plane.engine",
+    "mggtalk": "talkcli.engines.mggtalk.engine",
     "portrait": "talkcli.engines.portrait.build.engine",
 }
 #: Stands for the engine that does best with what an avatar is made from; docs/results.md compares.

@@ -18,8 +18,14 @@ from talkcli.engines.audio_plane.interpolate import (
     TABLES,
 )
 from talkcli.engines.audio_plane.interpolate import FEATURES as PLANE_FEATURES
-from talkcli.engines.audio_plane.offsets import FEATURES, DrivenOffsets, Mixer
+from talkcli.engines.audio_plane.offsets import FEATURES
 from talkcli.engines.audio_plane.played import OffsetsAndPlanes, PlaneTables, PlayedPlanes
+from talkcli.engines.audio_plane.stored_offsets import (
+    OFFSET_RULES,
+    fits,
+    offset_tensors,
+    offsets_of,
+)
 from talkcli.engines.audio_plane.voices import packed, unpacked
 from talkcli.engines.portrait.checkpoint import check_avatar, load_avatar, save_avatar
 from talkcli.errors import InputError
@@ -32,8 +38,6 @@ _TENSORS, _PORTRAIT = "subject.safetensors", "portrait"
 _CURVES = ("times", "expression", "rotation", "translation", "gaze")
 _FAR = 1e4
 _LONGEST_S = 86_400.0
-#: Offsets beyond these would be a diverged fit: centimetres, logarithm of size, sRGB levels.
-_MOST_OFFSET = 50.0
 
 
 def save_subject(avatar: SubjectAvatar, directory: Path) -> None:
@@ -50,9 +54,7 @@ def save_subject(avatar: SubjectAvatar, directory: Path) -> None:
     save_avatar(replace(avatar.portrait, correction=None), directory / _PORTRAIT)
     offsets = avatar.offsets
     tensors: Tensors = {
-        "offsets.index": offsets.index.astype(np.int32),
-        "offsets.shapes": offsets.shapes.astype(np.float16),
-        **{f"mixer.{name}": array for name, array in vars(offsets.mixer).items()},
+        **offset_tensors(offsets),
         **{f"clip.{name}": np.asarray(getattr(avatar.clip, name), np.float32) for name in _CURVES},
         "clip.tracked": avatar.clip.tracked.astype(np.uint8),
         **packed(avatar.voices),
@@ -77,12 +79,10 @@ def load_subject(directory: Path) -> SubjectAvatar:
     tensors, header = _read(directory)
     portrait = load_avatar(directory / _PORTRAIT)
     planes = _planes(tensors, header)
-    index = tensors["offsets.index"]
-    for moved in (index, index[:0] if planes is None else planes.index):
-        if len(moved) and int(moved.max()) >= len(portrait.splats):
+    offsets = offsets_of(tensors)
+    for moved in (offsets.index, offsets.index[:0] if planes is None else planes.index):
+        if not fits(moved, len(portrait.splats)):
             raise InputError(f"the avatar in {directory} is damaged (moves unknown splats)", MEND)
-    mixer = Mixer(**{n.split(".")[1]: a for n, a in tensors.items() if n.startswith("mixer.")})
-    offsets = DrivenOffsets(index, tensors["offsets.shapes"], mixer)
     portrait.correction = offsets if planes is None else OffsetsAndPlanes(offsets, planes)
     clip = MotionCurves(
         **{name: tensors[f"clip.{name}"] for name in _CURVES},
@@ -113,7 +113,7 @@ def _read(directory: Path) -> tuple[Tensors, Header]:
     index, times = tensors["offsets.index"], tensors["clip.times"]
     numbers = [header.get("source"), header.get("held_out")]
     if (
-        np.any(np.diff(index) <= 0)
+        not fits(index)
         or np.any(np.diff(times) <= 0)
         or not all(type(number) is int and 0 <= number <= len(times) for number in numbers)
         or header["source"] >= len(times)
@@ -204,14 +204,7 @@ _FILE = TensorSchema(
     version=SCHEMA,
     mend=MEND,
     rules={
-        "offsets.index": Rule("M", "i", low=0),
-        "offsets.shapes": Rule("K M 7", low=-_MOST_OFFSET, high=_MOST_OFFSET),
-        "mixer.mean": Rule(f"{FEATURES}"),
-        "mixer.scale": Rule(f"{FEATURES}", low=1e-3),
-        "mixer.hidden_weight": Rule(f"H {FEATURES}", low=-_FAR, high=_FAR),
-        "mixer.hidden_bias": Rule("H", low=-_FAR, high=_FAR),
-        "mixer.weight": Rule("K H", low=-_FAR, high=_FAR),
-        "mixer.bias": Rule("K", low=-_FAR, high=_FAR),
+        **OFFSET_RULES,
         "clip.times": Rule("n", low=0),
         "clip.expression": Rule("n 52", low=-_FAR, high=_FAR),
         "clip.rotation": Rule("n 3", low=-_FAR, high=_FAR),

@@ -22,9 +22,9 @@ from talkcli.shapes import Float32, Integer
 #: Sheets of the map, and its rows and columns.
 SHEETS, SIDE = 2, 128
 SKIN_SHEET, INNER_SHEET = 0, 1
-#: The axis of the cylinder is this far behind the head frame's origin, centimetres: ears lie at 82°.
+#: The cylinder's axis is this far behind the head frame's origin, centimetres: ears lie at 82°.
 _AXIS_CM = 4.0
-#: Half the angle that the map covers, radians, and half its height and its middle, centimetres: from
+#: Half the angle that the map covers, radians; half its height and its middle, centimetres: from
 #: below the chin to above the forehead.
 _REACH_RAD, _REACH_CM, _MIDDLE_CM = 1.6, 10.25, -0.25
 #: Channels of the source's maps; see :func:`source_maps`.
@@ -129,7 +129,7 @@ def source_maps(
 
 
 def _mapped(values: np.ndarray, place: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """``[C + 1, side, side]`` weighted means of values, smoothly filled, and where there are any."""
+    """``[C + 1, side, side]`` weighted means of values, filled, and where there are any."""
     cell = np.clip(((place + 1) * (SIDE / 2)).astype(int), 0, SIDE - 1)
     number = cell[:, 1] * SIDE + cell[:, 0]
     total = np.bincount(number, weight, SIDE * SIDE).reshape(SIDE, SIDE)

@@ -1,7 +1,7 @@
-"""The decoder's networks: from maps of a source to offset shapes, and from a motion to their shares.
+"""The decoder's networks: from a source's maps to offset shapes, from a motion to their shares.
 
-The linearised form of MGGTalk's Gaussian decoder: its offsets are a sum of K shapes, so that a frame
-costs a mixture and no network over the face.
+The linearised form of MGGTalk's Gaussian decoder: its offsets are a sum of K shapes, so that a
+frame costs a mixture and no network over the face.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class DecoderSize:
 
     shapes: int = 16
     hidden: int = 64
-    widths: tuple[int, ...] = (32, 64, 96, 128)
+    widths: tuple[int, ...] = (24, 48, 64, 96)
 
 
 class _Block(nn.Module):

@@ -12,14 +12,14 @@ from talkcli.engines.mggtalk.canonical import CanonicalSplats, canonical_splats,
 from talkcli.engines.mggtalk.nets import OffsetDecoder, sampled
 from talkcli.engines.portrait.avatar import PortraitAvatar
 from talkcli.engines.portrait.playback import seen_from_the_front
-from talkcli.shapes import Float32, Float
+from talkcli.shapes import Float, Float32
 
 #: Name of the engine.
 ENGINE = "mggtalk"
 #: Offsets of a shape below these are not played: 5 µm, 1 % of the size, a fifth of a grey level.
 _LEAST_OFFSET = np.array([5e-4, 5e-4, 5e-4, 1e-2, 8e-4, 8e-4, 8e-4], np.float32)
-#: Colours change by a share of themselves and this: shades are deeper on light skin, but dark things
-#: have some, too.
+#: Colours change by a share of themselves and this: shades are deeper on light skin, but dark
+#: things have some, too.
 _LEAST_COLOR = 0.1
 
 
@@ -33,12 +33,14 @@ def splat_units(
         splats: its splats on the mean face.
         units: ``[7]`` of the channels.
     """
-    found = np.repeat(splats.share[:, None] * units, 1, 1)
+    found = splats.share[:, None] * units
     found[:, 4:] *= _LEAST_COLOR + np.clip(avatar.splats.colors, 0, 1)
     return found.astype(np.float32)
 
 
-def refined(avatar: PortraitAvatar, decoder: OffsetDecoder, strength: float = 1.0) -> PortraitAvatar:
+def refined(
+    avatar: PortraitAvatar, decoder: OffsetDecoder, strength: float = 1.0
+) -> PortraitAvatar:
     """The avatar with what a decoder adds to it.
 
     Args:

@@ -73,9 +73,7 @@ def filmed_people(data: Path, most: int) -> list[FilmedPerson]:
         held = not HELD_OUT.isdisjoint({known["speaker"], entry.get("identity")})
         clip = FilmedPerson(data / name, known["speaker"], free, held)
         found[known["speaker"]].append(clip)
-    rounds = [
-        (_spread(clips, most), person) for person, clips in sorted(found.items()) if clips
-    ]
+    rounds = [(_spread(clips, most), person) for person, clips in sorted(found.items()) if clips]
     return [clips[k] for k in range(most) for clips, _ in rounds if k < len(clips)]
 
 

@@ -197,19 +197,19 @@ class DecoderTraining:
                     found.append(scores)
                     before.append(analytic)
                     gained.setdefault(person.pairs.person, []).append(scores[0] - analytic[0])
-        means = (
-            {name: float(v) for name, v in zip(REGIONS, np.mean(scores, 0), strict=True)}
-            for scores in (found, before)
+        return Gain(
+            _by_region(found),
+            _by_region(before),
+            {name: float(np.mean(values)) for name, values in gained.items()},
         )
-        return Gain(*means, {name: float(np.mean(values)) for name, values in gained.items()})
 
 
 def tinted(
     maps: Float[Tensor, "channels side side"], color: Float[Tensor, " 3"]
 ) -> Float[Tensor, "channels side side"]:
-    """Maps of a source whose colours are multiplied; see :mod:`talkcli.engines.mggtalk.canonical`."""
+    """Maps of a source with multiplied colours; see :mod:`talkcli.engines.mggtalk.canonical`."""
     found = maps.clone()
-    for first in (0, 13):
+    for first in (0, 14):
         part = slice(first, first + 3)
         found[part] = (maps[part] + 2) * color[:, None, None] - 2
     return found
@@ -219,6 +219,11 @@ def _scores(person: Person, number: int, offsets: Tensor) -> list[float]:
     image = 255 * np.clip(person.draw(number, offsets).numpy(), 0, 1)
     real: Float32[np.ndarray, "h w 3"] = person.pairs.pictures[number].astype(np.float32)
     return [psnr(image, real, person.pairs.region(number, name)) for name in REGIONS]
+
+
+def _by_region(scores: list[list[float]]) -> dict[str, float]:
+    means = np.mean(scores, 0)
+    return {name: float(value) for name, value in zip(REGIONS, means, strict=True)}
 
 
 def _roughness(maps: Float[Tensor, "B C side side"]) -> Tensor:
