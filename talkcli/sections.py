@@ -70,12 +70,12 @@ class MggTalkConfig:
     """What the engine ``mggtalk`` adds to the analytic avatar; all of it is part of its key.
 
     Attributes:
-        weights: trained weights: ``mggtalk``, a file that ``talkcli train mggtalk`` has written,
-            or ``none`` for the analytic avatar.
+        weights: a file that ``talkcli train mggtalk`` has written, or ``none`` for the analytic
+            avatar.
         strength: scale of what they add.
     """
 
-    weights: str = "mggtalk"
+    weights: str = "none"
     strength: float = setting(1.0, low=0, high=2)
 
 

@@ -19,6 +19,8 @@ from talkcli.engines import registry
 from talkcli.engines.audio_plane.avatar import SubjectAvatar
 from talkcli.engines.audio_plane.checkpoint import save_subject
 from talkcli.engines.audio_plane.make import fit_subject
+from talkcli.engines.mggtalk.checkpoint import save_decoded
+from talkcli.engines.mggtalk.refine import refined
 from talkcli.engines.portrait.avatar import PortraitAvatar
 from talkcli.engines.portrait.build.build import build_portrait
 from talkcli.engines.portrait.checkpoint import save_avatar
@@ -30,9 +32,11 @@ from talkcli.project import Project, StageRun
 from talkcli.project.run import Run
 from talkcli.render.player import draw_head, player
 from talkcli.render.solid import solidify
+from talkcli.sections import MggTalkConfig
 from talkcli.tracking.landmarks import Face
 from talkcli.types import MotionFrame
 from tests.support import dummy_engine, subjects
+from tests.support.decoders import random_decoder, random_weights
 from tests.support.portraits import motion_of
 
 RECIPE = Recipe(portrait=PortraitConfig(fit_iterations=3))
@@ -54,7 +58,7 @@ def dummy() -> object:
         yield
 
 
-@pytest.fixture(scope="module", params=["portrait", "audio-plane", "dummy"])
+@pytest.fixture(scope="module", params=["portrait", "mggtalk", "audio-plane", "dummy"])
 def made(
     request: pytest.FixtureRequest,
     picture: np.ndarray,
@@ -65,7 +69,9 @@ def made(
     maker, place = engine(request.param), tmp_path_factory.mktemp(request.param)
     if maker.source == "clip":
         return maker, request.getfixturevalue("subject")
-    run = Run(Project.create(place / "me.talk"), RECIPE, SilentReporter(), Stopwatch())
+    weights = MggTalkConfig(weights=str(random_weights(place)))
+    recipe = replace(RECIPE, mggtalk=weights)
+    run = Run(Project.create(place / "me.talk"), recipe, SilentReporter(), Stopwatch())
     (place / "avatar").mkdir()
     maker.make(PictureSource(picture, face.points, SIDE), run, place / "avatar")
     return maker, place / "avatar"
@@ -85,13 +91,17 @@ def test_loaded_twice_it_shows_the_same(made: tuple[Engine, Path], name: str) ->
     np.testing.assert_array_equal(*pictures)
 
 
-@pytest.mark.parametrize("maker", ["portrait", "audio-plane"])
+SAVERS = {"portrait": save_avatar, "mggtalk": save_decoded, "audio-plane": save_subject}
+
+
+@pytest.mark.parametrize("maker", SAVERS)
 @pytest.mark.parametrize("name", MOTIONS)
 def test_saved_and_loaded_it_shows_what_was_made(
     name: str, maker: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    made = request.getfixturevalue("built" if maker == "portrait" else "fitted")
-    (save_avatar if maker == "portrait" else save_subject)(made, tmp_path)
+    kept = {"portrait": "built", "mggtalk": "decoded", "audio-plane": "fitted"}
+    made = request.getfixturevalue(kept[maker])
+    SAVERS[maker](made, tmp_path)
     loaded = engine(maker).load(tmp_path)
     before, after = (shown(avatar, name).astype(int) for avatar in (made, loaded))
     # Half floats: a colour near 1 is stored to .0005, a 255th of which is .12 levels; sums of a
@@ -103,6 +113,12 @@ def test_saved_and_loaded_it_shows_what_was_made(
 def built(picture: np.ndarray, face: Face) -> PortraitAvatar:
     """A portrait avatar that was never on the disk."""
     return build_portrait(picture, face, RECIPE.portrait, SIDE)
+
+
+@pytest.fixture(scope="module")
+def decoded(built: PortraitAvatar) -> PortraitAvatar:
+    """The same with what a decoder adds, which was never on the disk either."""
+    return refined(built, random_decoder())
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +184,7 @@ def test_damaged_files_are_told_of(made: tuple[Engine, Path], tmp_path: Path, sp
 
 
 def test_unknown_engines_are_told_of() -> None:
-    with pytest.raises(UsageError, match="audio-plane, dummy, portrait"):
+    with pytest.raises(UsageError, match="audio-plane, dummy, mggtalk, portrait"):
         engine("unheard-of")
 
 
