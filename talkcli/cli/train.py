@@ -11,6 +11,7 @@ import typer
 
 from talkcli.cli.flags import Command, Group
 from talkcli.cli.options import expand_options
+from talkcli.cli.train_mggtalk import mggtalk_command
 from talkcli.cli.train_networks import prepare_command
 
 train_app = typer.Typer(cls=Group, help="Train the bundled models (for developers).")
@@ -31,6 +32,7 @@ def _group() -> None:
 
 
 train_app.command("prepare", cls=Command)(prepare_command)
+train_app.command("mggtalk", cls=Command)(mggtalk_command)
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from talkcli.config import Recipe, shipped_recipes
 from tests.support import docs
 
 #: Commands with a table of their own; the other options stand in the common one.
-OWN_TABLES = ("eval", "bench", "train prepare", "train speech", "train face")
+OWN_TABLES = ("eval", "bench", "train prepare", "train mggtalk", "train speech", "train face")
 
 
 def subclasses(cls: type) -> set[type]:
@@ -169,6 +169,9 @@ SCHEMAS = {
     "talkcli.speech.model.SCHEMA": "speech model",
     "talkcli.metrics.reference.SCHEMA": "motion reference",
     "talkcli.train.packs.SCHEMA": "training pack",
+    "talkcli.engines.mggtalk.checkpoint.SCHEMA": "`decoded.safetensors`",
+    "talkcli.engines.mggtalk.weights.SCHEMA": "decoder weights",
+    "talkcli.train.mggtalk.pairs.SCHEMA": "`frames.safetensors`",
 }
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from talkcli.engines.mggtalk.weights import save_decoder
 from talkcli.errors import InputError
+from talkcli.files.check import explained_writes
 from talkcli.optim.loop import Budget, LoopSettings, Progress, train
 from talkcli.progress import Task
 from talkcli.train.mggtalk.pairs import load_pairs
@@ -28,8 +29,7 @@ class DecoderRun:
     Attributes:
         data: folder with ``manifest.json`` and ``speech_clips.json``.
         pairs: folder of prepared clips, filled where they are missing.
-        work: folder of the checkpoint.
-        output: file of weights.
+        work: folder of checkpoint and weights.
         minutes: limit on the time of training; 0 for none.
         seed: of all random numbers.
     """
@@ -37,9 +37,13 @@ class DecoderRun:
     data: Path
     pairs: Path
     work: Path
-    output: Path
     minutes: float = 0.0
     seed: int = 0
+
+    @property
+    def weights(self) -> Path:
+        """The file of weights."""
+        return self.work / "decoder.safetensors"
 
 
 def prepare(run: DecoderRun, recipe: DecoderRecipe, report: Callable[[str], None]) -> list[Path]:
@@ -68,6 +72,8 @@ def train_decoder(
     Raises:
         InputError: no usable clips, a damaged checkpoint, or an output that cannot be written.
     """
+    with explained_writes(run.work):
+        run.work.mkdir(parents=True, exist_ok=True)
     done = {place.name for place in prepare(run, recipe, report)}
     clips = [clip for clip in _chosen(run, recipe) if clip.name in done]
     taught = [clip for clip in clips if not clip.held_out]
@@ -87,7 +93,7 @@ def train_decoder(
     settings = LoopSettings(run.seed, recipe.evaluate_every)
     progress = train(training, budget, settings, run.work / CHECKPOINT, task, report=tell)
     told = describe_training(training, progress, taught)
-    save_decoder(run.output, training.decoder, told)
+    save_decoder(run.weights, training.decoder, told)
     assert training.gain is not None
     return training.gain.told()
 

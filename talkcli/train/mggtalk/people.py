@@ -1,4 +1,4 @@
-"""Which clips of a data folder are used, whose they are, and who is held out.
+"""Which clips of a data folder are used, whose they are, and whether they are held out.
 
 A data folder holds ``manifest.json``, a list of objects with ``file`` (path inside the folder) and,
 where known, ``identity``; and ``speech_clips.json``, whose objects name the ``speaker`` and the
@@ -15,17 +15,8 @@ from typing import Any
 
 from talkcli.errors import InputError
 from talkcli.train.clips import FREE_LICENCES
+from talkcli.train.sources import held_out
 
-HELD_OUT = frozenset(
-    {
-        *("GRID brbk7n", "GRID lrwp9a", "GRID_C", "GRID_s23", "HDTF (EDTalk pose_source2)"),
-        *("HDTF RD_Radio10", "LatentSync demo2", "MEAD W023", "MEAD_W015", "VidTIMIT_fadg0"),
-        *("VoxCeleb2 Audio_Source_00015", "VoxCeleb2 Audio_Source_00373"),
-        *("VoxCeleb2 Audio_Source_681100216", "VoxCeleb2 Pose_Source_796100172"),
-        *("lp-d12", "lp-s32", "May", "German_anchor", "MEAD M026", "lp-d10"),
-        *("LRWAR_05", "LRWAR_12", "LRWAR_20", "LRWAR_31"),
-    }
-)
 #: Evaluation only: several cameras film one person.
 _NEVER = "multiview"
 
@@ -63,6 +54,7 @@ def filmed_people(data: Path, most: int) -> list[FilmedPerson]:
         InputError: the folder has no lists of clips.
     """
     spoken = {entry["file"]: entry for entry in _listed(data / "speech_clips.json")}
+    nobody = held_out()
     found: dict[str, list[FilmedPerson]] = defaultdict(list)
     for entry in sorted(_listed(data / "manifest.json"), key=lambda entry: str(entry["file"])):
         name = entry["file"]
@@ -70,7 +62,7 @@ def filmed_people(data: Path, most: int) -> list[FilmedPerson]:
         if known is None or name.startswith(_NEVER):
             continue
         free = str(known["licence"]).startswith(FREE_LICENCES)
-        held = not HELD_OUT.isdisjoint({known["speaker"], entry.get("identity")})
+        held = not nobody.isdisjoint({known["speaker"], entry.get("identity")})
         clip = FilmedPerson(data / name, known["speaker"], free, held)
         found[known["speaker"]].append(clip)
     rounds = [(_spread(clips, most), person) for person, clips in sorted(found.items()) if clips]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from talkcli.engines.mggtalk.nets import DecoderSize
+from talkcli.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -49,3 +50,14 @@ RECIPES = {
         size=DecoderSize(32, 128, (64, 128, 192, 256)), steps=60_000, frames=8, clips=12
     ),
 }
+
+
+def recipe_named(name: str) -> DecoderRecipe:
+    """A recipe by its name.
+
+    Raises:
+        UsageError: there is no such recipe.
+    """
+    if name not in RECIPES:
+        raise UsageError(f"there is no size {name}", f"give --size {' or '.join(RECIPES)}")
+    return RECIPES[name]
