@@ -7,7 +7,7 @@ similarity", 2004: its map is made over the whole picture and averaged inside th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import EllipsisType
 
 import cv2
@@ -73,12 +73,12 @@ def ssim_map(
 
 
 class _ByRegion:
-    """One figure in the face, the head and the whole frame."""
+    """One figure in some regions and in the whole frame."""
 
-    def __init__(self, name: str, label: str, unit: str) -> None:
+    def __init__(self, name: str, label: str, unit: str, regions: Sequence[str]) -> None:
         self._values = {
             region: FrameValues(f"{name}_{region}", label, unit, "higher", region)
-            for region in ("face", "head", "frame")
+            for region in (*regions, "frame")
         }
 
     def _take(self, pair: FramePair, measure: Callable[[np.ndarray | EllipsisType], float]) -> None:
@@ -95,10 +95,10 @@ class _ByRegion:
 
 
 class PsnrScores(_ByRegion):
-    """PSNR of every pair, in the face, the head and the whole frame."""
+    """PSNR of every pair, in the face, its mouth and cheeks, the head and the whole frame."""
 
     def __init__(self) -> None:
-        super().__init__("psnr", "PSNR", "dB")
+        super().__init__("psnr", "PSNR", "dB", ("face", "mouth", "cheeks", "head"))
 
     def add(self, pair: FramePair) -> None:
         """See :class:`talkcli.metrics.pair.PairMetric`."""
@@ -109,7 +109,7 @@ class SsimScores(_ByRegion):
     """SSIM of every pair, in the face, the head and the whole frame."""
 
     def __init__(self) -> None:
-        super().__init__("ssim", "SSIM", "")
+        super().__init__("ssim", "SSIM", "", ("face", "head"))
 
     def add(self, pair: FramePair) -> None:
         """See :class:`talkcli.metrics.pair.PairMetric`."""

@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from talkcli.avatar import Camera
 from talkcli.engines.portrait.avatar import PortraitAvatar
 from talkcli.engines.portrait.checkpoint import load_avatar
-from talkcli.face.topology import CHIN_TIP, EYE_LEFT, EYE_RIGHT, FACE_OVAL, FOREHEAD_TOP, LIPS
 from talkcli.files.tensors import Header, Rule, Tensors, TensorSchema
+from talkcli.metrics.regions import face_regions
 from talkcli.shapes import Bool, Float32, Int32, UInt8
 from talkcli.types import MotionFrame
 
@@ -27,8 +26,6 @@ SCHEMA = 1
 MEND = "prepare it again with: talkcli train mggtalk --data DIR --prepare-only"
 FRAMES = "frames.safetensors"
 _FAR = 1e4
-#: The face's region reaches this far beyond its outline, the mouth's beyond the lips, face heights.
-_FACE_REACH, _MOUTH_REACH = 0.02, 0.05
 
 
 @dataclass(frozen=True)
@@ -74,27 +71,9 @@ class FramePairs:
 
         Args:
             number: of the frame.
-            name: ``face``, within its outline; ``mouth``, the lips and a margin; or ``cheeks``, the
-                face below the eyes without the mouth.
+            name: of :func:`talkcli.metrics.regions.face_regions`.
         """
-        points = self.points[number]
-        height = float(np.linalg.norm(points[FOREHEAD_TOP] - points[CHIN_TIP]))
-        mouth = self._hull(points[list(LIPS)], _MOUTH_REACH * height)
-        if name == "mouth":
-            return mouth
-        face = self._hull(points[list(FACE_OVAL)], _FACE_REACH * height)
-        if name == "face":
-            return face
-        eyes = points[[*EYE_LEFT.lower_ring, *EYE_RIGHT.lower_ring], 1].max()
-        below = np.arange(len(face))[:, None] > eyes
-        return face & below & ~mouth
-
-    def _hull(self, points: np.ndarray, reach: float) -> Bool[np.ndarray, "h w"]:
-        mask = np.zeros(self.pictures.shape[1:3], np.uint8)
-        cv2.fillConvexPoly(mask, cv2.convexHull(np.round(points - 0.5).astype(np.int32)), 1)
-        side = 2 * max(1, round(reach)) + 1
-        disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
-        return np.asarray(cv2.dilate(mask, disc) > 0)
+        return face_regions(self.points[number], *self.pictures.shape[1:3])[name]
 
 
 def window_camera(avatar: PortraitAvatar, window: tuple[int, int, int, int]) -> Camera:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from talkcli.face.model import FaceModel
-from talkcli.face.topology import CHIN_TIP, EARS, FOREHEAD_TOP, NOSE_TIP
+from talkcli.face.topology import CHIN_TIP, EARS, FOREHEAD_TOP, LIPS, NOSE_TIP
 from talkcli.metrics.regions import face_regions
 
 
@@ -26,6 +26,13 @@ def test_the_head_holds_the_face_ears_and_hair() -> None:
     below = points[CHIN_TIP] + (0, 0.3 * height, 0)
     assert holds(head, crown) and not holds(face, crown)
     assert not holds(head, below)
+    mouth, cheeks = regions["mouth"], regions["cheeks"]
+    for vertex in LIPS:
+        assert holds(mouth, points[vertex]) and not holds(cheeks, points[vertex])
+    assert holds(cheeks, points[NOSE_TIP]) and not holds(cheeks, points[FOREHEAD_TOP] + (0, 9, 0))
+    assert not (cheeks & ~face).any() and mouth.sum() < cheeks.sum() < face.sum()
+    flat = face_regions(points[:, :2], 400, 400)
+    assert all((flat[name] == regions[name]).all() for name in regions)
 
 
 def test_a_face_outside_the_picture_leaves_empty_regions() -> None:
