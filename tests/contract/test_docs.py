@@ -156,31 +156,12 @@ def test_what_stages_read(tmp_path: Path) -> None:
         assert set(inputs.split(", ")) == set(stage.upstream)
 
 
-#: Row of docs/project_format.md ("File formats") for every schema in the code.
-SCHEMAS = {
-    "talkcli.project.store.PROJECT_SCHEMA": "`project.toml`",
-    "talkcli.project.stage.RECORD_SCHEMA": "`stage.json`",
-    "talkcli.engines.portrait.checkpoint.SCHEMA": "`avatar.safetensors`",
-    "talkcli.engines.audio_plane.checkpoint.SCHEMA": "`subject.safetensors`",
-    "talkcli.optim.loop.SCHEMA": "`checkpoint.safetensors`",
-    "talkcli.layers.clip.SCHEMA": "`clip.safetensors`",
-    "talkcli.motion.curves.SCHEMA": "`curves.npz`",
-    "talkcli.face.model.SCHEMA": "face model",
-    "talkcli.speech.model.SCHEMA": "speech model",
-    "talkcli.metrics.reference.SCHEMA": "motion reference",
-    "talkcli.train.packs.SCHEMA": "training pack",
-    "talkcli.engines.mggtalk.checkpoint.SCHEMA": "`decoded.safetensors`",
-    "talkcli.engines.mggtalk.weights.SCHEMA": "decoder weights",
-    "talkcli.train.mggtalk.pairs.SCHEMA": "`frames.safetensors`",
-}
-
-
 def test_schemas_of_files() -> None:
     text = docs.section(docs.page("project_format.md"), "### File formats")
     written = {row[0]: int(row[1]) for row in docs.table(text, "file", "schema")}
     actual = docs.integer_constants(r"(\w+_)?SCHEMA")
-    assert set(actual) == set(SCHEMAS)
-    assert written == {SCHEMAS[name]: value for name, value in actual.items()}
+    assert set(actual) == set(docs.SCHEMAS)
+    assert written == {docs.SCHEMAS[name]: value for name, value in actual.items()}
 
 
 def test_keys_of_stage_json(tmp_path: Path) -> None:

@@ -18,6 +18,24 @@ PAGES = sorted(
     + [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
 )
 
+#: Row of docs/project_format.md ("File formats") for every schema in the code.
+SCHEMAS = {
+    "talkcli.project.store.PROJECT_SCHEMA": "`project.toml`",
+    "talkcli.project.stage.RECORD_SCHEMA": "`stage.json`",
+    "talkcli.engines.portrait.checkpoint.SCHEMA": "`avatar.safetensors`",
+    "talkcli.engines.audio_plane.checkpoint.SCHEMA": "`subject.safetensors`",
+    "talkcli.optim.loop.SCHEMA": "`checkpoint.safetensors`",
+    "talkcli.layers.clip.SCHEMA": "`clip.safetensors`",
+    "talkcli.motion.curves.SCHEMA": "`curves.npz`",
+    "talkcli.face.model.SCHEMA": "face model",
+    "talkcli.speech.model.SCHEMA": "speech model",
+    "talkcli.metrics.reference.SCHEMA": "motion reference",
+    "talkcli.train.packs.SCHEMA": "training pack",
+    "talkcli.engines.mggtalk.checkpoint.SCHEMA": "`decoded.safetensors`",
+    "talkcli.engines.mggtalk.weights.SCHEMA": "decoder weights",
+    "talkcli.train.mggtalk.pairs.SCHEMA": "`frames.safetensors`",
+}
+
 
 def page(name: str) -> str:
     """Text of a page."""
