@@ -1,0 +1,1 @@
+"""Feed-forward avatars of one picture, after Splat-Portrait."""

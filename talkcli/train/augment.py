@@ -1,0 +1,194 @@
+"""Pictures of avatars made different: framing, flips, backgrounds, light, blur, JPEG, occlusion."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from talkcli.engines.splat_portrait.align import Alignment, grid_of, sample
+from talkcli.engines.splat_portrait.unet import LOOK_PX, MAP_PX
+from talkcli.shapes import Float
+from talkcli.train.avatar_views import ALPHA, PICTURE_PX, PLACE, AvatarView, AvatarViews, warped
+
+#: By how much an alignment may be off when the maps are learned, as one that was found is:
+#: standard deviations of centre, logarithm of scale, roll (radians), and turn.
+_OFF = (0.015, 0.03, 0.04, 0.06)
+#: Of how many of the windows that pose is learned from are those of a first look.
+_FIRST_LOOKS = 0.5
+#: Windows per sample: the network that looks for the head is cheap.
+_WINDOWS = 4
+#: Turned and expressive drawings are inputs as often as photographs together.
+_SOURCE_SHARE = 0.55
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One training sample; all one picture.
+
+    Attributes:
+        windows: ``[4, 3, 64, 64]`` crops in which the head is to be found.
+        targets: where it is there.
+        picture: ``[1, 3, 128, 128]`` the aligned picture.
+        clean: the same without blur, noise and occlusion: colours for splats.
+        seen: the alignment that it was cut with, a little off.
+        maps: ``[1, 11, 128, 128]`` what is to be said of it; lengths as they appear.
+        view: where it comes from.
+        flipped: whether it is a mirror image.
+        gain: ``[3, 1, 1]`` factor on its colours.
+        bias: what was added to them.
+    """
+
+    windows: Float[Tensor, "W 3 L L"]
+    targets: Alignment
+    picture: Float[Tensor, "1 3 M M"]
+    clean: Float[Tensor, "1 3 M M"]
+    seen: Alignment
+    maps: Float[Tensor, "1 11 M M"]
+    view: AvatarView
+    flipped: bool
+    gain: Float[Tensor, "3 1 1"]
+    bias: float
+
+
+def joined(parts: Sequence[Alignment]) -> Alignment:
+    """Several alignments as one of all their heads."""
+    each = [vars(part) for part in parts]
+    return Alignment(**{name: torch.cat([one[name] for one in each]) for name in each[0]})
+
+
+def flipped_view(seen: Alignment) -> Alignment:
+    """Where the head is in the mirror image."""
+    sign = torch.tensor([-1.0, 1.0])
+    return Alignment(seen.centre * sign, seen.scale, -seen.roll, seen.turn * sign)
+
+
+def draw_sample(
+    people: list[AvatarViews], generator: np.random.Generator, source: int | None = None
+) -> Sample:
+    """A random sample.
+
+    Args:
+        people: to choose from.
+        generator: its next numbers decide everything.
+        source: number of the person whose source view is wanted, unmixed with another background;
+            None for anybody's any view.
+    """
+    number = int(generator.integers(len(people))) if source is None else source
+    person, other = people[number], people[int(generator.integers(len(people)))]
+    view = person.views[0 if generator.random() < _SOURCE_SHARE else int(generator.integers(1, 3))]
+    if source is not None:
+        view = person.views[0]
+    mixed = generator.random() < 0.35 and source is None
+    picture = view.picture[None].float() / 255
+    if mixed:
+        picture = _before(picture, view, other.plate[None].float() / 255)
+    gain = generator.uniform(0.7, 1.25) * generator.uniform(0.88, 1.12, 3)
+    bias = float(generator.uniform(-0.06, 0.1))
+    scale = torch.from_numpy(gain.astype(np.float32))[:, None, None]
+    clean = (picture * scale + bias).clamp(0, 1)
+    spoiled = _spoiled(clean, generator)
+    flipped = bool(generator.random() < 0.5)
+    truth = flipped_view(view.seen) if flipped else view.seen
+    seen = _nearly(truth, generator)
+    windows = joined([_window(truth, generator) for _ in range(_WINDOWS)])
+    looks = _mirrored(grid_of(windows.matrix(), 2 * LOOK_PX), flipped)
+    place = _mirrored(grid_of(seen.matrix(), MAP_PX), flipped)
+    return Sample(
+        windows=functional.avg_pool2d(sample(spoiled.expand(_WINDOWS, -1, -1, -1), looks), 2),
+        targets=_within(truth, windows),
+        picture=sample(spoiled, place),
+        clean=sample(clean, place),
+        seen=seen,
+        maps=_apparent(warped(view.maps[None].float(), place), truth, seen, flipped),
+        view=view,
+        flipped=flipped,
+        gain=scale,
+        bias=bias,
+    )
+
+
+def _mirrored(grid: Tensor, flipped: bool) -> Tensor:
+    return grid * grid.new_tensor([-1.0, 1.0]) if flipped else grid
+
+
+def _before(picture: Tensor, view: AvatarView, plate: Tensor) -> Tensor:
+    """The head before another background."""
+    alpha = view.maps[None, ALPHA : ALPHA + 1].float()
+    alpha = functional.interpolate(alpha, size=(PICTURE_PX, PICTURE_PX), mode="bilinear")
+    return picture * alpha + plate * (1 - alpha)
+
+
+def _apparent(maps: Tensor, truth: Alignment, seen: Alignment, flipped: bool) -> Tensor:
+    """Maps in the lengths that an alignment makes them appear, and in the mirror image."""
+    maps = maps.clone()
+    maps[:, :2] *= (truth.scale / seen.scale)[:, None, None, None]
+    if flipped:
+        maps[:, PLACE.start] *= -1
+    return maps
+
+
+def _nearly(truth: Alignment, generator: np.random.Generator) -> Alignment:
+    centre, scale, roll, turn = _OFF
+    noise = torch.from_numpy(generator.normal(size=6).astype(np.float32))[None]
+    return Alignment(
+        truth.centre + centre * noise[:, :2],
+        truth.scale * (scale * noise[:, 2]).exp(),
+        truth.roll + roll * noise[:, 3],
+        truth.turn + turn * noise[:, 4:],
+    )
+
+
+def _window(truth: Alignment, generator: np.random.Generator) -> Alignment:
+    """A square to look for the head in: any, or nearly that of the head."""
+    if generator.random() > _FIRST_LOOKS:
+        return _nearly(_nearly(truth, generator), generator)
+    numbers = generator.uniform(-1, 1, 4).astype(np.float32)
+    centre = torch.from_numpy(0.18 * numbers[None, :2])
+    scale = torch.from_numpy(1.02 * np.exp(0.25 * numbers[2:3]))
+    roll = torch.from_numpy(0.2 * numbers[3:4])
+    return Alignment(centre, scale, roll, truth.turn)
+
+
+def _within(truth: Alignment, window: Alignment) -> Alignment:
+    """Where a head is in a window of its crop."""
+    inverse = window.inverse()
+    centre = (inverse[:, :, :2] @ truth.centre[..., None])[..., 0] + inverse[:, :, 2]
+    turn = truth.turn.expand(len(centre), -1)
+    return Alignment(centre, truth.scale / window.scale, truth.roll - window.roll, turn)
+
+
+def _spoiled(picture: Tensor, generator: np.random.Generator) -> Tensor:
+    """Blur, noise, JPEG's blocks, and something before the head, each now and then."""
+    side = picture.shape[-1]
+    if generator.random() < 0.3:
+        small = int(generator.integers(side // 4, side // 2))
+        picture = functional.interpolate(picture, size=(small, small), mode="area")
+        picture = functional.interpolate(picture, size=(side, side), mode="bilinear")
+    if generator.random() < 0.2:
+        image = (picture[0].permute(1, 2, 0).numpy() * 255).astype(np.uint8)
+        quality = [cv2.IMWRITE_JPEG_QUALITY, int(generator.integers(15, 60))]
+        image = cv2.imdecode(cv2.imencode(".jpg", image, quality)[1], cv2.IMREAD_COLOR)
+        picture = torch.from_numpy(image.astype(np.float32) / 255).permute(2, 0, 1)[None]
+    if generator.random() < 0.15:
+        size = generator.uniform(0.08, 0.3, 2) * side
+        x, y = generator.uniform(0.15, 0.85, 2) * side
+        mask = np.zeros((side, side), np.float32)
+        box = (
+            (float(x), float(y)),
+            (float(size[0]), float(size[1])),
+            float(generator.random() * 90),
+        )
+        cv2.ellipse(mask, box, 1.0, -1)
+        color = torch.from_numpy(generator.random(3).astype(np.float32))[:, None, None]
+        cover = torch.from_numpy(mask)
+        picture = picture * (1 - cover) + color * cover
+    if generator.random() < 0.5:
+        noise = generator.normal(0, generator.uniform(0, 0.02), picture.shape).astype(np.float32)
+        picture = picture + torch.from_numpy(noise)
+    return picture.clamp(0, 1)
