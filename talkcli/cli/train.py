@@ -12,7 +12,7 @@ import typer
 from talkcli.cli.flags import Command, Group
 from talkcli.cli.options import expand_options
 from talkcli.cli.train_mggtalk import mggtalk_command
-from talkcli.cli.train_networks import prepare_command
+from talkcli.cli.train_networks import prepare_command, splat_portrait_command
 
 train_app = typer.Typer(cls=Group, help="Train the bundled models (for developers).")
 
@@ -33,6 +33,7 @@ def _group() -> None:
 
 train_app.command("prepare", cls=Command)(prepare_command)
 train_app.command("mggtalk", cls=Command)(mggtalk_command)
+train_app.command("splat-portrait", cls=Command)(splat_portrait_command)
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ ENGINES: dict[str, str] = {
     "audio-plane": "talkcli.engines.audio_plane.engine",
     "mggtalk": "talkcli.engines.mggtalk.engine",
     "portrait": "talkcli.engines.portrait.build.engine",
+    "splat-portrait": "talkcli.engines.splat_portrait.engine",
 }
 #: Stands for the engine that does best with what an avatar is made from; docs/results.md compares.
 AUTO = "auto"

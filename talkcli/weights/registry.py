@@ -14,6 +14,7 @@ SHIPPED = {
     "face": "face_model.safetensors",
     "speech": "speech.safetensors",
     "speech-clean": "speech_clean.safetensors",
+    "splat-portrait": "splat_portrait.safetensors",
     "motion-reference": "motion_reference.json",
 }
 

@@ -24,7 +24,15 @@ from talkcli.config import Recipe, shipped_recipes
 from tests.support import docs
 
 #: Commands with a table of their own; the other options stand in the common one.
-OWN_TABLES = ("eval", "bench", "train prepare", "train mggtalk", "train speech", "train face")
+OWN_TABLES = (
+    "eval",
+    "bench",
+    "train prepare",
+    "train mggtalk",
+    "train splat-portrait",
+    "train speech",
+    "train face",
+)
 
 
 def subclasses(cls: type) -> set[type]:

@@ -87,18 +87,22 @@ def _tensors(avatar: PortraitAvatar) -> Tensors:
 
 
 def _header(avatar: PortraitAvatar) -> Header:
-    return {"engine": ENGINE, "dynamic": avatar.dynamic, "frame": asdict(avatar.frame)}
+    return {"engine": avatar.engine, "dynamic": avatar.dynamic, "frame": asdict(avatar.frame)}
 
 
-def load_avatar(directory: Path) -> PortraitAvatar:
+def load_avatar(directory: Path, engine: str = ENGINE) -> PortraitAvatar:
     """Read an avatar.
+
+    Args:
+        directory: that it was saved in.
+        engine: which must have made it.
 
     Raises:
         InputError: files are missing, damaged, of a newer schema or another engine, or hold
             values that no avatar can have.
     """
-    checked = _checked.pop(_state(directory), None)
-    return _avatar(*(checked or _read(directory)))
+    checked = _checked.pop(_state(directory, engine), None)
+    return _avatar(*(checked or _read(directory, engine)))
 
 
 def _avatar(tensors: Tensors, header: Header, frame: PictureFrame) -> PortraitAvatar:
@@ -115,34 +119,39 @@ def _avatar(tensors: Tensors, header: Header, frame: PictureFrame) -> PortraitAv
         behind=tensors.get("behind"),
         contact=ContactShade(tensors["contact.index"], tensors["contact.shade"]),
         seen=None if seen is None else seen.astype(bool),
+        engine=header["engine"],
     )
 
 
-def check_avatar(directory: Path) -> None:
+def check_avatar(directory: Path, engine: str = ENGINE) -> None:
     """Reject what :func:`load_avatar` would reject, without making the avatar.
+
+    Args:
+        directory: as there, and so is ``engine``.
+        engine: see above.
 
     Raises:
         InputError: as for :func:`load_avatar`.
     """
-    contents = _read(directory)
+    contents = _read(directory, engine)
     _checked.clear()
-    _checked[_state(directory)] = contents
+    _checked[_state(directory, engine)] = contents
 
 
-def _state(directory: Path) -> tuple[object, ...]:
-    """What tells one state of an avatar's files from another."""
+def _state(directory: Path, engine: str) -> tuple[object, ...]:
+    """What tells one state of the files of an engine's avatar from another."""
     try:
         found = os.stat(directory / _TENSORS)
     except OSError:  # which reading it explains
-        return (directory,)
-    return directory, found.st_ino, found.st_size, found.st_mtime_ns
+        return (directory, engine)
+    return directory, engine, found.st_ino, found.st_size, found.st_mtime_ns
 
 
-def _read(directory: Path) -> tuple[Tensors, Header, PictureFrame]:
+def _read(directory: Path, engine: str) -> tuple[Tensors, Header, PictureFrame]:
     tensors, header = _FILE.read(directory / _TENSORS, directory / _OLD_HEADER)
-    if header.get("engine") != ENGINE:
+    if header.get("engine") != engine:
         raise InputError(
-            f"the avatar in {directory} is of the engine {header.get('engine')}, not {ENGINE}", MEND
+            f"the avatar in {directory} is of the engine {header.get('engine')}, not {engine}", MEND
         )
     try:
         frame = PictureFrame(**header["frame"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,18 +18,22 @@ from talkcli.engines.portrait.build.front import (
 )
 from talkcli.engines.portrait.build.geometry import HeadGeometry
 from talkcli.engines.portrait.build.glasses import frame_depth, glasses_frame, without_frame
-from talkcli.engines.portrait.build.groups import SplatBuilder
+from talkcli.engines.portrait.build.groups import SplatBuilder, SplatGroup
 from talkcli.engines.portrait.build.images import window
 from talkcli.engines.portrait.build.lip_rim import lips_without_teeth
 from talkcli.engines.portrait.build.mouth import mouth_frame, mouth_groups
 from talkcli.engines.portrait.build.neutral import neutralise
-from talkcli.engines.portrait.build.shell import SHELL_STEP_PX, shell_group
-from talkcli.engines.portrait.build.symmetry import complete_face, completion_group
+from talkcli.engines.portrait.build.shell import shell_group
+from talkcli.engines.portrait.build.symmetry import FaceTexture, complete_face, completion_group
 from talkcli.engines.portrait.splats import Layer, RestSplats
 from talkcli.face.model import FaceModel
 from talkcli.face.pose import IMAGE_TO_HEAD, HeadPose
 from talkcli.layers.matte import Matte
 from talkcli.shapes import Int32
+
+#: Makes the splats of a head that its picture does not show, beside those of the face: from the
+#: front pixels, the foreground's colours, the matte, the measured head and the completed face.
+RestOfHead = Callable[[FrontPixels, np.ndarray, np.ndarray, HeadGeometry, FaceTexture], SplatGroup]
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,7 @@ def assemble_avatar(
     plate: np.ndarray,
     model: FaceModel,
     neutral: tuple[np.ndarray, np.ndarray] | None = None,
-    shell_step: float = SHELL_STEP_PX,
+    rest: RestOfHead = shell_group,
 ) -> Assembly:
     """Build the whole avatar except for the colour fit.
 
@@ -64,13 +69,13 @@ def assemble_avatar(
         plate: ``[S, S, 3]`` the crop without the head.
         model: face template.
         neutral: the result of ``neutralise`` for this face, if already known.
-        shell_step: grid step of the closed head, see ``shell_group``.
+        rest: makes the splats of hair, ears and back that the source does not show.
     """
     builder = SplatBuilder()
     # Down the neck, the splats fade into the photographed torso and must look exactly like it.
     solid = (geometry.head_weight > 0.06)[..., None]
     colors = np.where(solid, matte.foreground, crop.rgb)
-    colors, eyes = _add_surface(builder, crop, matte, colors, geometry, model, shell_step)
+    colors, eyes = _add_surface(builder, crop, matte, colors, geometry, model, rest)
     face = geometry.pose.to_head(geometry.vertices)
     shift, basis = neutral or neutralise(face, model)
     skin = colors[geometry.on_face & ~geometry.eye_mask() & ~geometry.mouth_mask()]
@@ -106,7 +111,7 @@ def _add_surface(
     colors: np.ndarray,
     geometry: HeadGeometry,
     model: FaceModel,
-    shell_step: float,
+    rest: RestOfHead,
 ) -> tuple[np.ndarray, list[EyeParts]]:
     """Add everything but the inside of the mouth.
 
@@ -117,7 +122,7 @@ def _add_surface(
         colors: ``[S, S, 3]`` colours of the person without the background.
         geometry: the measured head.
         model: face template.
-        shell_step: grid step of the closed head.
+        rest: makes the splats that the source does not show.
 
     Returns:
         The colours without glasses, and both eyes.
@@ -142,7 +147,7 @@ def _add_surface(
         builder.add(front_group(pixels, layer, crop.rgb, ones, geometry, model))
     texture = complete_face(colors, matte.alpha, pixels.contour_trust, geometry, model)
     builder.add(completion_group(texture))
-    builder.add(shell_group(pixels, colors, matte.alpha, geometry, texture, shell_step))
+    builder.add(rest(pixels, colors, matte.alpha, geometry, texture))
     return colors, eyes
 
 

@@ -13,6 +13,7 @@ same head reproject best.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import numpy as np
@@ -24,6 +25,7 @@ from talkcli.engines.portrait.build.crop import Crop
 from talkcli.engines.portrait.build.geometry import head_geometry, place_landmarks
 from talkcli.engines.portrait.build.images import fill_smooth
 from talkcli.engines.portrait.build.neutral import neutralise
+from talkcli.engines.portrait.build.shell import shell_group
 from talkcli.engines.portrait.mouth_light import find_contact_shade
 from talkcli.face.model import FaceModel
 from talkcli.face.pose import DEPTH_SCALE, fit_pose, rotation_to_euler
@@ -47,7 +49,7 @@ _RATE, _LEAST_RATE, _MOST_RATE = 0.6, 0.4, 0.8
 #: trial crop, answers differ by .02 on average.
 _CLOSE = 0.03
 #: Grid step of the trial's shell, which hardly shows at 25°.
-_TRIAL_STEP_PX = 2.1
+_trial_shell = partial(shell_group, step=2.1)
 #: Largest shift of the source's yaw, degrees.
 _LARGEST_OFFSET_DEG = 3.5
 
@@ -87,7 +89,7 @@ def calibrate(crop: Crop, matte: Matte, model: FaceModel) -> Calibration:
         """The scale, the views' error per degree of turn, and their mean error in degrees."""
         geometry = head_geometry(small_crop.points, small_matte.alpha, model, scale)
         trial = assemble_avatar(
-            nothing, small_crop, small_matte, geometry, behind, model, neutral, _TRIAL_STEP_PX
+            nothing, small_crop, small_matte, geometry, behind, model, neutral, _trial_shell
         )
         head = trial.avatar
         head.contact = find_contact_shade(head.splats, head.viewmat, head.K)
