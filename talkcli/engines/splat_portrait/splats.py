@@ -51,7 +51,7 @@ class HeadSplats:
             rotation: axis times angle, camera axes.
             pivot: centre of the rotation, centimetres.
         """
-        turn = torch.linalg.matrix_exp(_cross(self.weights[:, None] * rotation))
+        turn = _turns(rotation, self.weights)
         means = (turn @ (self.means - pivot)[..., None])[..., 0] + pivot
         covars = turn @ self.covars @ turn.transpose(1, 2)
         return HeadSplats(means, covars, self.opacities, self.colors, self.weights)
@@ -132,9 +132,12 @@ def _shape(points: Tensor, step: Tensor, spread: Tensor) -> Tensor:
     return total * spread[..., None, None] + flat
 
 
-def _cross(vectors: Tensor) -> Tensor:
-    """``[N, 3, 3]`` the matrices of cross products with ``[N, 3]``."""
-    x, y, z = vectors.unbind(-1)
+def _turns(rotation: Tensor, shares: Tensor) -> Tensor:
+    """``[N, 3, 3]`` rotations by shares ``[N]`` of ``rotation [3]`` (Rodrigues' formula)."""
+    angle = rotation.norm().clamp_min(1e-9)
+    x, y, z = (rotation / angle).unbind()
     none = torch.zeros_like(x)
-    rows = [none, -z, y, z, none, -x, -y, x, none]
-    return torch.stack(rows, -1).reshape(-1, 3, 3)
+    cross = torch.stack([none, -z, y, z, none, -x, -y, x, none]).reshape(3, 3)
+    turned = (shares * angle)[:, None, None]
+    eye = torch.eye(3, device=rotation.device)
+    return eye + turned.sin() * cross + (1 - turned.cos()) * (cross @ cross)
