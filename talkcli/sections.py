@@ -142,6 +142,7 @@ class TrainConfig:
         rate: learning rate, which falls along half a cosine.
         decay: weight decay of AdamW.
         warmup: steps over which the rate rises.
+        look_steps: steps at the beginning that only teach to find heads.
         ema: share of the running mean of the weights that each step keeps; the mean is what is
             used.
         clip: longest gradient.
@@ -157,6 +158,7 @@ class TrainConfig:
     rate: float = setting(1.5e-3, low=0, high=1)
     decay: float = setting(0.02, low=0, high=1)
     warmup: int = setting(50, low=0)
+    look_steps: int = setting(1500, low=0)
     ema: float = setting(0.999, low=0, high=1)
     clip: float = setting(1.0, low=0)
     render_every: int = setting(2, low=1)

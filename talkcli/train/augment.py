@@ -18,7 +18,9 @@ from talkcli.train.avatar_views import ALPHA, PICTURE_PX, PLACE, AvatarView, Ava
 
 #: By how much an alignment may be off when the maps are learned, as one that was found is:
 #: standard deviations of centre, logarithm of scale, roll (radians), and turn.
-_OFF = (0.015, 0.03, 0.04, 0.06)
+_OFF = (0.015, 0.03, 0.04, 0.08)
+#: The turn of every third is off by more, so that a wrong one is seen through.
+_WRONG_SHARE, _WRONG = 0.33, 4.0
 #: Of how many of the windows that pose is learned from are those of a first look.
 _FIRST_LOOKS = 0.5
 #: Windows per sample: the network that looks for the head is cheap.
@@ -28,32 +30,60 @@ _SOURCE_SHARE = 0.55
 
 
 @dataclass(frozen=True)
-class Sample:
-    """One training sample; all one picture.
+class Shown:
+    """A view as a picture that may be met.
 
     Attributes:
-        windows: ``[4, 3, 64, 64]`` crops in which the head is to be found.
-        targets: where it is there.
-        picture: ``[1, 3, 128, 128]`` the aligned picture.
-        clean: the same without blur, noise and occlusion: colours for splats.
-        seen: the alignment that it was cut with, a little off.
-        maps: ``[1, 11, 128, 128]`` what is to be said of it; lengths as they appear.
-        view: where it comes from.
-        flipped: whether it is a mirror image.
+        view: what it was.
+        truth: where the head is.
+        clean: ``[1, 3, P, P]`` in another light, not mirrored yet.
+        spoiled: the same with blur, noise, and something before the head.
+        flipped: whether it is to be mirrored.
         gain: ``[3, 1, 1]`` factor on its colours.
         bias: what was added to them.
     """
 
+    view: AvatarView
+    truth: Alignment
+    clean: Float[Tensor, "1 3 P P"]
+    spoiled: Float[Tensor, "1 3 P P"]
+    flipped: bool
+    gain: Float[Tensor, "3 1 1"]
+    bias: float
+
+
+@dataclass(frozen=True)
+class Looks:
+    """Crops in which a head is to be found.
+
+    Attributes:
+        windows: ``[4, 3, 64, 64]``.
+        targets: where it is there.
+    """
+
     windows: Float[Tensor, "W 3 L L"]
     targets: Alignment
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One training sample; all one picture.
+
+    Attributes:
+        looks: windows to find the head in.
+        picture: ``[1, 3, 128, 128]`` the aligned picture.
+        clean: the same without blur, noise and occlusion: colours for splats.
+        seen: the alignment that it was cut with, a little off.
+        maps: ``[1, 11, 128, 128]`` what is to be said of it; lengths as they appear.
+        shown: the picture.
+    """
+
+    looks: Looks
     picture: Float[Tensor, "1 3 M M"]
     clean: Float[Tensor, "1 3 M M"]
     seen: Alignment
     maps: Float[Tensor, "1 11 M M"]
-    view: AvatarView
-    flipped: bool
-    gain: Float[Tensor, "3 1 1"]
-    bias: float
+    shown: Shown
 
 
 def joined(parts: Sequence[Alignment]) -> Alignment:
@@ -79,34 +109,53 @@ def draw_sample(
         source: number of the person whose source view is wanted, unmixed with another background;
             None for anybody's any view.
     """
+    shown = _show(people, generator, source)
+    looks = draw_looks(shown, generator)
+    seen = _nearly(shown.truth, generator)
+    place = _mirrored(grid_of(seen.matrix(), MAP_PX), shown.flipped)
+    maps = warped(shown.view.maps[None].float(), place)
+    return Sample(
+        looks=looks,
+        picture=sample(shown.spoiled, place),
+        clean=sample(shown.clean, place),
+        seen=seen,
+        maps=_apparent(maps, shown.truth, seen, shown.flipped),
+        shown=shown,
+    )
+
+
+def draw_look(people: list[AvatarViews], generator: np.random.Generator) -> Looks:
+    """Windows on a random view, without anything else."""
+    return draw_looks(_show(people, generator, None), generator)
+
+
+def draw_looks(shown: Shown, generator: np.random.Generator) -> Looks:
+    """Random windows on a picture."""
+    windows = joined([_window(shown.truth, generator) for _ in range(_WINDOWS)])
+    grid = _mirrored(grid_of(windows.matrix(), 2 * LOOK_PX), shown.flipped)
+    seen = sample(shown.spoiled.expand(_WINDOWS, -1, -1, -1), grid)
+    return Looks(functional.avg_pool2d(seen, 2), _within(shown.truth, windows))
+
+
+def _show(people: list[AvatarViews], generator: np.random.Generator, source: int | None) -> Shown:
     number = int(generator.integers(len(people))) if source is None else source
     person, other = people[number], people[int(generator.integers(len(people)))]
     view = person.views[0 if generator.random() < _SOURCE_SHARE else int(generator.integers(1, 3))]
     if source is not None:
         view = person.views[0]
-    mixed = generator.random() < 0.35 and source is None
     picture = view.picture[None].float() / 255
-    if mixed:
+    if generator.random() < 0.35 and source is None:
         picture = _before(picture, view, other.plate[None].float() / 255)
     gain = generator.uniform(0.7, 1.25) * generator.uniform(0.88, 1.12, 3)
     bias = float(generator.uniform(-0.06, 0.1))
     scale = torch.from_numpy(gain.astype(np.float32))[:, None, None]
     clean = (picture * scale + bias).clamp(0, 1)
-    spoiled = _spoiled(clean, generator)
     flipped = bool(generator.random() < 0.5)
-    truth = flipped_view(view.seen) if flipped else view.seen
-    seen = _nearly(truth, generator)
-    windows = joined([_window(truth, generator) for _ in range(_WINDOWS)])
-    looks = _mirrored(grid_of(windows.matrix(), 2 * LOOK_PX), flipped)
-    place = _mirrored(grid_of(seen.matrix(), MAP_PX), flipped)
-    return Sample(
-        windows=functional.avg_pool2d(sample(spoiled.expand(_WINDOWS, -1, -1, -1), looks), 2),
-        targets=_within(truth, windows),
-        picture=sample(spoiled, place),
-        clean=sample(clean, place),
-        seen=seen,
-        maps=_apparent(warped(view.maps[None].float(), place), truth, seen, flipped),
+    return Shown(
         view=view,
+        truth=flipped_view(view.seen) if flipped else view.seen,
+        clean=clean,
+        spoiled=_spoiled(clean, generator),
         flipped=flipped,
         gain=scale,
         bias=bias,
@@ -136,6 +185,7 @@ def _apparent(maps: Tensor, truth: Alignment, seen: Alignment, flipped: bool) ->
 def _nearly(truth: Alignment, generator: np.random.Generator) -> Alignment:
     centre, scale, roll, turn = _OFF
     noise = torch.from_numpy(generator.normal(size=6).astype(np.float32))[None]
+    noise[:, 4:] *= _WRONG if generator.random() < _WRONG_SHARE else 1.0
     return Alignment(
         truth.centre + centre * noise[:, :2],
         truth.scale * (scale * noise[:, 2]).exp(),

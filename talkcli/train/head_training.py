@@ -14,7 +14,7 @@ from talkcli.engines.splat_portrait.network import SplatPortraitNet
 from talkcli.engines.splat_portrait.splats import draw, head_splats
 from talkcli.optim.loop import Team
 from talkcli.sections import TrainConfig
-from talkcli.train.augment import Sample, draw_sample, joined
+from talkcli.train.augment import Looks, Sample, draw_look, draw_sample, joined
 from talkcli.train.avatar_views import AvatarViews
 from talkcli.train.distributed import share_of
 from talkcli.train.head_losses import map_losses, pose_losses, total, view_loss
@@ -24,6 +24,8 @@ from talkcli.train.view_pairs import SIDE_PX, turned_view
 #: Weight of a view from another side, of the step's whole loss.
 _VIEW = 3.0
 _DECAY_STEPS = 10
+#: Pictures per sample of a batch while only heads are looked for.
+_LOOKS = 4
 
 
 @dataclass
@@ -73,6 +75,8 @@ class HeadTraining:
     def step(self, iteration: int, generator: np.random.Generator) -> Tensor:
         """The loss of this process's share of a batch."""
         seeds = generator.integers(2**63, size=self.config.batch)
+        if iteration < self.config.look_steps:
+            return self._look(seeds)
         drawn = iteration % self.config.render_every == 0
         samples = []
         for number in share_of(self.config.batch, self.team):
@@ -87,6 +91,24 @@ class HeadTraining:
             # The mean over all samples of all processes then counts it once.
             lost = lost + view * self.config.batch / len(samples)
         return lost
+
+    def _look(self, seeds: np.ndarray) -> Tensor:
+        """The loss of finding heads alone, in many windows."""
+        looks = []
+        for number in share_of(self.config.batch, self.team):
+            own = np.random.default_rng(seeds[number])
+            looks += [draw_look(self.people, own) for _ in range(_LOOKS)]
+        pose = self._pose_losses(looks)
+        self.parts = {name: float(value.detach().mean()) for name, value in pose.items()}
+        return total(pose).mean()
+
+    def _pose_losses(self, looks: list[Looks]) -> dict[str, Tensor]:
+        windows = torch.cat([look.windows for look in looks]).to(self.device)
+        targets = self._there(joined([look.targets for look in looks]))
+        return pose_losses(self.network.pose(windows), targets)
+
+    def _there(self, seen: Alignment) -> Alignment:
+        return Alignment(**{key: value.to(self.device) for key, value in vars(seen).items()})
 
     def stepped(self, iteration: int) -> None:
         """Follow the weights."""
@@ -107,26 +129,24 @@ class HeadTraining:
         def stacked(name: str) -> Tensor:
             return torch.cat([getattr(sample, name) for sample in samples]).to(self.device)
 
-        def alignments(name: str) -> Alignment:
-            found = joined([getattr(sample, name) for sample in samples])
-            return Alignment(**{key: value.to(self.device) for key, value in vars(found).items()})
-
         half = self.config.precision == "bfloat16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
-            maps = self.network(stacked("picture"), alignments("seen"))
+            maps = self.network(
+                stacked("picture"), self._there(joined([sample.seen for sample in samples]))
+            )
         self._first = maps.of(0)
         lost = map_losses(maps, stacked("maps"))
-        pose = pose_losses(self.network.pose(stacked("windows")), alignments("targets"))
+        pose = self._pose_losses([sample.looks for sample in samples])
         self.parts = {k: float(v.detach().mean()) for k, v in (*lost.items(), *pose.items())}
         return total(lost).mean() + total(pose).mean()
 
     def _view_loss(self, sample: Sample, generator: np.random.Generator) -> Tensor:
         """The source's splats against the avatar's own view from another side."""
-        person = next(p for p in self.people if p.views[0] is sample.view)
+        person = next(p for p in self.people if p.views[0] is sample.shown.view)
         wanted, device = turned_view(person, sample), self.device
-        seen = Alignment(**{k: v.to(device) for k, v in vars(sample.seen).items()})
-        splats = head_splats(self._first, sample.clean.to(device), seen, sample.view.focal)
+        focal = sample.shown.view.focal
+        splats = head_splats(self._first, sample.clean.to(device), self._there(sample.seen), focal)
         turned = splats.turned(wanted.rotation.to(device), wanted.pivot.to(device))
-        drawn = draw(turned, SIDE_PX, sample.view.focal)
+        drawn = draw(turned, SIDE_PX, focal)
         ground = torch.from_numpy(generator.random(3).astype(np.float32)).to(device)
         return view_loss(drawn, wanted.target.to(device), ground[:, None, None])

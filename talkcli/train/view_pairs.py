@@ -43,9 +43,9 @@ def turned_view(person: AvatarViews, sample: Sample) -> TurnedView:
     alpha = turned.maps[ALPHA : ALPHA + 1].float()
     both = torch.stack([turned.picture, person.plate]).float() / 255
     shown, plate = functional.interpolate(both, size=(SIDE_PX, SIDE_PX), mode="area")
-    own = (shown - (1 - alpha) * plate) * sample.gain + sample.bias * alpha
+    own = (shown - (1 - alpha) * plate) * sample.shown.gain + sample.shown.bias * alpha
     target = torch.cat([own.clamp(0, 1), alpha])
-    if sample.flipped:
+    if sample.shown.flipped:
         target = target.flip(-1)
         rotation = rotation * (1, -1, -1)
         pivot = pivot * (-1, 1, 1)
