@@ -9,9 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from talkcli.engines.splat_portrait.align import ANGLE, Alignment, grid_of, sample
+from talkcli.engines.splat_portrait.align import ANGLE, grid_of, sample
+from talkcli.engines.splat_portrait.look import LookedAt, look_at
 from talkcli.engines.splat_portrait.network import SplatPortraitNet
 from talkcli.engines.splat_portrait.unet import MAP_PX
+from talkcli.face.model import FaceModel
 from talkcli.shapes import Float
 from talkcli.train.avatar_views import ALPHA, BACK, FACE, FRONT, PLACE, AvatarView, AvatarViews
 
@@ -60,32 +62,28 @@ def score_heads(network: SplatPortraitNet, people: Sequence[AvatarViews]) -> Hea
     return HeadScores(*(float(v) for v in np.nanmean(np.array(rows), 0)))
 
 
-def maps_in_crop(
-    network: SplatPortraitNet, pictures: Float[Tensor, "1 3 S S"], found: Alignment
-) -> Float[Tensor, "1 8 M M"]:
-    """``[1, 8, M, M]`` maps in the frame of the crop.
+def maps_in_crop(looked: LookedAt) -> Float[Tensor, "8 M M"]:
+    """``[8, M, M]`` maps in the frame of the crop.
 
     First surface, last one (cm), coverage (0-1), place (3, cm), face, share of rotation (0-1).
     """
-    maps = network(sample(pictures, grid_of(found.matrix(), MAP_PX)), found)
+    maps = looked.maps
     laid = torch.cat(
         [
             maps.front, maps.front + maps.thickness, torch.sigmoid(maps.alpha), maps.place,
             torch.sigmoid(maps.face), torch.sigmoid(maps.weight),
         ], 1,
     )  # fmt: skip
-    grid = grid_of(found.inverse(), MAP_PX)
+    grid = grid_of(looked.seen.inverse(), MAP_PX)
     there = sample(laid, grid)
     inside = (grid.abs().amax(-1) < 1).float()[:, None]
-    return torch.cat([there[:, :2], there[:, 2:3] * inside, there[:, 3:]], 1)
+    return torch.cat([there[:, :2], there[:, 2:3] * inside, there[:, 3:]], 1)[0].cpu()
 
 
 def _score(network: SplatPortraitNet, view: AvatarView) -> list[float]:
-    picture = view.picture[None].float() / 255
     device = next(network.parameters()).device
-    found = network.find(picture.to(device))
-    given = maps_in_crop(network, picture.to(device), found)[0].cpu()
-    found = Alignment(**{k: v.cpu() for k, v in vars(found).items()})
+    looked = look_at(network, view.picture[None].float().to(device) / 255, FaceModel.load())
+    given, found = maps_in_crop(looked), looked.seen
     truth, wanted = view.seen, view.maps.float()
     # An avatar of another size at another distance is the same picture.
     size = float(found.scale / truth.scale)
@@ -96,7 +94,7 @@ def _score(network: SplatPortraitNet, view: AvatarView) -> list[float]:
     covered = given[2] > 0.5
     union = (covered | solid).sum()
     place = (given[3:6] - wanted[PLACE])[:, face]
-    turn = (found.turn - truth.turn)[0].abs() * np.degrees(ANGLE)
+    turn = np.abs(np.array(looked.euler[:2]) - truth.turn[0].numpy() * np.degrees(ANGLE))
     return [
         10 * float((front - middle).abs().mean()),
         10 * float(last.abs().mean()),
@@ -104,6 +102,6 @@ def _score(network: SplatPortraitNet, view: AvatarView) -> list[float]:
         10 * float(place.norm(dim=0).mean()),
         float(turn[0]),
         float(turn[1]),
-        50 * float((found.centre - truth.centre).norm()),
+        50 * float((found.centre.cpu() - truth.centre).norm()),
         100 * abs(size - 1),
     ]

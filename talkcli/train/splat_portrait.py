@@ -16,8 +16,10 @@ import numpy as np
 import torch
 
 from talkcli.config import Recipe
+from talkcli.engines.splat_portrait.look import look_at
 from talkcli.engines.splat_portrait.network import SplatPortraitNet
 from talkcli.engines.splat_portrait.unet import NetworkSize
+from talkcli.face.model import FaceModel
 from talkcli.files.atomic import staged_path, write_text_atomic
 from talkcli.optim.loop import Budget, LoopSettings, Progress, train
 from talkcli.progress import Task, describe
@@ -175,7 +177,7 @@ def _sheet(model: HeadTraining) -> np.ndarray:
         for person in model.others[:_PREVIEWS]:
             view = person.views[0]
             picture = view.picture[None].float().to(device) / 255
-            given = maps_in_crop(model.average, picture, model.average.find(picture))[0].cpu()
+            given = maps_in_crop(look_at(model.average, picture, FaceModel.load()))
             wanted = view.maps.float()
             shown = cv2.resize(view.picture.permute(1, 2, 0).numpy(), wanted.shape[1:][::-1])
             planes = [

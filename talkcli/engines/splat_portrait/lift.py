@@ -23,8 +23,9 @@ from talkcli.engines.portrait.build.images import at, inside_distance, nearest, 
 from talkcli.engines.portrait.build.raster import rasterize_triangles
 from talkcli.engines.portrait.build.symmetry import FaceTexture
 from talkcli.engines.portrait.splats import Layer
-from talkcli.engines.splat_portrait.align import FOCAL, Alignment, grid_of, sample
-from talkcli.engines.splat_portrait.face_fit import FittedFace, fit_face
+from talkcli.engines.splat_portrait.align import FOCAL, Alignment, grid_of
+from talkcli.engines.splat_portrait.face_fit import FittedFace
+from talkcli.engines.splat_portrait.look import look_at
 from talkcli.engines.splat_portrait.network import HeadMaps, SplatPortraitNet
 from talkcli.engines.splat_portrait.unet import MAP_PX
 from talkcli.errors import InputError
@@ -110,19 +111,13 @@ def see_head(
         InputError: the network sees no face.
     """
     picture = torch.from_numpy(np.ascontiguousarray(rgb.transpose(2, 0, 1)))[None]
-    with torch.inference_mode():
-        found = network.find(picture)
-        small = torch.nn.functional.interpolate(
-            picture, size=(2 * MAP_PX, 2 * MAP_PX), mode="bilinear", antialias=True
-        )
-        aligned = sample(small, grid_of(found.matrix(), 2 * MAP_PX))
-        maps = network(torch.nn.functional.avg_pool2d(aligned, 2), found)
-        face = _fit(maps, found, model)
-        lifted = _lifted(maps, found, len(rgb))
+    looked = look_at(network, picture, model)
+    face = looked.face
     if face is None:
         raise InputError(
             "the network sees no face in the picture", "use --engine portrait, or another picture"
         )
+    lifted = _lifted(looked.maps, looked.seen, len(rgb))
     return SeenHead(
         front=lifted[0],
         back=np.maximum(lifted[1], lifted[0]),
@@ -130,18 +125,7 @@ def see_head(
         weight=np.clip(lifted[3], 0, 1),
         tint=np.clip(lifted[4:].transpose(1, 2, 0), 0, 1),
         face=face,
-        distance=float(found.distance()[0]),
-    )
-
-
-def _fit(maps: HeadMaps, found: Alignment, model: FaceModel) -> FittedFace | None:
-    depth = found.distance()[0] + maps.front[0, 0]
-    rays = grid_of(found.matrix(), MAP_PX)[0] * (0.5 / FOCAL)
-    points = torch.cat([rays, torch.ones_like(rays[..., :1])], -1) * depth[..., None]
-    share = torch.sigmoid(maps.face) * (maps.alpha > 0)
-    places = maps.place[0].permute(1, 2, 0)
-    return fit_face(
-        points.reshape(-1, 3).numpy(), places.reshape(-1, 3).numpy(), share.ravel().numpy(), model
+        distance=float(looked.seen.distance()[0]),
     )
 
 

@@ -1,0 +1,92 @@
+"""One picture through the network, twice: the pose that its maps show is better than the first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from talkcli.engines.splat_portrait.align import ANGLE, FOCAL, Alignment, grid_of, sample
+from talkcli.engines.splat_portrait.face_fit import FittedFace, fit_face
+from talkcli.engines.splat_portrait.network import HeadMaps, SplatPortraitNet
+from talkcli.engines.splat_portrait.unet import MAP_PX
+from talkcli.face.model import FaceModel
+from talkcli.face.pose import IMAGE_TO_HEAD, rotation_to_euler
+from talkcli.shapes import Float
+
+#: How often the network sees a picture.
+_LOOKS = 2
+#: The turn that a network is told is at most this, in units of 45 degrees.
+_MOST_TURN = 1.3
+
+
+@dataclass(frozen=True)
+class LookedAt:
+    """What the network says of one picture.
+
+    Attributes:
+        maps: in the aligned square.
+        seen: where that lies in the picture, and how the head was said to be turned.
+        face: what the maps show; None if that is no face.
+    """
+
+    maps: HeadMaps
+    seen: Alignment
+    face: FittedFace | None
+
+    @property
+    def euler(self) -> tuple[float, float, float]:
+        """Yaw, pitch, roll of the head in degrees, from the maps where they show a face."""
+        if self.face is None:
+            yaw, pitch = (self.seen.turn[0] * np.degrees(ANGLE)).tolist()
+            return float(yaw), float(pitch), float(np.degrees(self.seen.roll[0].item()))
+        return rotation_to_euler(IMAGE_TO_HEAD @ self.face.rotation)
+
+
+def look_at(
+    network: SplatPortraitNet, picture: Float[Tensor, "1 3 S S"], model: FaceModel
+) -> LookedAt:
+    """Find the head of a picture, and its maps.
+
+    Args:
+        network: in its evaluation mode.
+        picture: ``[1, 3, S, S]`` crop, 0-1.
+        model: face template.
+    """
+    with torch.no_grad():
+        seen = network.find(picture)
+        small = functional.interpolate(
+            picture, size=(2 * MAP_PX, 2 * MAP_PX), mode="bilinear", antialias=True
+        )
+        for number in range(_LOOKS):
+            aligned = functional.avg_pool2d(sample(small, grid_of(seen.matrix(), 2 * MAP_PX)), 2)
+            maps = network(aligned, seen)
+            looked = LookedAt(maps, seen, _face_of(maps, seen, model))
+            if looked.face is None:
+                break
+            if number < _LOOKS - 1:
+                seen = replace(seen, turn=_turn_of(looked).to(seen.turn))
+    return looked
+
+
+def _turn_of(looked: LookedAt) -> Tensor:
+    yaw, pitch, _ = looked.euler
+    turn = np.radians([[yaw, pitch]]) / ANGLE
+    return torch.from_numpy(np.clip(turn, -_MOST_TURN, _MOST_TURN).astype(np.float32))
+
+
+def _face_of(maps: HeadMaps, seen: Alignment, model: FaceModel) -> FittedFace | None:
+    depth = seen.distance()[0] + maps.front[0, 0]
+    rays = grid_of(seen.matrix(), MAP_PX)[0] * (0.5 / FOCAL)
+    points = torch.cat([rays, torch.ones_like(rays[..., :1])], -1) * depth[..., None]
+    share = torch.sigmoid(maps.face) * (maps.alpha > 0)
+    places = maps.place[0].permute(1, 2, 0)
+    return fit_face(
+        points.reshape(-1, 3).cpu().numpy(),
+        places.reshape(-1, 3).cpu().numpy(),
+        share.ravel().cpu().numpy(),
+        model,
+    )
