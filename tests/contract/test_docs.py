@@ -24,15 +24,12 @@ from talkcli.config import Recipe, shipped_recipes
 from tests.support import docs
 
 #: Commands with a table of their own; the other options stand in the common one.
+# fmt: off
 OWN_TABLES = (
-    "eval",
-    "bench",
-    "train prepare",
-    "train mggtalk",
-    "train splat-portrait",
-    "train speech",
+    "eval", "bench", "train prepare", "train mggtalk", "train splat-portrait", "train speech",
     "train face",
 )
+# fmt: on
 
 
 def subclasses(cls: type) -> set[type]:

@@ -32,11 +32,12 @@ from talkcli.project import Project, StageRun
 from talkcli.project.run import Run
 from talkcli.render.player import draw_head, player
 from talkcli.render.solid import solidify
-from talkcli.sections import MggTalkConfig
+from talkcli.sections import MggTalkConfig, SplatPortraitConfig
 from talkcli.tracking.landmarks import Face
 from talkcli.types import MotionFrame
 from tests.support import dummy_engine, subjects
 from tests.support.decoders import random_decoder, random_weights
+from tests.support.heads import write_network
 from tests.support.portraits import motion_of
 
 RECIPE = Recipe(portrait=PortraitConfig(fit_iterations=3))
@@ -58,7 +59,9 @@ def dummy() -> object:
         yield
 
 
-@pytest.fixture(scope="module", params=["portrait", "mggtalk", "audio-plane", "dummy"])
+@pytest.fixture(
+    scope="module", params=["portrait", "splat-portrait", "mggtalk", "audio-plane", "dummy"]
+)
 def made(
     request: pytest.FixtureRequest,
     picture: np.ndarray,
@@ -70,7 +73,8 @@ def made(
     if maker.source == "clip":
         return maker, request.getfixturevalue("subject")
     weights = MggTalkConfig(weights=str(random_weights(place)))
-    recipe = replace(RECIPE, mggtalk=weights)
+    heads = SplatPortraitConfig(weights=str(write_network(place / "heads.safetensors")))
+    recipe = replace(RECIPE, mggtalk=weights, splat_portrait=heads)
     run = Run(Project.create(place / "me.talk"), recipe, SilentReporter(), Stopwatch())
     (place / "avatar").mkdir()
     maker.make(PictureSource(picture, face.points, SIDE), run, place / "avatar")
@@ -184,7 +188,7 @@ def test_damaged_files_are_told_of(made: tuple[Engine, Path], tmp_path: Path, sp
 
 
 def test_unknown_engines_are_told_of() -> None:
-    with pytest.raises(UsageError, match="audio-plane, dummy, mggtalk, portrait"):
+    with pytest.raises(UsageError, match="audio-plane, dummy, mggtalk, portrait, splat-portrait"):
         engine("unheard-of")
 
 

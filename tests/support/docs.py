@@ -31,6 +31,7 @@ SCHEMAS = {
     "talkcli.speech.model.SCHEMA": "speech model",
     "talkcli.metrics.reference.SCHEMA": "motion reference",
     "talkcli.train.packs.SCHEMA": "training pack",
+    "talkcli.engines.splat_portrait.network.SCHEMA": "head weights",
     "talkcli.engines.mggtalk.checkpoint.SCHEMA": "`decoded.safetensors`",
     "talkcli.engines.mggtalk.weights.SCHEMA": "decoder weights",
     "talkcli.train.mggtalk.pairs.SCHEMA": "`frames.safetensors`",

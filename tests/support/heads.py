@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
+import torch
 
 from talkcli.engines.splat_portrait.align import FOCAL, SIDE_CM
+from talkcli.engines.splat_portrait.network import SplatPortraitNet
+from talkcli.engines.splat_portrait.unet import NetworkSize
 from talkcli.face.model import FaceModel
 from talkcli.face.pose import euler_to_rotation
+from talkcli.train.avatar_views import load_views
 from talkcli.train.distillation import KIND, MAP_PX, PICTURE_PX, Drawing
+from talkcli.train.mean_maps import fit_mean_maps
 from talkcli.train.packs import PackWriter, Record, as_jpeg
 
 SETTINGS = {"picture": PICTURE_PX, "maps": MAP_PX}
@@ -67,6 +73,17 @@ def record(person: int, split: str) -> Record:
         arrays |= {f"{number}.{name}": array for name, array in maps.items()}
     plate = np.full((MAP_PX, MAP_PX, 3), (rng.uniform(0.2, 0.9, 3) * 255).astype(np.uint8))
     return Record(facts, {**arrays, "plate": as_jpeg(plate)})
+
+
+def write_network(path: Path) -> Path:
+    """Weights that see the mean of eight made-up people in every picture."""
+    torch.manual_seed(0)
+    network = SplatPortraitNet(NetworkSize((8, 16), 1, 1, 4, 2))
+    with TemporaryDirectory() as folder:
+        people = load_views(write_pack(Path(folder), train=8, held=0), "train")
+    network.mean.copy_(fit_mean_maps(people))
+    network.save(path, {"people": len(people)})
+    return path
 
 
 def write_pack(folder: Path, *, train: int = 2, held: int = 2) -> Path:

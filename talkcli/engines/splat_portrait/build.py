@@ -18,6 +18,7 @@ from talkcli.engines.splat_portrait.lift import (
     network_of,
     see_head,
 )
+from talkcli.engines.splat_portrait.network import ENGINE
 from talkcli.face.model import FaceModel
 from talkcli.imaging import over_white
 from talkcli.layers.matte import Matte, picture_probability
@@ -55,6 +56,7 @@ def build_head(source: PictureSource, recipe: Recipe) -> PortraitAvatar:
         source.rgba, crop, matte, geometry, crop.rgb, model, rest=BackOfHead(seen)
     )
     avatar = assembly.avatar
+    avatar.engine = ENGINE
     avatar.plate, avatar.torso, avatar.behind = _still(source, crop, matte, geometry)
     fit_colors(
         assembly, crop.rgb, matte.alpha, min(_FIT_ITERATIONS, recipe.portrait.fit_iterations)

@@ -12,14 +12,14 @@ from talkcli.engines.splat_portrait.network import ENGINE as NAME
 from talkcli.project.run import Run
 
 #: Increased whenever the engine's output for the same picture and weights changes.
-AVATAR_VERSION = 1
+HEADS_VERSION = 1
 
 
 class SplatPortraitEngine:
     """Makes avatars from one picture in a pass of a network; see the package."""
 
     name = NAME
-    version = AVATAR_VERSION
+    version = HEADS_VERSION
     source: Literal["picture", "clip"] = "picture"
 
     def key(self, recipe: Recipe) -> Mapping[str, Any]:
