@@ -145,8 +145,8 @@ class DecoderTraining:
         self.gain: Gain | None = None
 
     def parameters(self) -> Mapping[str, Tensor]:
-        """See :class:`talkcli.optim.loop.Trainable`."""
-        return dict(self.decoder.named_parameters())
+        """See :class:`talkcli.optim.loop.Trainable`; what normalises the features is kept, too."""
+        return self.decoder.state_dict(keep_vars=True)
 
     def step(self, iteration: int, generator: np.random.Generator) -> Tensor:
         """See :class:`talkcli.optim.loop.Trainable`."""
