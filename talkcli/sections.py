@@ -73,10 +73,13 @@ class MggTalkConfig:
         weights: a file that ``talkcli train mggtalk`` has written, or ``none`` for the analytic
             avatar.
         strength: scale of what they add.
+        depth: ONNX file of a monocular depth network, whose relief hair, ears and neck take; or
+            ``none``.
     """
 
     weights: str = "none"
     strength: float = setting(1.0, low=0, high=2)
+    depth: str = "none"
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from talkcli.avatar import Avatar, PictureSource, Source
 from talkcli.config import Recipe
-from talkcli.engines.mggtalk.weights import weights_path
+from talkcli.engines.mggtalk.weights import NONE, weights_path
 from talkcli.engines.portrait.build.engine import ENGINE as PORTRAIT
 from talkcli.files.atomic import sha256_file
+from talkcli.files.check import check_readable
 from talkcli.project.run import Run
+
+if TYPE_CHECKING:
+    from talkcli.engines.portrait.avatar import PortraitAvatar
 
 #: Increased whenever the engine's output for the same picture and weights changes.
 DECODED_VERSION = 1
@@ -28,14 +32,18 @@ class MggTalkEngine:
         """See :class:`talkcli.engines.registry.Engine`.
 
         Raises:
-            InputError: the file of weights cannot be read.
+            InputError: the file of weights or that of the depth network cannot be read.
         """
         path = weights_path(recipe.mggtalk.weights)
+        depth = None if recipe.mggtalk.depth == NONE else Path(recipe.mggtalk.depth)
+        if depth is not None:
+            check_readable(depth, "a depth network")
         return {
             **PORTRAIT.key(recipe),
             "portrait": PORTRAIT.version,
             "weights": None if path is None else sha256_file(path),
             "strength": recipe.mggtalk.strength,
+            "depth": None if depth is None else sha256_file(depth),
         }
 
     def make(self, source: Source, run: Run, directory: Path) -> None:
@@ -46,15 +54,13 @@ class MggTalkEngine:
         from talkcli.engines.mggtalk.refine import ENGINE as NAME
         from talkcli.engines.mggtalk.refine import refined
         from talkcli.engines.mggtalk.weights import load_decoder
-        from talkcli.engines.portrait.build.build import build_unrounded
-        from talkcli.tracking.landmarks import Face
 
         assert isinstance(source, PictureSource)
-        path, settings = weights_path(run.recipe.mggtalk.weights), run.recipe.mggtalk
+        settings = run.recipe.mggtalk
+        path = weights_path(settings.weights)
         # Before the avatar, which takes seconds to build.
         decoder = None if path is None else load_decoder(path)
-        face = Face(source.points)
-        avatar = build_unrounded(source.rgba, face, run.recipe.portrait, source.output_side)
+        avatar = _analytic(source, run.recipe)
         if decoder is None:
             done = replace(avatar, engine=NAME)
         else:
@@ -72,6 +78,31 @@ class MggTalkEngine:
         from talkcli.engines.mggtalk.checkpoint import load_decoded
 
         return load_decoded(directory)
+
+
+def _analytic(source: PictureSource, recipe: Recipe) -> PortraitAvatar:
+    """The avatar that residuals are added to, with a depth network's relief if one is named.
+
+    Raises:
+        MissingDependencyError: onnxruntime is not installed.
+        InputError: the depth network's file cannot be used.
+    """
+    from talkcli.engines.portrait.build.build import build_unrounded
+    from talkcli.tracking.landmarks import Face
+
+    face, sized = Face(source.points), (source.output_side, recipe.portrait.max_crop)
+    if recipe.mggtalk.depth == NONE:
+        return build_unrounded(source.rgba, face, recipe.portrait, source.output_side)
+    import numpy as np
+
+    from talkcli.engines.mggtalk.relief import relieved
+    from talkcli.engines.portrait.build.crop import cut_crop
+    from talkcli.weights.depth_network import DepthNetwork
+
+    network = DepthNetwork(Path(recipe.mggtalk.depth))
+    avatar = build_unrounded(source.rgba, face, recipe.portrait, source.output_side)
+    rgb = cut_crop(source.rgba, face, *sized).rgb
+    return relieved(avatar, (255 * rgb + 0.5).astype(np.uint8), network)
 
 
 ENGINE = MggTalkEngine()
