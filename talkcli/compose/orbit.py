@@ -15,7 +15,7 @@ import numpy as np
 from talkcli.avatar import Stance
 from talkcli.compose.mesh import sheet_places
 from talkcli.face.pose import NECK_PIVOT, orbit_matrix
-from talkcli.imaging import smoothstep
+from talkcli.imaging import disc, smoothstep
 from talkcli.layers.relief import body_relief
 from talkcli.shapes import Bool, Float, Float32
 
@@ -132,10 +132,11 @@ class _Grid:
         self.x, self.y = column - np.float32(origin), row
         soft = cv2.blur(cover, (self.step, self.step))
         self.cover = _sampled(soft, self.places)
-        solid = (cover > 0.5).astype(np.uint8)
+        # Strands have no back.
+        solid = cv2.morphologyEx((cover > 0.5).astype(np.uint8), cv2.MORPH_OPEN, disc(4 * step))
         away = cv2.distanceTransform(1 - solid, cv2.DIST_L2, 5)
         away -= cv2.distanceTransform(solid, cv2.DIST_L2, 5)
-        #: Pixels outside the outline, negative inside.
+        #: Pixels outside the outline of what is thick, negative inside.
         self.away = _sampled(cv2.GaussianBlur(away, (0, 0), 1.5 * self.step), self.places)
 
     def mean_depth(self, points: np.ndarray, K: np.ndarray) -> Float32[np.ndarray, "n m"]:
@@ -258,7 +259,7 @@ def _back_sheet(
     places = grid.sampled(grid.places, *shifted(2 * reach + _RIM_CM / cm))
     above = cv2.distanceTransform(1 - (head & (grid.cover < 0.5)).astype(np.uint8), cv2.DIST_L2, 5)
     there = (grid.away * cm > -_RIM_CM) & (grid.away * cm < _BACK_LENGTH_CM)
-    there &= above * step_cm > _HEAD_CM
+    there &= grid.sampled(above, *shifted(reach)) * step_cm > _HEAD_CM
     return Sheet(_unproject(*shifted(inwards), depth, K), places, _cells(there))
 
 
