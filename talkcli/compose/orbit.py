@@ -28,8 +28,9 @@ _BESIDE, _BELOW, _FOLD_FH = 0.35, 0.25, 0.2
 _BACK_CM, _BACK_LENGTH_CM = 3.5, 5.5
 #: The back begins this far inside the outline and behind the surface, cm.
 _RIM_CM, _BEHIND_CM = 0.5, 0.2
-#: There is no back within this distance of the head, cm; points of less weight are neck.
-_HEAD_CM, _NECK_WEIGHT = 4.0, 0.6
+#: There is no back within this distance of the head, cm, where hair hangs down: further aside than
+#: a neck is wide. Points of less weight are neck.
+_HEAD_CM, _NECK_CM, _NECK_WEIGHT = 4.0, 8.5, 0.6
 #: Steepest slope of a shoulder that goes on past the edge of the picture.
 _STEEPEST = 1.0
 
@@ -74,12 +75,12 @@ class OrbitedTorso:
         self._front = np.dstack([colors * cover[..., None], cover]).astype(np.float32)
         self._colors = np.ascontiguousarray(colors)
         grid = _Grid(cover, left, face_px / _NODES_FH)
-        axis = float((self._viewmat[:3, :3] @ NECK_PIVOT + self._viewmat[:3, 3])[2])
-        step_cm = grid.step * axis / K[0, 0]
+        axis = self._viewmat[:3, :3] @ NECK_PIVOT + self._viewmat[:3, 3]
+        step_cm = grid.step * axis[2] / K[0, 0]
         known = grid.mean_depth(stance.surface[stance.weight < _NECK_WEIGHT], K)
-        depth = body_relief(grid.cover, known, step_cm, axis)
+        depth = body_relief(grid.cover, known, float(step_cm), float(axis[2]))
         head = np.isfinite(grid.mean_depth(stance.surface, K))
-        self._sheets = _front_sheet(grid, depth, K), _back_sheet(grid, depth, head, K, step_cm)
+        self._sheets = _front_sheet(grid, depth, K), _back_sheet(grid, depth, head, K, axis)
 
     def draw(self, orbit_deg: float) -> Float32[np.ndarray, "h w 4"]:
         """``[h, w, 4]`` premultiplied picture of the torso.
@@ -178,7 +179,15 @@ def _widened(
         round(_BESIDE * width * bool(edge.any())) for edge in (cover[:, 0], cover[:, -1])
     )
     pad = ((0, round(_BELOW * height * bool(cover[-1].any()))), (left, right))
+    # Mattes sag at the picture's edges.
+    inner = max(1, width // 60)
+    cover = cover.copy()
+    for edge, beside in ((cover[:, :inner], inner), (cover[:, -inner:], -1 - inner)):
+        np.maximum(edge, cover[:, beside, None], out=edge)
     wide = np.pad(cover, pad, mode="edge")
+    # Nor does a body end below the chin.
+    joined = cv2.morphologyEx(wide[height - 1 :], cv2.MORPH_CLOSE, np.ones((1, round(face_px) | 1)))
+    wide[height:] = joined[1:]
     solid = cover > 0.5
     top = np.where(solid.any(0), solid.argmax(0), np.nan)
     _slope_on(wide[:, :left][:, ::-1], top)
@@ -241,9 +250,10 @@ def _front_sheet(grid: _Grid, depth: np.ndarray, K: np.ndarray) -> Sheet:
 
 
 def _back_sheet(
-    grid: _Grid, depth: np.ndarray, head: np.ndarray, K: np.ndarray, step_cm: float
+    grid: _Grid, depth: np.ndarray, head: np.ndarray, K: np.ndarray, axis_cm: np.ndarray
 ) -> Sheet:
     """The surface behind the outline, but not where the head begins, which has a back itself."""
+    step_cm = grid.step * axis_cm[2] / K[0, 0]
     steps = np.stack([np.gradient(grid.away, axis=1), np.gradient(grid.away, axis=0)], -1)
     normal = steps / np.maximum(np.linalg.norm(steps, axis=-1, keepdims=True), 1e-3)
     cm = step_cm / grid.step
@@ -259,7 +269,10 @@ def _back_sheet(
     places = grid.sampled(grid.places, *shifted(2 * reach + _RIM_CM / cm))
     above = cv2.distanceTransform(1 - (head & (grid.cover < 0.5)).astype(np.uint8), cv2.DIST_L2, 5)
     there = (grid.away * cm > -_RIM_CM) & (grid.away * cm < _BACK_LENGTH_CM)
-    there &= grid.sampled(above, *shifted(reach)) * step_cm > _HEAD_CM
+    foot = shifted(reach)
+    aside = np.abs((foot[0] + 0.5 - K[0, 2]) * depth / K[0, 0] - axis_cm[0])
+    least = np.where(aside < _NECK_CM, _RIM_CM, _HEAD_CM)
+    there &= grid.sampled(above, *foot) * step_cm > least
     return Sheet(_unproject(*shifted(inwards), depth, K), places, _cells(there))
 
 

@@ -141,7 +141,8 @@ class PortraitAvatar:
             spread=self.splats.spread.copy(),
             share=weight.astype(np.float32),
         )
-        self._opacities = self.splats.opacities, fading_into_torso(self.splats)
+        faded = fading_into_torso(self.splats, self.camera(), self.frame)
+        self._opacities = self.splats.opacities, faded
         self._lids = LidSkin(self.splats, self.vertices)
         self._pixel_cm = float(np.linalg.norm(self._eye) / self.K[0, 0])
         self._shift = np.zeros((self.dynamic, 3), np.float32)

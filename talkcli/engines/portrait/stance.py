@@ -6,14 +6,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from talkcli.avatar import Camera, Stance
+from talkcli.avatar import Camera, PictureFrame, Stance
 from talkcli.engines.portrait.splats import Layer, RestSplats
 from talkcli.face.pose import orbit_matrix
 from talkcli.imaging import smoothstep
 from talkcli.shapes import Float32
 
-#: Splats of less weight look like the torso beneath them.
-_COLLAR_WEIGHT = 0.06
+#: Splats of less weight look like the torso beneath them. Beyond the picture, those of up to the
+#: first weight are not there, those from the second on are hair.
+_COLLAR_WEIGHT, _BEYOND_WEIGHT = 0.06, (0.8, 1.0)
 
 
 def stance_of(splats: RestSplats, camera: Camera) -> Stance:
@@ -29,16 +30,28 @@ def stance_of(splats: RestSplats, camera: Camera) -> Stance:
     return Stance(camera, points.astype(np.float32), splats.head_weight[seen])
 
 
-def fading_into_torso(splats: RestSplats) -> Float32[np.ndarray, " N"]:
+def fading_into_torso(
+    splats: RestSplats, camera: Camera, frame: PictureFrame
+) -> Float32[np.ndarray, " N"]:
     """``[N]`` opacities with which collars fade into the torso that is drawn beneath them.
 
     Seen from where the source was, both look the same. From elsewhere, the torso is drawn by the
-    pixel and keeps its sharpness, and an edge between the two would show.
+    pixel and keeps its sharpness, and an edge between the two would show. Nor does a neck show what
+    the crop repeats beyond the edges of its picture, where the torso goes on.
+
+    Args:
+        splats: of the head, at rest.
+        camera: the source's.
+        frame: the crop's place in the picture.
     """
-    on_head = np.where(
-        splats.layers == Layer.SKIN, smoothstep(splats.head_weight / _COLLAR_WEIGHT), 1
-    )
-    return (splats.opacities * on_head).astype(np.float32)
+    points = splats.positions @ camera.viewmat[:3, :3].T + camera.viewmat[:3, 3]
+    pixels = (points / points[:, 2:]) @ camera.K[:2].T * (frame.crop_side / frame.crop_pixels)
+    place = pixels + np.array([frame.crop_x, frame.crop_y])
+    beyond = ((place < 0) | (place > (frame.width, frame.height))).any(1)
+    weight = splats.head_weight
+    low, high = _BEYOND_WEIGHT
+    share = smoothstep(np.where(beyond, (weight - low) / (high - low), weight / _COLLAR_WEIGHT))
+    return (splats.opacities * np.where(splats.layers == Layer.SKIN, share, 1)).astype(np.float32)
 
 
 def camera_after(orbit_deg: float, camera: Camera) -> Camera:

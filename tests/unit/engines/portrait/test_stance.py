@@ -33,8 +33,9 @@ def test_what_has_gone_around_is_forgotten_again(avatar: PortraitAvatar) -> None
 
 
 def test_collars_fade_into_the_torso_and_heads_do_not(avatar: PortraitAvatar) -> None:
-    faded, own = fading_into_torso(avatar.splats), avatar.splats.opacities
-    head = avatar.splats.head_weight > 0.06
+    own = avatar.splats.opacities
+    faded = fading_into_torso(avatar.splats, avatar.camera(), avatar.frame)
+    head = avatar.splats.head_weight > 0.6
     np.testing.assert_array_equal(faded[head], own[head])
     low = (avatar.splats.head_weight < 0.006) & (own > 0.5) & (avatar.splats.layers == 0)
     assert low.any() and (faded[low] < 0.05 * own[low]).all()
