@@ -91,11 +91,18 @@ class Stance:
         surface: ``[n, 3]`` points of the head as the camera sees it, down to the collar, in the
             camera's axes, cm; about one per pixel of the crop.
         weight: ``[n]`` how far each of them follows the head: 1 on the head, 0 on the torso.
+        nape: ``[k, 3]`` the lower rim of the back of the head, from one side to the other, in the
+            camera's axes, cm; none if it is not known.
+        nape_colors: ``[k, 3]`` its colours, sRGB 0–1.
     """
 
     camera: Camera
     surface: Float[np.ndarray, "n 3"]
     weight: Float[np.ndarray, " n"]
+    nape: Float[np.ndarray, "k 3"] = field(default_factory=lambda: np.zeros((0, 3), np.float32))
+    nape_colors: Float[np.ndarray, "k 3"] = field(
+        default_factory=lambda: np.zeros((0, 3), np.float32)
+    )
 
 
 @dataclass(frozen=True, eq=False)

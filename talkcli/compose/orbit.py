@@ -31,6 +31,8 @@ _RIM_CM, _BEHIND_CM = 0.5, 0.2
 #: There is no back within this distance of the head, cm, where hair hangs down: further aside than
 #: a neck is wide. Points of less weight are neck.
 _HEAD_CM, _NECK_CM, _NECK_WEIGHT = 4.0, 8.5, 0.6
+#: A nape begins this far above the head's lower rim and ends this far below it, cm.
+_NAPE_ABOVE_CM, _NAPE_BELOW_CM = 1.0, 12.0
 #: Steepest slope of a shoulder that goes on past the edge of the picture.
 _STEEPEST = 1.0
 
@@ -81,6 +83,9 @@ class OrbitedTorso:
         depth = body_relief(grid.cover, known, float(step_cm), float(axis[2]))
         head = np.isfinite(grid.mean_depth(stance.surface, K))
         self._sheets = _front_sheet(grid, depth, K), _back_sheet(grid, depth, head, K, axis)
+        self._nape = _nape_sheet(stance)
+        # One row of colours, twice: the sheet's places are its own columns.
+        self._nape_colors = np.repeat(stance.nape_colors[None], 2, 0).astype(np.float32)
 
     def draw(self, orbit_deg: float) -> Float32[np.ndarray, "h w 4"]:
         """``[h, w, 4]`` premultiplied picture of the torso.
@@ -101,9 +106,13 @@ class OrbitedTorso:
         behind = cv2.remap(
             self._colors, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
         )
-        share = (1 - cover) * _feathered(there)[..., None]
-        result[..., :3] += behind * share
-        result[..., 3:] += share
+        _add_behind(result, behind, there)
+        if self._nape is not None:
+            across, down, there = self._drawn(self._nape, matrix)
+            nape = cv2.remap(
+                self._nape_colors, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+            )
+            _add_behind(result, nape, there)
         return result
 
     def _drawn(self, sheet: Sheet, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -180,9 +189,9 @@ def _widened(
     )
     pad = ((0, round(_BELOW * height * bool(cover[-1].any()))), (left, right))
     # Mattes sag at the picture's edges.
-    inner = max(1, width // 60)
+    rim = max(1, width // 60)
     cover = cover.copy()
-    for edge, beside in ((cover[:, :inner], inner), (cover[:, -inner:], -1 - inner)):
+    for edge, beside in ((cover[:, :rim], rim), (cover[:, -rim:], -1 - rim)):
         np.maximum(edge, cover[:, beside, None], out=edge)
     wide = np.pad(cover, pad, mode="edge")
     # Nor does a body end below the chin.
@@ -274,6 +283,27 @@ def _back_sheet(
     least = np.where(aside < _NECK_CM, _RIM_CM, _HEAD_CM)
     there &= grid.sampled(above, *foot) * step_cm > least
     return Sheet(_unproject(*shifted(inwards), depth, K), places, _cells(there))
+
+
+def _nape_sheet(stance: Stance) -> Sheet | None:
+    """The head's lower rim, drawn out downwards: what of a nape clothes leave free."""
+    rim = stance.nape
+    if len(rim) < 2:
+        return None
+    down = np.arange(-_NAPE_ABOVE_CM, _NAPE_BELOW_CM, 1.0, np.float32)
+    # A head's down is the camera's, but for pitch and roll: napes go down into clothes.
+    points = rim[None] + down[:, None, None] * np.array([0, 1, 0], np.float32)
+    column = np.arange(len(rim), dtype=np.float32)
+    places = np.stack([np.tile(column, (len(down), 1)), np.zeros(points.shape[:2])], -1)
+    cells = np.ones((len(down) - 1, len(rim) - 1), bool)
+    return Sheet(points.astype(np.float32), places.astype(np.float32), cells)
+
+
+def _add_behind(result: np.ndarray, colors: np.ndarray, there: np.ndarray) -> None:
+    """Lay an opaque sheet behind a premultiplied picture ``[h, w, 4]``."""
+    share = (1 - result[..., 3:]) * _feathered(there)[..., None]
+    result[..., :3] += colors * share
+    result[..., 3:] += share
 
 
 def _feathered(there: np.ndarray) -> np.ndarray:

@@ -15,6 +15,10 @@ from talkcli.shapes import Float32
 #: Splats of less weight look like the torso beneath them. Beyond the picture, those of up to the
 #: first weight are not there, those from the second on are hair.
 _COLLAR_WEIGHT, _BEYOND_WEIGHT = 0.06, (0.8, 1.0)
+#: The neck's axis goes down from here, head frame, cm. Its back is taken from the first azimuth on,
+#: in steps, degrees, from the lowest centimetre of where it is still nearly as wide as above.
+_NECK_AXIS = np.array([0.0, 1.0, -3.5], np.float32)
+_FROM_DEG, _STEP_DEG, _RIM_CM, _NECK_LENGTH_CM, _WIDE = 70.0, 8.0, 1.0, 5.0, 0.93
 
 
 def stance_of(splats: RestSplats, camera: Camera) -> Stance:
@@ -27,7 +31,31 @@ def stance_of(splats: RestSplats, camera: Camera) -> Stance:
     seen = splats.layers == Layer.SKIN
     view = camera.viewmat
     points = splats.positions[seen] @ view[:3, :3].T + view[:3, 3]
-    return Stance(camera, points.astype(np.float32), splats.head_weight[seen])
+    rim, colors = _nape(splats)
+    nape = (rim @ view[:3, :3].T + view[:3, 3]).astype(np.float32)
+    return Stance(camera, points.astype(np.float32), splats.head_weight[seen], nape, colors)
+
+
+def _nape(splats: RestSplats) -> tuple[np.ndarray, np.ndarray]:
+    """The lower rim ``[k, 3]`` of the head's back in the head frame, and its colours."""
+    shell = (splats.layers == Layer.SHELL) & (splats.opacities > 0.5)
+    x, y, z = (splats.positions[shell] - _NECK_AXIS).T
+    azimuth, wide = np.degrees(np.arctan2(x, z)) % 360, np.hypot(x, z)
+    rim, colors = [], []
+    for start in np.arange(_FROM_DEG, 360 - _FROM_DEG, _STEP_DEG):
+        here = np.flatnonzero((azimuth >= start) & (azimuth < start + _STEP_DEG))
+        if len(here) < 3:
+            continue
+        neck = here[y[here] < y[here].min() + _NECK_LENGTH_CM]
+        radius = float(np.percentile(wide[neck], 80))
+        full = neck[wide[neck] > _WIDE * radius]
+        low = full[y[full] < y[full].min() + _RIM_CM]
+        angle = np.radians(start + _STEP_DEG / 2)
+        rim.append((radius * np.sin(angle), y[low].min(), radius * np.cos(angle)))
+        colors.append(splats.colors[shell][low].mean(0))
+    if len(rim) < 2:
+        return np.zeros((0, 3), np.float32), np.zeros((0, 3), np.float32)
+    return np.array(rim, np.float32) + _NECK_AXIS, np.clip(np.array(colors, np.float32), 0, 1)
 
 
 def fading_into_torso(

@@ -123,3 +123,17 @@ def test_other_backgrounds_show_beside_the_torso() -> None:
     solid = clear[..., 3] == 255
     # Levels: one is premultiplied before it is rounded.
     np.testing.assert_allclose(green[solid], clear[solid][:, :3].astype(int), atol=1)
+
+
+def test_a_nape_comes_out_behind_the_neck_and_goes_down_into_the_clothes() -> None:
+    angle = np.radians(np.linspace(80, 280, 26))
+    x, z = 6 * np.sin(angle), -106 - 6 * np.cos(angle)
+    rim = np.stack([x, np.full_like(x, 8.0), -z], -1).astype(np.float32)
+    skin = np.tile(np.float32([0.8, 0.5, 0.3]), (len(rim), 1))
+    there = replace(stance(), nape=rim, nape_colors=skin)
+    with_nape = OrbitedTorso(colors(), shoulders(), there, camera().K, FACE_PX).draw(30.0)
+    shown = (with_nape[..., 3] > 0.9) & (torso().draw(30.0)[..., 3] < 0.1)
+    rows, columns = np.nonzero(shown)
+    # Pixels; 8 cm below the camera's axis are 34, and a nape begins a centimetre higher.
+    assert 108 < rows.min() < 116 and 30 < np.ptp(columns) < 60
+    np.testing.assert_allclose(with_nape[rows[0] + 5, columns[0], :3], skin[0], atol=0.02)

@@ -48,3 +48,14 @@ def test_the_surface_lies_where_the_picture_shows_it(avatar: PortraitAvatar) -> 
     # One splat per pixel: no two thirds of a pixel from its middle.
     assert np.abs(pixels - np.floor(pixels) - 0.5).max() < 0.1
     assert len(np.unique(np.floor(pixels).astype(int), axis=0)) > 0.99 * len(pixels)
+
+
+def test_the_nape_is_the_rim_of_a_neck(avatar: PortraitAvatar) -> None:
+    stance, view = stance_of(avatar.splats, avatar.camera()), avatar.viewmat
+    rim = (stance.nape - view[:3, 3]) @ view[:3, :3]
+    assert len(rim) > 20 and len(rim) == len(stance.nape_colors)
+    # cm; a neck's radius about its axis, and heights from the larynx to the collar.
+    radius = np.hypot(rim[:, 0], rim[:, 2] + 3.5)
+    assert ((radius > 3) & (radius < 8)).all()
+    assert ((rim[:, 1] > -16) & (rim[:, 1] < -4)).all()
+    assert rim[0, 0] > 2 and rim[-1, 0] < -2 and rim[:, 2].min() < -7
