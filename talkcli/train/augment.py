@@ -19,7 +19,7 @@ from talkcli.train.avatar_views import ALPHA, PICTURE_PX, PLACE, AvatarView, Ava
 #: By how much an alignment may be off when the maps are learned, as one that was found is:
 #: standard deviations of centre, logarithm of scale, roll (radians), and turn.
 _OFF = (0.015, 0.03, 0.04, 0.08)
-#: The turn of every third is off by more, so that a wrong one is seen through.
+#: Every third is off by more, so that a wrong one is seen through and mended.
 _WRONG_SHARE, _WRONG = 0.33, 4.0
 #: Of how many of the windows that pose is learned from are those of a first look.
 _FIRST_LOOKS = 0.5
@@ -185,7 +185,7 @@ def _apparent(maps: Tensor, truth: Alignment, seen: Alignment, flipped: bool) ->
 def _nearly(truth: Alignment, generator: np.random.Generator) -> Alignment:
     centre, scale, roll, turn = _OFF
     noise = torch.from_numpy(generator.normal(size=6).astype(np.float32))[None]
-    noise[:, 4:] *= _WRONG if generator.random() < _WRONG_SHARE else 1.0
+    noise *= _WRONG if generator.random() < _WRONG_SHARE else 1.0
     return Alignment(
         truth.centre + centre * noise[:, :2],
         truth.scale * (scale * noise[:, 2]).exp(),

@@ -1,8 +1,8 @@
-"""One picture through the network, twice: the pose that its maps show is better than the first."""
+"""One picture through the network, thrice: what its maps show of the pose betters the next."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -18,9 +18,11 @@ from talkcli.face.pose import IMAGE_TO_HEAD, rotation_to_euler
 from talkcli.shapes import Float
 
 #: How often the network sees a picture.
-_LOOKS = 2
+_LOOKS = 3
 #: The turn that a network is told is at most this, in units of 45 degrees.
 _MOST_TURN = 1.3
+#: Limits of what one look changes in the size of a head.
+_SIZES = (0.8, 1.25)
 
 
 @dataclass(frozen=True)
@@ -68,14 +70,22 @@ def look_at(
             if looked.face is None:
                 break
             if number < _LOOKS - 1:
-                seen = replace(seen, turn=_turn_of(looked).to(seen.turn))
+                seen = _where(looked.face, seen)
     return looked
 
 
-def _turn_of(looked: LookedAt) -> Tensor:
-    yaw, pitch, _ = looked.euler
-    turn = np.radians([[yaw, pitch]]) / ANGLE
-    return torch.from_numpy(np.clip(turn, -_MOST_TURN, _MOST_TURN).astype(np.float32))
+def _where(face: FittedFace, seen: Alignment) -> Alignment:
+    """Where a fitted face says that the head is; a template's size is that of the square."""
+    yaw, pitch, roll = np.radians(rotation_to_euler(IMAGE_TO_HEAD @ face.rotation))
+    turn = np.clip(np.array([[yaw, pitch]]) / ANGLE, -_MOST_TURN, _MOST_TURN)
+    centre = 2 * FOCAL * face.origin[None, :2] / face.origin[2]
+    device = seen.scale.device
+    return Alignment(
+        torch.from_numpy(centre.astype(np.float32)).to(device),
+        seen.scale * float(np.clip(face.scale, *_SIZES)),
+        torch.full_like(seen.roll, float(roll)),
+        torch.from_numpy(turn.astype(np.float32)).to(device),
+    )
 
 
 def _face_of(maps: HeadMaps, seen: Alignment, model: FaceModel) -> FittedFace | None:
