@@ -11,10 +11,15 @@ import numpy as np
 
 from talkcli.errors import InputError
 from talkcli.media.image import read_image
+from talkcli.media.read import read_frames
 from talkcli.progress import Task
+from talkcli.shapes import UInt8
 from talkcli.train.distillation import KIND, MAP_PX, PICTURE_PX, teach
 from talkcli.train.packs import PackWriter, Record
-from talkcli.train.sources import PICTURES, DataFile, find_files
+from talkcli.train.sources import CLIPS, PICTURES, DataFile, find_files
+
+#: The frame of a clip that is taken: many begin with a fade.
+_AT_S = 0.4
 
 
 @dataclass(frozen=True)
@@ -33,14 +38,15 @@ class Prepared:
 
 
 def plan_pack(data: Path, kinds: Sequence[str], limit: int | None = None) -> list[DataFile]:
-    """The pictures that a pack is made from, held-out people first.
+    """The pictures and clips that a pack is made from, held-out people first.
 
     Args:
         data: folder, see :func:`talkcli.train.sources.find_files`.
         kinds: its subfolders.
         limit: at most so many.
     """
-    found = [file for file in find_files(data, kinds) if Path(file.file).suffix in PICTURES]
+    usable = PICTURES + CLIPS
+    found = [f for f in find_files(data, kinds) if Path(f.file).suffix.lower() in usable]
     if not found:
         raise InputError(f"{data} holds no pictures to train on", "name another folder with --data")
     return found[:limit]
@@ -78,7 +84,7 @@ def make_pack(data: Path, files: Sequence[DataFile], output: Path, task: Task) -
 def _add(data: Path, file: DataFile, writer: PackWriter) -> bool:
     seed = int(hashlib.sha256(file.file.encode()).hexdigest()[:8], 16)
     try:
-        facts, arrays = teach(read_image(data / file.file), np.random.default_rng(seed))
+        facts, arrays = teach(_picture_of(data / file.file), np.random.default_rng(seed))
     except InputError as error:
         writer.skip(file.file, error.what)
         return False
@@ -90,3 +96,17 @@ def _add(data: Path, file: DataFile, writer: PackWriter) -> bool:
     }
     writer.add([Record({**told, **facts}, arrays)])
     return True
+
+
+def _picture_of(path: Path) -> UInt8[np.ndarray, "H W 4"]:
+    """A picture, or the frame of a clip at :data:`_AT_S`, or the last one before."""
+    if path.suffix.lower() in PICTURES:
+        return read_image(path)
+    rgb = None
+    for frame in read_frames(path):
+        rgb = frame.rgb
+        if frame.time_s >= _AT_S:
+            break
+    if rgb is None:
+        raise InputError(f"{path} shows nothing", "use another clip")
+    return np.dstack([rgb, np.full(rgb.shape[:2], 255, np.uint8)])

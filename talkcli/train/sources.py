@@ -13,6 +13,7 @@ from pathlib import Path
 from talkcli.errors import InputError
 
 PICTURES = (".jpg", ".jpeg", ".png", ".webp")
+CLIPS = (".mp4", ".mov", ".mkv", ".webm")
 #: Sheet of the synthetic portraits with odd and broken ones.
 _ODD = "bad_things"
 
@@ -62,7 +63,7 @@ def find_files(data: Path, kinds: Sequence[str]) -> list[DataFile]:
     """
     known = list(_listed(data))
     if not known:
-        pictures = (p for p in data.rglob("*") if p.suffix.lower() in PICTURES)
+        pictures = (p for p in data.rglob("*") if p.suffix.lower() in PICTURES + CLIPS)
         known = [(p.relative_to(data).as_posix(), p.stem, "unknown") for p in pictures]
     else:
         known = [entry for entry in known if entry[0].split("/")[0] in kinds]
