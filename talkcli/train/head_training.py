@@ -25,7 +25,7 @@ from talkcli.train.view_pairs import SIDE_PX, turned_view
 _VIEW = 3.0
 _DECAY_STEPS = 10
 #: Pictures per sample of a batch while only heads are looked for.
-_LOOKS = 4
+_LOOKS = 8
 
 
 @dataclass

@@ -137,7 +137,7 @@ class _Log:
         row = {
             "step": progress.iteration, "seconds": round(progress.seconds, 1),
             "people": len(self.people), "loss": round(progress.loss, 4), **scores,
-            **{name: round(value, 4) for name, value in self.model.parts.items()},
+            **{f"loss {name}": round(value, 4) for name, value in self.model.parts.items()},
         }  # fmt: skip
         rate = progress.seconds / max(progress.iteration, 1)
         left = rate * (self.model.config.steps - progress.iteration)

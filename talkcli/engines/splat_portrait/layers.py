@@ -10,7 +10,8 @@ from torch.nn import functional
 
 from talkcli.shapes import Float
 
-_GROUP = 8
+#: Channels per group of the normalisations.
+GROUP = 8
 
 
 def sinusoids(values: Float[Tensor, "B n"], octaves: int) -> Float[Tensor, "B m"]:
@@ -59,9 +60,9 @@ class Residual(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, width: int) -> None:
         super().__init__()
-        self.norm1 = nn.GroupNorm(max(1, inputs // _GROUP), inputs)
+        self.norm1 = nn.GroupNorm(max(1, inputs // GROUP), inputs)
         self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1)
-        self.norm2 = nn.GroupNorm(max(1, outputs // _GROUP), outputs)
+        self.norm2 = nn.GroupNorm(max(1, outputs // GROUP), outputs)
         self.film = Film(outputs, width)
         self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1)
         self.straight = nn.Identity() if inputs == outputs else nn.Conv2d(inputs, outputs, 1)
@@ -88,7 +89,7 @@ class Attention(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.norm = nn.GroupNorm(max(1, channels // _GROUP), channels)
+        self.norm = nn.GroupNorm(max(1, channels // GROUP), channels)
         self.project = nn.Conv2d(channels, 3 * channels, 1)
         self.out = nn.Conv2d(channels, channels, 1)
         nn.init.zeros_(self.out.weight)

@@ -105,10 +105,11 @@ class SplatPortraitNet(nn.Module):
             pictures: ``[B, 3, S, S]`` crops, 0–1.
             rounds: how often to look.
         """
-        small = functional.interpolate(
-            pictures, size=(2 * LOOK_PX, 2 * LOOK_PX), mode="bilinear", antialias=True
-        )
-        found: Alignment = self.pose(functional.avg_pool2d(small, 2))
+        side = LOOK_PX * 3 // 2
+        small = functional.interpolate(pictures, size=(side, side), mode="bilinear", antialias=True)
+        crop = pictures.new_tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])[None]
+        whole = sample(small, grid_of(crop.expand(len(pictures), -1, -1), LOOK_PX))
+        found: Alignment = self.pose(whole)
         for _ in range(rounds - 1):
             nearer = sample(small, grid_of(found.matrix(), LOOK_PX))
             found = found.then(self.pose(nearer))

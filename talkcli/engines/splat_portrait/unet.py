@@ -8,14 +8,13 @@ layers bring its maps back to that of the picture.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from talkcli.engines.splat_portrait.align import Alignment
-from talkcli.engines.splat_portrait.layers import Attention, Residual, sinusoids
+from talkcli.engines.splat_portrait.layers import GROUP, Attention, Residual, sinusoids
 from talkcli.shapes import Float
 
 #: Side of the picture that finds the head, and of that whose pixels become splats.
@@ -39,15 +38,22 @@ class NetworkSize:
 
 
 class PoseNet(nn.Module):
-    """Where the head is in a picture of 64², and how it is turned; convolutions and two layers."""
+    """Where the head is in a picture of 64², and how it is turned.
+
+    Squares of 4 x 4 pixels, convolutions at 16² and 8², and two layers that see all of the 8²
+    places: where something is can be read off linearly.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        widths = (12, 24, 32, 48, 64, 96)
-        self.convs = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in pairwise(widths))
-        self.norms = nn.ModuleList(nn.GroupNorm(b // 8, b) for b in widths[1:])
-        self.hidden = nn.Linear(widths[-1] * 4, 128)
-        self.out = nn.Linear(128, 6)
+        width = 32
+        self.convs = nn.ModuleList(
+            nn.Conv2d(inputs, width, 3, padding=1) for inputs in (48, *[width] * 4)
+        )
+        self.norms = nn.ModuleList(nn.GroupNorm(width // GROUP, width) for _ in self.convs)
+        self.reduce = nn.Conv2d(width, 16, 1)
+        self.hidden = nn.Linear(16 * (LOOK_PX // 8) ** 2, 96)
+        self.out = nn.Linear(96, 6)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
@@ -57,12 +63,14 @@ class PoseNet(nn.Module):
         Args:
             picture: ``[B, 3, 64, 64]``, 0–1.
         """
-        features = functional.pixel_unshuffle(picture * 2 - 1, 2)
+        features = functional.pixel_unshuffle(picture * 2 - 1, 4)
         for level, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
-            features = functional.silu(norm(conv(features)))
-            if level < 4:
+            found = functional.silu(norm(conv(features)))
+            features = found if level in (0, 2) else features + found
+            if level == 1:
                 features = functional.avg_pool2d(features, 2)
-        given = self.out(functional.silu(self.hidden(features.flatten(1))))
+        seen = functional.silu(self.hidden(self.reduce(features).flatten(1)))
+        given = self.out(seen)
         return Alignment(given[:, :2], given[:, 2].exp(), given[:, 3], given[:, 4:])
 
 
