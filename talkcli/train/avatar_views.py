@@ -82,7 +82,7 @@ def load_views(pack: Path, split: str, limit: int = 0) -> list[AvatarViews]:
         limit: at most so many people; 0 for all.
 
     Raises:
-        InputError: no such pack, or nobody in it.
+        InputError: no such pack, or nobody in it to train on.
     """
     model = FaceModel.load()
     found: list[AvatarViews] = []
@@ -90,8 +90,8 @@ def load_views(pack: Path, split: str, limit: int = 0) -> list[AvatarViews]:
         if limit and len(found) >= limit:
             break
         found.append(_views_of(record, model))
-    if not found:
-        raise InputError(f"the pack {pack} has no {split} people", "add pictures to it")
+    if not found and split == "train":
+        raise InputError(f"the pack {pack} has nobody to train on", "add pictures to it")
     return found
 
 

@@ -81,8 +81,7 @@ def train_splat_portrait(
     size = NetworkSize(
         wanted.widths, wanted.blocks, wanted.attention, wanted.patch, wanted.frequencies
     )
-    people = load_views(pack, "train", config.people)
-    others = load_views(pack, "held", _LOOKED_AT)
+    people, others = _split(pack, config.people)
     output.mkdir(parents=True, exist_ok=True)
     with joined_team() as team:
         model = _model(size, people, others, recipe, team, (output / CHECKPOINT).exists())
@@ -101,6 +100,16 @@ def train_splat_portrait(
         )  # fmt: skip
     scores = {} if model.scores is None else model.scores.as_json()
     return Trained(progress.iteration, len(people), scores, output / WEIGHTS)
+
+
+def _split(pack: Path, limit: int) -> tuple[list[AvatarViews], list[AvatarViews]]:
+    """Who is trained on, and who is only looked at: held-out people, or else one of twenty."""
+    people = load_views(pack, "train", limit)
+    others = load_views(pack, "held", _LOOKED_AT)
+    if not others and len(people) > 1:
+        count = -(-len(people) // 20)
+        people, others = people[count:], people[:count]
+    return people, others or people
 
 
 def _model(

@@ -67,6 +67,16 @@ def test_the_loss_falls(pack: Path) -> None:
     assert losses[-2] < 0.7 * losses[0] and losses[-1] < 0.7 * losses[1]
 
 
+def test_without_people_held_out_some_are_left_out(tmp_path: Path) -> None:
+    steps = recipe("train.steps=1", "train.batch=1")
+    with pytest.raises(InputError, match="nobody to train on"):
+        train_splat_portrait(
+            write_pack(tmp_path / "none", train=0), tmp_path / "a", steps, SilentReporter()
+        )
+    pack = write_pack(tmp_path / "own", train=3, held=0)
+    assert train_splat_portrait(pack, tmp_path / "b", steps, SilentReporter()).people == 2
+
+
 class Killed(BaseException):
     """The process is gone."""
 
