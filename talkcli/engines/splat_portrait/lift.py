@@ -12,7 +12,12 @@ import torch
 from torch import Tensor
 
 from talkcli.engines.portrait.build.front import FrontPixels
-from talkcli.engines.portrait.build.geometry import HeadGeometry, Pinhole, grid_slope
+from talkcli.engines.portrait.build.geometry import (
+    HeadGeometry,
+    Pinhole,
+    grid_slope,
+    neck_coordinates,
+)
 from talkcli.engines.portrait.build.groups import (
     SplatGroup,
     clamp_length,
@@ -32,7 +37,6 @@ from talkcli.errors import InputError
 from talkcli.face.measures import face_height
 from talkcli.face.model import FaceModel
 from talkcli.face.pose import IMAGE_TO_HEAD, HeadPose
-from talkcli.face.topology import CHIN_TIP, JAW_LINE
 from talkcli.imaging import disc, smoothstep
 from talkcli.layers.closed_form import solve_matte
 from talkcli.layers.colors import split_layers
@@ -165,7 +169,7 @@ def head_of(seen: SeenHead, side: int, model: FaceModel) -> HeadGeometry:
     on_face = triangle >= 0
     face_distance, border = nearest(on_face)
     height = float(face_height(drawn))
-    below, across = _below_jaw(landmarks, pose, height, side)
+    below, across = neck_coordinates(landmarks, pose, height, side)
     depth = (seen.front * ratio).astype(np.float32)
     return HeadGeometry(
         camera=camera,
@@ -184,23 +188,6 @@ def head_of(seen: SeenHead, side: int, model: FaceModel) -> HeadGeometry:
         head_weight=np.where(on_face, 1, seen.weight).astype(np.float32),
         triangle_labels=model.triangle_labels,
     )
-
-
-def _below_jaw(
-    landmarks: np.ndarray, pose: HeadPose, height: float, side: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """``[S, S]`` face heights below the jaw's line, and half neck widths from the chin's axis."""
-    down = (IMAGE_TO_HEAD @ pose.rotation @ (0.0, -1.0, 0.0))[:2]
-    down = down / np.linalg.norm(down)
-    right = np.array([down[1], -down[0]])
-    x = np.arange(side) + 0.5
-    along = x * down[0] + x[:, None] * down[1]
-    sideways = x * right[0] + x[:, None] * right[1]
-    jaw = landmarks[list(JAW_LINE)]
-    order = np.argsort(jaw @ right)
-    line = np.interp(sideways, (jaw @ right)[order], (jaw @ down)[order])
-    across = (sideways - landmarks[CHIN_TIP] @ right) / (0.425 * 15.3 * pose.scale)
-    return ((along - line) / height).astype(np.float32), across.astype(np.float32)
 
 
 def matte_of(rgb: Float[np.ndarray, "S S 3"], alpha: np.ndarray, face_height_px: float) -> Matte:

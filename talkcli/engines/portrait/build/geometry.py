@@ -197,7 +197,7 @@ def head_geometry(
     on_face = triangle >= 0
     face_distance, border = nearest(on_face)
     inside = inside_distance(alpha > 0.5)
-    below_jaw, across = _neck_coordinates(points, pose, face_height, size)
+    below_jaw, across = neck_coordinates(points, pose, face_height, size)
     border_depth = at(face_depth, border)
     outside = _inflated_depth(border_depth, face_distance, inside, pose)
     neck = _neck_depth(border_depth, vertices, below_jaw, across, inside, face_height)
@@ -225,10 +225,21 @@ def head_geometry(
     )
 
 
-def _neck_coordinates(
-    points: np.ndarray, pose: HeadPose, face_height: float, size: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Distances below the jaw line (face heights) and from the chin's axis (half neck widths)."""
+def neck_coordinates(
+    points: Float[np.ndarray, "478 k"], pose: HeadPose, face_height: float, size: int
+) -> tuple[Float[np.ndarray, "S S"], Float[np.ndarray, "S S"]]:
+    """How far below the jaw, and how far from the neck's axis, every pixel lies.
+
+    Args:
+        points: ``[478, 2]`` or more columns, landmarks in crop pixels.
+        pose: pose of the head.
+        face_height: pixels.
+        size: side of the crop, pixels.
+
+    Returns:
+        ``[S, S]`` distance below the jaw's line in face heights, and from the chin's axis in half
+        neck widths; both have signs.
+    """
     down = (IMAGE_TO_HEAD @ pose.rotation @ (0.0, -1.0, 0.0))[:2]
     down = down / np.linalg.norm(down)
     right = np.array([down[1], -down[0]])
