@@ -18,7 +18,7 @@ class EngineOptions(RecipeOptions):
         Optional[str],  # noqa: UP045 - Typer resolves it on Python 3.10 too
         typer.Option(
             metavar="NAME",
-            help="What makes the avatar: portrait, splat-portrait, or auto for the best measured "
-            "(default: auto).",
+            help="What makes the avatar: portrait, splat-portrait, mggtalk, or auto for the best "
+            "measured (default: auto).",
         ),
     ] = None

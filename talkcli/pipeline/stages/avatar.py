@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     import numpy as np
 
     from talkcli.avatar import Avatar
+
+_log = logging.getLogger(__name__)
 
 #: Increased whenever face detection gives a different result. Engines have their own versions.
 PORTRAIT_VERSION = 1
@@ -103,6 +106,7 @@ def ensure_avatar(run: Run, picture: Picture) -> BuiltAvatar:
             f"the engine {maker.name} makes avatars from clips, not from one picture",
             "choose another one with --engine NAME",
         )
+    _log.info("engine %s (--engine %s)", maker.name, run.recipe.engine)
     with run.lock():
         with run.watch.measure("load"):
             source = picture.source
