@@ -128,6 +128,19 @@ class Backdrop:
     stance: Stance | None = None
 
 
+@dataclass(frozen=True)
+class TrustedRange:
+    """From where it is known what a head looks like: what was seen, and what symmetry supports.
+
+    Attributes:
+        yaw: lowest and highest head yaw, degrees.
+        pitch: likewise.
+    """
+
+    yaw: tuple[float, float]
+    pitch: tuple[float, float]
+
+
 @runtime_checkable
 class SpokenLips(Protocol):
     """How one person's lips follow speech."""
@@ -147,8 +160,7 @@ class AvatarInfo:
         height: height of its picture, pixels.
         fps: frame rate of the clip it was fitted to; None for an avatar made from one picture.
         needs: what each motion frame must provide: ``expression``, ``speech``, ``clip_frame``.
-        yaw_range: head yaws in degrees from which it is known how the head looks, of an avatar
-            fitted to a clip; None for one of a picture.
+        trusted: from where it is known how the head looks; None if that was not measured.
         voices: how its person's lips follow what a speech model predicts, by the model's name.
         motion: how its person moves, of an avatar fitted to a clip; None for one of a picture.
         turned: yaw, pitch, roll of the head in its picture, degrees.
@@ -160,7 +172,7 @@ class AvatarInfo:
     height: int
     fps: Fraction | None = None
     needs: frozenset[str] = field(default_factory=lambda: frozenset({"expression"}))
-    yaw_range: tuple[float, float] | None = None
+    trusted: TrustedRange | None = None
     voices: Mapping[str, SpokenLips] = field(default_factory=dict, compare=False, repr=False)
     motion: MotionCurves | None = field(default=None, compare=False, repr=False)
     turned: tuple[float, float, float] = (0.0, 0.0, 0.0)

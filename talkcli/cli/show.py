@@ -186,6 +186,12 @@ def status_lines(projects: Sequence[dict[str, Any]]) -> list[str]:
             current = stage["current"] or "missing or damaged"
             entries = f"{stage['entries']} stored, {_bytes(stage['bytes'])}"
             lines.append(f"  {stage['stage']}: {current} ({entries})")
+        if project["trusted"]:
+            yaw, pitch = project["trusted"]["yaw_deg"], project["trusted"]["pitch_deg"]
+            lines.append(
+                f"  trusted views: yaw {yaw[0]:.0f} to {yaw[1]:.0f} degrees, "
+                f"pitch {pitch[0]:.0f} to {pitch[1]:.0f}"
+            )
     return lines
 
 

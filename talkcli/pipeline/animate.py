@@ -17,7 +17,7 @@ from talkcli.pipeline.checks import (
     view_paths,
 )
 from talkcli.pipeline.request import Request
-from talkcli.pipeline.result import Result, timing_facts, video_facts
+from talkcli.pipeline.result import Result, timing_facts, trusted_facts, video_facts
 from talkcli.pipeline.stages.avatar import BuiltAvatar, ensure_avatar, stored_avatar
 from talkcli.pipeline.stages.inputs import DriveInputs, Picture
 from talkcli.pipeline.stages.kernels import ensure_kernels
@@ -111,7 +111,7 @@ def _animate(
         duration_s,
         target.backend,
     )
-    facts |= timing_facts(watch, duration_s)
+    facts |= timing_facts(watch, duration_s) | trusted_facts(avatar.stages)
     facts["sound_files"] = _sound_files(request, target, mix)
     stages = mix.stages + avatar.stages if picture is None else avatar.stages + mix.stages
     return Result.of(request, run, target.outputs, stages, facts)

@@ -7,7 +7,7 @@ from pathlib import Path
 from talkcli.pipeline.checks import check_files
 from talkcli.pipeline.export import export_avatar
 from talkcli.pipeline.request import Request
-from talkcli.pipeline.result import Result
+from talkcli.pipeline.result import Result, trusted_facts
 from talkcli.pipeline.stages.avatar import ensure_avatar
 from talkcli.pipeline.stages.inputs import Picture
 from talkcli.pipeline.stages.kernels import ensure_kernels
@@ -39,4 +39,5 @@ def reconstruct(request: Request, portrait: Path, reporter: Reporter, watch: Sto
     if request.output is not None and not request.dry_run:
         with watch.measure("export"):
             export_avatar(avatar.avatar, request.output, overwrite=request.overwrite)
-    return Result.of(request, run, outputs, avatar.stages)
+    facts = trusted_facts(avatar.stages)
+    return Result.of(request, run, outputs, avatar.stages, facts)

@@ -13,6 +13,7 @@ from talkcli.pipeline.request import Request
 from talkcli.progress import Stopwatch
 from talkcli.project import StageRun
 from talkcli.project.run import Run
+from talkcli.project.trusted import load_trusted, trusted_json
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,15 @@ def video_facts(
         "duration_s": None if duration_s is None else round(duration_s, 4),
         "backend": backend,
     }
+
+
+def trusted_facts(stages: tuple[StageRun, ...]) -> dict[str, Any]:
+    """From where an avatar is known; null if that was not measured, or in a plan that makes it.
+
+    Args:
+        stages: those of the avatar, which is the last.
+    """
+    return {"trusted": trusted_json(load_trusted(stages[-1].path))}
 
 
 def timing_facts(watch: Stopwatch, duration_s: float | None) -> dict[str, Any]:

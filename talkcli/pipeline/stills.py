@@ -19,7 +19,7 @@ from talkcli.pipeline.checks import (
     view_paths,
 )
 from talkcli.pipeline.request import Request
-from talkcli.pipeline.result import Result
+from talkcli.pipeline.result import Result, trusted_facts
 from talkcli.pipeline.stages.avatar import stored_avatar
 from talkcli.pipeline.stages.kernels import ensure_kernels
 from talkcli.pipeline.video.scene import AvatarPlayer
@@ -92,6 +92,7 @@ def render_stills(
             with watch.measure("encode"):
                 _write_pictures(pictures, outputs, request.overwrite)
     facts = {"frames": frames, "width": columns * width, "height": height, "backend": backend}
+    facts |= trusted_facts(avatar.stages)
     return Result.of(request, run, outputs, avatar.stages, facts)
 
 

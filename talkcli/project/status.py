@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from talkcli.avatar import TrustedRange
 from talkcli.errors import InputError
 from talkcli.project.stage import SHORT_KEY
 from talkcli.project.store import PROJECT_FILE, Project
+from talkcli.project.trusted import load_trusted, trusted_json
 from talkcli.runtime import cache_root
 
 
@@ -38,12 +40,14 @@ class ProjectStatus:
         inputs: name to path of the files it was made from.
         changed_inputs: names of the inputs that are missing or have changed.
         stages: the stages, in alphabetical order.
+        trusted: from where its avatar is known; None without one, or if that was not measured.
     """
 
     root: Path
     inputs: dict[str, Path]
     changed_inputs: tuple[str, ...]
     stages: tuple[StageStatus, ...]
+    trusted: TrustedRange | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The status as JSON values."""
@@ -60,6 +64,7 @@ class ProjectStatus:
                 }
                 for stage in self.stages
             ],
+            "trusted": trusted_json(self.trusted),
         }
 
 
@@ -73,7 +78,9 @@ def project_status(root: Path) -> ProjectStatus:
     changed = [name for name, source in project.inputs.items() if not source.unchanged()]
     stages = [_stage_status(project, name) for name in project.stage_names()]
     inputs = {name: source.path for name, source in sorted(project.inputs.items())}
-    return ProjectStatus(root, inputs, tuple(sorted(changed)), tuple(stages))
+    current = project.current("avatar")
+    trusted = None if current is None else load_trusted(current.path)
+    return ProjectStatus(root, inputs, tuple(sorted(changed)), tuple(stages), trusted)
 
 
 def cached_projects() -> list[ProjectStatus]:

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from talkcli.avatar import SOURCE_VIEW, Avatar, AvatarInfo, Backdrop, Camera, View
+from talkcli.avatar import SOURCE_VIEW, Avatar, AvatarInfo, Backdrop, Camera, TrustedRange, View
 from talkcli.engines.audio_plane.offsets import DrivenOffsets
 from talkcli.engines.audio_plane.played import OffsetsAndPlanes, PlayedPlanes
 from talkcli.engines.portrait.avatar import PortraitAvatar
@@ -47,17 +47,22 @@ class SubjectAvatar:
             known,
             engine=ENGINE,
             needs=known.needs | ({"speech"} if planes and planes.driver.speech else set()),
-            yaw_range=self.yaw_range,
+            trusted=self.trusted,
             voices=self.voices,
             motion=self.clip,
         )
 
     @cached_property
-    def yaw_range(self) -> tuple[float, float]:
-        """Head yaws that the clip and the symmetry of heads support, degrees."""
-        yaws = self.portrait.source_euler[0] + self.clip.rotation[self.clip.tracked, 0]
-        seen = float(np.abs(yaws).max()) if len(yaws) else 0.0
-        return -seen - _BEYOND_DEG, seen + _BEYOND_DEG
+    def trusted(self) -> TrustedRange:
+        """Head yaws and pitches that the clip and the symmetry of heads support, degrees."""
+        turned = np.array(self.portrait.source_euler[:2])
+        angles = turned + self.clip.rotation[self.clip.tracked, :2]
+        seen = np.abs(angles[:, 0]).max(initial=0.0)
+        low, high = angles[:, 1].min(initial=0.0), angles[:, 1].max(initial=0.0)
+        return TrustedRange(
+            (float(-seen - _BEYOND_DEG), float(seen + _BEYOND_DEG)),
+            (float(low - _BEYOND_DEG), float(high + _BEYOND_DEG)),
+        )
 
     @cached_property
     def source_motion(self) -> MotionFrame:

@@ -30,6 +30,7 @@ from talkcli.engines.audio_plane.voices import packed, unpacked
 from talkcli.engines.portrait.checkpoint import check_avatar, load_avatar, save_avatar
 from talkcli.errors import InputError
 from talkcli.files.tensors import Header, Rule, Tensors, TensorSchema
+from talkcli.project.trusted import save_trusted
 from talkcli.types import MotionCurves
 
 SCHEMA = 1
@@ -52,6 +53,7 @@ def save_subject(avatar: SubjectAvatar, directory: Path) -> None:
     """
     (directory / _PORTRAIT).mkdir()
     save_avatar(replace(avatar.portrait, correction=None), directory / _PORTRAIT)
+    save_trusted(directory, avatar.trusted)
     offsets = avatar.offsets
     tensors: Tensors = {
         **offset_tensors(offsets),

@@ -20,6 +20,7 @@ from talkcli.avatar import (
     Backdrop,
     Camera,
     PictureFrame,
+    TrustedRange,
     View,
 )
 from talkcli.engines.portrait import rig
@@ -79,6 +80,7 @@ class PortraitAvatar:
             :mod:`talkcli.engines.portrait.playback`; None until that is known.
         correction: what expressions change besides, for avatars fitted to more than a picture.
         engine: name of the engine that made it.
+        trusted: from where it is known how the head looks; None until that is measured.
     """
 
     splats: RestSplats
@@ -99,6 +101,7 @@ class PortraitAvatar:
     seen: Bool[np.ndarray, " N"] | None = None
     correction: Correction | None = None
     engine: str = "portrait"
+    trusted: TrustedRange | None = None
 
     def __post_init__(self) -> None:
         self._last: _Last | None = None
@@ -171,7 +174,8 @@ class PortraitAvatar:
     def info(self) -> AvatarInfo:
         """See :class:`talkcli.avatar.Avatar`."""
         height, width = self.source.shape[:2]
-        return AvatarInfo(self.engine, len(self.splats), width, height, turned=self.source_euler)
+        turned, count = self.source_euler, len(self.splats)
+        return AvatarInfo(self.engine, count, width, height, turned=turned, trusted=self.trusted)
 
     def camera(self, motion: MotionFrame | None = None, view: View = SOURCE_VIEW) -> Camera:
         """The source's camera, or how far it has gone around the person for a view."""

@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from talkcli.avatar import PictureFrame
+from talkcli.avatar import PictureFrame, TrustedRange
 from talkcli.engines.portrait.avatar import PortraitAvatar
 from talkcli.engines.portrait.mouth_light import ContactShade, find_contact_shade
 from talkcli.engines.portrait.splats import Layer, RestSplats
 from talkcli.errors import InputError
 from talkcli.files.tensors import Header, Rule, Tensors, TensorSchema
+from talkcli.project.trusted import load_trusted, save_trusted
 
 #: 2: the lips' contact shade is stored. In 1 it was lost with the splats' pixels, see `_migrate_1`.
 #: 3: the header is in the same file as the arrays, not in ``avatar.json``.
@@ -54,6 +55,8 @@ def save_avatar(avatar: PortraitAvatar, directory: Path) -> None:
         OSError: the disk is full.
     """
     _FILE.save(directory / _TENSORS, _tensors(avatar), _header(avatar))
+    if avatar.trusted is not None:
+        save_trusted(directory, avatar.trusted)
 
 
 def as_stored(avatar: PortraitAvatar) -> PortraitAvatar:
@@ -63,7 +66,7 @@ def as_stored(avatar: PortraitAvatar) -> PortraitAvatar:
         name: array.astype(np.float32) if array.dtype == np.float16 else array
         for name, array in tensors.items()
     }
-    return _avatar(widened, _header(avatar), avatar.frame)
+    return _avatar(widened, _header(avatar), avatar.frame, avatar.trusted)
 
 
 def _tensors(avatar: PortraitAvatar) -> Tensors:
@@ -102,10 +105,12 @@ def load_avatar(directory: Path, engine: str = ENGINE) -> PortraitAvatar:
             values that no avatar can have.
     """
     checked = _checked.pop(_state(directory, engine), None)
-    return _avatar(*(checked or _read(directory, engine)))
+    return _avatar(*(checked or _read(directory, engine)), load_trusted(directory))
 
 
-def _avatar(tensors: Tensors, header: Header, frame: PictureFrame) -> PortraitAvatar:
+def _avatar(
+    tensors: Tensors, header: Header, frame: PictureFrame, trusted: TrustedRange | None
+) -> PortraitAvatar:
     own: dict[str, Any] = {name: tensors[name] for name in _OWN}
     seen = tensors.get("seen")
     return PortraitAvatar(
@@ -120,6 +125,7 @@ def _avatar(tensors: Tensors, header: Header, frame: PictureFrame) -> PortraitAv
         contact=ContactShade(tensors["contact.index"], tensors["contact.shade"]),
         seen=None if seen is None else seen.astype(bool),
         engine=header["engine"],
+        trusted=trusted,
     )
 
 

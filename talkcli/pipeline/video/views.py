@@ -53,19 +53,20 @@ def warn_of_unseen(info: AvatarInfo, video: VideoConfig, reporter: Reporter) -> 
     """Warn, in one line, of views from further aside than anything that the avatar knows.
 
     Args:
-        info: of the avatar; that of one picture has no range of its own.
+        info: of the avatar.
         video: its views or camera path.
         reporter: receives the warning.
     """
-    if info.yaw_range is None:
+    if info.trusted is None:
         return
-    low, high = info.yaw_range
+    low, high = info.trusted.yaw
     swing = video.camera_yaw_deg
     yaws = video.views if video.camera_path == "none" else (-swing, swing)
     beyond = [yaw for yaw in yaws if not low <= yaw <= high]
     if beyond:
         told = ", ".join(f"{yaw:g}" for yaw in beyond)
+        source = "picture" if info.motion is None else "clip"
         reporter.warn(
-            f"what the views {told} show is guessed: the clip and the symmetry of heads support "
-            f"{low:.0f} to {high:.0f} degrees"
+            f"much of what the views {told} show is guessed: the {source} and the symmetry of "
+            f"heads support {low:.0f} to {high:.0f} degrees"
         )

@@ -21,6 +21,7 @@ from talkcli.engines.portrait.build.geometry import HeadGeometry, head_geometry
 from talkcli.engines.portrait.build.lipline import find_lip_line
 from talkcli.engines.portrait.checkpoint import as_stored
 from talkcli.engines.portrait.playback import seen_from_the_front
+from talkcli.engines.portrait.trust import measure_trust
 from talkcli.face.model import FaceModel
 from talkcli.face.pose import euler_to_rotation
 from talkcli.imaging import over_white
@@ -82,6 +83,7 @@ def build_unrounded(
     avatar.rotation = euler_to_rotation(yaw + calibration.yaw_offset, pitch, roll)
     fit_colors(assembly, crop.rgb, matte.alpha, config.fit_iterations)
     avatar.seen = seen_from_the_front(avatar)
+    avatar.trusted = measure_trust(avatar, avatar.splats)
     return avatar
 
 
