@@ -130,4 +130,4 @@ def test_keys_of_track() -> None:
     from talkcli.pipeline.stages.track import ABOUT_KEYS
 
     assert [set(ABOUT_KEYS)] == inner("`clip`")
-    assert documented("track") == documented("reconstruct") | {"clip"}
+    assert documented("track") == documented("reconstruct") - {"trusted"} | {"clip"}
