@@ -69,9 +69,9 @@ class Grounds:
     ) -> None:
         self._backdrop, self._window, self._size, self._moving = backdrop, window, size, moving
         self._new = None if bg in ("keep", "plate") else bg
-        self._clear = bg == "transparent"
         self._ground: np.ndarray | None = None
-        if self._new is not None and not self._clear:
+        self._ground_bytes: np.ndarray | None = None
+        if self._new not in (None, "transparent"):
             self._ground = _ground(bg, *size)
         self._face_px = backdrop.frame.crop_side / CROP_SIDE_FH * size[0] / backdrop.source.shape[1]
         self._still = self._still_picture()
@@ -104,15 +104,13 @@ class Grounds:
     def _from_the_side(self, orbit_deg: float) -> Ground:
         if self._orbited is None:
             self._orbited = self._orbited_torso()
-        drawn = self._orbited.draw(orbit_deg)
-        cover = np.ascontiguousarray(drawn[..., 3])
-        if self._clear:
-            still, behind = drawn, None
-        else:
-            assert self._ground is not None
-            still = drawn[..., :3] + self._ground * (1 - drawn[..., 3:])
-            behind = to_bytes(self._ground)
-        torso = MovedTorso(still, cover, behind, self._face_px) if self._moving else None
+        still = self._orbited.draw(orbit_deg)
+        cover = np.ascontiguousarray(still[..., 3])
+        if self._ground is not None:
+            still = still[..., :3] + self._ground * (1 - cover[..., None])
+        torso = None
+        if self._moving:
+            torso = MovedTorso(still, cover, self._ground_bytes, self._face_px)
         return Ground(to_bytes(still), torso)
 
     def _orbited_torso(self) -> OrbitedTorso:
@@ -120,6 +118,8 @@ class Grounds:
         assert cover is not None and stance is not None
         if self._new is None:
             self._ground = self._clean(cover)
+        if self._ground is not None:
+            self._ground_bytes = to_bytes(self._ground)
         colors, _ = split_layers(self._still, cover)
         intrinsics = self._window.intrinsics(stance.camera.K)
         return OrbitedTorso(colors, cover, stance, intrinsics, self._face_px)

@@ -8,6 +8,7 @@ the edges of the picture it goes on as mirrored there.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -50,6 +51,12 @@ class Sheet:
     points: Float32[np.ndarray, "n m 3"]
     places: Float32[np.ndarray, "n m 2"]
     cells: Bool[np.ndarray, "n1 m1"]
+
+    @cached_property
+    def used(self) -> Bool[np.ndarray, "n m"]:
+        """``[n, m]`` the nodes that any cell has."""
+        around = np.pad(self.cells, 1)
+        return around[:-1, :-1] | around[1:, :-1] | around[:-1, 1:] | around[1:, 1:]
 
 
 class OrbitedTorso:
@@ -94,33 +101,48 @@ class OrbitedTorso:
             orbit_deg: how far the camera has gone around.
         """
         matrix = orbit_matrix(self._viewmat, orbit_deg)
-        front, back = (self._drawn(sheet, matrix) for sheet in self._sheets)
-        across, down, there = front
-        result = cv2.remap(
-            self._front, across, down, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
-        )
-        result *= _feathered(there)[..., None]
-        cover = np.clip(result[..., 3:], 0, 1)
-        result = np.concatenate([np.clip(result[..., :3], 0, cover), cover], -1)
-        across, down, there = back
-        behind = cv2.remap(
-            self._colors, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-        )
-        _add_behind(result, behind, there)
-        if self._nape is not None:
-            across, down, there = self._drawn(self._nape, matrix)
-            nape = cv2.remap(
-                self._nape_colors, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-            )
-            _add_behind(result, nape, there)
+        result = np.zeros((*self._shape, 4), np.float32)
+        front, back = self._sheets
+        if drawn := self._drawn(front, matrix):
+            box, across, down, there = drawn
+            colors = _looked_up(self._front, across, down, cv2.INTER_CUBIC)
+            colors *= _feathered(there)[..., None]
+            # Cubic weights overshoot.
+            cover = np.clip(colors[..., 3], 0, 1, out=colors[..., 3])
+            np.clip(colors[..., :3], 0, cover[..., None], out=result[box][..., :3])
+            result[box][..., 3] = cover
+        for sheet, picture in ((back, self._colors), (self._nape, self._nape_colors)):
+            if sheet is not None and (drawn := self._drawn(sheet, matrix)):
+                box, across, down, there = drawn
+                colors = _looked_up(picture, across, down, cv2.INTER_LINEAR)
+                _add_behind(result[box], colors, there)
         return result
 
-    def _drawn(self, sheet: Sheet, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        points = sheet.points @ matrix[:3, :3].T.astype(np.float32) + matrix[:3, 3].astype(
-            np.float32
-        )
-        nodes = _project(points, self._K)
-        return sheet_places(nodes, sheet.places, sheet.cells, self._shape)
+    def _drawn(
+        self, sheet: Sheet, matrix: np.ndarray
+    ) -> tuple[tuple[slice, slice], np.ndarray, np.ndarray, np.ndarray] | None:
+        """Rows and columns of a drawn sheet, and what ``sheet_places`` tells of them."""
+        turn, shift = matrix[:3, :3].T.astype(np.float32), matrix[:3, 3].astype(np.float32)
+        nodes = _project(sheet.points @ turn + shift, self._K)
+        used = nodes[sheet.used]
+        if not len(used):
+            return None
+        height, width = self._shape
+        left, top = (max(0, int(low) - 1) for low in used[:, :2].min(0))
+        right, bottom = used[:, :2].max(0)
+        box = slice(top, min(height, int(bottom) + 3)), slice(left, min(width, int(right) + 3))
+        shape = box[0].stop - top, box[1].stop - left
+        if min(shape) <= 0:
+            return None
+        nodes[..., :2] -= np.array([left, top], np.float32)
+        return box, *sheet_places(nodes, sheet.places, sheet.cells, shape)
+
+
+def _looked_up(
+    picture: np.ndarray, across: np.ndarray, down: np.ndarray, method: int
+) -> np.ndarray:
+    """The picture's colours at places ``across [h, w]`` and ``down [h, w]``."""
+    return cv2.remap(picture, across, down, method, borderMode=cv2.BORDER_REPLICATE)
 
 
 class _Grid:
