@@ -16,7 +16,7 @@ from talkcli.files.tensors import Rule, TensorSchema
 from talkcli.shapes import Float, Integer
 from talkcli.weights.registry import shipped
 
-SCHEMA = 2
+SCHEMA = 3
 DEFAULT_PATH = shipped("face")
 
 _FILE = TensorSchema(
@@ -30,6 +30,7 @@ _FILE = TensorSchema(
         "symmetry": Rule("478", "i", low=0, high=477),
         "basis": Rule("52 478 3"),
         "identity": Rule("P 478 3"),
+        "skull": Rule("E A", low=1, high=100),
     },
 )
 
@@ -45,6 +46,7 @@ class FaceModel:
         symmetry: ``[478]`` int32, index of each vertex's mirror twin.
         basis: ``[52, 478, 3]`` float32 displacements in cm at weight 1, order of ``ARKIT_NAMES``.
         identity: ``[40, 478, 3]`` float32 displacements in cm at one standard deviation.
+        skull: ``[35, 48]`` float32 radii of the bald head, cm, see :mod:`talkcli.face.skull`.
     """
 
     vertices: Float[np.ndarray, "478 3"]
@@ -53,6 +55,7 @@ class FaceModel:
     symmetry: Integer[np.ndarray, " 478"]
     basis: Float[np.ndarray, "52 478 3"]
     identity: Float[np.ndarray, "P 478 3"]
+    skull: Float[np.ndarray, "E A"]
 
     @staticmethod
     def load(path: Path = DEFAULT_PATH) -> FaceModel:
@@ -72,6 +75,7 @@ class FaceModel:
             "symmetry": self.symmetry.astype(np.int32),
             "basis": self.basis.astype(np.float32),
             "identity": self.identity.astype(np.float32),
+            "skull": self.skull.astype(np.float32),
         }
         _FILE.write(path, tensors, {"description": description})
 

@@ -4,7 +4,7 @@
    running mean by its 52 rigid vertices and a similarity transform; the mean is made symmetric.
    Orientation, origin and scale of the head frame come from aligning it with the canonical
    468-vertex mesh of MediaPipe (Apache-2.0). Measuring takes ten minutes.
-2. ICT-FaceKit's shapes (MIT) sampled at the vertices (``train.face.ict``).
+2. ICT-FaceKit's shapes (MIT) sampled at the vertices, and its head (``train.face.ict``).
 3. Expression: ICT's shapes refined on how the faces in the clips move (``train.face.shapes``).
 4. Identity: principal components of the measured people and of ICT's (``train.face.people``).
 
@@ -102,7 +102,9 @@ def build_face_model(
     basis = touching(basis, mean, HarmonicExtension(mean, template.triangles, template.labels))
     people = measured_people(motions, neutral_faces(still_pictures(data)))
     identity = identity_shapes(ict, people, mean, symmetry)
-    model = FaceModel(mean, template.triangles, template.labels, symmetry, basis, identity)
+    model = FaceModel(
+        mean, template.triangles, template.labels, symmetry, basis, identity, ict.skull
+    )
     output.parent.mkdir(parents=True, exist_ok=True)
     model.save(output, _DESCRIPTION)
     height = face_height(mean)

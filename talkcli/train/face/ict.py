@@ -39,10 +39,13 @@ from talkcli.face.topology import (
     LIP_UPPER_ROWS,
     OUTER_CORNERS,
 )
+from talkcli.train.face.skull import skull_table
 
 _SURFACE = 468
 #: The first quads and vertices of the model are the face without neck, eye sockets and teeth.
 _FACE_QUADS, _FACE_VERTICES = 9230, 9409
+#: The first vertices are the face, the head and the neck.
+_HEAD_VERTICES = 11248
 _EYEBALLS = {"Left": slice(21451, 23021), "Right": slice(23021, 24591)}
 # fmt: off
 #: The 68 landmarks in both topologies (17 of the outline of the jaw, brows, nose, eyes, outer and
@@ -78,12 +81,14 @@ class IctShapes:
         identity: ``[100, 468, 3]`` displacements at one standard deviation.
         expression: ``[468, 3]`` displacements at weight 1, by ICT's names (``mouthSmile_L``).
         eye_centres: ``[2, 3]`` centres of the right and left eyeball.
+        skull: ``[ROWS, COLUMNS]`` radii of the bald head, see :mod:`talkcli.face.skull`.
     """
 
     neutral: np.ndarray
     identity: np.ndarray
     expression: dict[str, np.ndarray]
     eye_centres: np.ndarray
+    skull: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -130,6 +135,13 @@ def sample_ict(path: Path, mean: np.ndarray, triangles: np.ndarray) -> IctShapes
             name: scale * sampled(arrays["expression"][k]) @ turn.T for k, name in enumerate(names)
         },
         eye_centres=scale * np.array(balls) @ turn.T + shift,
+        skull=skull_table(
+            # In its own centimetres: the measured face is deeper than ICT's by a tenth, and a head
+            # scaled by that would be 22 cm long instead of 20.
+            (arrays["neutral"][:_HEAD_VERTICES] - neutral.mean(0)) @ turn.T
+            + mean[:_SURFACE].mean(0),
+            _triangles(arrays["quads"][(arrays["quads"] < _HEAD_VERTICES).all(1)]),
+        ),
     )
 
 
@@ -163,8 +175,7 @@ def correspondence(
 
 def _surface(vertices: np.ndarray, quads: np.ndarray) -> _Surface:
     faces = quads[:_FACE_QUADS]
-    four = faces[faces[:, 3] >= 0]
-    triangles = np.concatenate([faces[:, :3], four[:, [0, 2, 3]]])
+    triangles = _triangles(faces)
     a, b, c = (vertices[triangles[:, k]] for k in range(3))
     normals = np.cross(b - a, c - a)
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
@@ -178,6 +189,12 @@ def _surface(vertices: np.ndarray, quads: np.ndarray) -> _Surface:
     edges = sparse.csr_matrix((lengths, (ends[:, 0], ends[:, 1])), shape=shape)
     edges = edges + edges.T
     return _Surface(vertices, triangles, normals, edges, _lip_side(edges))
+
+
+def _triangles(quads: np.ndarray) -> np.ndarray:
+    """``[t, 3]`` triangles of quads ``[F, 4]``, of which some are triangles."""
+    four = quads[quads[:, 3] >= 0]
+    return np.concatenate([quads[:, :3], four[:, [0, 2, 3]]])
 
 
 def _lip_side(edges: sparse.csr_matrix) -> np.ndarray:

@@ -20,12 +20,9 @@ from talkcli.engines.portrait.build.images import (
     window,
 )
 from talkcli.engines.portrait.splats import Layer
+from talkcli.face.skull import CENTRE, HIGHEST_DEG, LOWEST_DEG
 from talkcli.imaging import smoothstep
 
-#: Centre of the star shape in the head frame, centimetres.
-CENTRE = np.array([0.0, 1.0, -3.5], np.float32)
-#: Elevations of the grid, degrees.
-LOWEST_DEG, HIGHEST_DEG = -80.0, 89.0
 #: Ears are neither facial skin nor hair, so hair is sampled above them.
 ABOVE_EARS_CM = 3.5
 #: Neighbouring pixels further apart in depth than this (cm) belong to different surfaces.

@@ -11,10 +11,6 @@ from __future__ import annotations
 import numpy as np
 
 from talkcli.engines.portrait.build.directions import (
-    ABOVE_EARS_CM,
-    CENTRE,
-    HIGHEST_DEG,
-    LOWEST_DEG,
     Measured,
     Sphere,
     measure_directions,
@@ -26,6 +22,13 @@ from talkcli.engines.portrait.build.groups import (
     clamp_length,
     grid_neighbours,
     grid_tangents,
+)
+from talkcli.engines.portrait.build.hair import (
+    Crown,
+    HairSurface,
+    continued_crown,
+    crown_of,
+    strand_group,
 )
 from talkcli.engines.portrait.build.images import (
     at,
@@ -48,11 +51,11 @@ from talkcli.engines.portrait.build.symmetry import (
 )
 from talkcli.engines.portrait.splats import Layer
 from talkcli.face.measures import face_height
+from talkcli.face.model import FaceModel
+from talkcli.face.skull import CENTRE, HIGHEST_DEG, LOWEST_DEG, skull_radii
 from talkcli.face.topology import JAW_LINE
 from talkcli.imaging import smoothstep
 
-#: Semi-axes of a bald head about CENTRE (half width, height, depth), centimetres.
-_SKULL = np.array([7.6, 10.8, 9.0], np.float32)
 #: Grid step in crop pixels at a radius of 10 cm.
 SHELL_STEP_PX = 1.4
 #: At the back, the skull narrows towards the neck from the height of the ears (y, cm) over the
@@ -62,6 +65,8 @@ _EAR_CM, _NAPE_CM = 0.5, 7.0
 #: cm), with a slanted line between them from the first to the second azimuth (degrees). What shows
 #: below an ear when the chin is raised is neck.
 _LOBE_CM, _HAIRLINE_CM, _BEHIND_DEG = -0.5, -4.5, (120.0, 165.0)
+#: There, tufts reach down to different depths (standard deviation), and get thin over this length.
+_TUFTS_CM, _FADES_CM = 0.35, 1.6
 #: The surface ends this far below the jaw (face heights), where collars begin.
 _ENDS_FH = 0.35
 #: Radius of a neck about the vertical axis through CENTRE.
@@ -79,15 +84,16 @@ _SHADED = 0.72
 _LONGEST_PX = 4.0
 
 
-def shell_group(
+def shell_groups(
     pixels: FrontPixels,
     colors: np.ndarray,
     alpha: np.ndarray,
     geometry: HeadGeometry,
     face: FaceTexture,
+    model: FaceModel,
     step: float = SHELL_STEP_PX,
-) -> SplatGroup:
-    """Build the splats of the closed head where the source does not show it well.
+) -> tuple[SplatGroup, SplatGroup]:
+    """Build the closed head where the source does not show it well, and strands of hair on it.
 
     Args:
         pixels: the source's own splats.
@@ -95,20 +101,22 @@ def shell_group(
         alpha: ``[S, S]`` matte.
         geometry: the measured head.
         face: the completed face; the shell stays under it and moves with it.
+        model: face template, with the skull.
         step: grid step in crop pixels at a radius of 10 cm.
     """
     columns = 2 * int(np.pi * 10 * geometry.pose.scale / step)
     sphere = Sphere(int(columns * (HIGHEST_DEG - LOWEST_DEG) / 360), columns)
     directions = sphere.directions()
-    skull = 1 / lengths(directions / _SKULL)
+    skull = skull_radii(model.skull, sphere.rows, columns)
     known = measure_directions(sphere, skull, pixels, colors, alpha, geometry)
     seen = known.seen
     height = CENTRE[1] + directions[..., 1] * skull
-    neck = _NECK_CM / np.maximum(lengths(directions[..., ::2]), 0.2)
-    shape = _completed_shape(known, neck / skull, smoothstep((_EAR_CM - height) / _NAPE_CM))
+    shape = _completed_shape(known, smoothstep((_EAR_CM - height) / _NAPE_CM))
     surface = CENTRE + (shape * skull)[..., None] * directions
     neck_colors = _neck_colors(surface, pixels, colors, alpha, geometry)
-    texture = _completed_colors(known, height, _below_hair(directions, height), neck_colors)
+    below_hair = _below_hair(directions, height)
+    crown = crown_of(known, height)
+    texture = _completed_colors(known, crown, below_hair, neck_colors)
     texels = _texels_by_direction(sphere, face, geometry)
     radius = _meeting_face(shape * skull, texels, face, geometry)
     radius, hidden = _hidden_radius(radius, directions, alpha, geometry)
@@ -124,7 +132,12 @@ def shell_group(
     # Isolated cells would be specks along the jaw.
     kept = np.flatnonzero(dilate(erode(wanted, 2), 2))
     vertices, weights = _bound_to_face(points, kept, texels, face, geometry)
-    return SplatGroup(
+    hair = _grows(known, crown, below_hair)
+    surface = HairSurface(points, tangent_v, tangent_u, texture, hair, weight)
+    strands = strand_group(
+        surface, kept, lambda at: _unseen(at, alpha, geometry), geometry.pose.scale
+    )
+    shell = SplatGroup(
         layer=Layer.SHELL,
         positions=points.reshape(-1, 3)[kept],
         tangent_u=tangent_u.reshape(-1, 3)[kept],
@@ -138,6 +151,22 @@ def shell_group(
         weight_slope=grid_slope(weight).reshape(-1, 2)[kept],
         neighbours=_neighbours(kept, sphere),
     )
+    return shell, strands
+
+
+def _grows(known: Measured, crown: Crown, below_hair: np.ndarray) -> np.ndarray:
+    """``[rows, columns]`` 0–1: whether hair grows there, as far as the source tells."""
+    if crown.bald:
+        return np.zeros_like(below_hair)
+    bare = known.seen * (1 - smoothstep((known.hair - 0.2) / 0.4))
+    return np.asarray((1 - below_hair) * (1 - np.maximum(bare, bare[:, ::-1])))
+
+
+def _unseen(points: np.ndarray, alpha: np.ndarray, geometry: HeadGeometry) -> np.ndarray:
+    """``[n]`` bool: pixel-space points that lie behind solid pixels of the source."""
+    place = geometry.pixels_of(points)
+    behind = points[:, 2] > geometry.depth.take(place) + 0.25 * geometry.pose.scale
+    return np.asarray((alpha.take(place) > 0.9) & behind & geometry.in_picture(points))
 
 
 def _neighbours(kept: np.ndarray, sphere: Sphere) -> np.ndarray:
@@ -216,12 +245,12 @@ def _bound_to_face(
     return np.where(near, face.vertices.reshape(-1, 3).take(texel, axis=0), 0), near * weights
 
 
-def _completed_shape(known: Measured, neck: np.ndarray, low: np.ndarray) -> np.ndarray:
+def _completed_shape(known: Measured, low: np.ndarray) -> np.ndarray:
     """Radius ratio everywhere: measured, mirrored, or, at the back of the neck, of a bare neck."""
     ratio = blend_with_mirror(known.ratio[..., None], known.seen, known.covered, wrap=True)[..., 0]
     both = np.maximum(known.covered, known.covered[:, ::-1])
     bare = low * (1 - both)
-    return np.asarray(ratio * (1 - bare) + np.minimum(neck, ratio) * bare)
+    return np.asarray(ratio * (1 - bare) + np.minimum(1, ratio) * bare)
 
 
 def _below_hair(directions: np.ndarray, height: np.ndarray) -> np.ndarray:
@@ -229,36 +258,40 @@ def _below_hair(directions: np.ndarray, height: np.ndarray) -> np.ndarray:
     azimuth = np.degrees(np.abs(np.arctan2(directions[..., 0], directions[..., 2])))
     begin, end = _BEHIND_DEG
     ends = _LOBE_CM + (_HAIRLINE_CM - _LOBE_CM) * smoothstep((azimuth - begin) / (end - begin))
-    return smoothstep((ends - height) / 2.0)
+    # The same in every build; mirror-symmetric like the head.
+    random = np.random.default_rng(0).standard_normal((2, height.shape[1])).astype(np.float32)
+    tufts = sum(
+        size * noise / noise.std()
+        for size, noise in (
+            (_TUFTS_CM, blur(random[:1], 0.008 * height.shape[1])),
+            (0.5 * _TUFTS_CM, random[1:]),
+        )
+    )
+    ends = ends + (tufts + tufts[:, ::-1]) / 2
+    return smoothstep((ends - height) / _FADES_CM)
 
 
 def _completed_colors(
-    known: Measured, height: np.ndarray, below_hair: np.ndarray, neck_colors: np.ndarray
+    known: Measured, crown: Crown, below_hair: np.ndarray, neck_colors: np.ndarray
 ) -> np.ndarray:
     """Mirror what one side shows, and fill the rest with continued hair, or with neck below it.
 
     Args:
         known: what the source shows in each direction.
-        height: ``[rows, columns]`` y of the bare skull, cm.
+        crown: the hair or the skin above the ears.
         below_hair: ``[rows, columns]`` 0 where hair grows, 1 on the neck.
         neck_colors: ``[rows, columns, 3]``.
     """
     blended = blend_colors_with_mirror(known.color, known.seen, known.covered, wrap=True)
     both = np.maximum(known.covered, known.covered[:, ::-1])
-    above_ears = height > ABOVE_EARS_CM
-    hair = np.maximum(known.hair * known.covered, (known.hair * known.covered)[:, ::-1])
-    source = above_ears & (hair > 0.6)
-    if source.sum() < 0.05 * (above_ears & (both > 0.5)).sum():
-        source = above_ears & (both > 0.5)  # a bald head continues its skin
-    hair_color = _continued(blended, source)
     low = below_hair[..., None]
+    hair_color = continued_crown(blended, crown, below_hair < 0.98)
     guess = hair_color * (1 - low) + neck_colors * low
     # The visible neck ends raggedly at hair and collars; only its well-seen middle is kept.
-    well = np.maximum(known.seen, known.seen[:, ::-1])
-    well = blur(lowest(well, 2), 4.0)
+    well = blur(lowest(crown.seen, 2), 4.0)
     both = both * (1 - low[..., 0]) + well * low[..., 0]
     both = both * (1 - _specks(blended, neck_colors, below_hair))
-    unknown = 1 - smoothstep((both - 0.1) / 0.6)[..., None]
+    unknown = 1 - smoothstep((both - 0.35) / 0.3)[..., None]
     return np.asarray(blended * (1 - unknown) + guess * unknown)
 
 
@@ -270,28 +303,6 @@ def _specks(texture: np.ndarray, neck_colors: np.ndarray, below_hair: np.ndarray
     large = distance_to(distance_to(~strange) > reach) <= 2 * reach
     grown = dilate(strange & ~large, max(1, reach // 3))
     return np.clip(2 * blur(grown, max(1.0, reach / 4)), 0, 1)
-
-
-def _continued(texture: np.ndarray, source: np.ndarray) -> np.ndarray:
-    """Extend a texture beyond its border by repeated reflection, darker further round.
-
-    A mean of hair and skin would look like a shadow behind the head, and the nearest hair alone
-    like a smooth cape; reflection keeps the strands.
-    """
-    distance, index = nearest(source)
-    row, column = np.divmod(index, np.int32(source.shape[1]))
-    rows, columns = np.ogrid[: source.shape[0], : source.shape[1]]
-    depth = max(6.0, 0.06 * source.shape[1])
-    # 0 at the border, growing inwards to ``depth``, back again, and so on.
-    inward = depth - np.abs(distance % (2 * depth) - depth)
-    step = (inward / np.maximum(distance, 1e-6)).astype(np.float32)
-    r = np.clip(np.rint(row - (rows - row) * step).astype(np.int32), 0, source.shape[0] - 1)
-    c = np.rint(column - (columns - column) * step).astype(np.int32) % source.shape[1]
-    mirrored, border = r * source.shape[1] + c, at(texture, index)
-    strands = np.where(source.take(mirrored)[..., None], at(texture, mirrored), border)
-    drawn = blur(border, 6.0)
-    shade = 0.95 - 0.2 * smoothstep(distance / (0.2 * source.shape[1]))[..., None]
-    return np.asarray((0.6 * blur(strands, 0.7) + 0.4 * drawn) * shade)
 
 
 def _neck_colors(
