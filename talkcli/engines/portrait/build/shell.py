@@ -34,26 +34,22 @@ from talkcli.engines.portrait.build.images import (
     at,
     blur,
     dilate,
-    distance_to,
     erode,
-    highest_color,
     inside_distance,
     lengths,
     lowest,
-    mean_color,
     nearest,
     shrunk_until,
 )
+from talkcli.engines.portrait.build.neck import below_jaw, neck_colors, specks
 from talkcli.engines.portrait.build.symmetry import (
     FaceTexture,
     blend_colors_with_mirror,
     blend_with_mirror,
 )
 from talkcli.engines.portrait.splats import Layer
-from talkcli.face.measures import face_height
 from talkcli.face.model import FaceModel
 from talkcli.face.skull import CENTRE, HIGHEST_DEG, LOWEST_DEG, skull_radii
-from talkcli.face.topology import JAW_LINE
 from talkcli.imaging import smoothstep
 
 #: Grid step in crop pixels at a radius of 10 cm.
@@ -69,17 +65,12 @@ _LOBE_CM, _HAIRLINE_CM, _BEHIND_DEG = -0.5, -4.5, (120.0, 165.0)
 _TUFTS_CM, _FADES_CM = 0.35, 1.6
 #: The surface ends this far below the jaw (face heights), where collars begin.
 _ENDS_FH = 0.35
-#: Radius of a neck about the vertical axis through CENTRE.
-_NECK_CM = 5.6
+#: Width of a neck that the source does not show, relative to ICT's mean head, which is a man's.
+_NECK = 0.9
 #: Where there is a face, the shell lies this far under it.
 _UNDER_FACE_CM = 0.3
 #: Around the face, the shell is bent towards the face's border over this distance.
 _BEND_CM = 3.0
-#: Specks are parts of the neck's texture narrower than this (cm) and darker or brighter than a
-#: plain neck by this (natural logarithm).
-_SPECK_CM, _STRANGE_LOG = 1.6, 0.3
-#: Relative brightness of the back of a neck, and of a neck that the source does not show.
-_SHADED = 0.72
 #: Steps of the grid longer than this many pixels are folds, not surface.
 _LONGEST_PX = 4.0
 
@@ -113,16 +104,16 @@ def shell_groups(
     height = CENTRE[1] + directions[..., 1] * skull
     shape = _completed_shape(known, smoothstep((_EAR_CM - height) / _NAPE_CM))
     surface = CENTRE + (shape * skull)[..., None] * directions
-    neck_colors = _neck_colors(surface, pixels, colors, alpha, geometry)
+    neck = neck_colors(surface, pixels, colors, alpha, geometry)
     below_hair = _below_hair(directions, height)
     crown = crown_of(known, height)
-    texture = _completed_colors(known, crown, below_hair, neck_colors)
+    texture = _completed_colors(known, crown, below_hair, neck)
     texels = _texels_by_direction(sphere, face, geometry)
     radius = _meeting_face(shape * skull, texels, face, geometry)
     radius, hidden = _hidden_radius(radius, directions, alpha, geometry)
     positions = CENTRE + radius[..., None] * directions
     points = geometry.pose.to_image(positions)
-    below = _below_jaw(positions, geometry)
+    below = below_jaw(positions, geometry)
     weight = 1 - smoothstep(below / 0.55)
     # The columns wrap around: differences across the azimuth's seam are taken on a padded grid.
     padded = np.concatenate([points[:, -1:], points, points[:, :1]], 1)
@@ -250,7 +241,7 @@ def _completed_shape(known: Measured, low: np.ndarray) -> np.ndarray:
     ratio = blend_with_mirror(known.ratio[..., None], known.seen, known.covered, wrap=True)[..., 0]
     both = np.maximum(known.covered, known.covered[:, ::-1])
     bare = low * (1 - both)
-    return np.asarray(ratio * (1 - bare) + np.minimum(1, ratio) * bare)
+    return np.asarray(ratio * (1 - bare) + np.minimum(_NECK, ratio) * bare)
 
 
 def _below_hair(directions: np.ndarray, height: np.ndarray) -> np.ndarray:
@@ -272,7 +263,7 @@ def _below_hair(directions: np.ndarray, height: np.ndarray) -> np.ndarray:
 
 
 def _completed_colors(
-    known: Measured, crown: Crown, below_hair: np.ndarray, neck_colors: np.ndarray
+    known: Measured, crown: Crown, below_hair: np.ndarray, neck: np.ndarray
 ) -> np.ndarray:
     """Mirror what one side shows, and fill the rest with continued hair, or with neck below it.
 
@@ -280,81 +271,19 @@ def _completed_colors(
         known: what the source shows in each direction.
         crown: the hair or the skin above the ears.
         below_hair: ``[rows, columns]`` 0 where hair grows, 1 on the neck.
-        neck_colors: ``[rows, columns, 3]``.
+        neck: ``[rows, columns, 3]`` its colours.
     """
     blended = blend_colors_with_mirror(known.color, known.seen, known.covered, wrap=True)
     both = np.maximum(known.covered, known.covered[:, ::-1])
     low = below_hair[..., None]
     hair_color = continued_crown(blended, crown, below_hair < 0.98)
-    guess = hair_color * (1 - low) + neck_colors * low
+    guess = hair_color * (1 - low) + neck * low
     # The visible neck ends raggedly at hair and collars; only its well-seen middle is kept.
     well = blur(lowest(crown.seen, 2), 4.0)
     both = both * (1 - low[..., 0]) + well * low[..., 0]
-    both = both * (1 - _specks(blended, neck_colors, below_hair))
+    both = both * (1 - specks(blended, neck, below_hair))
     unknown = 1 - smoothstep((both - 0.35) / 0.3)[..., None]
     return np.asarray(blended * (1 - unknown) + guess * unknown)
-
-
-def _specks(texture: np.ndarray, neck_colors: np.ndarray, below_hair: np.ndarray) -> np.ndarray:
-    """``[rows, columns]`` 0–1: remnants of collar and hair on the neck, too small to keep."""
-    light = np.log((mean_color(texture) + 0.05) / (mean_color(neck_colors) + 0.05))
-    strange = (np.abs(light) > _STRANGE_LOG) & (below_hair > 0.3)
-    reach = max(1, round(_SPECK_CM / 2 * texture.shape[1] / (2 * np.pi * 10)))
-    large = distance_to(distance_to(~strange) > reach) <= 2 * reach
-    grown = dilate(strange & ~large, max(1, reach // 3))
-    return np.clip(2 * blur(grown, max(1.0, reach / 4)), 0, 1)
-
-
-def _neck_colors(
-    positions: np.ndarray,
-    pixels: FrontPixels,
-    colors: np.ndarray,
-    alpha: np.ndarray,
-    geometry: HeadGeometry,
-) -> np.ndarray:
-    """Colours of a plain neck at head-frame points ``[..., 3]``: smooth light on skin or cloth.
-
-    Logarithms of the visible neck's colours are fitted linearly in height and width, so that the
-    shadow under the chin and light from one side continue around it. If no neck is visible, it gets
-    the face's skin in shadow.
-    """
-    region = (geometry.below_jaw > 0.03) & (geometry.below_jaw < 0.3)
-    region &= (geometry.neck_across < 0.85) & (alpha > 0.9)
-    skin = np.median(colors[geometry.on_face], 0)
-    chroma = colors / np.maximum(3 * mean_color(colors), 0.05)[..., None] - skin / skin.sum()
-    light = mean_color(colors) / skin.mean()
-    bare = region & (highest_color(np.abs(chroma)) < 0.06) & (light > 0.3) & (light < 1.3)
-    # With a scarf or a beard, the neck continues in what covers it.
-    seen = bare if bare.sum() > 0.3 * region.sum() else region
-    if seen.sum() < 30:
-        return np.broadcast_to(_SHADED * skin, positions.shape)
-    across = geometry.pose.to_head(pixels.positions[seen])[:, 0] / _NECK_CM
-    known = np.column_stack([np.ones(len(across)), geometry.below_jaw[seen] / 0.15, across])
-    logs = np.log(colors[seen] + 0.05)
-    middle = np.median(logs, 0)
-    # The ridge is a tenth of the pixels: slopes seen only on a sliver of neck are not trusted.
-    normal = known.T @ known + 0.1 * len(across) * np.eye(3)
-    slopes = np.linalg.solve(normal, known.T @ (logs - middle))
-    below = np.clip(_below_jaw(positions, geometry), 0, 0.3) / 0.15
-    around = np.clip(positions[..., 0] / _NECK_CM, -1, 1)
-    asked = np.stack([np.ones_like(below), below, around], -1)
-    logs = np.clip(asked @ slopes.astype(np.float32), -0.5, 0.3)
-    fitted = np.exp(logs + middle) - np.float32(0.05)
-    behind = smoothstep((CENTRE[2] + 3.0 - positions[..., 2]) / 6.0)
-    return np.asarray(fitted * (1 - (1 - _SHADED) * behind)[..., None])
-
-
-def _below_jaw(positions: np.ndarray, geometry: HeadGeometry) -> np.ndarray:
-    """Height below the jaw line, in face heights, of head-frame points ``[..., 3]``.
-
-    The same measure as ``HeadGeometry.below_jaw``, but in space: the back of the neck must turn
-    by as much as its front, and it appears in the source at the height of the face.
-    """
-    face = geometry.pose.to_head(geometry.vertices)
-    jaw = face[list(JAW_LINE)]
-    order = np.argsort(jaw[:, 0])
-    line = np.interp(positions[..., 0], jaw[order, 0], jaw[order, 1])
-    return np.asarray((line - positions[..., 1]) / face_height(face), np.float32)
 
 
 def _behind_openings(points: np.ndarray, geometry: HeadGeometry) -> np.ndarray:

@@ -1,0 +1,97 @@
+"""The neck under the jaw: where it begins, and the colours of the part that the source hides."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from talkcli.engines.portrait.build.front import FrontPixels
+from talkcli.engines.portrait.build.geometry import HeadGeometry
+from talkcli.engines.portrait.build.images import (
+    blur,
+    dilate,
+    distance_to,
+    highest_color,
+    mean_color,
+)
+from talkcli.face.measures import face_height
+from talkcli.face.skull import CENTRE
+from talkcli.face.topology import JAW_LINE
+from talkcli.imaging import smoothstep
+
+#: Radius of a neck about the vertical axis through CENTRE.
+_NECK_CM = 5.6
+#: Bare skin differs from the face's by less than this in chroma, and its light lies between these
+#: shares of the face's; white collars are lighter.
+_CHROMA, _DARK, _LIGHT = 0.06, 0.3, 1.1
+#: What covers a neck is one thing if its brightness deviates by less than this share of its mean.
+_PLAIN = 0.4
+#: Specks are parts of the neck's texture narrower than this (cm) and darker or brighter than a
+#: plain neck by this (natural logarithm).
+_SPECK_CM, _STRANGE_LOG = 1.6, 0.3
+#: Relative brightness of the back of a neck, and of a neck that the source does not show.
+_SHADED = 0.72
+
+
+def neck_colors(
+    positions: np.ndarray,
+    pixels: FrontPixels,
+    colors: np.ndarray,
+    alpha: np.ndarray,
+    geometry: HeadGeometry,
+) -> np.ndarray:
+    """Colours of a plain neck at head-frame points ``[..., 3]``: smooth light on skin or cloth.
+
+    Logarithms of the visible neck's colours are fitted linearly in height and width, so that the
+    shadow under the chin and light from one side continue around it. If no neck is visible, it gets
+    the face's skin in shadow.
+    """
+    region = (geometry.below_jaw > 0.03) & (geometry.below_jaw < 0.3)
+    region &= (geometry.neck_across < 0.85) & (alpha > 0.9)
+    skin = np.median(colors[geometry.on_face], 0)
+    chroma = colors / np.maximum(3 * mean_color(colors), 0.05)[..., None] - skin / skin.sum()
+    light = mean_color(colors) / skin.mean()
+    bare = region & (highest_color(np.abs(chroma)) < _CHROMA) & (light > _DARK) & (light < _LIGHT)
+    # With a scarf or a beard, the neck continues in what covers it; collars and ties are no neck.
+    covered = (
+        bare.sum() <= 0.3 * region.sum() and light[region].std() < _PLAIN * light[region].mean()
+    )
+    seen = region if covered else bare
+    if seen.sum() < 30:
+        return np.broadcast_to(_SHADED * skin, positions.shape)
+    across = geometry.pose.to_head(pixels.positions[seen])[:, 0] / _NECK_CM
+    known = np.column_stack([np.ones(len(across)), geometry.below_jaw[seen] / 0.15, across])
+    logs = np.log(colors[seen] + 0.05)
+    middle = np.median(logs, 0)
+    # The ridge is a tenth of the pixels: slopes seen only on a sliver of neck are not trusted.
+    normal = known.T @ known + 0.1 * len(across) * np.eye(3)
+    slopes = np.linalg.solve(normal, known.T @ (logs - middle))
+    below = np.clip(below_jaw(positions, geometry), 0, 0.3) / 0.15
+    around = np.clip(positions[..., 0] / _NECK_CM, -1, 1)
+    asked = np.stack([np.ones_like(below), below, around], -1)
+    logs = np.clip(asked @ slopes.astype(np.float32), -0.5, 0.3)
+    fitted = np.exp(logs + middle) - np.float32(0.05)
+    behind = smoothstep((CENTRE[2] + 3.0 - positions[..., 2]) / 6.0)
+    return np.asarray(fitted * (1 - (1 - _SHADED) * behind)[..., None])
+
+
+def below_jaw(positions: np.ndarray, geometry: HeadGeometry) -> np.ndarray:
+    """Height below the jaw line, in face heights, of head-frame points ``[..., 3]``.
+
+    The same measure as ``HeadGeometry.below_jaw``, but in space: the back of the neck must turn
+    by as much as its front, and it appears in the source at the height of the face.
+    """
+    face = geometry.pose.to_head(geometry.vertices)
+    jaw = face[list(JAW_LINE)]
+    order = np.argsort(jaw[:, 0])
+    line = np.interp(positions[..., 0], jaw[order, 0], jaw[order, 1])
+    return np.asarray((line - positions[..., 1]) / face_height(face), np.float32)
+
+
+def specks(texture: np.ndarray, neck_colors: np.ndarray, below_hair: np.ndarray) -> np.ndarray:
+    """``[rows, columns]`` 0–1: remnants of collar and hair on the neck, too small to keep."""
+    light = np.log((mean_color(texture) + 0.05) / (mean_color(neck_colors) + 0.05))
+    strange = (np.abs(light) > _STRANGE_LOG) & (below_hair > 0.3)
+    reach = max(1, round(_SPECK_CM / 2 * texture.shape[1] / (2 * np.pi * 10)))
+    large = distance_to(distance_to(~strange) > reach) <= 2 * reach
+    grown = dilate(strange & ~large, max(1, reach // 3))
+    return np.clip(2 * blur(grown, max(1.0, reach / 4)), 0, 1)
