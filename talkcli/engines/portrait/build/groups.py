@@ -138,8 +138,10 @@ def grid_tangents(
     return np.gradient(grid, axis=1), np.gradient(grid, axis=0)
 
 
-def clamp_length(vectors: Float[np.ndarray, "*n 3"], longest: float) -> Float[np.ndarray, "*n 3"]:
-    """Shorten vectors ``[..., 3]`` to a length of at most ``longest``."""
+def clamp_length(
+    vectors: Float[np.ndarray, "*n 3"], longest: float | np.ndarray
+) -> Float[np.ndarray, "*n 3"]:
+    """Shorten vectors ``[..., 3]`` to a length of at most ``longest``, a number or ``[..., 1]``."""
     length = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return np.asarray(vectors * np.minimum(1, longest / np.maximum(length, 1e-6)))
 

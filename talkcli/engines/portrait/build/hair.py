@@ -32,6 +32,8 @@ _LEVEL, _LEVELLED = 0.06, 0.12
 _DENSITY, _OFF_CM, _LENGTH_CM, _WIDTH_CM = 14.0, 0.45, 0.55, 0.05
 #: By how much strands are turned out of the way that hair falls, and lifted off (tangents).
 _ASTRAY, _LIFTED = 0.35, 0.25
+#: Strands are seen as far as this, in lengths.
+_REACH = 1.6
 #: Opacity of strands, and deviation of their brightness.
 _OPAQUE, _UNEVEN = 0.6, 0.12
 
@@ -157,9 +159,14 @@ def strand_group(
     along, across = unit(along), unit(across)
     flow = unit(along + _ASTRAY * (2 * astray - 1) * across + _LIFTED * off * outward)
     points = at(surface.points, place) + off**2 * _OFF_CM * pixels_per_cm * outward
+    size = (0.6 + 0.8 * length) * _LENGTH_CM * pixels_per_cm
+    # The whole of it, or the source itself would change at its outline.
     unseen = hidden(points)
-    place, points, flow, outward = place[unseen], points[unseen], flow[unseen], outward[unseen]
-    size = (0.6 + 0.8 * length[unseen]) * _LENGTH_CM * pixels_per_cm
+    for end in (-_REACH, _REACH):
+        unseen &= hidden(points + end * size * flow)
+    place, points, flow, outward, size = (
+        part[unseen] for part in (place, points, flow, outward, size)
+    )
     bright = 1 + _UNEVEN * (2 * light[unseen] - 1)
     return SplatGroup(
         layer=Layer.SHELL,

@@ -73,6 +73,8 @@ _UNDER_FACE_CM = 0.3
 _BEND_CM = 3.0
 #: Steps of the grid longer than this many pixels are folds, not surface.
 _LONGEST_PX = 4.0
+#: Nearer to the silhouette of the source than that, steps are shorter, as shares of the distance.
+_STICKS_OUT = 0.6
 
 
 def shell_groups(
@@ -117,7 +119,8 @@ def shell_groups(
     weight = 1 - smoothstep(below / 0.55)
     # The columns wrap around: differences across the azimuth's seam are taken on a padded grid.
     padded = np.concatenate([points[:, -1:], points, points[:, :1]], 1)
-    tangent_u, tangent_v = (clamp_length(t[:, 1:-1], _LONGEST_PX) for t in grid_tangents(padded))
+    longest = _longest_step(points, geometry)
+    tangent_u, tangent_v = (clamp_length(t[:, 1:-1], longest) for t in grid_tangents(padded))
     # Seen from outside, azimuth grows to the right in front and v runs down, as in the picture.
     wanted = hidden & (seen < 0.85) & (below < _ENDS_FH) & ~_behind_openings(points, geometry)
     # Isolated cells would be specks along the jaw.
@@ -145,6 +148,12 @@ def shell_groups(
     return shell, strands
 
 
+def _longest_step(points: np.ndarray, geometry: HeadGeometry) -> np.ndarray:
+    """``[rows, columns, 1]`` pixels: folds are no surface, and none sticks out of the source."""
+    inside = geometry.silhouette_distance.take(geometry.pixels_of(points))[..., None]
+    return np.clip(_STICKS_OUT * inside, 1.0, _LONGEST_PX)
+
+
 def _grows(known: Measured, crown: Crown, below_hair: np.ndarray) -> np.ndarray:
     """``[rows, columns]`` 0–1: whether hair grows there, as far as the source tells."""
     if crown.bald:
@@ -157,7 +166,7 @@ def _unseen(points: np.ndarray, alpha: np.ndarray, geometry: HeadGeometry) -> np
     """``[n]`` bool: pixel-space points that lie behind solid pixels of the source."""
     place = geometry.pixels_of(points)
     behind = points[:, 2] > geometry.depth.take(place) + 0.25 * geometry.pose.scale
-    return np.asarray((alpha.take(place) > 0.9) & behind & geometry.in_picture(points))
+    return np.asarray((alpha.take(place) > 0.98) & behind & geometry.in_picture(points))
 
 
 def _neighbours(kept: np.ndarray, sphere: Sphere) -> np.ndarray:
