@@ -25,6 +25,8 @@ from talkcli.imaging import smoothstep
 
 #: Ears are neither facial skin nor hair, so hair is sampled above them.
 ABOVE_EARS_CM = 3.5
+#: Columns are thinned to a distance of no less than this, relative to that of the rows.
+_DENSEST = 0.7
 #: Neighbouring pixels further apart in depth than this (cm) belong to different surfaces.
 _STEP_CM = 0.8
 #: Pixels whose depth changes by more than these many pixels per pixel lie more than one cell, or
@@ -48,6 +50,11 @@ class Sphere:
         directions[..., 1] = np.sin(elevation)
         directions[..., 2] = np.cos(elevation) * np.cos(azimuth)
         return directions
+
+    def strides(self) -> np.ndarray:
+        """``[rows]`` int32: of how many columns one is enough, since they meet at the top."""
+        elevation = np.radians(np.linspace(HIGHEST_DEG, LOWEST_DEG, self.rows))
+        return np.maximum(1, (_DENSEST / np.cos(elevation)).astype(np.int32))
 
     def cells(self, offset: np.ndarray) -> np.ndarray:
         """Flat indices ``[n]`` of the cells of offsets ``[n, 3]`` from the centre."""

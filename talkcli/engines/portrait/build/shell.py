@@ -124,7 +124,10 @@ def shell_groups(
     # Seen from outside, azimuth grows to the right in front and v runs down, as in the picture.
     wanted = hidden & (seen < 0.85) & (below < _ENDS_FH) & ~_behind_openings(points, geometry)
     # Isolated cells would be specks along the jaw.
-    kept = np.flatnonzero(dilate(erode(wanted, 2), 2))
+    strides = sphere.strides()
+    tangent_u = clamp_length(tangent_u * strides[:, None, None], np.minimum(longest, 1.5))
+    thinned = np.arange(columns) % strides[:, None] == 0
+    kept = np.flatnonzero(dilate(erode(wanted, 2), 2) & thinned)
     vertices, weights = _bound_to_face(points, kept, texels, face, geometry)
     hair = _grows(known, crown, below_hair)
     surface = HairSurface(points, tangent_v, tangent_u, texture, hair, weight)
