@@ -71,7 +71,8 @@ def build_unrounded(
     crop = replace(crop, points=find_lip_line(crop.rgb, crop.points))
     matte = person_matte(crop.rgb, crop.points, crop.face_height, crop.alpha, inside=crop.inside)
     calibration = calibrate(crop, matte, model)
-    geometry = head_geometry(crop.points, matte.alpha, model, calibration.depth_scale)
+    depth_scale = calibration.depth_scale
+    geometry = head_geometry(crop.points, matte.alpha, model, depth_scale, crop.rgb)
     # What stays behind and beside the head needs nothing of it, and goes to a second core.
     with ThreadPoolExecutor(1, "talkcli-plate") as second:
         still = second.submit(_still_parts, picture, crop, matte, geometry, face)

@@ -12,6 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
+from talkcli.engines.portrait.build.hanging import free_hair
 from talkcli.engines.portrait.build.images import (
     at,
     blur,
@@ -180,6 +181,7 @@ def head_geometry(
     alpha: Float[np.ndarray, "S S"],
     model: FaceModel,
     depth_scale: float = DEPTH_SCALE,
+    rgb: Float[np.ndarray, "S S 3"] | None = None,
 ) -> HeadGeometry:
     """Measure the head in a crop.
 
@@ -188,6 +190,8 @@ def head_geometry(
         alpha: ``[S, S]`` float32 matte of the person.
         model: face template.
         depth_scale: factor on FaceMesh's depth.
+        rgb: ``[S, S, 3]`` the crop, to tell hair that turns with the head; None where that does
+            not matter.
     """
     size = len(alpha)
     camera, pose, vertices = place_landmarks(points, size, model, depth_scale)
@@ -205,7 +209,11 @@ def head_geometry(
     depth = np.where(on_face, face_depth, outside * (1 - blend) + neck * blend)
     depth = _smoothed(depth.astype(np.float32), on_face, face_height)
     depth = _solid_rim(depth, alpha)
-    weight = blur(np.where(on_face, 1, 1 - smoothstep(below_jaw / 0.55)), 3.0)
+    weight = 1 - smoothstep(below_jaw / 0.55)
+    if rgb is not None:
+        free = free_hair(rgb, alpha, below_jaw, across, face_distance, face_height)
+        weight = np.maximum(weight, free)
+    weight = blur(np.where(on_face, 1, weight), 3.0)
     return HeadGeometry(
         camera=camera,
         pose=pose,

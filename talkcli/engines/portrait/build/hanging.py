@@ -1,0 +1,76 @@
+"""Hair that hangs beside the neck: does it turn with the head, or rest on the chest?
+
+A weight that falls with the height below the jaw shears a bob at the jaw like a torn paper. Hair
+that is connected with the head's and ends before it reaches the chest turns with the head as a
+whole; longer hair rests on the chest, and bends down the neck as the neck does.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from talkcli.engines.portrait.build.images import blur, highest_color, lengths
+
+#: Hair ends freely above this height below the jaw (face heights); chests begin there.
+_CHEST_FH = 0.62
+#: Hair beside the neck is sought outside this share of the neck's half width.
+_NECK = 0.75
+#: Hair of the head lies this far above the jaw and outside the face (face heights), and is unlike
+#: the face's skin by this many deviations.
+_ABOVE_FH, _OUTSIDE_FH, _UNLIKE = 0.1, 0.05, 1.2
+#: Colours up to this many deviations from the head's hair are hair, too.
+_ALIKE = 2.0
+#: Less hair than this (square face heights) is none; the weight changes over this distance.
+_LEAST_FH2, _SOFT_FH = 0.01, 0.03
+
+
+def free_hair(
+    rgb: np.ndarray,
+    alpha: np.ndarray,
+    below_jaw: np.ndarray,
+    across: np.ndarray,
+    face_distance: np.ndarray,
+    face_height: float,
+) -> np.ndarray:
+    """How far pixels beside the neck are hair that ends before the chest.
+
+    Args:
+        rgb: ``[S, S, 3]`` crop.
+        alpha: ``[S, S]`` matte.
+        below_jaw: ``[S, S]`` face heights below the jaw line.
+        across: ``[S, S]`` signed distance from the neck's axis in half neck widths.
+        face_distance: ``[S, S]`` pixels to the face, 0 on it.
+        face_height: pixels.
+
+    Returns:
+        ``[S, S]`` float32 0–1.
+    """
+    nothing = np.zeros(alpha.shape, np.float32)
+    solid = alpha > 0.6
+    skin = rgb[(face_distance == 0) & solid]
+    head = solid & (below_jaw < -_ABOVE_FH) & (face_distance > _OUTSIDE_FH * face_height)
+    head &= lengths((rgb - np.median(skin, 0)) / (skin.std(0) + 0.03)) > _UNLIKE * np.sqrt(3)
+    if head.sum() < _LEAST_FH2 * face_height**2:
+        return nothing
+    colors = rgb[head]
+    off = np.abs(rgb - np.median(colors, 0)) / (colors.std(0) + 0.03)
+    alike = solid & (highest_color(off) < _ALIKE) & (face_distance > 0)
+    beside = alike & (np.abs(across) > _NECK) & (below_jaw >= -_ABOVE_FH)
+    _, labels = cv2.connectedComponents((beside | head).astype(np.uint8))
+    joined = np.isin(labels, np.unique(labels[head]))
+    hanging = joined & beside
+    free = nothing.astype(bool)
+    for side in (across < 0, across >= 0):
+        lock = hanging & side & (below_jaw > 0)
+        if lock.sum() < _LEAST_FH2 * face_height**2:
+            continue
+        if np.percentile(below_jaw[lock], 98) < _CHEST_FH and not _cut_off(lock):
+            free |= hanging & side
+    return blur(free, _SOFT_FH * face_height) if free.any() else nothing
+
+
+def _cut_off(lock: np.ndarray) -> bool:
+    """Whether the picture ends before the hair does."""
+    rows = np.flatnonzero(lock.any(1))
+    return bool(rows[-1] >= len(lock) - 2)

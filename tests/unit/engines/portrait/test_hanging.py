@@ -1,0 +1,62 @@
+"""Hair beside the neck: bobs turn with the head, long hair and clothes do not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from talkcli.engines.portrait.build.hanging import free_hair
+
+SIDE, FACE = 200, 80.0
+SKIN, DARK, CLOTH, WALL = (0.8, 0.6, 0.5), (0.2, 0.15, 0.1), (0.2, 0.3, 0.7), (0.9, 0.9, 0.9)
+Y, X = np.mgrid[:SIDE, :SIDE].astype(np.float32)
+#: The jaw's line, and the neck's axis and half width.
+JAW, AXIS, HALF = 120.0, 100.0, 18.0
+
+
+def picture(hair_ends: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A face with hair beside it down to ``hair_ends`` (face heights below the jaw)."""
+    random = np.random.default_rng(2)
+    rgb = np.empty((SIDE, SIDE, 3), np.float32)
+    rgb[:] = WALL
+    face = ((X - AXIS) / 30) ** 2 + ((Y - 80) / 42) ** 2 < 1
+    hair = (np.abs(X - AXIS) < 44) & (Y > 20) & (JAW + hair_ends * FACE > Y)
+    neck = (np.abs(X - AXIS) < HALF) & (Y > 100)
+    chest = Y > JAW + 0.6 * FACE
+    for part, color in ((chest, CLOTH), (hair, DARK), (neck & ~chest, SKIN), (face, SKIN)):
+        rgb[part] = color
+    rgb += random.normal(0, 0.02, rgb.shape).astype(np.float32)
+    alpha = (face | hair | neck | chest).astype(np.float32)
+    distance = np.where(face, 0, np.maximum(1, 30 * (np.hypot((X - AXIS) / 30, (Y - 80) / 42) - 1)))
+    return rgb, alpha, distance.astype(np.float32)
+
+
+def share(hair_ends: float, rgb_of: tuple[float, float, float] | None = None) -> np.ndarray:
+    rgb, alpha, distance = picture(hair_ends)
+    if rgb_of is not None:
+        rgb[np.abs(rgb - DARK).max(-1) < 0.1] = rgb_of
+    return free_hair(rgb, alpha, (Y - JAW) / FACE, (X - AXIS) / HALF, distance, FACE)
+
+
+def test_a_bob_turns_with_the_head() -> None:
+    free = share(0.4)
+    lock = (np.abs(np.abs(X - AXIS) - 32) < 6) & (Y > JAW + 5) & (Y < JAW + 0.35 * FACE)
+    assert free[lock].min() > 0.9
+    assert free[(np.abs(X - AXIS) < 10) & (Y > JAW)].max() < 0.1
+    assert free[Y > JAW + 0.7 * FACE].max() < 0.05
+
+
+def test_hair_that_reaches_the_chest_rests_on_it() -> None:
+    assert share(0.85).max() == 0
+
+
+def test_hair_that_the_picture_cuts_off_may_be_long() -> None:
+    rgb, alpha, distance = picture(0.4)
+    cut = round(JAW + 0.3 * FACE)
+    arrays = (rgb, alpha, (Y - JAW) / FACE, (X - AXIS) / HALF, distance)
+    assert free_hair(*(array[:cut] for array in arrays), face_height=FACE).max() == 0
+
+
+@pytest.mark.parametrize("color", [SKIN, (0.78, 0.62, 0.5)])
+def test_nothing_hangs_from_a_bald_head(color: tuple[float, float, float]) -> None:
+    assert share(0.4, color).max() == 0
