@@ -21,6 +21,7 @@ from talkcli.engines.portrait.build.images import (
     nearest,
     unit,
 )
+from talkcli.engines.portrait.build.rim import rim_tint
 from talkcli.engines.portrait.lips import lip_side
 from talkcli.engines.portrait.splats import Layer
 from talkcli.face.model import FaceModel, vertex_normals
@@ -49,6 +50,8 @@ _FAR_GAIN = 0.35
 #: Width along contours in which pixels are not trusted; it is larger at the far rim of a turned
 #: face, where landmarks behind hair are only guesses.
 _CONTOUR_FH, _RIM_FH = 0.06, 0.08
+#: Share of trust that a rim loses if it is nothing like the cheek beside it.
+_TINTED = 0.9
 #: Depth steps of more than this many pixels per pixel are edges of something nearer, not slopes.
 _EDGE_STEP, _MAX_STEP = 10.0, 10.0
 
@@ -124,8 +127,9 @@ def front_pixels(
     normals, cosine = smooth_normals(positions, geometry, behind)
     # Where the other side is seen no better, badly seen pixels stay longer and contours are kept.
     known = np.clip(gain / _SURE_GAIN, 0, 1)
-    at_contour = contour_trust(geometry, gain, from_rim)
-    trust = 1 - known * (1 - at_contour)
+    rim = 1 - _TINTED * rim_tint(rgb, geometry)
+    at_contour = np.minimum(contour_trust(geometry, gain, from_rim), rim)
+    trust = np.minimum(1 - known * (1 - at_contour), rim)
     cosine = np.clip(cosine, 0.02, 1) * trust * (1 - gain)
     # Islands of trust among badly seen pixels would stay behind as crumbs, and the border at which
     # splats give way should be smooth.

@@ -1,0 +1,47 @@
+"""The rim of the face in the source, where it gets dark or mixes with what is behind it.
+
+A face seen from the front darkens towards its contour, and its last pixels hold hair, beard-dark
+shadow or the light of the wall. Turned towards the camera they would be drawn out to a smudge from
+ear to chin; the completed face underneath continues the cheek instead.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from talkcli.engines.portrait.build.geometry import HeadGeometry
+from talkcli.engines.portrait.build.images import at, blur, highest_color, inside_distance, nearest
+from talkcli.imaging import smoothstep
+from talkcli.shapes import Float
+
+#: The rim's width, and the distance over which the colours inside it are averaged (face heights).
+_RIM_FH, _AVERAGE_FH = 0.07, 0.03
+#: Change of brightness or colour (natural logarithm) from inside the rim that is usual, and that
+#: is certainly another surface or shadow.
+_USUAL, _STRANGE = 0.12, 0.35
+#: Added to colours before taking logarithms.
+_BLACK = 0.03
+
+
+def rim_tint(
+    rgb: Float[np.ndarray, "S S 3"], geometry: HeadGeometry
+) -> Float[np.ndarray, "S S"]:
+    """``[S, S]`` float32 0–1: how far pixels at the face's contour differ from those inside it.
+
+    Args:
+        rgb: ``[S, S, 3]`` colours.
+        geometry: the measured head.
+    """
+    from_rim = inside_distance(geometry.on_face) / geometry.face_height
+    core = geometry.on_face & (from_rim > _RIM_FH)
+    if not core.any():
+        return np.zeros(core.shape, np.float32)
+    logs = np.log(np.asarray(rgb, np.float32) + np.float32(_BLACK))
+    sigma = _AVERAGE_FH * geometry.face_height
+    weight = blur(core, sigma)
+    inner = blur(logs * core[..., None], sigma) / np.maximum(weight, 1e-3)[..., None]
+    wanted = at(inner, nearest(core)[1])
+    off = blur(highest_color(np.abs(logs - wanted)), 0.5 * sigma)
+    strange = smoothstep((off - _USUAL) / (_STRANGE - _USUAL))
+    near = 1 - smoothstep((from_rim - 0.6 * _RIM_FH) / (0.4 * _RIM_FH))
+    return np.asarray(strange * near * geometry.on_face, np.float32)
