@@ -35,6 +35,8 @@ CAMERA_DISTANCE_FH = 6.0
 _SILHOUETTE_POINT = (0.0, 2.0, -3.2)
 #: Exponent of the superellipse from the face's border to the silhouette; 2 is an ellipse.
 _ROUNDNESS = 1.7
+#: The unit of distances from the neck's axis: half of a wide neck.
+HALF_NECK_CM = 6.5
 #: Half the width of the band that joins the face's mesh to its surroundings.
 _RIM_FH = 0.03
 
@@ -258,7 +260,7 @@ def neck_coordinates(
     jaw_x, jaw_y = jaw @ right, jaw @ down
     order = np.argsort(jaw_x)
     line = np.interp(sideways, jaw_x[order], jaw_y[order])
-    half_neck = 0.425 * pose.scale * 15.3
+    half_neck = HALF_NECK_CM * pose.scale
     below = (along - line) / face_height
     across = (sideways - points[CHIN_TIP, :2] @ right) / half_neck
     return below.astype(np.float32), across.astype(np.float32)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from talkcli.engines.portrait.build.front import FrontPixels
-from talkcli.engines.portrait.build.geometry import HeadGeometry
+from talkcli.engines.portrait.build.geometry import HALF_NECK_CM, HeadGeometry
 from talkcli.engines.portrait.build.images import (
     blur,
     dilate,
@@ -18,6 +20,16 @@ from talkcli.face.skull import CENTRE
 from talkcli.face.topology import JAW_LINE
 from talkcli.imaging import smoothstep
 
+#: No neck reaches down further below the jaw (face heights): collars begin there.
+LOWEST_FH = 0.35
+#: Where the source tells nothing: width relative to ICT's neck, and where collars begin.
+_USUAL_WIDTH, _USUAL_END_FH = 0.85, 0.22
+#: Half of the width of ICT's neck, cm, and between which shares of it necks are as wide.
+_ICT_HALF_CM, _WIDTHS = 6.2, (0.72, 1.0)
+#: Necks go on under collars for this long; they end no higher than the second (face heights).
+_UNDER_COLLAR_FH, _LEAST_END_FH = 0.04, 0.1
+#: Fewer pixels tell nothing.
+_FEWEST = 30
 #: Radius of a neck about the vertical axis through CENTRE.
 _NECK_CM = 5.6
 #: Bare skin differs from the face's by less than this in chroma, and its light lies between these
@@ -30,6 +42,50 @@ _PLAIN = 0.4
 _SPECK_CM, _STRANGE_LOG = 1.6, 0.3
 #: Relative brightness of the back of a neck, and of a neck that the source does not show.
 _SHADED = 0.72
+
+
+@dataclass(frozen=True)
+class NeckShape:
+    """What the source shows of a neck's shape.
+
+    Attributes:
+        width: of the neck, relative to that of ICT's mean head, which is a man's.
+        ends_fh: how far below the jaw its sides reach down to a collar or hair, face heights.
+    """
+
+    width: float
+    ends_fh: float
+
+
+def neck_shape(colors: np.ndarray, alpha: np.ndarray, geometry: HeadGeometry) -> NeckShape:
+    """Measure the bare neck in the source.
+
+    Args:
+        colors: ``[S, S, 3]`` foreground colours.
+        alpha: ``[S, S]`` matte.
+        geometry: the measured head.
+    """
+    skin = np.median(colors[geometry.on_face], 0)
+    bare = _like_skin(colors, skin) & (alpha > 0.9) & ~geometry.on_face
+    bare &= (geometry.below_jaw > 0.02) & (geometry.below_jaw < LOWEST_FH)
+    rows = bare & (geometry.below_jaw > 0.06) & (geometry.below_jaw < 0.2)
+    if rows.sum() < _FEWEST:
+        return NeckShape(_USUAL_WIDTH, _USUAL_END_FH)
+    half = float(np.percentile(geometry.neck_across[rows & (geometry.neck_across < 1.4)], 95))
+    width = float(np.clip(half * HALF_NECK_CM / _ICT_HALF_CM, *_WIDTHS))
+    sides = bare & (geometry.neck_across > 0.6 * half) & (geometry.neck_across < 1.1 * half)
+    if sides.sum() < _FEWEST:
+        return NeckShape(width, _USUAL_END_FH)
+    ends = float(np.percentile(geometry.below_jaw[sides], 90))
+    return NeckShape(width, float(np.clip(ends + _UNDER_COLLAR_FH, _LEAST_END_FH, LOWEST_FH)))
+
+
+def _like_skin(colors: np.ndarray, skin: np.ndarray) -> np.ndarray:
+    """``[S, S]`` bool: coloured like the face's ``skin [3]``, in whatever light."""
+    chroma = colors / np.maximum(3 * mean_color(colors), 0.05)[..., None] - skin / skin.sum()
+    light = mean_color(colors) / skin.mean()
+    near = highest_color(np.abs(chroma)) < _CHROMA
+    return np.asarray(near & (light > _DARK) & (light < _LIGHT))
 
 
 def neck_colors(
@@ -48,9 +104,8 @@ def neck_colors(
     region = (geometry.below_jaw > 0.03) & (geometry.below_jaw < 0.3)
     region &= (geometry.neck_across < 0.85) & (alpha > 0.9)
     skin = np.median(colors[geometry.on_face], 0)
-    chroma = colors / np.maximum(3 * mean_color(colors), 0.05)[..., None] - skin / skin.sum()
     light = mean_color(colors) / skin.mean()
-    bare = region & (highest_color(np.abs(chroma)) < _CHROMA) & (light > _DARK) & (light < _LIGHT)
+    bare = region & _like_skin(colors, skin)
     # With a scarf or a beard, the neck continues in what covers it; collars and ties are no neck.
     covered = (
         bare.sum() <= 0.3 * region.sum() and light[region].std() < _PLAIN * light[region].mean()

@@ -23,9 +23,7 @@ _USUAL, _STRANGE = 0.12, 0.35
 _BLACK = 0.03
 
 
-def rim_tint(
-    rgb: Float[np.ndarray, "S S 3"], geometry: HeadGeometry
-) -> Float[np.ndarray, "S S"]:
+def rim_tint(rgb: Float[np.ndarray, "S S 3"], geometry: HeadGeometry) -> Float[np.ndarray, "S S"]:
     """``[S, S]`` float32 0–1: how far pixels at the face's contour differ from those inside it.
 
     Args:

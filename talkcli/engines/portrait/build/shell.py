@@ -41,7 +41,13 @@ from talkcli.engines.portrait.build.images import (
     nearest,
     shrunk_until,
 )
-from talkcli.engines.portrait.build.neck import below_jaw, neck_colors, specks
+from talkcli.engines.portrait.build.neck import (
+    LOWEST_FH,
+    below_jaw,
+    neck_colors,
+    neck_shape,
+    specks,
+)
 from talkcli.engines.portrait.build.symmetry import (
     FaceTexture,
     blend_colors_with_mirror,
@@ -63,14 +69,12 @@ _EAR_CM, _NAPE_CM = 0.5, 7.0
 _LOBE_CM, _HAIRLINE_CM, _BEHIND_DEG = -0.5, -4.5, (120.0, 165.0)
 #: There, tufts reach down to different depths (standard deviation), and get thin over this length.
 _TUFTS_CM, _FADES_CM = 0.35, 1.6
-#: The surface ends this far below the jaw (face heights), where collars begin.
-_ENDS_FH = 0.35
-#: Width of a neck that the source does not show, relative to ICT's mean head, which is a man's.
-_NECK = 0.9
 #: Where there is a face, the shell lies this far under it.
 _UNDER_FACE_CM = 0.3
 #: Around the face, the shell is bent towards the face's border over this distance.
 _BEND_CM = 3.0
+#: The neck's end fades over this length (face heights).
+_FADE_FH = 0.1
 #: Steps of the grid longer than this many pixels are folds, not surface.
 _LONGEST_PX = 4.0
 #: Nearer to the silhouette of the source than that, steps are shorter, as shares of the distance.
@@ -104,12 +108,13 @@ def shell_groups(
     known = measure_directions(sphere, skull, pixels, colors, alpha, geometry)
     seen = known.seen
     height = CENTRE[1] + directions[..., 1] * skull
-    shape = _completed_shape(known, smoothstep((_EAR_CM - height) / _NAPE_CM))
+    neck = neck_shape(colors, alpha, geometry)
+    shape = _completed_shape(known, smoothstep((_EAR_CM - height) / _NAPE_CM), neck.width)
     surface = CENTRE + (shape * skull)[..., None] * directions
-    neck = neck_colors(surface, pixels, colors, alpha, geometry)
+    bare = neck_colors(surface, pixels, colors, alpha, geometry)
     below_hair = _below_hair(directions, height)
     crown = crown_of(known, height)
-    texture = _completed_colors(known, crown, below_hair, neck)
+    texture = _completed_colors(known, crown, below_hair, bare)
     texels = _texels_by_direction(sphere, face, geometry)
     radius = _meeting_face(shape * skull, texels, face, geometry)
     radius, hidden = _hidden_radius(radius, directions, alpha, geometry)
@@ -117,12 +122,14 @@ def shell_groups(
     points = geometry.pose.to_image(positions)
     below = below_jaw(positions, geometry)
     weight = 1 - smoothstep(below / 0.55)
+    # Long hair hangs in front of collars.
+    ends = np.where(directions[..., 2] < 0, neck.ends_fh, np.float32(LOWEST_FH))
     # The columns wrap around: differences across the azimuth's seam are taken on a padded grid.
     padded = np.concatenate([points[:, -1:], points, points[:, :1]], 1)
     longest = _longest_step(points, geometry)
     tangent_u, tangent_v = (clamp_length(t[:, 1:-1], longest) for t in grid_tangents(padded))
     # Seen from outside, azimuth grows to the right in front and v runs down, as in the picture.
-    wanted = hidden & (seen < 0.85) & (below < _ENDS_FH) & ~_behind_openings(points, geometry)
+    wanted = hidden & (seen < 0.85) & (below < ends) & ~_behind_openings(points, geometry)
     # Isolated cells would be specks along the jaw.
     strides = sphere.strides()
     tangent_u = clamp_length(tangent_u * strides[:, None, None], np.minimum(longest, 1.5))
@@ -141,7 +148,7 @@ def shell_groups(
         tangent_v=tangent_v.reshape(-1, 3)[kept],
         colors=texture.reshape(-1, 3)[kept],
         # A soft lower edge: the turning part must not end sharply against the part that stays.
-        opacities=(0.97 * smoothstep((_ENDS_FH - below) / 0.15)).ravel()[kept],
+        opacities=(0.97 * smoothstep((ends - below) / _FADE_FH)).ravel()[kept],
         vertices=vertices,
         weights=weights * weight.ravel()[kept, None],
         head_weight=weight.ravel()[kept],
@@ -248,12 +255,12 @@ def _bound_to_face(
     return np.where(near, face.vertices.reshape(-1, 3).take(texel, axis=0), 0), near * weights
 
 
-def _completed_shape(known: Measured, low: np.ndarray) -> np.ndarray:
+def _completed_shape(known: Measured, low: np.ndarray, neck: float) -> np.ndarray:
     """Radius ratio everywhere: measured, mirrored, or, at the back of the neck, of a bare neck."""
     ratio = blend_with_mirror(known.ratio[..., None], known.seen, known.covered, wrap=True)[..., 0]
     both = np.maximum(known.covered, known.covered[:, ::-1])
     bare = low * (1 - both)
-    return np.asarray(ratio * (1 - bare) + np.minimum(_NECK, ratio) * bare)
+    return np.asarray(ratio * (1 - bare) + np.minimum(neck, ratio) * bare)
 
 
 def _below_hair(directions: np.ndarray, height: np.ndarray) -> np.ndarray:
