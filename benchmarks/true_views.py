@@ -32,8 +32,9 @@ import cv2  # noqa: E402
 import numpy as np  # noqa: E402
 from scipy.optimize import least_squares  # noqa: E402
 
-from benchmarks.studio import Studio, loaded_avatar, opaque  # noqa: E402
-from talkcli.config import PortraitConfig, Recipe  # noqa: E402
+from benchmarks.studio import loaded_avatar, opaque  # noqa: E402
+from talkcli.avatar import SOURCE_VIEW, View  # noqa: E402
+from talkcli.config import PortraitConfig, Recipe, VideoConfig  # noqa: E402
 from talkcli.engines.audio_plane.motion import face_pixels  # noqa: E402
 from talkcli.engines.portrait.avatar import PortraitAvatar  # noqa: E402
 from talkcli.errors import InputError  # noqa: E402
@@ -56,6 +57,7 @@ from talkcli.pipeline.evaluate.pairs import (  # noqa: E402
 from talkcli.pipeline.evaluate.views import camera_turn, seen_from  # noqa: E402
 from talkcli.pipeline.stages.inputs import Clip  # noqa: E402
 from talkcli.pipeline.stages.landmarks import MeasuredClip, measure_clips  # noqa: E402
+from talkcli.pipeline.video.scene import AvatarPlayer  # noqa: E402
 from talkcli.progress import Reporter, SilentReporter, Stopwatch  # noqa: E402
 from talkcli.tracking.clip import solve_spool  # noqa: E402
 from talkcli.tracking.landmarks import Face, detect_faces  # noqa: E402
@@ -74,13 +76,21 @@ SIDE = 320
 
 @dataclass(frozen=True)
 class Truth:
-    """A picture that a camera took, and the motion that should give it."""
+    """A picture that a camera took, and the motion that should give it.
+
+    Attributes:
+        band: what its figures are collected under.
+        frame: its number in ``clip``.
+        clip: shows it.
+        motion: of the head relative to the source.
+        around: whether a camera stood aside, which shows the body from there, too.
+    """
 
     band: str
     frame: int
     clip: MeasuredClip
     motion: MotionFrame
-    yaw: float
+    around: bool = False
 
 
 @dataclass(frozen=True)
@@ -125,7 +135,7 @@ def turned_take(path: Path, reporter: Reporter) -> Take | None:
                 int(k) for k in np.flatnonzero(inside) if measured.spool.points(int(k)) is not None
             ]
             chosen = frames[:: max(1, -(-len(frames) // PER_BAND))][:PER_BAND]
-            truths += [Truth(str(band), k, measured, motions[k], float(yaw[k])) for k in chosen]
+            truths += [Truth(str(band), k, measured, motions[k]) for k in chosen]
     if not any(truth.band != "15" for truth in truths):
         return None
     return Take(path.stem, measured, source, tuple(truths))
@@ -150,8 +160,7 @@ def camera_take(cameras: list[Path], reporter: Reporter) -> Take:
         for k, n in list(zip(pairing.made, pairing.real, strict=True))[::step]:
             if camera.spool.points(int(k)) is None or not curves.tracked[n]:
                 continue
-            yaw = float(motions[n].rotation[0])
-            truths.append(Truth(camera.path.stem[-4:], int(k), camera, motions[n], yaw))
+            truths.append(Truth(camera.path.stem[-4:], int(k), camera, motions[n], around=True))
     return Take(cameras[0].stem[:-5], middle, frame, tuple(truths))
 
 
@@ -194,7 +203,8 @@ def judged(take: Take, output: Path, size: int) -> Iterator[tuple[Truth, dict[st
     assert points is not None
     face = _nearest(detect_faces(source), points)
     avatar = loaded_avatar(opaque(source), face, PortraitConfig(), size)
-    studio = Studio(avatar)
+    video = VideoConfig(size=max(source.shape[:2]) // 2 * 2)
+    player = AvatarPlayer(avatar, video, "cpu", Stopwatch(), still_body=True)
     lpips = load_stlpips()
     wanted: dict[int, tuple[MeasuredClip, set[int]]] = {}
     for truth in take.truths:
@@ -205,8 +215,7 @@ def judged(take: Take, output: Path, size: int) -> Iterator[tuple[Truth, dict[st
         target = truth.clip.spool.points(truth.frame)
         assert target is not None
         motion = posed(avatar, truth, target)
-        made, _ = studio.picture(motion, None)
-        made = (255 * made + 0.5).astype(np.uint8)
+        made = player.pictures(*_seen(avatar, motion, truth.around))[0]
         faces = detect_faces(made)
         rgb = real[id(truth.clip)][truth.frame]
         if not faces:
@@ -218,6 +227,17 @@ def judged(take: Take, output: Path, size: int) -> Iterator[tuple[Truth, dict[st
         yield truth, figures(laid, rgb, found, target, lpips)
         rows.append((motion, _cut(rgb, target), _cut(laid, target)))
     _sheet(output / f"{take.name}.png", _cut(source, points), rows)
+
+
+def _seen(
+    avatar: PortraitAvatar, motion: MotionFrame, around: bool
+) -> tuple[MotionFrame, list[View]]:
+    """A head that turns, or the same head seen by a camera that goes around by its yaw."""
+    if not around:
+        return motion, [SOURCE_VIEW]
+    yaw = float(motion.rotation[0])
+    still = replace(motion, rotation=motion.rotation * np.array([0, 1, 1], np.float32))
+    return still, [View(avatar.source_euler[0] + yaw, yaw)]
 
 
 def figures(

@@ -34,5 +34,8 @@ def skull_radii(
     wrapped = np.concatenate([table[:, -2:], table, table[:, :2]], 1).astype(np.float32)
     x = (np.arange(columns, dtype=np.float32) + 0.5) * (width / columns) + 1.5
     y = np.linspace(0, height - 1, rows, dtype=np.float32)
-    maps = (np.array(np.broadcast_to(part, (rows, columns))) for part in (x, y[:, None]))
-    return np.asarray(cv2.remap(wrapped, *maps, interpolation=cv2.INTER_CUBIC))
+    map_x = np.array(np.broadcast_to(x, (rows, columns)))
+    map_y = np.array(np.broadcast_to(y[:, None], (rows, columns)))
+    return np.asarray(
+        cv2.remap(wrapped, map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    )

@@ -41,6 +41,11 @@ def test_its_own_grid_gives_the_table_back() -> None:
     np.testing.assert_allclose(skull_radii(table, ROWS, COLUMNS), table, rtol=1e-3)
 
 
+def test_neither_end_of_the_table_stands_out() -> None:
+    radii = skull_radii(np.full((ROWS, COLUMNS), 7.0), 200, 90)
+    np.testing.assert_allclose(radii, 7.0, rtol=1e-5)
+
+
 def test_columns_go_around() -> None:
     table = np.tile(np.cos(2 * np.pi * (np.arange(COLUMNS) + 0.5) / COLUMNS) + 5, (ROWS, 1))
     fine = skull_radii(table, 10, 4 * COLUMNS)

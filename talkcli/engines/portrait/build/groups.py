@@ -6,7 +6,7 @@ Every splat lies on a surface spanned by two tangents (one grid step each); its 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 
@@ -82,29 +82,10 @@ class SplatBuilder:
         columns: dict[str, list[np.ndarray]] = {f.name: [] for f in fields(RestSplats)}
         for group, offset in zip(self.groups, offsets, strict=True):
             n = len(group)
-            own = np.repeat(np.arange(n)[:, None], 4, 1)
-            neighbours = own if group.neighbours is None else group.neighbours
-            row = {
-                "positions": group.positions,
-                "tangent_u": group.tangent_u,
-                "tangent_v": group.tangent_v,
-                "colors": group.colors,
-                "opacities": np.broadcast_to(group.opacities, n),
-                "spread": np.full(n, group.spread),
-                "vertices": np.zeros((n, 4)) if group.vertices is None else _four(group.vertices),
-                "weights": np.zeros((n, 4)) if group.weights is None else _four(group.weights),
-                "head_weight": np.ones(n) if group.head_weight is None else group.head_weight,
-                "weight_slope": np.zeros((n, 2))
-                if group.weight_slope is None
-                else group.weight_slope,
-                "jaw_weight": np.full(n, group.jaw_weight),
-                "neighbours": neighbours + offset,
-                "normals": _outward(group) if group.normals is None else group.normals,
-                "source_cosine": np.zeros(n)
-                if group.source_cosine is None
-                else group.source_cosine,
-                "layers": np.full(n, int(group.layer)),
-            }
+            row = {**_columns(group), "neighbours": _near(group) + offset}
+            row["layers"] = np.full(n, int(group.layer))
+            row["spread"] = np.full(n, group.spread)
+            row["jaw_weight"] = np.full(n, group.jaw_weight)
             for name, column in row.items():
                 columns[name].append(column)
         integers = {"vertices", "neighbours", "layers"}
@@ -119,6 +100,38 @@ class SplatBuilder:
         """``[N, 2]`` int32 row and column of each splat of :meth:`build`, -1 if it has no pixel."""
         none = (np.full((len(g), 2), -1) if g.pixels is None else g.pixels for g in self.groups)
         return np.concatenate(list(none)).astype(np.int32)
+
+
+def joined(first: SplatGroup, second: SplatGroup) -> SplatGroup:
+    """Two groups of one layer, spread and jaw weight as one; none of them from pixels."""
+    columns = zip(_columns(first).items(), _columns(second).values(), strict=True)
+    together = {name: np.concatenate([one, other]) for (name, one), other in columns}
+    neighbours = np.concatenate([_near(first), _near(second) + len(first)])
+    return replace(first, neighbours=neighbours, **together)
+
+
+def _columns(group: SplatGroup) -> dict[str, np.ndarray]:
+    """What every splat of a group has of its own, with defaults for what is left out."""
+    n, still = len(group), np.zeros((len(group), 4), np.int32)
+    return {
+        "positions": group.positions,
+        "tangent_u": group.tangent_u,
+        "tangent_v": group.tangent_v,
+        "colors": group.colors,
+        "opacities": np.broadcast_to(group.opacities, n),
+        "vertices": still if group.vertices is None else _four(group.vertices),
+        "weights": still if group.weights is None else _four(group.weights),
+        "head_weight": np.ones(n) if group.head_weight is None else group.head_weight,
+        "weight_slope": np.zeros((n, 2)) if group.weight_slope is None else group.weight_slope,
+        "normals": _outward(group) if group.normals is None else group.normals,
+        "source_cosine": np.zeros(n) if group.source_cosine is None else group.source_cosine,
+    }
+
+
+def _near(group: SplatGroup) -> np.ndarray:
+    """``[n, 4]`` neighbours within the group; itself where there are none."""
+    own = np.repeat(np.arange(len(group))[:, None], 4, 1)
+    return own if group.neighbours is None else group.neighbours
 
 
 def grid_neighbours(rows: int, columns: int) -> Int32[np.ndarray, "n 4"]:

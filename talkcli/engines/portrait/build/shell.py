@@ -22,6 +22,7 @@ from talkcli.engines.portrait.build.groups import (
     clamp_length,
     grid_neighbours,
     grid_tangents,
+    joined,
 )
 from talkcli.engines.portrait.build.hair import (
     Crown,
@@ -81,15 +82,14 @@ _LONGEST_PX = 4.0
 _STICKS_OUT = 0.6
 
 
-def shell_groups(
+def shell_group(
     pixels: FrontPixels,
     colors: np.ndarray,
     alpha: np.ndarray,
     geometry: HeadGeometry,
     face: FaceTexture,
-    model: FaceModel,
     step: float = SHELL_STEP_PX,
-) -> tuple[SplatGroup, SplatGroup]:
+) -> SplatGroup:
     """Build the closed head where the source does not show it well, and strands of hair on it.
 
     Args:
@@ -98,13 +98,12 @@ def shell_groups(
         alpha: ``[S, S]`` matte.
         geometry: the measured head.
         face: the completed face; the shell stays under it and moves with it.
-        model: face template, with the skull.
         step: grid step in crop pixels at a radius of 10 cm.
     """
     columns = 2 * int(np.pi * 10 * geometry.pose.scale / step)
     sphere = Sphere(int(columns * (HIGHEST_DEG - LOWEST_DEG) / 360), columns)
     directions = sphere.directions()
-    skull = skull_radii(model.skull, sphere.rows, columns)
+    skull = skull_radii(FaceModel.load().skull, sphere.rows, columns)
     known = measure_directions(sphere, skull, pixels, colors, alpha, geometry)
     seen = known.seen
     height = CENTRE[1] + directions[..., 1] * skull
@@ -155,7 +154,7 @@ def shell_groups(
         weight_slope=grid_slope(weight).reshape(-1, 2)[kept],
         neighbours=_neighbours(kept, sphere),
     )
-    return shell, strands
+    return joined(shell, strands)
 
 
 def _longest_step(points: np.ndarray, geometry: HeadGeometry) -> np.ndarray:

@@ -244,8 +244,10 @@ def _behind_source(surface: np.ndarray, geometry: HeadGeometry) -> np.ndarray:
     At the rim that surface departs from the mesh to meet its surroundings.
     """
     place = geometry.camera.project(surface)
+    # Behind all that its own width covers: on a steep rim the next pixel lies millimetres deeper.
+    deepest = cv2.dilate(np.ascontiguousarray(geometry.depth, np.float32), np.ones((3, 3)))
     seen = cv2.remap(
-        np.ascontiguousarray(geometry.depth, np.float32),
+        deepest,
         np.ascontiguousarray(place[..., 0] - 0.5),
         np.ascontiguousarray(place[..., 1] - 0.5),
         cv2.INTER_LINEAR,

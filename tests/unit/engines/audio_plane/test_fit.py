@@ -49,7 +49,7 @@ def started(clip: PreparedClip, subject: Path) -> SubjectFit:
     fit = SubjectFit(portrait, frames, FIT, *split_frames(clip, 0.2))
     progress = loop.Progress(0, 0.0, [])
     for _ in range(6):
-        loop._step(fit, progress, 0)
+        loop._step(fit, progress, LoopSettings())
     return fit
 
 
