@@ -32,8 +32,9 @@ _RIM_CM, _BEHIND_CM = 0.5, 0.2
 #: There is no back within this distance of the head, cm, where hair hangs down: further aside than
 #: a neck is wide. Points of less weight are neck.
 _HEAD_CM, _NECK_CM, _NECK_WEIGHT = 4.0, 8.5, 0.6
-#: A nape begins this far above the head's lower rim and ends this far below it, cm.
-_NAPE_ABOVE_CM, _NAPE_BELOW_CM = 1.0, 12.0
+#: A nape begins this far above the head's lower rim and ends this far below it, cm, wider by this
+#: share.
+_NAPE_ABOVE_CM, _NAPE_BELOW_CM, _NAPE_FLARE = 1.0, 12.0, 0.5
 #: Steepest slope of a shoulder that goes on past the edge of the picture.
 _STEEPEST = 1.0
 
@@ -313,8 +314,12 @@ def _nape_sheet(stance: Stance) -> Sheet | None:
     if len(rim) < 2:
         return None
     down = np.arange(-_NAPE_ABOVE_CM, _NAPE_BELOW_CM, 1.0, np.float32)
-    # A head's down is the camera's, but for pitch and roll: napes go down into clothes.
-    points = rim[None] + down[:, None, None] * np.array([0, 1, 0], np.float32)
+    # A head's down is the camera's, but for pitch and roll: napes go down into clothes. They widen
+    # into shoulders, which the picture may not show.
+    middle = (rim[0] + rim[-1]) / 2
+    wider = _NAPE_FLARE * np.square(np.maximum(down, 0) / _NAPE_BELOW_CM)[:, None, None]
+    points = rim + wider * (rim - middle) * np.array([1, 0, 1], np.float32)
+    points = points + down[:, None, None] * np.array([0, 1, 0], np.float32)
     column = np.arange(len(rim), dtype=np.float32)
     places = np.stack([np.tile(column, (len(down), 1)), np.zeros(points.shape[:2])], -1)
     cells = np.ones((len(down) - 1, len(rim) - 1), bool)
