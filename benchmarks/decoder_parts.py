@@ -111,7 +111,7 @@ def main() -> None:
         for place, person in enumerate(everyone):
             other = everyone[place - 1]
             for number in range(0, len(person.pairs), max(1, len(person.pairs) // _LOOKS)):
-                nothing = torch.zeros(len(person.place), CHANNELS)
+                nothing = torch.zeros(len(person.pairs.keep), CHANNELS)
                 before = np.array(scores(person, number, nothing))
                 for name, mixture in PARTS.items():
                     maps = mixture(decoder, person, other, number)

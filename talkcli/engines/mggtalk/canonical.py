@@ -17,7 +17,7 @@ from talkcli.engines.portrait.build.images import fill_smooth
 from talkcli.engines.portrait.splats import Layer, RestSplats
 from talkcli.face.model import FaceModel
 from talkcli.face.topology import EYE_LEFT, EYE_RIGHT, INNER_LOWER, INNER_UPPER
-from talkcli.shapes import Float32, Integer
+from talkcli.shapes import Float, Float32, Integer
 
 #: Sheets of the map, and its rows and columns.
 SHEETS, SIDE = 2, 128
@@ -45,11 +45,13 @@ class CanonicalSplats:
     """Splats on the mean face.
 
     Attributes:
+        position: ``[N, 3]`` there, centimetres of the head frame.
         place: ``[N, 2]`` column and row, -1 to 1 across the map, clamped to it.
         sheet: ``[N]`` its number.
         share: ``[N]`` how much of an offset each takes: 1 on the face, falling to 0 around it.
     """
 
+    position: Float32[np.ndarray, "N 3"]
     place: Float32[np.ndarray, "N 2"]
     sheet: Integer[np.ndarray, " N"]
     share: Float32[np.ndarray, " N"]
@@ -60,16 +62,22 @@ def canonical_splats(avatar: PortraitAvatar) -> CanonicalSplats:
     splats = avatar.splats
     inner = np.isin(splats.layers, _INNER)
     placed = splats.positions + _to_mean(avatar)
-    angle = np.arctan2(placed[:, 0], placed[:, 2] + _AXIS_CM)
-    height = placed[:, 1] - _MIDDLE_CM
-    place = np.stack([angle / _REACH_RAD, -height / _REACH_CM], 1)
     bound = np.where(inner, 1, np.clip(splats.weights.sum(1), 0, 1))
     share = np.where(np.isin(splats.layers, _STILL), 0, bound) * fade_of(splats)
     return CanonicalSplats(
-        np.clip(place, -1, 1).astype(np.float32),
+        placed.astype(np.float32),
+        unrolled(placed),
         np.where(inner, INNER_SHEET, SKIN_SHEET),
         share.astype(np.float32),
     )
+
+
+def unrolled(positions: Float[np.ndarray, "n 3"]) -> Float32[np.ndarray, "n 2"]:
+    """``[n, 2]`` column and row of positions on the mean face, -1 to 1, clamped."""
+    angle = np.arctan2(positions[:, 0], positions[:, 2] + _AXIS_CM)
+    height = positions[:, 1] - _MIDDLE_CM
+    place = np.stack([angle / _REACH_RAD, -height / _REACH_CM], 1)
+    return np.clip(place, -1, 1).astype(np.float32)
 
 
 def _to_mean(avatar: PortraitAvatar) -> Float32[np.ndarray, "N 3"]:

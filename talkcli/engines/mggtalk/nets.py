@@ -146,25 +146,3 @@ class OffsetDecoder(nn.Module):
             coarse = (shares @ own.flatten(1)).view(-1, *own.shape[1:])
             total = total + functional.interpolate(coarse, size=(SIDE, SIDE), mode="bilinear")
         return total
-
-
-def sampled(
-    maps: Float[Tensor, "B C side side"],
-    place: Float[Tensor, "M 2"],
-    sheet: torch.Tensor,
-) -> Float[Tensor, "B M 7"]:
-    """``[B, M, 7]`` what maps of all sheets hold where splats lie.
-
-    Args:
-        maps: ``[B, 14, 128, 128]``, the channels of one sheet after the other.
-        place: ``[M, 2]`` column and row, -1 to 1.
-        sheet: ``[M]`` int64 sheet of each splat.
-    """
-    found = maps.new_zeros(len(maps), len(place), CHANNELS)
-    for number in range(SHEETS):
-        index = torch.nonzero(sheet == number)[:, 0]
-        grid = place[index][None, :, None].expand(len(maps), -1, -1, -1)
-        part = maps[:, number * CHANNELS : (number + 1) * CHANNELS]
-        taken = functional.grid_sample(part, grid, align_corners=False, padding_mode="border")
-        found = found.index_copy(1, index, taken[..., 0].transpose(1, 2))
-    return found

@@ -9,7 +9,8 @@ import torch
 
 from talkcli.engines.audio_plane.offsets import DrivenOffsets, Mixer
 from talkcli.engines.mggtalk.canonical import CanonicalSplats, canonical_splats, source_maps
-from talkcli.engines.mggtalk.nets import OffsetDecoder, sampled
+from talkcli.engines.mggtalk.nets import OffsetDecoder
+from talkcli.engines.mggtalk.sampling import SplatSampler
 from talkcli.engines.portrait.avatar import PortraitAvatar
 from talkcli.engines.portrait.playback import seen_from_the_front
 from talkcli.shapes import Float, Float32
@@ -57,8 +58,7 @@ def refined(
     with torch.no_grad():
         own = decoder.own(torch.from_numpy(source_maps(avatar, splats)))
         each = decoder.mixed(torch.eye(decoder.size.shapes), own)
-        place = torch.from_numpy(splats.place[index])
-        found = sampled(each, place, torch.from_numpy(splats.sheet[index])).numpy()
+        found = SplatSampler(splats, index)(each).numpy()
         units = splat_units(avatar, splats, decoder.units.numpy())[index]
     shapes = strength * found * units
     moved = (np.abs(shapes) > _LEAST_OFFSET).any((0, 2))

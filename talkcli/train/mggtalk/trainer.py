@@ -13,8 +13,9 @@ from torch import Tensor
 from talkcli.engines.audio_plane.offsets import motion_features
 from talkcli.engines.audio_plane.surface import FittedSurface
 from talkcli.engines.mggtalk.canonical import canonical_splats, source_maps
-from talkcli.engines.mggtalk.nets import OffsetDecoder, sampled
+from talkcli.engines.mggtalk.nets import OffsetDecoder
 from talkcli.engines.mggtalk.refine import splat_units
+from talkcli.engines.mggtalk.sampling import SplatSampler
 from talkcli.metrics.image import psnr
 from talkcli.optim.loop import sample_of
 from talkcli.optim.losses import photometric
@@ -69,8 +70,7 @@ class Person:
         splats = canonical_splats(pairs.avatar)
         keep = pairs.keep
         self.maps = torch.from_numpy(source_maps(pairs.avatar, splats))
-        self.place = torch.from_numpy(splats.place[keep])
-        self.sheet = torch.from_numpy(splats.sheet[keep])
+        self._sampler = SplatSampler(splats, keep)
         self._units = torch.from_numpy(splat_units(pairs.avatar, splats, np.ones(7))[keep])
         self.surface = FittedSurface(pairs.avatar, keep)
         # The whole avatar takes ten times the memory of what is drawn.
@@ -85,7 +85,7 @@ class Person:
 
     def offsets(self, maps: Float[Tensor, "B C side side"], units: Tensor) -> Tensor:
         """``[B, M, 7]`` offsets of the drawn splats, from mixed maps in the channels' units."""
-        return sampled(maps, self.place, self.sheet) * (self._units * units)
+        return self._sampler(maps) * (self._units * units)
 
     def draw(
         self, number: int, offsets: Float[Tensor, "M 7"], tint: Float[Tensor, " 3"] | None = None

@@ -7,7 +7,7 @@ import torch
 
 from talkcli.engines.audio_plane.offsets import FEATURES
 from talkcli.engines.mggtalk.canonical import MAP_CHANNELS, SIDE
-from talkcli.engines.mggtalk.nets import DecoderSize, OffsetDecoder, sampled
+from talkcli.engines.mggtalk.nets import DecoderSize, OffsetDecoder
 from talkcli.engines.mggtalk.refine import mixer_of
 from talkcli.types import MotionFrame
 from tests.support.decoders import SMALL, random_decoder
@@ -32,23 +32,6 @@ def test_offsets_are_a_sum_of_shapes() -> None:
         summed = torch.einsum("bk,kchw->bchw", shares, each)
         # Sums of three products of single precision.
         torch.testing.assert_close(decoder.mixed(shares, own), summed, atol=1e-5, rtol=1e-5)
-
-
-def test_what_is_sampled_is_the_mean_of_four_cells() -> None:
-    maps = torch.randn(2, 14, SIDE, SIDE)
-    place = torch.rand(50, 2) * 1.8 - 0.9
-    sheet = torch.randint(0, 2, (50,))
-    found = sampled(maps, place, sheet)
-    for k in range(50):
-        x, y = ((place[k] + 1) * SIDE / 2 - 0.5).tolist()
-        column, row = int(np.floor(x)), int(np.floor(y))
-        right, down = x - column, y - row
-        block = maps[:, 7 * sheet[k] : 7 * sheet[k] + 7, row : row + 2, column : column + 2]
-        weights = torch.tensor(
-            [[(1 - down) * (1 - right), (1 - down) * right], [down * (1 - right), down * right]]
-        )
-        wanted = (block * weights).sum((-1, -2))
-        torch.testing.assert_close(found[:, k], wanted, atol=1e-4, rtol=1e-4)
 
 
 def test_the_played_network_gives_the_trained_shares() -> None:
