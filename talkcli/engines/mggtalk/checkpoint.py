@@ -48,8 +48,7 @@ def load_decoded(directory: Path) -> PortraitAvatar:
         InputError: files are missing, damaged, of a newer schema, or do not belong together.
     """
     tensors = _read(directory)
-    portrait = load_avatar(directory / _PORTRAIT)
-    portrait.engine = ENGINE
+    portrait = load_avatar(directory / _PORTRAIT, ENGINE)
     if tensors:
         portrait.correction = offsets_of(tensors)
         if not fits(portrait.correction.index, len(portrait.splats)):
@@ -64,7 +63,7 @@ def check_decoded(directory: Path) -> None:
         InputError: as for :func:`load_decoded`.
     """
     _read(directory)
-    check_avatar(directory / _PORTRAIT)
+    check_avatar(directory / _PORTRAIT, ENGINE)
 
 
 def _read(directory: Path) -> Tensors:

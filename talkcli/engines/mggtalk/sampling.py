@@ -1,10 +1,8 @@
 """What maps of the mean face say about single splats.
 
-The head's own motion is none of the decoder's business: it comes from whoever drives the avatar, and
-what a training could learn about it are the habits of its tracking. So the rigid motion, and the
-growth, that the shifts amount to on the face's rigid vertices are taken out of every splat's. Left
-in, they made frames whose pose was fitted .2 dB better, and the cheeks of reenacted clips, whose
-pose is as tracked, .3 dB worse.
+The head's own motion is none of the decoder's business: it comes from whoever drives the avatar,
+and what a training could learn about it are the habits of its tracking. So the rigid motion, and
+the growth, that the shifts amount to on the face's rigid vertices are taken out of every splat's.
 """
 
 from __future__ import annotations
