@@ -77,7 +77,7 @@ def refined(
 def mixer_of(decoder: OffsetDecoder) -> Mixer:
     """The network that mixes the shapes, as it is played."""
     arrays = (
-        decoder.mean, decoder.scale, decoder.hidden.weight, decoder.hidden.bias,
+        decoder.mean, decoder.scale, decoder.hidden.weight * decoder.used, decoder.hidden.bias,
         decoder.mix.weight, decoder.mix.bias,
     )  # fmt: skip
     return Mixer(*(array.detach().cpu().numpy().copy() for array in arrays))

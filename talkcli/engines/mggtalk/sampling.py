@@ -3,6 +3,7 @@
 The head's own motion is none of the decoder's business: it comes from whoever drives the avatar,
 and what a training could learn about it are the habits of its tracking. So the rigid motion, and
 the growth, that the shifts amount to on the face's rigid vertices are taken out of every splat's.
+Nor is the light of the scene: the mean change of colour there is taken out as well.
 """
 
 from __future__ import annotations
@@ -54,10 +55,11 @@ class SplatSampler:
             index = torch.nonzero(self.sheet == number)[:, 0]
             taken = _taken(maps, number, self.place[index])
             found = found.index_copy(1, index, taken)
-        rigid = _taken(maps, SKIN_SHEET, self._rigid_place)[..., :3]
-        motion = rigid.flatten(1) @ self._motion.T
+        rigid = _taken(maps, SKIN_SHEET, self._rigid_place)
+        motion = rigid[..., :3].flatten(1) @ self._motion.T
         carried = (motion @ self._ways.T).view(len(maps), len(self), 3)
-        return torch.cat([found[..., :3] - carried, found[..., 3:]], 2)
+        exposure = rigid[..., 4:].mean(1, keepdim=True)
+        return torch.cat([found[..., :3] - carried, found[..., 3:4], found[..., 4:] - exposure], 2)
 
     def _motions(self, positions: np.ndarray) -> np.ndarray:
         """``[3 n, 7]`` how positions move with a unit of each shift, turn, and of growth."""

@@ -21,6 +21,7 @@ def face() -> CanonicalSplats:
 
 def test_what_is_sampled_is_the_mean_of_four_cells(face: CanonicalSplats) -> None:
     maps = torch.randn(2, 14, SIDE, SIDE)
+    maps[:, 4:7] = 0  # no light of the scene
     found = SplatSampler(face, np.arange(478))(maps)[..., 3:]
     for k in range(0, 478, 9):
         x, y = ((face.place[k] + 1) * SIDE / 2 - 0.5).tolist()
@@ -33,6 +34,16 @@ def test_what_is_sampled_is_the_mean_of_four_cells(face: CanonicalSplats) -> Non
         )
         wanted = (block * weights).sum((-1, -2))
         torch.testing.assert_close(found[:, k], wanted, atol=1e-4, rtol=1e-4)
+
+
+def test_the_light_of_the_scene_is_left_out(face: CanonicalSplats) -> None:
+    maps = torch.zeros(1, 14, SIDE, SIDE)
+    maps[0, [4, 11]] = 0.7
+    maps[0, 12] = 0.2
+    found = SplatSampler(face, np.arange(478))(maps)[0, :, 4:]
+    assert found[:, 0].abs().max() < 1e-5
+    # What only the inner sheet has is no light of the scene.
+    assert found[face.sheet == 1, 1].min() > 0.19
 
 
 def test_the_motion_of_the_whole_head_is_left_out(face: CanonicalSplats) -> None:
