@@ -93,7 +93,8 @@ def _size(found: Mapping[str, Any]) -> DecoderSize:
     """
     from talkcli.engines.mggtalk.nets import DecoderSize
 
-    size = DecoderSize(found["shapes"], found["hidden"], tuple(found["widths"]))
+    shades = bool(found["shades"])
+    size = DecoderSize(found["shapes"], found["hidden"], tuple(found["widths"]), shades)
     numbers = (size.shapes, size.hidden, *size.widths)
     if not all(type(n) is int and 0 < n <= 1024 for n in numbers) or len(size.widths) > 6:
         raise ValueError(f"its size is {dict(found)}")

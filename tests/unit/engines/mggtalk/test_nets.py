@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
@@ -32,6 +34,14 @@ def test_offsets_are_a_sum_of_shapes() -> None:
         summed = torch.einsum("bk,kchw->bchw", shares, each)
         # Sums of three products of single precision.
         torch.testing.assert_close(decoder.mixed(shares, own), summed, atol=1e-5, rtol=1e-5)
+
+
+def test_without_shades_the_skin_only_moves() -> None:
+    decoder = random_decoder(replace(SMALL, shades=False))
+    with torch.no_grad():
+        own = decoder.own(torch.randn(MAP_CHANNELS, SIDE, SIDE))
+        maps = decoder.mixed(torch.eye(SMALL.shapes), own)
+    assert not maps[:, 3:7].any() and maps[:, :3].any() and maps[:, 10:].any()
 
 
 def test_the_played_network_gives_the_trained_shares() -> None:
