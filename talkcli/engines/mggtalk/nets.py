@@ -33,8 +33,8 @@ class DecoderSize:
         hidden: width of the network that mixes them.
         widths: channels of the U-Net at a half, a quarter, … of the maps' resolution; none for
             shapes that are the same for all people.
-        shades: whether the skin changes size and colour, too, and not only its place. It made frames
-            like those of the training .2 dB better in the cheeks, and reenacted clips .3 dB worse.
+        shades: whether the skin changes size and colour, too, and not only its place. It made
+            frames like those of the training .2 dB better, and reenacted clips .3 dB worse.
     """
 
     shapes: int = 16
