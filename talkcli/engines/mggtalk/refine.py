@@ -60,7 +60,8 @@ def refined(
         each = decoder.mixed(torch.eye(decoder.size.shapes), own)
         found = SplatSampler(splats, index)(each).numpy()
         units = splat_units(avatar, splats, decoder.units.numpy())[index]
-    shapes = strength * found * units
+    # As they will be stored, so that a loaded avatar is the same.
+    shapes = (strength * found * units).astype(np.float16).astype(np.float32)
     moved = (np.abs(shapes) > _LEAST_OFFSET).any((0, 2))
     if not moved.any():
         return replace(avatar, correction=None, engine=ENGINE)
