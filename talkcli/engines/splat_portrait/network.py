@@ -174,7 +174,8 @@ class SplatPortraitNet(nn.Module):
             state = {name: torch.from_numpy(array) for name, array in tensors.items()}
             network.load_state_dict(state)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            told = str(error).splitlines()[0]
+            # The first line of torch's only says what was loaded.
+            told = str(error).strip().splitlines()[-1].strip()
             raise InputError(
                 f"the weights {path} do not fit their network ({told})", _MEND
             ) from error
