@@ -92,12 +92,6 @@ def joined(parts: Sequence[Alignment]) -> Alignment:
     return Alignment(**{name: torch.cat([one[name] for one in each]) for name in each[0]})
 
 
-def flipped_view(seen: Alignment) -> Alignment:
-    """Where the head is in the mirror image."""
-    sign = torch.tensor([-1.0, 1.0])
-    return Alignment(seen.centre * sign, seen.scale, -seen.roll, seen.turn * sign)
-
-
 def draw_sample(
     people: list[AvatarViews], generator: np.random.Generator, source: int | None = None
 ) -> Sample:
@@ -163,7 +157,7 @@ def _show(
     flipped = bool(generator.random() < 0.5)
     return Shown(
         view=view,
-        truth=flipped_view(view.seen) if flipped else view.seen,
+        truth=view.seen.mirrored() if flipped else view.seen,
         clean=clean,
         spoiled=_spoiled(clean, generator),
         flipped=flipped,

@@ -10,7 +10,6 @@ from torch import Tensor
 from talkcli.engines.splat_portrait.align import Alignment, grid_of
 from talkcli.engines.splat_portrait.network import CHANNELS, MEAN_PX, UNIT_CM, pose_terms
 from talkcli.shapes import Float
-from talkcli.train.augment import flipped_view
 from talkcli.train.avatar_views import ALPHA, BACK, FACE, FRONT, PLACE, WEIGHT, AvatarViews, warped
 
 #: Ridge on every term but the constant one, in samples, and on the constant one.
@@ -29,7 +28,7 @@ def fit_mean_maps(people: Sequence[AvatarViews]) -> Float[Tensor, "6 8 m m"]:
     for person in people:
         for view in person.views:
             for flipped in (False, True):
-                seen = flipped_view(view.seen) if flipped else view.seen
+                seen = view.seen.mirrored() if flipped else view.seen
                 maps, shares = _maps_of(view.maps, seen, flipped)
                 row = pose_terms(seen.turn)[0]
                 outer = row[:, None] * row

@@ -9,6 +9,7 @@ the head stands upright there. A similarity leads from the one to the other.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -60,6 +61,11 @@ class Alignment:
         scale, roll = self.scale * found.scale, self.roll + found.roll
         return Alignment(centre, scale, roll, found.turn)
 
+    def mirrored(self) -> Alignment:
+        """Where the heads are in the mirror images."""
+        sign = self.centre.new_tensor([-1.0, 1.0])
+        return Alignment(self.centre * sign, self.scale, -self.roll, self.turn * sign)
+
     def distance(self, focal: float = FOCAL) -> Float[Tensor, " B"]:
         """``[B]`` camera z of the head's origin, centimetres.
 
@@ -78,6 +84,15 @@ class Alignment:
         middle = self.centre * (0.5 / focal * z[:, None])
         where = torch.cat([middle, z[:, None]], -1) / 100
         return torch.cat([where, focal / self.scale[:, None], self.turn], -1)
+
+
+def mean_of(parts: Sequence[Alignment]) -> Alignment:
+    """The mean of several alignments of the same heads, of their sizes the geometric one."""
+    centre, roll, turn = (
+        torch.stack([getattr(part, name) for part in parts]).mean(0)
+        for name in ("centre", "roll", "turn")
+    )
+    return Alignment(centre, torch.stack([p.scale.log() for p in parts]).mean(0).exp(), roll, turn)
 
 
 def grid_of(matrix: Float[Tensor, "B 2 3"], side: int) -> Float[Tensor, "B side side 2"]:

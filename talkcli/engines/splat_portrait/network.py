@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from talkcli.engines.splat_portrait.align import Alignment, grid_of, sample
+from talkcli.engines.splat_portrait.align import Alignment, grid_of, mean_of, sample
 from talkcli.engines.splat_portrait.unet import LOOK_PX, NetworkSize, PoseNet, UNet
 from talkcli.errors import InputError
 from talkcli.files.tensors import TensorSchema
@@ -35,6 +35,12 @@ UNIT_CM = 10.0
 MEAN_PX = 64
 #: Probabilities of the mean maps stay this far from certainty.
 _SURE = 0.02
+#: Windows in which a head is looked for: shift, size, and whether they are mirrored.
+_WINDOWS = tuple(
+    (x, y, size, sign)
+    for x, y, size in ((0, 0, 1), (0.06, 0, 0.92), (-0.06, 0, 1.08), (0, 0.06, 1), (0, -0.06, 1))
+    for sign in (1, -1)
+)
 #: Corrections of the network's outputs are multiplied by these, so that all are of one order.
 _GAINS = (0.4, 0.4, 4.0, 4.0, 0.5, 0.5, 0.5, 4.0)
 _MOST_COLOR, _MOST_SCALE = 0.2, 0.7
@@ -98,8 +104,10 @@ class SplatPortraitNet(nn.Module):
         self.register_buffer("mean", torch.zeros(6, CHANNELS, MEAN_PX, MEAN_PX))
         self.register_buffer("gains", torch.tensor(_GAINS)[:, None, None], persistent=False)
 
-    def find(self, pictures: Float[Tensor, "B 3 S S"], rounds: int = 3) -> Alignment:
-        """Find the heads, each round in the square that the one before has found.
+    def find(self, pictures: Float[Tensor, "B 3 S S"], rounds: int = 2) -> Alignment:
+        """Find the heads, each round about what the one before has found.
+
+        The mean of what ten windows say, half of them mirrored, is nearer than any one's.
 
         Args:
             pictures: ``[B, 3, S, S]`` crops, 0–1.
@@ -107,13 +115,26 @@ class SplatPortraitNet(nn.Module):
         """
         side = LOOK_PX * 3 // 2
         small = functional.interpolate(pictures, size=(side, side), mode="bilinear", antialias=True)
-        crop = pictures.new_tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])[None]
-        whole = sample(small, grid_of(crop.expand(len(pictures), -1, -1), LOOK_PX))
-        found: Alignment = self.pose(whole)
-        for _ in range(rounds - 1):
-            nearer = sample(small, grid_of(found.matrix(), LOOK_PX))
-            found = found.then(self.pose(nearer))
+        count = len(pictures)
+        none = pictures.new_zeros(count)
+        found = Alignment(
+            pictures.new_zeros(count, 2), none + 1, none, pictures.new_zeros(count, 2)
+        )
+        for _ in range(rounds):
+            found = mean_of([self._look(small, found, window) for window in _WINDOWS])
         return found
+
+    def _look(self, small: Tensor, about: Alignment, window: tuple[float, ...]) -> Alignment:
+        """What one window about an alignment says."""
+        x, y, size, sign = window
+        none = torch.zeros_like(about.scale)
+        offset = torch.stack([none + x, none + y], 1)
+        there = about.then(Alignment(offset, none + size, none, about.turn))
+        grid = grid_of(there.matrix(), LOOK_PX)
+        said: Alignment = self.pose(
+            sample(small, grid).flip(-1) if sign < 0 else sample(small, grid)
+        )
+        return there.then(said.mirrored() if sign < 0 else said)
 
     def forward(self, pictures: Float[Tensor, "B 3 M M"], seen: Alignment) -> HeadMaps:
         """The maps of aligned pictures.
