@@ -119,6 +119,8 @@ class SplatPortraitConfig:
 
     Attributes:
         weights: ``bundled``, or the path of a file that ``talkcli train splat-portrait`` wrote.
+        landmarks: take pose and the places of eyes and lips from the picture's landmarks; false
+            leaves both to the network.
         widths: channels of each level of the U-Net, each half as large as the one before.
         blocks: residual blocks per level.
         attention: of how many of the lowest levels attend to all pixels.
@@ -127,6 +129,7 @@ class SplatPortraitConfig:
     """
 
     weights: str = "bundled"
+    landmarks: bool = True
     widths: tuple[int, ...] = setting((32, 64, 112), low=8, high=1024)
     blocks: int = setting(1, low=1, high=8)
     attention: int = setting(2, low=0, high=8)

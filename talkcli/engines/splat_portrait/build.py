@@ -35,8 +35,8 @@ _FIT_ITERATIONS = 3
 def build_head(source: PictureSource, recipe: Recipe) -> PortraitAvatar:
     """Make the avatar of one face, at the source's expression and pose.
 
-    The landmarks only choose the face, and say where its crop lies; the network finds head, pose
-    and size anew.
+    The landmarks say where the crop lies. As the recipe has it, they also say how the head is
+    turned and which pixels show what of the face; how deep these are, the network always says.
 
     Args:
         source: the picture and its face.
@@ -49,7 +49,8 @@ def build_head(source: PictureSource, recipe: Recipe) -> PortraitAvatar:
     network = network_of(recipe.splat_portrait.weights)
     face = Face(source.points)
     crop = cut_crop(source.rgba, face, source.output_side, recipe.portrait.max_crop)
-    seen = see_head(crop.rgb, network, model)
+    points = crop.points if recipe.splat_portrait.landmarks else None
+    seen = see_head(crop.rgb, network, model, points)
     geometry = head_of(seen, len(crop.rgb), model)
     matte = matte_of(crop.rgb, seen.alpha, geometry.face_height)
     if crop.alpha is not None:

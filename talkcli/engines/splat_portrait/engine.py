@@ -29,6 +29,7 @@ class SplatPortraitEngine:
 
         return {
             "weights": sha256_file(weights_file(recipe.splat_portrait.weights)),
+            "landmarks": recipe.splat_portrait.landmarks,
             "max_crop": recipe.portrait.max_crop,
             "fit_iterations": recipe.portrait.fit_iterations,
         }

@@ -30,7 +30,7 @@ from talkcli.engines.portrait.build.symmetry import FaceTexture
 from talkcli.engines.portrait.splats import Layer
 from talkcli.engines.splat_portrait.align import FOCAL, Alignment, grid_of
 from talkcli.engines.splat_portrait.face_fit import FittedFace
-from talkcli.engines.splat_portrait.look import look_at
+from talkcli.engines.splat_portrait.look import look_at, look_with
 from talkcli.engines.splat_portrait.network import HeadMaps, SplatPortraitNet
 from talkcli.engines.splat_portrait.unet import MAP_PX
 from talkcli.errors import InputError
@@ -102,7 +102,10 @@ def weights_file(weights: str) -> Path:
 
 
 def see_head(
-    rgb: Float[np.ndarray, "S S 3"], network: SplatPortraitNet, model: FaceModel
+    rgb: Float[np.ndarray, "S S 3"],
+    network: SplatPortraitNet,
+    model: FaceModel,
+    points: Float[np.ndarray, "478 3"] | None = None,
 ) -> SeenHead:
     """Find the head of a crop and its maps.
 
@@ -110,12 +113,16 @@ def see_head(
         rgb: ``[S, S, 3]`` float32 crop, 0-1.
         network: the network.
         model: face template.
+        points: ``[478, 3]`` landmarks in crop pixels; None leaves the head to the network.
 
     Raises:
         InputError: the network sees no face.
     """
     picture = torch.from_numpy(np.ascontiguousarray(rgb.transpose(2, 0, 1)))[None]
-    looked = look_at(network, picture, model)
+    if points is None:
+        looked = look_at(network, picture, model)
+    else:
+        looked = look_with(network, picture, points, model)
     face = looked.face
     if face is None:
         raise InputError(

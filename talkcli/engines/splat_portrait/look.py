@@ -9,18 +9,21 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from talkcli.engines.splat_portrait.align import ANGLE, FOCAL, Alignment, grid_of, sample
+from talkcli.engines.splat_portrait.align import ANGLE, FOCAL, SIDE_CM, Alignment, grid_of, sample
 from talkcli.engines.splat_portrait.face_fit import FittedFace, fit_face
 from talkcli.engines.splat_portrait.network import HeadMaps, SplatPortraitNet
 from talkcli.engines.splat_portrait.unet import MAP_PX
 from talkcli.face.model import FaceModel
-from talkcli.face.pose import IMAGE_TO_HEAD, rotation_to_euler
+from talkcli.face.pose import DEPTH_SCALE, IMAGE_TO_HEAD, fit_pose, rotation_to_euler
+from talkcli.face.topology import RIGID
 from talkcli.shapes import Float
 
 #: How often the network sees a picture.
 _LOOKS = 3
 #: The turn that a network is told is at most this, in units of 45 degrees.
 _MOST_TURN = 1.3
+#: By how much the maps move a landmark in depth, beyond the median of all, centimetres.
+_STEP_CM = 0.8
 
 
 @dataclass(frozen=True)
@@ -58,18 +61,63 @@ def look_at(
     """
     with torch.no_grad():
         seen = network.find(picture)
-        small = functional.interpolate(
-            picture, size=(2 * MAP_PX, 2 * MAP_PX), mode="bilinear", antialias=True
-        )
         for number in range(_LOOKS):
-            aligned = functional.avg_pool2d(sample(small, grid_of(seen.matrix(), 2 * MAP_PX)), 2)
-            maps = network(aligned, seen)
+            maps = _maps_of(network, picture, seen)
             looked = LookedAt(maps, seen, _face_of(maps, seen, model))
             if looked.face is None:
                 break
             if number < _LOOKS - 1:
                 seen = _where(looked.face, seen)
     return looked
+
+
+def look_with(
+    network: SplatPortraitNet,
+    picture: Float[Tensor, "1 3 S S"],
+    points: Float[np.ndarray, "478 3"],
+    model: FaceModel,
+) -> LookedAt:
+    """The maps of a picture whose landmarks are known; these lie on the surface of the maps.
+
+    Args:
+        network: in its evaluation mode.
+        picture: ``[1, 3, S, S]`` crop, 0-1.
+        points: ``[478, 3]`` landmarks in its pixels, FaceMesh depth.
+        model: face template.
+    """
+    side = picture.shape[-1]
+    distance = FOCAL * side
+    scaled = points * (1.0, 1.0, DEPTH_SCALE)
+    scaled[:, 2] -= scaled[list(RIGID), 2].mean()
+    depth = scaled[:, 2:] + distance
+    space = np.concatenate([(scaled[:, :2] - side / 2) * depth / distance, scaled[:, 2:]], 1)
+    pose = fit_pose(space, model.vertices)
+    to_camera = np.array([0.0, 0.0, distance])
+    origin = (pose.shift + to_camera) / pose.scale
+    rotation = IMAGE_TO_HEAD @ pose.rotation
+    none = torch.zeros(1)
+    seen = Alignment(torch.zeros(1, 2), none + SIDE_CM * FOCAL / origin[2], none, torch.zeros(1, 2))
+    vertices = (space + to_camera) / pose.scale
+    seen = _where(FittedFace(vertices, rotation, 1.0, origin), seen)
+    with torch.no_grad():
+        maps = _maps_of(network, picture, seen)
+        place = torch.from_numpy((points[:, :2] / side * 2 - 1).astype(np.float32))
+        there = place @ seen.inverse()[0, :, :2].T + seen.inverse()[0, :, 2]
+        found = sample(maps.front, there[None, None])[0, 0, 0].numpy()
+    apart = found + origin[2] - vertices[:, 2]
+    middle = float(np.median(apart[list(RIGID)]))
+    # Vertices that are hidden, or at the rim, are not on the surface that their pixel shows.
+    moved = vertices[:, 2] + np.clip(apart, middle - _STEP_CM, middle + _STEP_CM)
+    vertices = vertices * (moved / vertices[:, 2])[:, None]
+    return LookedAt(maps, seen, FittedFace(vertices, rotation, 1.0, origin))
+
+
+def _maps_of(network: SplatPortraitNet, picture: Tensor, seen: Alignment) -> HeadMaps:
+    side = 2 * MAP_PX
+    small = functional.interpolate(picture, size=(side, side), mode="bilinear", antialias=True)
+    aligned = functional.avg_pool2d(sample(small, grid_of(seen.matrix(), side)), 2)
+    maps: HeadMaps = network(aligned, seen)
+    return maps
 
 
 def _where(face: FittedFace, seen: Alignment) -> Alignment:
