@@ -8,7 +8,9 @@ are compared in the source's view: depth of the first surface (its median remove
 union of both, landmarks in per cent of the face height, whether a face is found, its yaw against
 the command, holes (share of the closed silhouette, 4 px inside, that is covered by less than .8).
 *mean face*: the same network without its corrections and without looking, which is the mean head of
-the training people, as it lies in the standard crop. With ``-o``, a sheet of eight people.
+the training people, as it lies in the standard crop. Maps are also compared with the pose of the
+landmarks given, as the engine has it by default; --by-network makes the avatars of the views without
+them. With ``-o``, a sheet of eight people.
 """
 
 from __future__ import annotations
@@ -159,12 +161,17 @@ def main() -> None:
     parser.add_argument("--weights", default="bundled")
     parser.add_argument("--people", type=int, default=24)
     parser.add_argument("--maps-only", action="store_true")
+    parser.add_argument("--by-network", action="store_true")
     options = parser.parse_args()
     people = load_views(options.pack, "held", options.people)
     report: dict[str, object] = {"people": len(people)}
     network = network_of(options.weights)
-    for name, each in (("network", network), ("mean face", mean_face(options.weights))):
-        report[name] = score_heads(each, people).as_json()
+    mean = mean_face(options.weights)
+    for name, each, posed in (
+        ("network", network, False), ("mean face", mean, False),
+        ("network, pose of landmarks", network, True), ("mean face, that pose", mean, True),
+    ):  # fmt: skip
+        report[name] = score_heads(each, people, posed=posed).as_json()
         print(name, report[name], flush=True)
     if not options.maps_only:
         report["views"] = views(options)
@@ -180,6 +187,7 @@ def views(options: argparse.Namespace) -> dict[str, float]:
     rows: list[dict[str, float]] = []
     sheet: list[np.ndarray] = []
     settings = ["portrait.max_crop=256", f"splat_portrait.weights={options.weights}"]
+    settings.append(f"splat_portrait.landmarks={str(not options.by_network).lower()}")
     recipe = load_recipe(sets=settings)
     records = read_pack(options.pack, KIND, "held")
     for record, _ in zip(records, range(options.people), strict=False):

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from talkcli.engines.splat_portrait.align import ANGLE, grid_of, sample
+from talkcli.engines.splat_portrait.align import ANGLE, Alignment, grid_of, sample
 from talkcli.engines.splat_portrait.look import LookedAt, look_at
 from talkcli.engines.splat_portrait.network import SplatPortraitNet
 from talkcli.engines.splat_portrait.unet import MAP_PX
@@ -52,12 +52,20 @@ class HeadScores:
         return {name: round(value, 4) for name, value in asdict(self).items()}
 
 
-def score_heads(network: SplatPortraitNet, people: Sequence[AvatarViews]) -> HeadScores:
-    """Score the sources' own views of some people."""
+def score_heads(
+    network: SplatPortraitNet, people: Sequence[AvatarViews], *, posed: bool = False
+) -> HeadScores:
+    """Score the sources' own views of some people.
+
+    Args:
+        network: the network.
+        people: whom.
+        posed: tell it where the heads are and how they are turned.
+    """
     was_training = network.training
     network.eval()
     with torch.no_grad():
-        rows = [_score(network, person.views[0]) for person in people]
+        rows = [_score(network, person.views[0], posed) for person in people]
     network.train(was_training)
     return HeadScores(*(float(v) for v in np.nanmean(np.array(rows), 0)))
 
@@ -80,9 +88,11 @@ def maps_in_crop(looked: LookedAt) -> Float[Tensor, "8 M M"]:
     return torch.cat([there[:, :2], there[:, 2:3] * inside, there[:, 3:]], 1)[0].cpu()
 
 
-def _score(network: SplatPortraitNet, view: AvatarView) -> list[float]:
+def _score(network: SplatPortraitNet, view: AvatarView, posed: bool) -> list[float]:
     device = next(network.parameters()).device
-    looked = look_at(network, view.picture[None].float().to(device) / 255, FaceModel.load())
+    picture = view.picture[None].float().to(device) / 255
+    known = Alignment(**{k: v.to(device) for k, v in vars(view.seen).items()}) if posed else None
+    looked = look_at(network, picture, FaceModel.load(), known)
     given, found = maps_in_crop(looked), looked.seen
     truth, wanted = view.seen, view.maps.float()
     # An avatar of another size at another distance is the same picture.

@@ -50,7 +50,10 @@ class LookedAt:
 
 
 def look_at(
-    network: SplatPortraitNet, picture: Float[Tensor, "1 3 S S"], model: FaceModel
+    network: SplatPortraitNet,
+    picture: Float[Tensor, "1 3 S S"],
+    model: FaceModel,
+    known: Alignment | None = None,
 ) -> LookedAt:
     """Find the head of a picture, and its maps.
 
@@ -58,15 +61,17 @@ def look_at(
         network: in its evaluation mode.
         picture: ``[1, 3, S, S]`` crop, 0-1.
         model: face template.
+        known: where the head is; None lets the network find it.
     """
+    looks = 1 if known is not None else _LOOKS
     with torch.no_grad():
-        seen = network.find(picture)
-        for number in range(_LOOKS):
+        seen = network.find(picture) if known is None else known
+        for number in range(looks):
             maps = _maps_of(network, picture, seen)
             looked = LookedAt(maps, seen, _face_of(maps, seen, model))
             if looked.face is None:
                 break
-            if number < _LOOKS - 1:
+            if number < looks - 1:
                 seen = _where(looked.face, seen)
     return looked
 
