@@ -9,8 +9,8 @@ union of both, landmarks in per cent of the face height, whether a face is found
 the command, holes (share of the closed silhouette, 4 px inside, that is covered by less than .8).
 *mean face*: the same network without its corrections and without looking, which is the mean head of
 the training people, as it lies in the standard crop. Maps are also compared with the pose of the
-landmarks given, as the engine has it by default; --by-network makes the avatars of the views without
-them. With ``-o``, a sheet of eight people.
+landmarks given, as the engine has it by default; ``--by-network`` makes the avatars of the views
+without them. With ``-o``, a sheet of eight people.
 """
 
 from __future__ import annotations
