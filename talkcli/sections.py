@@ -70,8 +70,8 @@ class MggTalkConfig:
     """What the engine ``mggtalk`` adds to the analytic avatar; all of it is part of its key.
 
     Attributes:
-        weights: a file that ``talkcli train mggtalk`` has written, or ``none`` for the analytic
-            avatar.
+        weights: ``mggtalk-research``, trained on clips most of which are for research only; a file
+            that ``talkcli train mggtalk`` has written; or ``none`` for the analytic avatar.
         strength: scale of what they add.
         depth: ONNX file of a monocular depth network, whose relief hair, ears and neck take; or
             ``none``.

@@ -15,6 +15,7 @@ SHIPPED = {
     "speech": "speech.safetensors",
     "speech-clean": "speech_clean.safetensors",
     "splat-portrait": "splat_portrait.safetensors",
+    "mggtalk-research": "mggtalk_research.safetensors",
     "motion-reference": "motion_reference.json",
 }
 

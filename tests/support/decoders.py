@@ -20,7 +20,7 @@ from talkcli.types import ARKIT_NAMES
 from tests.support.portraits import draw_head
 from tests.support.subjects import known_motion
 
-SMALL = DecoderSize(shapes=3, hidden=8, widths=(8, 16), shades=True)
+SMALL = DecoderSize(shapes=3, hidden=8, widths=(8, 16), shades=True, inside=True)
 
 
 def random_decoder(size: DecoderSize = SMALL, spread: float = 0.3, seed: int = 0) -> OffsetDecoder:

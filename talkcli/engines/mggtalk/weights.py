@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from talkcli.errors import InputError
+from talkcli.errors import InputError, MissingDependencyError
 from talkcli.files.check import check_readable
 from talkcli.files.tensors import Header, Tensors, TensorSchema
 from talkcli.weights.registry import SHIPPED, shipped
@@ -30,7 +30,7 @@ def weights_path(setting: str) -> Path | None:
     """The file that ``mggtalk.weights`` means: None for no weights.
 
     Args:
-        setting: ``none``, the name of shipped weights, or a path.
+        setting: ``none``, ``mggtalk-research`` for the shipped weights, or a path.
 
     Raises:
         InputError: there is no such file.
@@ -56,6 +56,8 @@ def save_decoder(path: Path, decoder: OffsetDecoder, told: Mapping[str, Any]) ->
     tensors: Tensors = {}
     for name, value in decoder.state_dict().items():
         half = name.startswith(_HALVES)
+        if name == "common":
+            value = value[:, _kept(decoder)]
         tensors[name] = value.detach().cpu().numpy().astype(np.float16 if half else np.float32)
     header: Header = {"kind": _KIND, "size": asdict(decoder.size), "training": dict(told)}
     _FILE.write(path, tensors, header)
@@ -66,8 +68,14 @@ def load_decoder(path: Path) -> OffsetDecoder:
 
     Raises:
         InputError: the file is missing, damaged, of a newer schema, or holds other weights.
+        MissingDependencyError: torch is not installed.
     """
-    import torch
+    try:
+        import torch
+    except ImportError as error:
+        raise MissingDependencyError(
+            "the weights of mggtalk need torch, which is not installed", "run: pip install torch"
+        ) from error
 
     from talkcli.engines.mggtalk.nets import OffsetDecoder
 
@@ -78,11 +86,20 @@ def load_decoder(path: Path) -> OffsetDecoder:
         size = _size(header["size"])
         decoder = OffsetDecoder(size, torch.zeros(57), torch.ones(57))
         found = {name: torch.from_numpy(array) for name, array in tensors.items()}
+        common = torch.zeros_like(decoder.common)
+        # Channels that are never used are not stored; a wrong number of them does not fit.
+        common[:, _kept(decoder)] = found["common"]
+        found["common"] = common
         decoder.load_state_dict(found)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"the weights {path} do not fit the decoder ({reason})", _MEND) from error
     return decoder.eval()
+
+
+def _kept(decoder: OffsetDecoder) -> list[int]:
+    """Numbers of the maps' channels that the decoder uses."""
+    return [number for number, kept in enumerate(decoder.kept.flatten().tolist()) if kept]
 
 
 def _size(found: Mapping[str, Any]) -> DecoderSize:
@@ -93,8 +110,8 @@ def _size(found: Mapping[str, Any]) -> DecoderSize:
     """
     from talkcli.engines.mggtalk.nets import DecoderSize
 
-    shades = bool(found["shades"])
-    size = DecoderSize(found["shapes"], found["hidden"], tuple(found["widths"]), shades)
+    parts = (bool(found["shades"]), bool(found["inside"]))
+    size = DecoderSize(found["shapes"], found["hidden"], tuple(found["widths"]), *parts)
     numbers = (size.shapes, size.hidden, *size.widths)
     if not all(type(n) is int and 0 < n <= 1024 for n in numbers) or len(size.widths) > 6:
         raise ValueError(f"its size is {dict(found)}")

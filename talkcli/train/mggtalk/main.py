@@ -92,6 +92,9 @@ def train_decoder(
     budget = Budget(recipe.steps, 60 * run.minutes or math.inf)
     settings = LoopSettings(run.seed, recipe.evaluate_every)
     progress = train(training, budget, settings, run.work / CHECKPOINT, task, report=tell)
+    if recipe.soften:
+        training.decoder.soften(recipe.soften)
+        training.evaluate(progress.iteration)
     told = describe_training(training, progress, taught)
     save_decoder(run.weights, training.decoder, told)
     assert training.gain is not None

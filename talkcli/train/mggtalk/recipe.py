@@ -24,6 +24,7 @@ class DecoderRecipe:
         mouth_weight: extra weight of the mouth in the loss.
         pull: towards no offsets, in the channels' units.
         smooth: pull of neighbours in the shapes towards each other.
+        soften: cells of the map by which the shapes of all are blurred at the end.
         tint: colours of a step are multiplied by 1 plus and minus this.
         evaluate_every: steps between evaluations.
     """
@@ -39,6 +40,7 @@ class DecoderRecipe:
     mouth_weight: float = 0.5
     pull: float = 1e-2
     smooth: float = 1e-2
+    soften: float = 1.5
     tint: float = 0.15
     evaluate_every: int = 1000
 

@@ -36,12 +36,28 @@ def test_offsets_are_a_sum_of_shapes() -> None:
         torch.testing.assert_close(decoder.mixed(shares, own), summed, atol=1e-5, rtol=1e-5)
 
 
-def test_without_shades_the_skin_only_moves() -> None:
-    decoder = random_decoder(replace(SMALL, shades=False))
+def test_only_what_is_kept_changes() -> None:
+    for shades, inside in ((False, True), (True, False)):
+        decoder = random_decoder(replace(SMALL, shades=shades, inside=inside))
+        with torch.no_grad():
+            own = decoder.own(torch.randn(MAP_CHANNELS, SIDE, SIDE))
+            maps = decoder.mixed(torch.eye(SMALL.shapes), own)
+        assert maps[:, :3].any()
+        assert bool(maps[:, 3:7].any()) == shades and bool(maps[:, 7:].any()) == inside
+
+
+def test_softened_shapes_are_blurred_both_ways() -> None:
+    decoder = random_decoder(replace(SMALL, widths=()))
     with torch.no_grad():
-        own = decoder.own(torch.randn(MAP_CHANNELS, SIDE, SIDE))
-        maps = decoder.mixed(torch.eye(SMALL.shapes), own)
-    assert not maps[:, 3:7].any() and maps[:, :3].any() and maps[:, 10:].any()
+        decoder.common.zero_()
+        decoder.common[1, 2, 64, 40] = 1.0
+    decoder.soften(1.5)
+    found = decoder.common[1, 2]
+    # A Gaussian of unit sum; its middle is 1 / (2 pi 1.5^2).
+    assert abs(float(found.sum()) - 1) < 1e-5
+    assert abs(float(found[64, 40]) - 1 / (2 * np.pi * 1.5**2)) < 1e-3
+    torch.testing.assert_close(found[64, 42], found[66, 40])
+    assert not decoder.common[0].any()
 
 
 def test_the_played_network_gives_the_trained_shares() -> None:

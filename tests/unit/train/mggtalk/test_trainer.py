@@ -21,7 +21,10 @@ from talkcli.train.mggtalk.trainer import DecoderTraining, Person, tinted
 from tests.support.decoders import flushing_pairs
 
 RECIPE = DecoderRecipe(
-    size=DecoderSize(4, 16, (8, 16), shades=True), frames=1, rates=(2e-2, 3e-3, 1e-3), pull=1e-3
+    size=DecoderSize(4, 16, (8, 16), shades=True, inside=True),
+    frames=1,
+    rates=(2e-2, 3e-3, 1e-3),
+    pull=1e-3,
 )
 
 
