@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from talkcli.engines.portrait.build.front import FrontPixels, unlike_skin
+from talkcli.engines.portrait.build.front import FrontPixels
 from talkcli.engines.portrait.build.geometry import HeadGeometry
+from talkcli.engines.portrait.build.hair_color import hair_share
 from talkcli.engines.portrait.build.images import (
     blur,
     fill_smooth,
@@ -100,7 +101,7 @@ def measure_directions(
     # Shoulders beside the neck and collars around it are not part of the head's shape.
     neck = geometry.below_jaw > 0.03
     own = (geometry.neck_across < 1.0) & (geometry.below_jaw < 0.12)
-    hair = _hair_share(colors, geometry)
+    hair = hair_share(colors, geometry)
     head = geometry.pose.to_head(pixels.positions) - CENTRE
     upper = (head[..., 1] > ABOVE_EARS_CM - CENTRE[1]) & (pixels.layer >= 0)
     upper &= (hair > 0.6) & (geometry.silhouette_distance > 2)
@@ -171,11 +172,6 @@ def _between_pixels(
             found += [left + x * change for x in places]
         share.append(np.full(count**2 * len(corners[0]), 1 / count**2, np.float32))
     return np.concatenate(found), np.concatenate(share)
-
-
-def _hair_share(colors: np.ndarray, geometry: HeadGeometry) -> np.ndarray:
-    """0–1: outside the face and unlike its skin; 0 on a bald head, which should get skin."""
-    return unlike_skin(colors, geometry) * ~geometry.on_face
 
 
 def _like_those(colors: np.ndarray, hair: np.ndarray) -> np.ndarray:

@@ -35,8 +35,10 @@ _NECK_CM = 5.6
 #: Bare skin differs from the face's by less than this in chroma, and its light lies between these
 #: shares of the face's; white collars are lighter.
 _CHROMA, _DARK, _LIGHT = 0.06, 0.3, 1.1
-#: What covers a neck is one thing if its brightness deviates by less than this share of its mean.
-_PLAIN = 0.4
+#: Collars, scarves and beards go around a neck as they are at its sides, beyond this share of its
+#: half width, if they are one thing: deviations from its brightness are less than this share of it,
+#: and something for black ones.
+_SIDES, _PLAIN, _BLACK = 0.45, 0.25, 0.03
 #: Specks are parts of the neck's texture narrower than this (cm) and darker or brighter than a
 #: plain neck by this (natural logarithm).
 _SPECK_CM, _STRANGE_LOG = 1.6, 0.3
@@ -104,18 +106,16 @@ def neck_colors(
     region = (geometry.below_jaw > 0.03) & (geometry.below_jaw < 0.3)
     region &= (geometry.neck_across < 0.85) & (alpha > 0.9)
     skin = np.median(colors[geometry.on_face], 0)
-    light = mean_color(colors) / skin.mean()
     bare = region & _like_skin(colors, skin)
-    # With a scarf or a beard, the neck continues in what covers it; collars and ties are no neck.
-    covered = (
-        bare.sum() <= 0.3 * region.sum() and light[region].std() < _PLAIN * light[region].mean()
-    )
-    seen = region if covered else bare
-    if seen.sum() < 30:
+    behind = smoothstep((CENTRE[2] + 3.0 - positions[..., 2]) / 6.0)
+    shade = (1 - (1 - _SHADED) * behind)[..., None]
+    if bare.sum() <= 0.3 * region.sum():
+        return np.asarray(_cover_of(colors, region & (geometry.neck_across > _SIDES), skin) * shade)
+    if bare.sum() < _FEWEST:
         return np.broadcast_to(_SHADED * skin, positions.shape)
-    across = geometry.pose.to_head(pixels.positions[seen])[:, 0] / _NECK_CM
-    known = np.column_stack([np.ones(len(across)), geometry.below_jaw[seen] / 0.15, across])
-    logs = np.log(colors[seen] + 0.05)
+    across = geometry.pose.to_head(pixels.positions[bare])[:, 0] / _NECK_CM
+    known = np.column_stack([np.ones(len(across)), geometry.below_jaw[bare] / 0.15, across])
+    logs = np.log(colors[bare] + 0.05)
     middle = np.median(logs, 0)
     # The ridge is a tenth of the pixels: slopes seen only on a sliver of neck are not trusted.
     normal = known.T @ known + 0.1 * len(across) * np.eye(3)
@@ -125,8 +125,7 @@ def neck_colors(
     asked = np.stack([np.ones_like(below), below, around], -1)
     logs = np.clip(asked @ slopes.astype(np.float32), -0.5, 0.3)
     fitted = np.exp(logs + middle) - np.float32(0.05)
-    behind = smoothstep((CENTRE[2] + 3.0 - positions[..., 2]) / 6.0)
-    return np.asarray(fitted * (1 - (1 - _SHADED) * behind)[..., None])
+    return np.asarray(fitted * shade)
 
 
 def below_jaw(positions: np.ndarray, geometry: HeadGeometry) -> np.ndarray:
@@ -140,6 +139,15 @@ def below_jaw(positions: np.ndarray, geometry: HeadGeometry) -> np.ndarray:
     order = np.argsort(jaw[:, 0])
     line = np.interp(positions[..., 0], jaw[order, 0], jaw[order, 1])
     return np.asarray((line - positions[..., 1]) / face_height(face), np.float32)
+
+
+def _cover_of(colors: np.ndarray, sides: np.ndarray, skin: np.ndarray) -> np.ndarray:
+    """``[3]`` the colour of what covers a neck at its sides and goes around it; skin if nothing."""
+    if sides.sum() < _FEWEST:
+        return _SHADED * skin
+    middle = np.median(colors[sides], 0)
+    off = np.median(np.abs(mean_color(colors[sides]) - middle.mean()))
+    return np.asarray(middle if off < _PLAIN * middle.mean() + _BLACK else _SHADED * skin)
 
 
 def specks(texture: np.ndarray, neck_colors: np.ndarray, below_hair: np.ndarray) -> np.ndarray:
