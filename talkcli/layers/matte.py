@@ -37,10 +37,13 @@ class Matte:
         alpha: ``[H, W]`` float32 in 0–1.
         foreground: ``[H, W, 3]`` float32 0–1, not premultiplied; equal to the picture where alpha
             is 1, free of background at the rim, and continued outwards where alpha is 0.
+        strands: ``[H, W, 4]`` float32 straight colour and coverage of single hairs beside the
+            matte, or None where they have not been looked for.
     """
 
     alpha: np.ndarray
     foreground: np.ndarray
+    strands: np.ndarray | None = None
 
 
 def person_matte(

@@ -35,6 +35,9 @@ from talkcli.shapes import Int32
 #: front pixels, the foreground's colours, the matte, the measured head and the completed face.
 RestOfHead = Callable[[FrontPixels, np.ndarray, np.ndarray, HeadGeometry, FaceTexture], SplatGroup]
 
+#: Hairs that cover less are left out.
+_FAINT = 0.02
+
 
 @dataclass(frozen=True)
 class Assembly:
@@ -142,6 +145,10 @@ def _add_surface(
         lip_side=pixels.lip_side, on_face=geometry.on_face, face_height=geometry.face_height,
     )  # fmt: skip
     builder.add(front_group(pixels, Layer.SKIN, colors, matte.alpha, geometry, model))
+    if matte.strands is not None:
+        tint, cover = matte.strands[..., :3], matte.strands[..., 3]
+        hairs = replace(pixels, layer=np.where(cover > _FAINT, Layer.SKIN, -1).astype(np.int8))
+        builder.add(front_group(hairs, Layer.SKIN, tint, cover, geometry, model))
     _add_eyes(builder, eyes, pixels, geometry, model)
     for layer in (Layer.PICTURE_TEETH, Layer.PICTURE_MOUTH):
         builder.add(front_group(pixels, layer, crop.rgb, ones, geometry, model))

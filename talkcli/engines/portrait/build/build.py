@@ -25,8 +25,9 @@ from talkcli.engines.portrait.trust import measure_trust
 from talkcli.face.model import FaceModel
 from talkcli.face.pose import euler_to_rotation
 from talkcli.imaging import over_white
-from talkcli.layers.matte import Matte, person_matte
+from talkcli.layers.matte import person_matte
 from talkcli.layers.plate import background_plate
+from talkcli.layers.strands import loose_strands
 from talkcli.layers.torso import behind_torso, torso_matte
 from talkcli.shapes import UInt8
 from talkcli.tracking.landmarks import Face
@@ -75,26 +76,29 @@ def build_unrounded(
     geometry = head_geometry(crop.points, matte.alpha, model, depth_scale, crop.rgb)
     # What stays behind and beside the head needs nothing of it, and goes to a second core.
     with ThreadPoolExecutor(1, "talkcli-plate") as second:
-        still = second.submit(_still_parts, picture, crop, matte, geometry, face)
+        strands = loose_strands(crop.rgb, matte, crop.face_height, crop.inside)
+        cover = np.maximum(matte.alpha, strands[..., 3])
+        still = second.submit(_still_parts, picture, crop, cover, geometry, face)
+        matte = replace(matte, strands=strands)
         # The picture stands in for the plate.
         assembly = assemble_avatar(picture, crop, matte, geometry, crop.rgb, model)
         avatar = assembly.avatar
         avatar.plate, avatar.torso, avatar.behind = still.result()
     yaw, pitch, roll = avatar.source_euler
     avatar.rotation = euler_to_rotation(yaw + calibration.yaw_offset, pitch, roll)
-    fit_colors(assembly, crop.rgb, matte.alpha, config.fit_iterations)
+    fit_colors(assembly, crop.rgb, cover, config.fit_iterations)
     avatar.seen = seen_from_the_front(avatar)
     avatar.trusted = measure_trust(avatar, avatar.splats)
     return avatar
 
 
 def _still_parts(
-    picture: np.ndarray, crop: Crop, matte: Matte, geometry: HeadGeometry, face: Face
+    picture: np.ndarray, crop: Crop, cover: np.ndarray, geometry: HeadGeometry, face: Face
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The crop without the head; in the whole picture, the torso's matte and what lies behind."""
     weight, frame = geometry.head_weight, crop.frame
-    plate = background_plate(crop.rgb, matte.alpha, weight, crop.face_height, inside=crop.inside)
+    plate = background_plate(crop.rgb, cover, weight, crop.face_height, inside=crop.inside)
     place = (frame.crop_x, frame.crop_y, frame.crop_side)
-    torso = torso_matte(picture, face.points, place, matte.alpha, weight)
+    torso = torso_matte(picture, face.points, place, cover, weight)
     fh = crop.face_height * frame.crop_side / frame.crop_pixels
     return plate, torso, behind_torso(over_white(picture), torso, plate, place, fh)
