@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from talkcli.imaging import smoothstep
+from talkcli.imaging import disc, smoothstep
 from talkcli.layers.colors import diffuse
 from talkcli.layers.matte import Matte
 from talkcli.shapes import Float32
@@ -21,6 +21,9 @@ _LEAST, _USUAL, _TEXTURED = 5.0, 3.0, 9.0
 _CONTRAST, _ALONG = 0.2, 0.8
 #: By so much their own colour may differ from that of the hair beside them (0-1).
 _OTHER = 0.3
+#: Face heights: half the width of what is no hair, gaps that are closed along one, and how near to
+#: the head it must begin.
+_THICK_FH, _GAP_FH, _ROOT_FH = 0.009, 0.012, 0.05
 #: Where more of the surroundings stands out, it is a pattern.
 _CROWD = 0.4
 
@@ -67,8 +70,27 @@ def loose_strands(
     hair &= np.linalg.norm(change - cover[..., None] * line, axis=-1) < _OTHER * cover
     side = 2 * round(0.2 * fh) + 1
     share, whole = (cv2.blur(m.astype(np.float32), (side, side)) for m in (hair, zone))
-    hair &= share <= _CROWD * whole
+    hair &= (share <= _CROWD * whole) & ~_blobs(hair, fh)
+    hair &= _attached(hair, away, fh)
     # Beyond half of the reach, hairs are likelier something else.
     cover = cover * hair * (1 - smoothstep(2 * away / _REACH_FH - 1))
     colors = behind + change / np.maximum(cover, 0.02)[..., None]
     return np.dstack([np.clip(colors, 0, 1), cover]).astype(np.float32)
+
+
+def _blobs(hair: np.ndarray, fh: float) -> np.ndarray:
+    """What is too wide for hairs: lights and marks."""
+    thick = cv2.morphologyEx(hair.astype(np.uint8), cv2.MORPH_OPEN, disc(_THICK_FH * fh))
+    return np.asarray(cv2.dilate(thick, disc(3 * _THICK_FH * fh)) > 0)
+
+
+def _attached(hair: np.ndarray, away: np.ndarray, fh: float) -> np.ndarray:
+    """What begins beside the head and ends before the limit: letters on the wall do not."""
+    joined = cv2.morphologyEx(hair.astype(np.uint8), cv2.MORPH_CLOSE, disc(_GAP_FH * fh))
+    count, labels = cv2.connectedComponents(joined)
+    nearest, farthest = np.full(count, np.inf), np.zeros(count)
+    np.minimum.at(nearest, labels[hair], away[hair])
+    np.maximum.at(farthest, labels[hair], away[hair])
+    kept = (nearest < _ROOT_FH) & (farthest < 0.95 * _REACH_FH)
+    kept[0] = False
+    return np.asarray(kept[labels])
