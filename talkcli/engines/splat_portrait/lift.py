@@ -47,7 +47,9 @@ from talkcli.weights.registry import shipped
 #: Grid step of the back of the head, in pixels of the aligned picture of 128.
 _BACK_PX = 0.75
 #: Steps of its grid longer than this many steps are folds, not surface.
-_LONGEST = 4.0
+_LONGEST = 6.0
+#: Width of the rim over which the back of the head comes round to its front, centimetres.
+_ROUND_CM = 4.0
 #: Width of the doubtful band along the matte's edge, face heights.
 _BAND_FH = 0.045
 #: Name of the weights that the package ships.
@@ -244,7 +246,15 @@ class BackOfHead:
         def reduced(image: np.ndarray) -> np.ndarray:
             return np.asarray(cv2.resize(image, small, interpolation=cv2.INTER_AREA), np.float32)
 
-        depth = reduced(self.seen.back) * np.float32(geometry.camera.distance / self.seen.distance)
+        # Heads are round: towards the outline, the last surface meets the first one, so that no
+        # gap opens between them when the head turns.
+        within = reduced(geometry.silhouette_distance) / (_ROUND_CM * geometry.pose.scale)
+        share = np.sqrt(np.clip(1 - np.square(1 - np.clip(within, 0, 1)), 0, 1))
+        front = reduced(geometry.depth)
+        last = reduced(self.seen.back) * np.float32(geometry.camera.distance / self.seen.distance)
+        depth = front + np.maximum(last - front, 0) * share
+        tint = reduced(self.seen.tint)
+        tint = tint + (reduced(colors) - tint) * (1 - smoothstep(within))[..., None]
         place = (np.arange(cells, dtype=np.float32) + 0.5) * (side / cells)
         grid = geometry.camera.unproject(place[None], place[:, None], depth)
         cover, weight = reduced(alpha), reduced(geometry.head_weight)
@@ -261,7 +271,7 @@ class BackOfHead:
             positions=grid.reshape(-1, 3)[kept],
             tangent_u=tangent_u.reshape(-1, 3)[kept],
             tangent_v=tangent_v.reshape(-1, 3)[kept],
-            colors=reduced(self.seen.tint).reshape(-1, 3)[kept],
+            colors=tint.reshape(-1, 3)[kept],
             opacities=0.97 * cover.ravel()[kept],
             head_weight=weight.ravel()[kept],
             weight_slope=grid_slope(weight).reshape(-1, 2)[kept],
