@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -50,6 +50,13 @@ _BACK_PX = 0.75
 _LONGEST = 6.0
 #: Width of the rim over which the back of the head comes round to its front, centimetres.
 _ROUND_CM = 4.0
+#: Splats along the outline, within this share of that width, are continued to the first surface
+#: in this many steps.
+_WALL, _LEVELS = 0.35, 6
+_COLUMNS = (
+    "positions", "tangent_u", "tangent_v", "colors", "opacities", "head_weight", "weight_slope",
+    "normals",
+)  # fmt: skip
 #: Width of the doubtful band along the matte's edge, face heights.
 _BAND_FH = 0.045
 #: Name of the weights that the package ships.
@@ -220,6 +227,37 @@ def matte_of(rgb: Float[np.ndarray, "S S 3"], alpha: np.ndarray, face_height_px:
     return Matte(found, rgb * solid + colors * (1 - solid))
 
 
+def _with_wall(
+    group: SplatGroup, rim: np.ndarray, ways: np.ndarray, outward: np.ndarray
+) -> SplatGroup:
+    """Close the gap between the two surfaces along the outline.
+
+    Args:
+        group: the last surface.
+        rim: ``[k]`` which of its splats lie at the outline.
+        ways: ``[k, 3]`` the way there from the first surface, pixel space.
+        outward: ``[k, 2]`` direction out of the head in the picture.
+    """
+    parts = {name: [getattr(group, name)] for name in _COLUMNS}
+    assert group.neighbours is not None and group.normals is not None
+    count = len(group)
+    along = np.linalg.norm(group.tangent_u[rim], axis=1, keepdims=True)
+    side = np.pad(np.stack([-outward[:, 1], outward[:, 0]], 1), ((0, 0), (0, 1)))
+    for share in (np.arange(_LEVELS) + 0.5) / _LEVELS:
+        wall = {
+            "positions": group.positions[rim] - share * ways,
+            "tangent_u": np.minimum(along, 3.0) * unit(side),
+            "tangent_v": ways / _LEVELS,
+            "normals": unit(np.pad(outward, ((0, 0), (0, 1)))),
+        }
+        for name in _COLUMNS:
+            parts[name].append(wall.get(name, getattr(group, name)[rim]))
+    whole = {name: np.concatenate(arrays).astype(np.float32) for name, arrays in parts.items()}
+    total = len(whole["positions"])
+    own = np.repeat(np.arange(count, total, dtype=np.int32)[:, None], 4, 1)
+    return replace(group, **whole, neighbours=np.concatenate([group.neighbours, own]))
+
+
 @dataclass(frozen=True)
 class BackOfHead:
     """The last surface as splats; see :data:`talkcli.engines.portrait.build.assemble.RestOfHead`.
@@ -266,7 +304,7 @@ class BackOfHead:
         around = index[grid_neighbours(cells, cells)[kept]]
         normals = unit(np.cross(tangent_u, tangent_v)).reshape(-1, 3)[kept]
         own = np.arange(len(kept), dtype=np.int32)[:, None]
-        return SplatGroup(
+        group = SplatGroup(
             layer=Layer.SHELL,
             positions=grid.reshape(-1, 3)[kept],
             tangent_u=tangent_u.reshape(-1, 3)[kept],
@@ -278,3 +316,10 @@ class BackOfHead:
             neighbours=np.where(around < 0, own, around),
             normals=normals,
         )
+        at_rim = np.flatnonzero((within < _WALL).ravel() & (cover > 0.5).ravel() & (index >= 0))
+        outward = np.stack([-np.gradient(within, axis=1), -np.gradient(within, axis=0)], -1)
+        ways = (
+            grid.reshape(-1, 3)[at_rim]
+            - geometry.camera.unproject(place[None], place[:, None], front).reshape(-1, 3)[at_rim]
+        )
+        return _with_wall(group, index[at_rim], ways, outward.reshape(-1, 2)[at_rim])
