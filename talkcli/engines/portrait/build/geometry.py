@@ -12,7 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
-from talkcli.engines.portrait.build.hanging import free_hair
+from talkcli.engines.portrait.build.hanging import HangingHair, hanging_hair
 from talkcli.engines.portrait.build.images import (
     at,
     blur,
@@ -86,6 +86,7 @@ class HeadGeometry:
         neck_across: ``[S, S]`` distance from the neck's axis in half neck widths.
         head_weight: ``[S, S]`` 1 on the head, fading to 0 down the neck.
         triangle_labels: ``[898]`` skin, eye opening or mouth opening.
+        hair_falls_fh: how far hair falls below the jaw beside the neck, face heights.
     """
 
     camera: Pinhole
@@ -103,6 +104,7 @@ class HeadGeometry:
     neck_across: Float[np.ndarray, "S S"]
     head_weight: Float[np.ndarray, "S S"]
     triangle_labels: Integer[np.ndarray, " T"]
+    hair_falls_fh: float = 0.0
 
     @property
     def pixel_x(self) -> np.ndarray:
@@ -212,9 +214,10 @@ def head_geometry(
     depth = _smoothed(depth.astype(np.float32), on_face, face_height)
     depth = _solid_rim(depth, alpha)
     weight = 1 - smoothstep(below_jaw / 0.55)
+    hair = HangingHair(np.zeros_like(alpha), 0.0)
     if rgb is not None:
-        free = free_hair(rgb, alpha, below_jaw, across, face_distance, face_height)
-        weight = np.maximum(weight, free)
+        hair = hanging_hair(rgb, alpha, below_jaw, across, face_distance, face_height)
+        weight = np.maximum(weight, hair.free)
     weight = blur(np.where(on_face, 1, weight), 3.0)
     return HeadGeometry(
         camera=camera,
@@ -232,6 +235,7 @@ def head_geometry(
         neck_across=np.abs(across),
         head_weight=np.where(on_face, 1, weight).astype(np.float32),
         triangle_labels=model.triangle_labels,
+        hair_falls_fh=hair.falls_fh,
     )
 
 

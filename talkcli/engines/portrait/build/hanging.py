@@ -7,6 +7,8 @@ whole; longer hair rests on the chest, and bends down the neck as the neck does.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
@@ -25,15 +27,29 @@ _ALIKE = 2.0
 _LEAST_FH2, _SOFT_FH = 0.01, 0.03
 
 
-def free_hair(
+@dataclass(frozen=True)
+class HangingHair:
+    """Hair beside the neck.
+
+    Attributes:
+        free: ``[S, S]`` float32 0–1, hair that ends before the chest.
+        falls_fh: how far it falls below the jaw on the side where it is longer, face heights; 0
+            where hair ends above the jaw.
+    """
+
+    free: np.ndarray
+    falls_fh: float
+
+
+def hanging_hair(
     rgb: np.ndarray,
     alpha: np.ndarray,
     below_jaw: np.ndarray,
     across: np.ndarray,
     face_distance: np.ndarray,
     face_height: float,
-) -> np.ndarray:
-    """How far pixels beside the neck are hair that ends before the chest.
+) -> HangingHair:
+    """Find hair that hangs beside the neck, and whether it ends before the chest.
 
     Args:
         rgb: ``[S, S, 3]`` crop.
@@ -42,9 +58,6 @@ def free_hair(
         across: ``[S, S]`` signed distance from the neck's axis in half neck widths.
         face_distance: ``[S, S]`` pixels to the face, 0 on it.
         face_height: pixels.
-
-    Returns:
-        ``[S, S]`` float32 0–1.
     """
     nothing = np.zeros(alpha.shape, np.float32)
     solid = alpha > 0.6
@@ -52,7 +65,7 @@ def free_hair(
     head = solid & (below_jaw < -_ABOVE_FH) & (face_distance > _OUTSIDE_FH * face_height)
     head &= lengths((rgb - np.median(skin, 0)) / (skin.std(0) + 0.03)) > _UNLIKE * np.sqrt(3)
     if head.sum() < _LEAST_FH2 * face_height**2:
-        return nothing
+        return HangingHair(nothing, 0.0)
     colors = rgb[head]
     off = np.abs(rgb - np.median(colors, 0)) / (colors.std(0) + 0.03)
     alike = solid & (highest_color(off) < _ALIKE) & (face_distance > 0)
@@ -60,14 +73,17 @@ def free_hair(
     _, labels = cv2.connectedComponents((beside | head).astype(np.uint8))
     joined = np.isin(labels, np.unique(labels[head]))
     hanging = joined & beside
-    free = nothing.astype(bool)
+    free, falls = nothing.astype(bool), 0.0
     for side in (across < 0, across >= 0):
         lock = hanging & side & (below_jaw > 0)
         if lock.sum() < _LEAST_FH2 * face_height**2:
             continue
-        if np.percentile(below_jaw[lock], 98) < _CHEST_FH and not _cut_off(lock):
+        end = float(np.percentile(below_jaw[lock], 98))
+        falls = max(falls, end)
+        if end < _CHEST_FH and not _cut_off(lock):
             free |= hanging & side
-    return blur(free, _SOFT_FH * face_height) if free.any() else nothing
+    soft = blur(free, _SOFT_FH * face_height) if free.any() else nothing
+    return HangingHair(soft, falls)
 
 
 def _cut_off(lock: np.ndarray) -> bool:

@@ -74,6 +74,11 @@ _TUFTS_CM, _FADES_CM = 0.35, 1.6
 _UNDER_FACE_CM = 0.3
 #: Around the face, the shell is bent towards the face's border over this distance.
 _BEND_CM = 3.0
+#: Hair that falls this far below the jaw begins to close around the back, from the first azimuth to
+#: the second (degrees), down to the last height (face heights).
+_SHORT_FH, _CURTAIN_DEG, _LONGEST_FH = 0.1, (65.0, 90.0), 0.6
+#: It falls from this height (sine of the elevation), where it is as wide but for this factor.
+_FALLS_FROM, _NARROWER = -0.15, 0.95
 #: The neck's end fades over this length (face heights).
 _FADE_FH = 0.1
 #: Steps of the grid longer than this many pixels are folds, not surface.
@@ -109,9 +114,11 @@ def shell_group(
     height = CENTRE[1] + directions[..., 1] * skull
     neck = neck_shape(colors, alpha, geometry)
     shape = _completed_shape(known, smoothstep((_EAR_CM - height) / _NAPE_CM), neck.width)
+    fallen = _fallen(directions, geometry)
+    shape = np.maximum(shape, fallen * _curtain(shape * skull, directions) / skull)
     surface = CENTRE + (shape * skull)[..., None] * directions
     bare = neck_colors(surface, pixels, colors, alpha, geometry)
-    below_hair = _below_hair(directions, height)
+    below_hair = _below_hair(directions, height) * (1 - fallen)
     crown = crown_of(known, height)
     texture = _completed_colors(known, crown, below_hair, bare)
     texels = _texels_by_direction(sphere, face, geometry)
@@ -123,6 +130,7 @@ def shell_group(
     weight = 1 - smoothstep(below / 0.55)
     # Long hair hangs in front of collars.
     ends = np.where(directions[..., 2] < 0, neck.ends_fh, np.float32(LOWEST_FH))
+    ends = ends + fallen * np.maximum(min(geometry.hair_falls_fh, _LONGEST_FH) - ends, 0)
     # The columns wrap around: differences across the azimuth's seam are taken on a padded grid.
     padded = np.concatenate([points[:, -1:], points, points[:, :1]], 1)
     longest = _longest_step(points, geometry)
@@ -155,6 +163,23 @@ def shell_group(
         neighbours=_neighbours(kept, sphere),
     )
     return joined(shell, strands)
+
+
+def _fallen(directions: np.ndarray, geometry: HeadGeometry) -> np.ndarray:
+    """``[rows, columns]`` 0–1: where hair that falls beside the neck falls around the back, too."""
+    long = smoothstep(np.array((geometry.hair_falls_fh - _SHORT_FH) / _SHORT_FH))
+    azimuth = np.degrees(np.abs(np.arctan2(directions[..., 0], directions[..., 2])))
+    first, last = _CURTAIN_DEG
+    return np.asarray(long * smoothstep((azimuth - first) / (last - first)), np.float32)
+
+
+def _curtain(radius: np.ndarray, directions: np.ndarray) -> np.ndarray:
+    """``[rows, columns]`` cm: radius of hair that falls straight down from the ears' height."""
+    level = lengths(directions[..., ::2])
+    row = int(np.abs(directions[:, 0, 1] - _FALLS_FROM).argmin())
+    wide = blur(np.tile(radius[row] * level[row], (3, 1)), 0.02 * radius.shape[1])[1]
+    straight = _NARROWER * wide / np.maximum(level, 0.2)
+    return np.where(directions[..., 1] < directions[row, 0, 1], straight, 0)
 
 
 def _longest_step(points: np.ndarray, geometry: HeadGeometry) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from talkcli.engines.portrait.build.hanging import free_hair
+from talkcli.engines.portrait.build.hanging import hanging_hair
 
 SIDE, FACE = 200, 80.0
 SKIN, DARK, CLOTH, WALL = (0.8, 0.6, 0.5), (0.2, 0.15, 0.1), (0.2, 0.3, 0.7), (0.9, 0.9, 0.9)
@@ -35,7 +35,7 @@ def share(hair_ends: float, rgb_of: tuple[float, float, float] | None = None) ->
     rgb, alpha, distance = picture(hair_ends)
     if rgb_of is not None:
         rgb[np.abs(rgb - DARK).max(-1) < 0.1] = rgb_of
-    return free_hair(rgb, alpha, (Y - JAW) / FACE, (X - AXIS) / HALF, distance, FACE)
+    return hanging_hair(rgb, alpha, (Y - JAW) / FACE, (X - AXIS) / HALF, distance, FACE).free
 
 
 def test_a_bob_turns_with_the_head() -> None:
@@ -54,9 +54,17 @@ def test_hair_that_the_picture_cuts_off_may_be_long() -> None:
     rgb, alpha, distance = picture(0.4)
     cut = round(JAW + 0.3 * FACE)
     arrays = (rgb, alpha, (Y - JAW) / FACE, (X - AXIS) / HALF, distance)
-    assert free_hair(*(array[:cut] for array in arrays), face_height=FACE).max() == 0
+    assert hanging_hair(*(array[:cut] for array in arrays), face_height=FACE).free.max() == 0
 
 
 @pytest.mark.parametrize("color", [SKIN, (0.78, 0.62, 0.5)])
 def test_nothing_hangs_from_a_bald_head(color: tuple[float, float, float]) -> None:
     assert share(0.4, color).max() == 0
+
+
+@pytest.mark.parametrize("ends", [0.4, 0.85])
+def test_how_far_hair_falls(ends: float) -> None:
+    rgb, alpha, distance = picture(ends)
+    found = hanging_hair(rgb, alpha, (Y - JAW) / FACE, (X - AXIS) / HALF, distance, FACE)
+    # Rows are 1/80 of a face height, and one in fifty pixels is left out.
+    assert found.falls_fh == pytest.approx(ends, abs=0.04)
