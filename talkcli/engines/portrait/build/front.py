@@ -126,10 +126,9 @@ def front_pixels(
     behind = _behind_rim(rgb, geometry, gain, from_rim)
     normals, cosine = smooth_normals(positions, geometry, behind)
     # Where the other side is seen no better, badly seen pixels stay longer and contours are kept.
-    known = np.clip(gain / _SURE_GAIN, 0, 1)
     rim = 1 - _TINTED * rim_tint(rgb, geometry)
     at_contour = np.minimum(contour_trust(geometry, gain, from_rim), rim)
-    trust = np.minimum(1 - known * (1 - at_contour), rim)
+    trust = np.minimum(1 - np.clip(gain / _SURE_GAIN, 0, 1) * (1 - at_contour), rim)
     cosine = np.clip(cosine, 0.02, 1) * trust * (1 - gain)
     # Islands of trust among badly seen pixels would stay behind as crumbs, and the border at which
     # splats give way should be smooth.

@@ -28,6 +28,11 @@ _DARKER, _OVER = 0.17, 0.25
 #: Patches continue the gradient at their border, which at a dark rim leads to black: over this
 #: share of the way around, their light goes over to that of all hair that is seen.
 _LEVEL, _LEVELLED = 0.06, 0.12
+#: Hair that falls this far below the jaw begins to close around the back, from the first azimuth to
+#: the second (degrees), down to the last height (face heights).
+_SHORT_FH, _CURTAIN_DEG, LONGEST_FH = 0.1, (65.0, 90.0), 0.6
+#: It falls from this height (sine of the elevation), where it is as wide but for this factor.
+_FALLS_FROM, _NARROWER = -0.15, 0.95
 #: Strands per square centimetre, how far they stand off at most, and their length and width, cm.
 _DENSITY, _OFF_CM, _LENGTH_CM, _WIDTH_CM = 14.0, 0.45, 0.55, 0.05
 #: By how much strands are turned out of the way that hair falls, and lifted off (tangents).
@@ -111,6 +116,23 @@ def continued_crown(texture: np.ndarray, crown: Crown, wanted: np.ndarray) -> np
     smooth = fill_smooth(texture, crown.top * crown.seen, wrap=True)
     away = distance_to(crown.top) / np.float32(_OVER * texture.shape[1])
     return np.asarray(smooth * (1 - _DARKER * smoothstep(away))[..., None])
+
+
+def fallen_hair(directions: np.ndarray, falls_fh: float) -> np.ndarray:
+    """``[rows, columns]`` 0–1: where hair that falls beside the neck falls around the back, too."""
+    long = smoothstep(np.array((falls_fh - _SHORT_FH) / _SHORT_FH))
+    azimuth = np.degrees(np.abs(np.arctan2(directions[..., 0], directions[..., 2])))
+    first, last = _CURTAIN_DEG
+    return np.asarray(long * smoothstep((azimuth - first) / (last - first)), np.float32)
+
+
+def curtain(radius: np.ndarray, directions: np.ndarray) -> np.ndarray:
+    """``[rows, columns]`` cm: radius of hair that falls straight down from the ears' height."""
+    level = lengths(directions[..., ::2])
+    row = int(np.abs(directions[:, 0, 1] - _FALLS_FROM).argmin())
+    wide = blur(np.tile(radius[row] * level[row], (3, 1)), 0.02 * radius.shape[1])[1]
+    straight = _NARROWER * wide / np.maximum(level, 0.2)
+    return np.where(directions[..., 1] < directions[row, 0, 1], straight, 0)
 
 
 @dataclass(frozen=True)

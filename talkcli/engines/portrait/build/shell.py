@@ -8,6 +8,8 @@ points that the source could see are moved towards the centre until it cannot.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from talkcli.engines.portrait.build.directions import (
@@ -25,10 +27,13 @@ from talkcli.engines.portrait.build.groups import (
     joined,
 )
 from talkcli.engines.portrait.build.hair import (
+    LONGEST_FH,
     Crown,
     HairSurface,
     continued_crown,
     crown_of,
+    curtain,
+    fallen_hair,
     strand_group,
 )
 from talkcli.engines.portrait.build.images import (
@@ -74,15 +79,12 @@ _TUFTS_CM, _FADES_CM = 0.35, 1.6
 _UNDER_FACE_CM = 0.3
 #: Around the face, the shell is bent towards the face's border over this distance.
 _BEND_CM = 3.0
-#: Hair that falls this far below the jaw begins to close around the back, from the first azimuth to
-#: the second (degrees), down to the last height (face heights).
-_SHORT_FH, _CURTAIN_DEG, _LONGEST_FH = 0.1, (65.0, 90.0), 0.6
-#: It falls from this height (sine of the elevation), where it is as wide but for this factor.
-_FALLS_FROM, _NARROWER = -0.15, 0.95
 #: The neck's end fades over this length (face heights).
 _FADE_FH = 0.1
 #: Steps of the grid longer than this many pixels are folds, not surface.
 _LONGEST_PX = 4.0
+#: So are steps over columns that are left out.
+_LONGEST_THINNED_PX = 1.5
 #: Nearer to the silhouette of the source than that, steps are shorter, as shares of the distance.
 _STICKS_OUT = 0.6
 
@@ -107,44 +109,23 @@ def shell_group(
     """
     columns = 2 * int(np.pi * 10 * geometry.pose.scale / step)
     sphere = Sphere(int(columns * (HIGHEST_DEG - LOWEST_DEG) / 360), columns)
-    directions = sphere.directions()
-    skull = skull_radii(FaceModel.load().skull, sphere.rows, columns)
-    known = measure_directions(sphere, skull, pixels, colors, alpha, geometry)
-    seen = known.seen
-    height = CENTRE[1] + directions[..., 1] * skull
-    neck = neck_shape(colors, alpha, geometry)
-    shape = _completed_shape(known, smoothstep((_EAR_CM - height) / _NAPE_CM), neck.width)
-    fallen = _fallen(directions, geometry)
-    shape = np.maximum(shape, fallen * _curtain(shape * skull, directions) / skull)
-    surface = CENTRE + (shape * skull)[..., None] * directions
-    bare = neck_colors(surface, pixels, colors, alpha, geometry)
-    below_hair = _below_hair(directions, height) * (1 - fallen)
-    crown = crown_of(known, height)
-    texture = _completed_colors(known, crown, below_hair, bare)
+    head = _closed_head(sphere, pixels, colors, alpha, geometry)
     texels = _texels_by_direction(sphere, face, geometry)
-    radius = _meeting_face(shape * skull, texels, face, geometry)
-    radius, hidden = _hidden_radius(radius, directions, alpha, geometry)
-    positions = CENTRE + radius[..., None] * directions
+    radius = _meeting_face(head.radius, texels, face, geometry)
+    radius, hidden = _hidden_radius(radius, head.directions, alpha, geometry)
+    positions = CENTRE + radius[..., None] * head.directions
     points = geometry.pose.to_image(positions)
     below = below_jaw(positions, geometry)
     weight = 1 - smoothstep(below / 0.55)
-    # Long hair hangs in front of collars.
-    ends = np.where(directions[..., 2] < 0, neck.ends_fh, np.float32(LOWEST_FH))
-    ends = ends + fallen * np.maximum(min(geometry.hair_falls_fh, _LONGEST_FH) - ends, 0)
-    # The columns wrap around: differences across the azimuth's seam are taken on a padded grid.
-    padded = np.concatenate([points[:, -1:], points, points[:, :1]], 1)
-    longest = _longest_step(points, geometry)
-    tangent_u, tangent_v = (clamp_length(t[:, 1:-1], longest) for t in grid_tangents(padded))
+    tangent_u, tangent_v = _tangents(points, sphere, geometry)
     # Seen from outside, azimuth grows to the right in front and v runs down, as in the picture.
-    wanted = hidden & (seen < 0.85) & (below < ends) & ~_behind_openings(points, geometry)
+    wanted = hidden & (head.seen < 0.85) & (below < head.ends_fh)
+    wanted &= ~_behind_openings(points, geometry)
+    thinned = np.arange(columns) % sphere.strides()[:, None] == 0
     # Isolated cells would be specks along the jaw.
-    strides = sphere.strides()
-    tangent_u = clamp_length(tangent_u * strides[:, None, None], np.minimum(longest, 1.5))
-    thinned = np.arange(columns) % strides[:, None] == 0
     kept = np.flatnonzero(dilate(erode(wanted, 2), 2) & thinned)
     vertices, weights = _bound_to_face(points, kept, texels, face, geometry)
-    hair = _grows(known, crown, below_hair)
-    surface = HairSurface(points, tangent_v, tangent_u, texture, hair, weight)
+    surface = HairSurface(points, tangent_v, tangent_u, head.texture, head.hair, weight)
     strands = strand_group(
         surface, kept, lambda at: _unseen(at, alpha, geometry), geometry.pose.scale
     )
@@ -153,9 +134,9 @@ def shell_group(
         positions=points.reshape(-1, 3)[kept],
         tangent_u=tangent_u.reshape(-1, 3)[kept],
         tangent_v=tangent_v.reshape(-1, 3)[kept],
-        colors=texture.reshape(-1, 3)[kept],
+        colors=head.texture.reshape(-1, 3)[kept],
         # A soft lower edge: the turning part must not end sharply against the part that stays.
-        opacities=(0.97 * smoothstep((ends - below) / _FADE_FH)).ravel()[kept],
+        opacities=(0.97 * smoothstep((head.ends_fh - below) / _FADE_FH)).ravel()[kept],
         vertices=vertices,
         weights=weights * weight.ravel()[kept, None],
         head_weight=weight.ravel()[kept],
@@ -165,21 +146,65 @@ def shell_group(
     return joined(shell, strands)
 
 
-def _fallen(directions: np.ndarray, geometry: HeadGeometry) -> np.ndarray:
-    """``[rows, columns]`` 0–1: where hair that falls beside the neck falls around the back, too."""
-    long = smoothstep(np.array((geometry.hair_falls_fh - _SHORT_FH) / _SHORT_FH))
-    azimuth = np.degrees(np.abs(np.arctan2(directions[..., 0], directions[..., 2])))
-    first, last = _CURTAIN_DEG
-    return np.asarray(long * smoothstep((azimuth - first) / (last - first)), np.float32)
+@dataclass(frozen=True)
+class _ClosedHead:
+    """The head in all directions, as far as it is known; arrays are ``[rows, columns, ...]``.
+
+    Attributes:
+        directions: unit vectors.
+        radius: distance from :data:`CENTRE`, cm.
+        texture: colours.
+        hair: 0–1, where it grows.
+        seen: 0–1, how well the source shows it.
+        ends_fh: how far it goes on below the jaw, face heights.
+    """
+
+    directions: np.ndarray
+    radius: np.ndarray
+    texture: np.ndarray
+    hair: np.ndarray
+    seen: np.ndarray
+    ends_fh: np.ndarray
 
 
-def _curtain(radius: np.ndarray, directions: np.ndarray) -> np.ndarray:
-    """``[rows, columns]`` cm: radius of hair that falls straight down from the ears' height."""
-    level = lengths(directions[..., ::2])
-    row = int(np.abs(directions[:, 0, 1] - _FALLS_FROM).argmin())
-    wide = blur(np.tile(radius[row] * level[row], (3, 1)), 0.02 * radius.shape[1])[1]
-    straight = _NARROWER * wide / np.maximum(level, 0.2)
-    return np.where(directions[..., 1] < directions[row, 0, 1], straight, 0)
+def _closed_head(
+    sphere: Sphere,
+    pixels: FrontPixels,
+    colors: np.ndarray,
+    alpha: np.ndarray,
+    geometry: HeadGeometry,
+) -> _ClosedHead:
+    """Measure the head in all directions, and complete what the source does not show."""
+    directions = sphere.directions()
+    skull = skull_radii(FaceModel.load().skull, sphere.rows, sphere.columns)
+    known = measure_directions(sphere, skull, pixels, colors, alpha, geometry)
+    height = CENTRE[1] + directions[..., 1] * skull
+    neck = neck_shape(colors, alpha, geometry)
+    shape = _completed_shape(known, smoothstep((_EAR_CM - height) / _NAPE_CM), neck.width)
+    fallen = fallen_hair(directions, geometry.hair_falls_fh)
+    radius = np.maximum(shape * skull, fallen * curtain(shape * skull, directions))
+    surface = CENTRE + radius[..., None] * directions
+    bare = neck_colors(surface, pixels, colors, alpha, geometry)
+    below_hair = _below_hair(directions, height) * (1 - fallen)
+    crown = crown_of(known, height)
+    texture = _completed_colors(known, crown, below_hair, bare)
+    # Long hair hangs in front of collars.
+    ends = np.where(directions[..., 2] < 0, neck.ends_fh, np.float32(LOWEST_FH))
+    ends = ends + fallen * np.maximum(min(geometry.hair_falls_fh, LONGEST_FH) - ends, 0)
+    hair = _grows(known, crown, below_hair)
+    return _ClosedHead(directions, radius, texture, hair, known.seen, ends)
+
+
+def _tangents(
+    points: np.ndarray, sphere: Sphere, geometry: HeadGeometry
+) -> tuple[np.ndarray, np.ndarray]:
+    """Steps of the grid to the right, over as many columns as are left out, and down."""
+    # The columns wrap around: differences across the azimuth's seam are taken on a padded grid.
+    padded = np.concatenate([points[:, -1:], points, points[:, :1]], 1)
+    longest = _longest_step(points, geometry)
+    across, down = (clamp_length(t[:, 1:-1], longest) for t in grid_tangents(padded))
+    across = across * sphere.strides()[:, None, None]
+    return clamp_length(across, np.minimum(longest, _LONGEST_THINNED_PX)), down
 
 
 def _longest_step(points: np.ndarray, geometry: HeadGeometry) -> np.ndarray:
