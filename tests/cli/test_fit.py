@@ -152,6 +152,16 @@ def test_neither_the_clip_nor_a_whole_checkpoint_is_needed(
         (tmp_path / "elsewhere.mp4").rename(fitted.parent / "clip.mp4")
 
 
+def test_a_fitted_avatar_is_never_silently_another_one(
+    command: Any, fitted: Path, tmp_path: Path
+) -> None:
+    speech = write_tone(tmp_path / "speech.wav", 0.4)
+    given = ("drive", fitted, speech, "-o", tmp_path / "a.mp4", "--engine")
+    answer = command(*given, "portrait")
+    assert answer.code == 3 and not (tmp_path / "a.mp4").exists()
+    assert "is of the engine audio-plane" in answer.err and "leave out --engine" in answer.err
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -160,8 +170,6 @@ def test_neither_the_clip_nor_a_whole_checkpoint_is_needed(
         ("--bg", "#00ff00"),
         ("--still",),
         ("--bg", "transparent"),
-        # What made the avatar is part of it, whatever the recipe says.
-        ("--set", "engine=portrait"),
     ],
 )
 def test_a_fitted_avatar_speaks(

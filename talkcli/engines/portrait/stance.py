@@ -19,6 +19,8 @@ _COLLAR_WEIGHT, _BEYOND_WEIGHT = 0.06, (0.8, 1.0)
 #: in steps, degrees, from the lowest centimetre of where it is still nearly as wide as above.
 _NECK_AXIS = np.array([0.0, 1.0, -3.5], np.float32)
 _FROM_DEG, _STEP_DEG, _RIM_CM, _NECK_LENGTH_CM, _WIDE = 70.0, 8.0, 1.0, 5.0, 0.93
+#: Hair around a neck is wider than this, and no neck is.
+_WIDEST_CM = 6.6
 
 
 def stance_of(splats: RestSplats, camera: Camera) -> Stance:
@@ -47,7 +49,7 @@ def _nape(splats: RestSplats) -> tuple[np.ndarray, np.ndarray]:
         if len(here) < 3:
             continue
         neck = here[y[here] < y[here].min() + _NECK_LENGTH_CM]
-        radius = float(np.percentile(wide[neck], 80))
+        radius = min(float(np.percentile(wide[neck], 80)), _WIDEST_CM)
         full = neck[wide[neck] > _WIDE * radius]
         low = full[y[full] < y[full].min() + _RIM_CM]
         angle = np.radians(start + _STEP_DEG / 2)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from talkcli.avatar import SOURCE_VIEW
+from talkcli.avatar import SOURCE_VIEW, View
 from talkcli.errors import InputError, UsageError
 from talkcli.face.pose import euler_to_rotation, rotation_to_euler
 from talkcli.pipeline.evaluate.compare import Comparison, Context, compare, compare_measured
@@ -157,6 +157,7 @@ class _Stage:
         root = cached_project_root(portrait.source.sha256)
         run = Run(Project.create(root), recipe, context.reporter, context.watch)
         avatar = ensure_avatar(run, portrait).avatar
+        self._yaw = avatar.info.turned[0]
         still_body = recipe.motion.still_body
         self._player = AvatarPlayer(
             avatar, video, recipe.backend, context.watch, still_body=still_body
@@ -164,9 +165,15 @@ class _Stage:
 
     def film(self, output: Path, turn: np.ndarray, fps: Fraction) -> None:
         """Draw the whole performance as another camera sees it."""
-        motions = list(seen_from(self._curves, turn, self._frame))
+        orbit_deg = rotation_to_euler(turn)[0]
+        # The camera goes around the person by its own yaw; the rest is the head's.
+        motions = [
+            replace(motion, rotation=motion.rotation - np.array([orbit_deg, 0, 0], np.float32))
+            for motion in seen_from(self._curves, turn, self._frame)
+        ]
+        view = View(self._yaw + orbit_deg, orbit_deg)
         crf = self._context.recipe.video.crf
-        write_film(self._player, motions, output, fps, crf, self._context.reporter)
+        write_film(self._player, motions, output, fps, crf, self._context.reporter, view)
 
 
 def write_film(
@@ -176,6 +183,7 @@ def write_film(
     fps: Fraction,
     crf: int,
     reporter: Reporter,
+    view: View = SOURCE_VIEW,
 ) -> None:
     """Write a silent video of an avatar that is to be judged.
 
@@ -186,6 +194,7 @@ def write_film(
         fps: frames per second.
         crf: H.264 quality.
         reporter: receives progress.
+        view: where it is seen from.
     """
     from talkcli.media.write import Encoding, FrameFormat, VideoWriter
 
@@ -194,7 +203,7 @@ def write_film(
     encoding, duration_s = Encoding(crf=crf), len(motions) / float(fps)
     with VideoWriter(output, shape, duration_s=duration_s, encoding=encoding) as writer:
         for motion in motions:
-            writer.write(player.pictures(motion, [SOURCE_VIEW])[0])
+            writer.write(player.pictures(motion, [view])[0])
             task.advance()
     reporter.end(task)
 
@@ -213,7 +222,7 @@ def _compare_still(
 def _protocol(source: MeasuredClip, frame: int) -> str:
     return (
         f"novel views: an avatar of frame {frame} of {source.path.name}, driven by that camera's "
-        "tracked face and drawn as the other cameras see it; the rotation between two cameras is "
-        "the mean over the clip of that between the tracked heads; in every frame the faces are "
-        "laid over each other by a similarity of rigid landmarks"
+        "tracked face and drawn as the other cameras see it, head and body; the rotation between "
+        "two cameras is the mean over the clip of that between the tracked heads; in every frame "
+        "the faces are laid over each other by a similarity of rigid landmarks"
     )

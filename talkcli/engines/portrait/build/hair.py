@@ -22,7 +22,7 @@ from talkcli.layers.patches import fill_patches
 #: Directions seen at least this well give patches of hair, if they are this share of it.
 _WELL, _ENOUGH_WELL = 0.45, 0.2
 #: A head with less hair than this share of what is seen above the ears is bald.
-_LEAST_HAIR = 0.17
+_LEAST_HAIR = 0.12
 #: Hair gets darker away from what is seen, by this share, over this share of the way around.
 _DARKER, _OVER = 0.17, 0.25
 #: Patches continue the gradient at their border, which at a dark rim leads to black: over this

@@ -26,7 +26,7 @@ _BINS, _WIDTH = (20, 32, 32), 5.0
 _SMOOTH = 1.2
 #: Above the forehead, hair must be this likely on average, or it is no hair; and it is not known
 #: from fewer pixels than this share of a square face height.
-_TOLD_APART, _FEWEST = 0.64, 0.01
+_TOLD_APART, _FEWEST = 0.56, 0.01
 #: Likelihoods at which pixels begin to be hair and certainly are.
 _LIKELY, _CERTAIN = 0.5, 0.8
 

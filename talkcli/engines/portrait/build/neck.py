@@ -43,7 +43,7 @@ _SIDES, _PLAIN, _BLACK = 0.45, 0.25, 0.03
 #: plain neck by this (natural logarithm).
 _SPECK_CM, _STRANGE_LOG = 1.6, 0.3
 #: Relative brightness of the back of a neck, and of a neck that the source does not show.
-_SHADED = 0.72
+_SHADED = 0.84
 
 
 @dataclass(frozen=True)
