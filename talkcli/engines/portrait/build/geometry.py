@@ -239,6 +239,13 @@ def head_geometry(
     )
 
 
+def picture_axes(pose: HeadPose) -> tuple[Float[np.ndarray, " 2"], Float[np.ndarray, " 2"]]:
+    """Where the head's down and its right hand side (as seen) point in the picture, unit length."""
+    down = (IMAGE_TO_HEAD @ pose.rotation @ (0.0, -1.0, 0.0))[:2]
+    down = down / np.linalg.norm(down)
+    return down, np.array([down[1], -down[0]])
+
+
 def neck_coordinates(
     points: Float[np.ndarray, "478 k"], pose: HeadPose, face_height: float, size: int
 ) -> tuple[Float[np.ndarray, "S S"], Float[np.ndarray, "S S"]]:
@@ -254,9 +261,7 @@ def neck_coordinates(
         ``[S, S]`` distance below the jaw's line in face heights, and from the chin's axis in half
         neck widths; both have signs.
     """
-    down = (IMAGE_TO_HEAD @ pose.rotation @ (0.0, -1.0, 0.0))[:2]
-    down = down / np.linalg.norm(down)
-    right = np.array([down[1], -down[0]])
+    down, right = picture_axes(pose)
     x = np.arange(size) + 0.5
     y = x[:, None]
     along, sideways = x * down[0] + y * down[1], x * right[0] + y * right[1]

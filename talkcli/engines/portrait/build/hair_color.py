@@ -11,9 +11,8 @@ import cv2
 import numpy as np
 
 from talkcli.engines.portrait.build.front import unlike_skin
-from talkcli.engines.portrait.build.geometry import HeadGeometry
+from talkcli.engines.portrait.build.geometry import HeadGeometry, picture_axes
 from talkcli.engines.portrait.build.images import blur, blur_along, inside_distance
-from talkcli.face.pose import IMAGE_TO_HEAD
 from talkcli.imaging import smoothstep
 from talkcli.shapes import Float
 
@@ -64,9 +63,8 @@ def hair_share(
 
 def _from_top(geometry: HeadGeometry) -> tuple[np.ndarray, np.ndarray]:
     """``[S, S]`` height above the face's mesh, face heights, and distance from its axis, widths."""
-    up = (IMAGE_TO_HEAD @ geometry.pose.rotation @ (0.0, 1.0, 0.0))[:2]
-    up = up / np.linalg.norm(up)
-    beside = np.array([-up[1], up[0]])
+    down, beside = picture_axes(geometry.pose)
+    up = -down
     points = geometry.landmarks[:468]
     height = geometry.pixel_x * up[0] + geometry.pixel_y * up[1] - (points @ up).max()
     aside = geometry.pixel_x * beside[0] + geometry.pixel_y * beside[1] - points.mean(0) @ beside

@@ -59,16 +59,15 @@ class NeckShape:
     ends_fh: float
 
 
-def neck_shape(colors: np.ndarray, alpha: np.ndarray, geometry: HeadGeometry) -> NeckShape:
+def neck_shape(like_skin: np.ndarray, alpha: np.ndarray, geometry: HeadGeometry) -> NeckShape:
     """Measure the bare neck in the source.
 
     Args:
-        colors: ``[S, S, 3]`` foreground colours.
+        like_skin: ``[S, S]`` bool, see :func:`coloured_like`.
         alpha: ``[S, S]`` matte.
         geometry: the measured head.
     """
-    skin = np.median(colors[geometry.on_face], 0)
-    bare = _like_skin(colors, skin) & (alpha > 0.9) & ~geometry.on_face
+    bare = like_skin & (alpha > 0.9) & ~geometry.on_face
     bare &= (geometry.below_jaw > 0.02) & (geometry.below_jaw < LOWEST_FH)
     rows = bare & (geometry.below_jaw > 0.06) & (geometry.below_jaw < 0.2)
     if rows.sum() < _FEWEST:
@@ -82,7 +81,7 @@ def neck_shape(colors: np.ndarray, alpha: np.ndarray, geometry: HeadGeometry) ->
     return NeckShape(width, float(np.clip(ends + _UNDER_COLLAR_FH, _LEAST_END_FH, LOWEST_FH)))
 
 
-def _like_skin(colors: np.ndarray, skin: np.ndarray) -> np.ndarray:
+def coloured_like(colors: np.ndarray, skin: np.ndarray) -> np.ndarray:
     """``[S, S]`` bool: coloured like the face's ``skin [3]``, in whatever light."""
     chroma = colors / np.maximum(3 * mean_color(colors), 0.05)[..., None] - skin / skin.sum()
     light = mean_color(colors) / skin.mean()
@@ -96,17 +95,18 @@ def neck_colors(
     colors: np.ndarray,
     alpha: np.ndarray,
     geometry: HeadGeometry,
+    skin: np.ndarray,
+    like_skin: np.ndarray,
 ) -> np.ndarray:
     """Colours of a plain neck at head-frame points ``[..., 3]``: smooth light on skin or cloth.
 
     Logarithms of the visible neck's colours are fitted linearly in height and width, so that the
     shadow under the chin and light from one side continue around it. If no neck is visible, it gets
-    the face's skin in shadow.
+    the face's ``skin [3]`` in shadow; ``like_skin [S, S]`` is from :func:`coloured_like`.
     """
     region = (geometry.below_jaw > 0.03) & (geometry.below_jaw < 0.3)
     region &= (geometry.neck_across < 0.85) & (alpha > 0.9)
-    skin = np.median(colors[geometry.on_face], 0)
-    bare = region & _like_skin(colors, skin)
+    bare = region & like_skin
     behind = smoothstep((CENTRE[2] + 3.0 - positions[..., 2]) / 6.0)
     shade = (1 - (1 - _SHADED) * behind)[..., None]
     if bare.sum() <= 0.3 * region.sum():

@@ -50,6 +50,7 @@ from talkcli.engines.portrait.build.images import (
 from talkcli.engines.portrait.build.neck import (
     LOWEST_FH,
     below_jaw,
+    coloured_like,
     neck_colors,
     neck_shape,
     specks,
@@ -179,12 +180,14 @@ def _closed_head(
     skull = skull_radii(FaceModel.load().skull, sphere.rows, sphere.columns)
     known = measure_directions(sphere, skull, pixels, colors, alpha, geometry)
     height = CENTRE[1] + directions[..., 1] * skull
-    neck = neck_shape(colors, alpha, geometry)
+    skin = np.median(colors[geometry.on_face], 0)
+    like_skin = coloured_like(colors, skin)
+    neck = neck_shape(like_skin, alpha, geometry)
     shape = _completed_shape(known, smoothstep((_EAR_CM - height) / _NAPE_CM), neck.width)
     fallen = fallen_hair(directions, geometry.hair_falls_fh)
     radius = np.maximum(shape * skull, fallen * curtain(shape * skull, directions))
     surface = CENTRE + radius[..., None] * directions
-    bare = neck_colors(surface, pixels, colors, alpha, geometry)
+    bare = neck_colors(surface, pixels, colors, alpha, geometry, skin, like_skin)
     below_hair = _below_hair(directions, height) * (1 - fallen)
     crown = crown_of(known, height)
     texture = _completed_colors(known, crown, below_hair, bare)
