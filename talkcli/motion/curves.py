@@ -17,6 +17,7 @@ import re
 import zipfile
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
@@ -128,6 +129,8 @@ def write_npz(path: Path, curves: MotionCurves, *, overwrite: bool = True) -> No
 def save_npz(file: BinaryIO, curves: MotionCurves) -> None:
     """As :func:`write_npz`, into a file that is open already."""
     header = {"schema": SCHEMA, "duration_s": curves.duration_s, "names": ARKIT_NAMES}
+    if curves.relative:
+        header["relative"] = True
     arrays = {name: getattr(curves, name) for name in _ARRAYS}
     np.savez_compressed(file, header=np.array(json.dumps(header)), **arrays)
 
@@ -155,7 +158,8 @@ def read_npz(path: Path) -> MotionCurves:
             arrays |= {"times": (np.arange(count) + 0.5) / fps, "tracked": np.ones(count, bool)}
             header["duration_s"] = count / fps
         duration_s = float(header["duration_s"])
-        curves = MotionCurves(**arrays, duration_s=duration_s, relative=False)
+        relative = header.get("relative", False) is True
+        curves = MotionCurves(**arrays, duration_s=duration_s, relative=relative)
     except InputError:
         raise
     except Exception as error:
@@ -231,7 +235,13 @@ def _checked(path: Path, curves: MotionCurves) -> MotionCurves:
     if outside:
         worst = ", ".join(f"{name} in {rows} frames" for name, rows in outside.items())
         _log.warning("%s leaves the range of what a head can do (%s): clamped to it", path, worst)
-    return MotionCurves(times=times, tracked=tracked, duration_s=curves.duration_s, **parts)
+    return MotionCurves(
+        times=times,
+        tracked=tracked,
+        duration_s=curves.duration_s,
+        relative=curves.relative,
+        **parts,
+    )
 
 
 def resample(curves: MotionCurves, fps: Fraction) -> MotionCurves:
@@ -245,8 +255,8 @@ def resample(curves: MotionCurves, fps: Fraction) -> MotionCurves:
         ).astype(np.float32)
         for name in ("expression", "rotation", "translation", "gaze")
     }
-    return MotionCurves(
-        times=times, tracked=curves.tracked[nearest], duration_s=count / float(fps), **parts
+    return replace(
+        curves, times=times, tracked=curves.tracked[nearest], duration_s=count / float(fps), **parts
     )
 
 

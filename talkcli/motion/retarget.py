@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import count
 
@@ -185,9 +185,32 @@ def relative_pose(
     first = settings.mode == "absolute" or (settings.mode == "auto" and alike)
     index = 0 if first else reference_frame(curves)
     from_pose = own if settings.mode == "absolute" else curves.rotation[index]
-    rotation = (curves.rotation - from_pose + 180.0) % 360.0 - 180.0
-    seen = curves.translation - curves.translation[index]
-    return rotation, seen @ euler_to_rotation(*from_pose)
+    return _away_from(curves, from_pose, curves.translation[index])
+
+
+def relative_to(curves: MotionCurves, index: int) -> MotionCurves:
+    """A performance for the avatar of one of its own frames, whose pose is therefore known.
+
+    Args:
+        curves: the performance.
+        index: the frame that the avatar was made from.
+    """
+    pose, place = curves.rotation[index], curves.translation[index]
+    rotation, translation = _away_from(curves, pose, place)
+    return replace(
+        curves,
+        rotation=soft_limit(rotation, MAX_TURN_DEG),
+        translation=soft_limit(translation, MAX_SHIFT_CM),
+        relative=True,
+    )
+
+
+def _away_from(
+    curves: MotionCurves, pose: np.ndarray, place: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rotation from a pose, and the shift from a place in the head frame of that pose."""
+    rotation = (curves.rotation - pose + 180.0) % 360.0 - 180.0
+    return rotation, (curves.translation - place) @ euler_to_rotation(*pose)
 
 
 def soft_limit(

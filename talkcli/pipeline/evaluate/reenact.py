@@ -82,6 +82,7 @@ def reenact(
         MissingDependencyError: the requested landmark network or renderer is not available.
     """
     from talkcli.face.model import FaceModel
+    from talkcli.motion.retarget import relative_to
     from talkcli.tracking.clip import solve_spool
 
     if task.by not in BY:
@@ -95,7 +96,7 @@ def reenact(
     frame = source_frame(task.source_frame, curves, measured)
     picture = frame_of(measured, frame)
     with tempfile.TemporaryDirectory(prefix="talkcli-eval-") as name:
-        studio = _Studio(Path(name), task, context, measured, curves)
+        studio = _Studio(Path(name), task, context, measured, relative_to(curves, frame))
         studio.keep_portrait(picture)
         made = task.output or Path(name) / "made.mp4"
         studio.film(made, overwrite=overwrite)
@@ -237,4 +238,4 @@ def _begin_at(curves: MotionCurves, start_s: float) -> MotionCurves:
     names = ("expression", "rotation", "translation", "gaze", "tracked")
     parts = {name: getattr(curves, name)[inside] for name in names}
     times, duration_s = curves.times[inside] - start_s, curves.duration_s - start_s
-    return MotionCurves(times=times, duration_s=duration_s, **parts)
+    return replace(curves, times=times, duration_s=duration_s, **parts)
