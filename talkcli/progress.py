@@ -66,8 +66,13 @@ class SilentReporter:
         """See :class:`Task`."""
 
     def warn(self, text: str) -> None:
-        """See :class:`Reporter`."""
-        self.warnings.append(text)
+        """See :class:`Reporter`; what has been said is not repeated."""
+        if text not in self.warnings:
+            self.warnings.append(text)
+            self.tell(text)
+
+    def tell(self, warning: str) -> None:
+        """Show a new warning."""
 
 
 class Stopwatch:

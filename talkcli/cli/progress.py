@@ -58,10 +58,9 @@ class PlainReporter(SilentReporter):
         rate = f", {task.done / max(seconds, 1e-6):.1f}/s" if task.total else ""
         _tell(f"{task.name}: {note or f'{seconds:.1f} s{rate}'}")
 
-    def warn(self, text: str) -> None:
-        """See :class:`talkcli.progress.Reporter`."""
-        super().warn(text)
-        _tell(f"warning: {text}")
+    def tell(self, warning: str) -> None:
+        """See :class:`talkcli.progress.SilentReporter`."""
+        _tell(f"warning: {warning}")
 
 
 @dataclass
@@ -119,11 +118,10 @@ class BarReporter(SilentReporter):
         self.close()
         self._console.print(f"{shown.description:<8} {note or f'{shown.elapsed:.1f} s{rate}'}")
 
-    def warn(self, text: str) -> None:
-        """See :class:`talkcli.progress.Reporter`."""
-        super().warn(text)
+    def tell(self, warning: str) -> None:
+        """See :class:`talkcli.progress.SilentReporter`."""
         self._console.print("[yellow]warning:[/yellow] ", end="")
-        self._console.print(text, markup=False, soft_wrap=True)
+        self._console.print(warning, markup=False, soft_wrap=True)
 
     def close(self) -> None:
         """Restore the terminal; harmless when no stage is running."""

@@ -50,12 +50,28 @@ _PICTURE_STARTS = (
     *((0, b"\xff\x0a", "JPEG XL"), (4, b"JXL ", "JPEG XL")),
 )
 
+#: First bytes of documents and archives. libav finds pictures in some of them, or takes them for
+#: MPEG.
+_DOCUMENTS = {
+    b"%PDF-": "a PDF document",
+    b"PK\3\4": "a ZIP archive, as .docx and .npz files are",
+    b"PK\5\6": "an empty ZIP archive",
+    b"\xd0\xcf\x11\xe0": "an office document",
+    b"Rar!\x1a": "a RAR archive",
+    b"7z\xbc\xaf": "a 7z archive",
+    b"\x1f\x8b\x08": "a gzip archive",
+}
+#: Kinds of pictures whose animations this libav may not play.
+_ANIMATED = ("WEBP", "AVIF")
+
 
 def describe(path: Path) -> str:
     """Name what a readable, non-empty file holds, article included.
 
     Only asked once something has gone wrong, so it may take its time: it tries the decoders.
     """
+    if (document := document_kind(path)) is not None:
+        return document
     with path.open("rb") as file:
         head = file.read(4096)
     if _looks_like_text(head):
@@ -74,6 +90,23 @@ def describe(path: Path) -> str:
     return "in no format that is known, or damaged"
 
 
+def document_kind(path: Path) -> str | None:
+    """Name a document or an archive, article included; None for anything else."""
+    with path.open("rb") as file:
+        head = file.read(8)
+    return next((kind for start, kind in _DOCUMENTS.items() if head.startswith(start)), None)
+
+
+def animated_frames(path: Path) -> int:
+    """How many frames an animated WebP or AVIF picture has; 0 for any other file."""
+    image = identify(path)
+    if image is None:
+        return 0
+    with image:
+        frames = int(getattr(image, "n_frames", 1)) if image.format in _ANIMATED else 0
+    return frames if frames > 1 else 0
+
+
 def file_url(path: Path) -> str:
     """A name that ffmpeg takes for a local file whatever it holds ("a:b", "-x", "%d")."""
     return f"file:{os.path.abspath(path)}"
@@ -87,6 +120,8 @@ def open_container(path: Path) -> InputContainer:
     """
     import av
 
+    if (kind := document_kind(path)) is not None:
+        raise ValueError(f"it is {kind}")
     try:
         name = file_url(path)
         name.encode()

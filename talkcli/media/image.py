@@ -171,6 +171,7 @@ def _not_a_picture(path: Path) -> InputError:
     kind = describe(path)
     fix = {
         "a text file": "give a picture such as .png or .jpg",
+        "a PDF document": f"save its page as a picture: pdftoppm -png -r 300 {path} page",
         "a video": "save one of its frames as .png and give that",
         "a sound recording": "the portrait comes first, the speech second",
     }.get(kind, "open it in a viewer and export it as .png or .jpg")

@@ -19,7 +19,7 @@ from av.video.stream import VideoStream
 
 from talkcli.errors import InputError
 from talkcli.files.check import check_readable
-from talkcli.media.identify import describe, is_cover_art, open_container
+from talkcli.media.identify import describe, document_kind, is_cover_art, open_container
 
 _log = logging.getLogger(__name__)
 
@@ -304,6 +304,8 @@ def _unreadable(path: Path, wanted: str) -> InputError:
         fix = "give the file that it names"
     elif kind == "a picture" and "sound" in wanted:
         fix = "the portrait comes first, the speech second"
+    elif document_kind(path) is not None:
+        fix = "give a file such as .mp4 or .wav"
     else:
         fix = "play it in a media player, and export it as .mp4 or .wav"
     return InputError(f"{path} is not {wanted} that can be read: it is {kind}", fix)

@@ -82,8 +82,18 @@ def track_clip(
     """
     with LandmarkSpool() as spool:
         seen = spool_clip(path, spool, face=face, landmarks=landmarks, progress=progress)
-        person, curves = solve_spool(spool, FaceModel.load())
-        return TrackedClip(curves, person, seen.landmarks, seen.faces_seen, seen.turned)
+        return solve_clip(spool, seen)
+
+
+def solve_clip(spool: LandmarkSpool, seen: Seen) -> TrackedClip:
+    """The performance in a clip whose landmarks are known.
+
+    Args:
+        spool: landmarks of at least ``FEWEST_FRAMES`` frames.
+        seen: how the face was found.
+    """
+    person, curves = solve_spool(spool, FaceModel.load())
+    return TrackedClip(curves, person, seen.landmarks, seen.faces_seen, seen.turned)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from talkcli.tracking.landmarks import Face
 from tests.cli.conftest import make_face, write_tone
@@ -30,6 +31,35 @@ def test_no_face(talkcli, engine, portrait, speech, tmp_path) -> None:
     assert answer.code == 3
     assert "no face was found in" in answer.error and "from the front" in answer.error
     assert no_video(tmp_path)
+
+
+@pytest.mark.parametrize("shown", [0, 9])
+def test_a_transparent_portrait(talkcli, engine, portrait, speech, tmp_path, shown) -> None:
+    with Image.open(portrait) as picture:
+        alpha = Image.new("L", picture.size)
+        alpha.paste(255, (0, 0, shown, shown))
+        clear = picture.convert("RGBA")
+    clear.putalpha(alpha)
+    clear.save(tmp_path / "clear.png")
+    engine.faces = []
+    answer = talkcli("animate", tmp_path / "clear.png", speech)
+    assert answer.code == 3
+    if shown:
+        assert "is transparent, which counts as white" in answer.err
+    else:
+        assert "clear.png is fully transparent" in answer.error and "magick" in answer.error
+
+
+@pytest.mark.parametrize("kind", ["webp", "avif"])
+def test_an_animated_picture_that_cannot_be_played(talkcli, portrait, tmp_path, kind) -> None:
+    path = tmp_path / f"moving.{kind}"
+    frames = [Image.new("RGB", (64, 48), (40 * k, 0, 0)) for k in range(5)]
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=40)
+    for command in (("animate", portrait, "--driver", path), ("qc", path)):
+        answer = talkcli(*command)
+        assert answer.code == 3
+        assert f"animated {kind} picture of 5 frames" in answer.error
+        assert f"magick {path}" in answer.error
 
 
 def test_several_faces_take_the_largest_with_a_warning(talkcli, engine, portrait, speech) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -13,12 +14,16 @@ import av
 import numpy as np
 import pytest
 
+from talkcli.config import Recipe
 from talkcli.errors import MissingDependencyError
 from talkcli.face.model import FaceModel
 from talkcli.face.pose import euler_to_rotation
 from talkcli.media.audio import sound_duration, stream_pcm
 from talkcli.media.read import probe, read_frames
 from talkcli.motion.curves import read_csv, read_npz, write_csv, write_npz
+from talkcli.pipeline.stages.inputs import Clip
+from talkcli.pipeline.stages.landmarks import measure_clips
+from talkcli.progress import SilentReporter, Stopwatch
 from talkcli.types import ARKIT_NAMES, MotionCurves, MotionFrame
 
 JAW, BLINK = ARKIT_NAMES.index("jawOpen"), ARKIT_NAMES.index("eyeBlinkLeft")
@@ -251,6 +256,38 @@ def test_driver_without_a_face(talkcli, engine, eyes, portrait, clip, tmp_path) 
     assert answer.code == 3 and "no face can be followed" in answer.error
     assert "build" not in engine.calls, "known before an avatar is built for it"
     assert not list(tmp_path.glob("*.mp4.part")) and not (tmp_path / "portrait_clip.mp4").exists()
+
+
+def test_a_clip_that_was_measured_is_not_measured_again(talkcli, eyes, clip, tmp_path) -> None:
+    reporter = SilentReporter()
+    with measure_clips((Clip(clip),), Recipe(), reporter, Stopwatch())[0].spool as spool:
+        assert len(spool) == 45
+    fresh = talkcli("track", clip, "-p", tmp_path / "a", "-o", tmp_path / "a.npz", "--json")
+    assert fresh.code == 0 and json.loads(fresh.out)["clip"]["landmarks"] == "made"
+    curves = read_npz(tmp_path / "a.npz")
+    # Nobody could be seen any more; and the same comes of looking again.
+    missing, eyes.missing = eyes.missing, lambda index: True
+    assert talkcli("track", clip, "-p", tmp_path / "b", "-o", tmp_path / "b.npz").code == 0
+    eyes.missing = missing
+    shutil.rmtree(tmp_path / "cache" / "projects")
+    assert talkcli("track", clip, "-p", tmp_path / "c", "-o", tmp_path / "c.npz").code == 0
+    for name in "bc":
+        again = read_npz(tmp_path / f"{name}.npz")
+        for part in ("times", "expression", "rotation", "translation", "gaze"):
+            np.testing.assert_array_equal(getattr(again, part), getattr(curves, part))
+
+
+def test_judging_a_clip_warns_of_what_tracking_warns_of_once(talkcli, eyes, clip) -> None:
+    eyes.missing, eyes.faces_seen = (lambda index: 10 <= index < 14), 2
+    reporter = SilentReporter()
+    for _ in range(2):
+        with measure_clips((Clip(clip),), Recipe(), reporter, Stopwatch())[0].spool as spool:
+            assert spool.found == 41
+    assert [text for text in reporter.warnings if "shows 2 faces" in text] == reporter.warnings[:1]
+    assert len(reporter.warnings) == 2 and "9%" in reporter.warnings[1]
+    answer = talkcli("qc", clip)
+    assert "2 faces" in answer.err and "tracking.face=1" in answer.err
+    assert "2 faces" not in talkcli("qc", clip, "--set", "tracking.face=1").err
 
 
 def test_missed_frames_and_several_faces_are_told(talkcli, eyes, portrait, clip) -> None:

@@ -29,6 +29,8 @@ _log = logging.getLogger(__name__)
 
 #: Increased whenever face detection gives a different result. Engines have their own versions.
 PORTRAIT_VERSION = 1
+#: Without a face, a picture whose transparent share exceeds this is told of.
+_MUCH_HIDDEN = 0.3
 
 
 @dataclass(frozen=True)
@@ -196,6 +198,12 @@ class _PictureWork:
 
     def find_faces(self, directory: Path, task: Task) -> None:
         rgba = self._decoded()
+        if not rgba[..., 3].any():
+            path = self._picture.path
+            raise InputError(
+                f"{path} is fully transparent: no part of the picture can be seen",
+                f"show its colours with: magick {path} -alpha off {path.stem}-opaque.png",
+            )
         with self._run.watch.measure("track"):
             import numpy as np
 
@@ -205,6 +213,11 @@ class _PictureWork:
             # Contiguous, or OpenCV and MediaPipe would each copy it for every search.
             rgb = np.ascontiguousarray(over_white(rgba))
             faces = tuple(describe_face(face) for face in detect_faces(rgb))
+        hidden = float((rgba[..., 3] == 0).mean())
+        if not faces and hidden > _MUCH_HIDDEN:
+            self._run.reporter.warn(
+                f"{hidden:.0%} of {self._picture.path} is transparent, which counts as white"
+            )
         FoundFaces(rgba.shape[1], rgba.shape[0], faces).save(directory)
 
     def build(self, found: FoundFace, side: int, directory: Path) -> None:

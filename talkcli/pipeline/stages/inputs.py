@@ -73,7 +73,7 @@ class Clip:
         Raises:
             InputError: missing, empty, unreadable, a picture, only sound, or too few frames.
         """
-        from talkcli.media.identify import describe
+        from talkcli.media.identify import animated_frames, describe
         from talkcli.media.read import probe, read_frames
         from talkcli.tracking.clip import FEWEST_FRAMES, too_few_frames
 
@@ -81,6 +81,8 @@ class Clip:
             info = probe(self.path)
         except InputError:
             if self.path.is_file() and describe(self.path) == "a picture":
+                if count := animated_frames(self.path):
+                    raise _unplayable(self.path, count) from None
                 raise InputError(
                     f"{self.path} is a picture, which contains no motion",
                     "give a video of a moving face, or speech",
@@ -91,6 +93,8 @@ class Clip:
         # Not every container states its number of frames.
         frames = info.n_frames or sum(1 for _ in islice(read_frames(self.path), FEWEST_FRAMES))
         if frames < FEWEST_FRAMES:
+            if count := animated_frames(self.path):
+                raise _unplayable(self.path, count)
             raise too_few_frames(self.path, frames)
         return info
 
@@ -100,6 +104,16 @@ class Clip:
         info = self.info
         frames, fps = info.n_frames, info.fps
         return frames / float(fps) if frames and fps else info.duration_s
+
+
+def _unplayable(path: Path, frames: int) -> InputError:
+    """The error for an animated picture that libav shows the first frame of at most."""
+    kind = path.suffix.lstrip(".") or "animated"
+    return InputError(
+        f"{path} is an animated {kind} picture of {frames} frames, of which the video library "
+        "reads one at most",
+        f"make a clip of it: magick {path} {path.with_suffix('.gif')}",
+    )
 
 
 class DriveInputs:

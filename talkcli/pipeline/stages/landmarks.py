@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from talkcli.config import Recipe, TrackingConfig
+from talkcli.errors import MissingDependencyError
 from talkcli.files.check import read_json
 from talkcli.pipeline.stages.inputs import Clip
-from talkcli.pipeline.stages.track import landmarks_key
 from talkcli.progress import Reporter, Stopwatch
 from talkcli.project import Project, ProjectInput, Stage, StageRun, cached_project_root
 from talkcli.project.run import Run
@@ -20,6 +20,7 @@ from talkcli.project.run import Run
 if TYPE_CHECKING:
     import numpy as np
 
+    from talkcli.tracking.clip import Seen
     from talkcli.tracking.spool import LandmarkSpool
 
 #: Increased whenever measuring landmarks gives a different result.
@@ -27,6 +28,8 @@ LANDMARKS_VERSION = 1
 _ABOUT = "clip.json"
 #: What ``clip.json`` records about a clip.
 _KEYS = ("landmarks", "faces_seen", "turned")
+#: The user is warned if the share of frames without a measured face exceeds this.
+_MANY_MISSED = 0.02
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,13 @@ class MeasuredClip:
     about: dict[str, Any]
 
     @property
+    def seen(self) -> Seen:
+        """How the face was found."""
+        from talkcli.tracking.clip import Seen
+
+        return Seen(**self.about)
+
+    @property
     def path(self) -> Path:
         """The video file."""
         return self.clip.path
@@ -58,6 +68,28 @@ class MeasuredClip:
 
         for frame in read_frames(self.clip.path, max_side=MAX_SIDE):
             yield turned(frame.rgb, self.about["turned"])
+
+
+def landmarks_key(tracking: TrackingConfig) -> dict[str, Any]:
+    """What the landmarks of a clip depend on: the face, and the network by its contents.
+
+    Raises:
+        MissingDependencyError: the network's file does not exist.
+    """
+    from talkcli.tracking.follow import landmark_model
+
+    model = landmark_model(tracking.landmarks)
+    network = "bundled" if model is None else ProjectInput.of(_existing(model)).sha256
+    return {"face": tracking.face, "landmarks": network}
+
+
+def _existing(model: Path) -> Path:
+    if not model.is_file():
+        raise MissingDependencyError(
+            f"the landmark model {model} does not exist",
+            "correct --set tracking.landmarks or TALKCLI_FACE_LANDMARKER, or use the bundled one",
+        )
+    return model
 
 
 def landmarks_stage(source: ProjectInput, tracking: TrackingConfig) -> Stage:
@@ -101,7 +133,47 @@ def measure_clips(
         entries = dict(zip(by_hash, pool.map(measure, by_hash.values()), strict=True))
     reused = not any(entry.executed for entry in entries.values())
     reporter.end(task, "reused" if reused else "")
-    return [_load(clip, entries[clip.source.sha256]) for clip in clips]
+    measured = [_load(clip, entries[clip.source.sha256]) for clip in clips]
+    for one in measured:
+        missed = 1.0 - one.spool.found / len(one.spool)
+        warn_of_faces(one.path, {**one.about, "flagged": missed}, recipe.tracking, reporter)
+    return measured
+
+
+def stored_landmarks(clip: Clip, tracking: TrackingConfig) -> MeasuredClip | None:
+    """The landmarks of a clip if an earlier command has left them in the cache."""
+    project = Project.plan(cached_project_root(clip.source.sha256))
+    entry = project.lookup(landmarks_stage(clip.source, tracking))
+    return None if entry is None else _load(clip, entry)
+
+
+def warn_of_faces(
+    path: Path, about: Mapping[str, Any], tracking: TrackingConfig, reporter: Reporter
+) -> None:
+    """Warn of what makes the face in a clip hard to follow.
+
+    Args:
+        path: of the clip.
+        about: ``faces_seen``, ``turned``, and ``flagged``, the share of frames without a face.
+        tracking: whether the largest face was followed.
+        reporter: is warned.
+    """
+    if about["faces_seen"] > 1 and tracking.face == 0:
+        reporter.warn(
+            f"{path} shows {about['faces_seen']} faces; following the largest "
+            "(--set tracking.face=1 selects the next)"
+        )
+    if about["turned"]:
+        way = "upside down" if about["turned"] == 180 else "on its side"
+        reporter.warn(
+            f"the face in {path} is {way}: its frames were rotated by {about['turned']}° "
+            "for tracking"
+        )
+    if about["flagged"] > _MANY_MISSED:
+        reporter.warn(
+            f"the face could not be measured in {about['flagged']:.0%} of the frames of "
+            f"{path}; they are interpolated"
+        )
 
 
 def _measure(

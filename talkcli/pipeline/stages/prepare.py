@@ -8,8 +8,8 @@ from talkcli.config import Recipe
 from talkcli.errors import InputError
 from talkcli.layers.clip import PreparedClip
 from talkcli.pipeline.stages.inputs import Clip
+from talkcli.pipeline.stages.landmarks import landmarks_key
 from talkcli.pipeline.stages.runner import pending
-from talkcli.pipeline.stages.track import landmarks_key
 from talkcli.project import ProjectInput, Stage, StageRun
 from talkcli.project.run import Run
 from talkcli.tracking.segment import parse_segment

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from talkcli.config import TrackingConfig
-from talkcli.errors import MissingDependencyError
 from talkcli.files.check import read_json
 from talkcli.pipeline.stages.inputs import Clip
+from talkcli.pipeline.stages.landmarks import landmarks_key, stored_landmarks, warn_of_faces
 from talkcli.pipeline.stages.runner import ensure
 from talkcli.progress import Task
 from talkcli.project import ProjectInput, Stage, StageRun
@@ -24,8 +24,6 @@ TRACK_VERSION = 3
 _CURVES, _ABOUT = "curves.npz", "clip.json"
 #: What ``clip.json`` records about a clip, besides its schema.
 ABOUT_KEYS = ("landmarks", "faces_seen", "frames", "flagged", "turned", "duration_s")
-#: The user is warned if the share of frames without a measured face exceeds this.
-_MANY_FLAGGED = 0.02
 
 
 @dataclass(frozen=True)
@@ -45,19 +43,6 @@ class TrackedPerformance:
     about: dict[str, Any]
 
 
-def landmarks_key(tracking: TrackingConfig) -> dict[str, Any]:
-    """What the landmarks of a clip depend on: the face, and the network by its contents.
-
-    Raises:
-        MissingDependencyError: the network's file does not exist.
-    """
-    from talkcli.tracking.follow import landmark_model
-
-    model = landmark_model(tracking.landmarks)
-    network = "bundled" if model is None else ProjectInput.of(_existing(model)).sha256
-    return {"face": tracking.face, "landmarks": network}
-
-
 def track_stage(source: ProjectInput, tracking: TrackingConfig) -> Stage:
     """The stage that tracks one face in a clip."""
     values = landmarks_key(tracking)
@@ -70,7 +55,7 @@ def ensure_track(run: Run, clip: Clip) -> TrackedPerformance:
     Args:
         run: its ``tracking`` settings apply, ``track`` is timed, and its reporter is warned of
             several faces and of many missed frames.
-        clip: the clip to track.
+        clip: the clip to track; its landmarks are taken from the cache if they are there.
 
     Raises:
         InputError: not a clip, or no face in it.
@@ -92,12 +77,18 @@ def ensure_track(run: Run, clip: Clip) -> TrackedPerformance:
 
 def _track(run: Run, clip: Clip, directory: Path, task: Task) -> None:
     from talkcli.motion.curves import save_npz
-    from talkcli.tracking.clip import track_clip
+    from talkcli.tracking.clip import solve_clip, track_clip
 
     tracking = run.recipe.tracking
-    tracked = track_clip(
-        clip.path, face=tracking.face, landmarks=tracking.landmarks, progress=task.advance
-    )
+    measured = stored_landmarks(clip, tracking)
+    if measured is None:
+        tracked = track_clip(
+            clip.path, face=tracking.face, landmarks=tracking.landmarks, progress=task.advance
+        )
+    else:
+        with measured.spool as spool:
+            tracked = solve_clip(spool, measured.seen)
+            task.advance(len(spool))
     about = {
         "schema": 1,
         "landmarks": tracked.landmarks,
@@ -136,29 +127,5 @@ def _read(directory: Path) -> tuple[dict[str, Any], MotionCurves]:
 
 def _load(entry: StageRun, clip: Clip, run: Run) -> TrackedPerformance:
     about, curves = _read(entry.path)
-    if about["faces_seen"] > 1 and run.recipe.tracking.face == 0:
-        run.reporter.warn(
-            f"{clip.path} shows {about['faces_seen']} faces; following the largest "
-            "(--set tracking.face=1 selects the next)"
-        )
-    if about["turned"]:
-        way = "upside down" if about["turned"] == 180 else "on its side"
-        run.reporter.warn(
-            f"the face in {clip.path} is {way}: its frames were rotated by {about['turned']}° "
-            "for tracking"
-        )
-    if about["flagged"] > _MANY_FLAGGED:
-        run.reporter.warn(
-            f"the face could not be measured in {about['flagged']:.0%} of the frames of "
-            f"{clip.path}; they are interpolated"
-        )
+    warn_of_faces(clip.path, about, run.recipe.tracking, run.reporter)
     return TrackedPerformance(entry, curves, about)
-
-
-def _existing(model: Path) -> Path:
-    if not model.is_file():
-        raise MissingDependencyError(
-            f"the landmark model {model} does not exist",
-            "correct --set tracking.landmarks or TALKCLI_FACE_LANDMARKER, or use the bundled one",
-        )
-    return model

@@ -302,6 +302,8 @@ def bad_inputs(folder: Path) -> dict[str, tuple[Path, str]]:
     made["missing"] = (folder / "missing.png", "does not exist")
     made["directory"] = (folder, "is a directory")
     made["nul"] = (Path("a\0b.png"), "a\0b.png")
+    made["document"] = (folder / "document.pdf", "a PDF document; save its page as a picture")
+    Image.fromarray(RGB).save(made["document"][0])
     made["video"] = (make_clip(folder / "clip.mp4", quadrants()), "a video")
     made["sound"] = (
         make_audio(folder / "voice.wav", tone(0.2, 8000), 8000),

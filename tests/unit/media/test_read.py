@@ -165,10 +165,13 @@ def test_bad_inputs_are_explained(tmp_path: Path) -> None:
     headless.write_bytes(clip.read_bytes()[:200])
     playlist = tmp_path / "list.mp4"
     playlist.write_text("#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nhttp://localhost:1/a.ts\n")
+    # libav finds the JPEG in it, and would take the document for a clip of one frame.
+    document = tmp_path / "document.mp4"
+    Image.fromarray(quadrants()[0]).save(document, format="PDF")
     for path, message in [
         (picture, "a picture"), (text, "a text file"), (empty, "is empty"),
         (headless, "damaged"), (tmp_path, "is a directory"), (tmp_path / "no.mp4", "not exist"),
-        (playlist, "a playlist"),
+        (playlist, "a playlist"), (document, "a PDF document"),
     ]:  # fmt: skip
         for read in (probe, lambda path: next(read_frames(path))):
             with pytest.raises(InputError) as caught:

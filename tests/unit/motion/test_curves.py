@@ -9,6 +9,7 @@ import sys
 import textwrap
 import tracemalloc
 import zipfile
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -147,11 +148,13 @@ def test_other_tables_are_refused(tmp_path: Path, text: str) -> None:
         read_csv(tmp_path / "missing.csv")
 
 
-def test_npz_round_trip_is_exact_for_uneven_times(tmp_path: Path) -> None:
+@pytest.mark.parametrize("relative", [False, True])
+def test_npz_round_trip_is_exact_for_uneven_times(tmp_path: Path, relative: bool) -> None:
     times = np.cumsum(np.random.default_rng(1).uniform(0.02, 0.1, 40))
-    written = some_curves(times, float(times[-1]) + 0.05)
+    written = replace(some_curves(times, float(times[-1]) + 0.05), relative=relative)
     write_npz(tmp_path / "motion.npz", written)
     curves = read_npz(tmp_path / "motion.npz")
+    assert curves.relative is resample(curves, Fraction(25)).relative is relative
     for name in ("times", "expression", "rotation", "translation", "gaze", "tracked"):
         np.testing.assert_array_equal(getattr(curves, name), getattr(written, name))
     assert curves.duration_s == written.duration_s

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -18,6 +19,7 @@ from talkcli.motion.retarget import (
     pose_from,
     reference_frame,
     relative_pose,
+    relative_to,
     soft_limit,
     steady_gaze,
 )
@@ -65,6 +67,21 @@ def test_a_portrait_from_the_first_frame_keeps_its_pose() -> None:
     shown = DrivenMotion(curves, RetargetSettings(mode="auto", turned=near)).at(0.0)
     np.testing.assert_allclose(shown.rotation, 0, atol=1e-5)
     np.testing.assert_allclose(shown.translation, 0, atol=1e-5)
+
+
+def test_the_avatar_of_one_of_the_frames_has_the_pose_of_that_frame() -> None:
+    curves = curves_of()
+    own = relative_to(curves, 30)
+    # Whatever is believed about the avatar's own pose.
+    settings = RetargetSettings(mode="auto", turned=(30.0, 5.0, 0.0))
+    for index in (0, 30, 49):
+        shown = DrivenMotion(own, settings).at(float(curves.times[index]))
+        turned = curves.rotation[index] - curves.rotation[30]
+        np.testing.assert_allclose(shown.rotation, turned, atol=1e-4)
+        moved = curves.translation[index] - curves.translation[30]
+        assert np.linalg.norm(shown.translation) == pytest.approx(np.linalg.norm(moved), abs=1e-5)
+    far = replace(curves, rotation=curves.rotation + 80 * (np.arange(50) > 40)[:, None])
+    assert relative_to(far, 0).rotation.max() <= MAX_TURN_DEG.max()
 
 
 def test_a_portrait_turned_elsewhere_follows_the_neutral_frame() -> None:
