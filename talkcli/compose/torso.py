@@ -17,7 +17,7 @@ from talkcli.compose.over import flat_image
 from talkcli.imaging import smoothstep
 from talkcli.kernels.jit import helper, kernel
 from talkcli.kernels.memory import load, store
-from talkcli.kernels.simd import LANES
+from talkcli.kernels.simd import LANES, lane_numbers, largest, maximum, minimum
 from talkcli.shapes import Float, Float32, UInt8
 
 #: Bodies move by less, and lean by less further out; the background is filled as far behind them.
@@ -75,7 +75,8 @@ class MovedTorso:
         self._first = first
         self._behind = np.zeros(0, np.uint8) if behind is None else behind.reshape(-1)
         self._spans = _spans(covered, self._top, self._reach + 2)
-        self._aside = _side_fade(covered, _FADE_FH * face_height)
+        # Vectors are read beyond its end.
+        self._aside = np.pad(_side_fade(covered, _FADE_FH * face_height), (0, LANES))
         self._scratch = np.zeros(10 * self._layer.shape[2], np.float32)
 
     @property
@@ -140,6 +141,11 @@ def _piece(shift: Any, start: int, stop: int) -> Any:
     """The whole part of ``shift`` at ``start``, and how far it stays the same."""
     whole = np.floor(shift[start])
     end = start + 1
+    while end + LANES <= stop:
+        part = load(shift, end) - whole
+        if largest(-part) > _ZERO or largest(part) >= _ONE:
+            break
+        end += LANES
     while end < stop and np.floor(shift[end]) == whole:
         end += 1
     return int(whole), end
@@ -251,14 +257,14 @@ def _draw(
         y = top + row
         height = np.float32(y)
         aside_at, down_at = inverse[2] + inverse[1] * height, inverse[5] + inverse[4] * height
-        for x in range(start, stop):
-            sideways = aside[x] * (aside_at + inverse[0] * np.float32(x))
-            shift[margin + x] = min(max(sideways, -most), most)
-        # A column is shifted down first, by as much as where it comes to lie then.
-        for x in range(start, stop):
-            column = np.float32(x) - shift[margin + x]
-            wanted = down_at + inverse[3] * column
-            rows_down[margin + x] = height - np.float32(first) + min(max(wanted, -most), most)
+        for x in range(start, stop, LANES):
+            column = lane_numbers() + np.float32(x)
+            sideways = load(aside, x) * (column * inverse[0] + aside_at)
+            sideways = minimum(maximum(sideways, -most), most)
+            store(shift, margin + x, sideways)
+            # A column is shifted down first, by as much as where it comes to lie then.
+            wanted = minimum(maximum((column - sideways) * inverse[3] + down_at, -most), most)
+            store(rows_down, margin + x, wanted + (height - np.float32(first)))
         span = (margin + start, margin + stop, reach + 3)
         _down(layer, rows, plane, rows_down, span, line)
         _sideways(line, plane, shift, span[:2], moved)

@@ -143,12 +143,15 @@ def write_empty(tile: Any, width: int, background: Any, outputs: Any, channels: 
     """Write the background where no splat is."""
     left_x, top, columns, rows = tile
     image, alpha, depth, features = outputs
+    color = (splat(background[0]), splat(background[1]), splat(background[2]))
     for y in range(top, top + rows):
         first, last = y * width + left_x, y * width + left_x + columns
         alpha[first:last] = at.F0
-        for k in range(3):
-            for i in range(3 * first + k, 3 * last, 3):
-                image[i] = background[k]
+        for x in range(first, last - LANES + 1, LANES):
+            store_columns(image, 3 * x, color)
+        for x in range(last - columns % LANES, last):
+            for k in range(3):
+                image[3 * x + k] = background[k]
         if len(depth) > 0:
             depth[first:last] = at.F0
         features[first * channels : last * channels] = at.F0
