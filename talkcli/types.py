@@ -192,11 +192,12 @@ class Rendered:
     Attributes:
         rgb: ``[C, H, W, 3]`` premultiplied by coverage, plus the background if one was given.
         alpha: ``[C, H, W, 1]`` coverage, 0–1.
-        depth: ``[C, H, W, 1]`` alpha-weighted camera z (divide by alpha for the expected depth).
+        depth: ``[C, H, W, 1]`` alpha-weighted camera z (divide by alpha for the expected depth), or
+            None.
         features: ``[C, H, W, F]`` splatted extra channels, or None.
     """
 
     rgb: Float[Tensor, "C H W 3"]
     alpha: Float[Tensor, "C H W 1"]
-    depth: Float[Tensor, "C H W 1"]
+    depth: Float[Tensor, "C H W 1"] | None = None
     features: Float[Tensor, "C H W F"] | None = None

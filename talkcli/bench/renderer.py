@@ -136,7 +136,7 @@ def fitting_job(scene: Scene, backend: str = "cpu") -> Job:
             opacities=leaves["opacities"].sigmoid(),
             colors=leaves["colors"].sigmoid(),
         )
-        image = render(splats, cameras, backend=backend).rgb[0]
+        image = render(splats, cameras, backend=backend, depth=False).rgb[0]
         loss(image, target, 0.2).backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)

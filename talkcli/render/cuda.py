@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ def render_cuda(
     features: Tensor | None,
     eps2d: float,
     rasterize_mode: str,
+    depth: bool = True,
 ) -> Rendered:
     """Render with ``gsplat.rasterization``.
 
@@ -31,7 +33,8 @@ def render_cuda(
         MissingDependencyError: gsplat cannot be loaded or built, or the device lacks memory.
     """
     with _enough_memory():
-        return _render(gaussians, cameras, background, features, eps2d, rasterize_mode)
+        drawn = _render(gaussians, cameras, background, features, eps2d, rasterize_mode)
+    return drawn if depth else replace(drawn, depth=None)
 
 
 def _render(

@@ -48,6 +48,7 @@ def render_reference(
     features: Tensor | None,
     eps2d: float,
     rasterize_mode: str = "classic",
+    depth: bool = True,
 ) -> Rendered:
     """Render with torch operations only.
 
@@ -74,7 +75,7 @@ def render_reference(
     return Rendered(
         rgb=stacked[..., :3],
         alpha=stacked[..., -1:],
-        depth=stacked[..., 3:4],
+        depth=stacked[..., 3:4] if depth else None,
         features=None if features is None else stacked[..., 4:-1],
     )
 

@@ -216,7 +216,7 @@ def draw_view(avatar: PortraitAvatar, motion: MotionFrame | None, view: View) ->
         drawn = render(
             splats.gaussians(), cameras, features=torch.from_numpy(weight), backend="cpu"
         )
-    assert drawn.features is not None
+    assert drawn.features is not None and drawn.depth is not None
     own = drawn.alpha[0, ..., 0].numpy()
     safe = np.maximum(own, 1e-3)
     turn = avatar.head_rotation(motion, view.yaw_deg)
@@ -279,6 +279,7 @@ def _last_surface(
     camera = Cameras(torch.eye(4)[None], cameras.Ks, cameras.width, cameras.height)
     with torch.no_grad():
         drawn = render(flat, camera, backend="cpu")
+    assert drawn.depth is not None
     alpha = drawn.alpha[0, ..., 0].numpy()
     safe = np.maximum(alpha, 1e-3)
     depth = float(plane) - drawn.depth[0, ..., 0].numpy() / safe

@@ -234,7 +234,7 @@ class SubjectFit:
         scaled = offsets * self.basis.units
         gaussians = self._surface.posed(self._frames.motions[number], self.rest, scaled)
         shown = None if dynamism is None or not self._config.dynamic else dynamism[:, None]
-        drawn = render(gaussians, self._cameras, features=shown, backend=self._backend)
+        drawn = render(gaussians, self._cameras, features=shown, backend=self._backend, depth=False)
         image = drawn.rgb[0] + (1 - drawn.alpha[0]) * self._plate
         return image, None if drawn.features is None else drawn.features[0, ..., 0]
 

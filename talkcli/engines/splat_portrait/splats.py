@@ -116,7 +116,7 @@ def draw(splats: HeadSplats, side: int, focal: float = FOCAL) -> Float[Tensor, "
         [[focal * side, 0, side / 2], [0, focal * side, side / 2], [0, 0, 1.0]], device=device
     )
     cameras = Cameras(torch.eye(4, device=device)[None], intrinsics[None], side, side)
-    drawn = render(splats.gaussians(), cameras)
+    drawn = render(splats.gaussians(), cameras, depth=False)
     return torch.cat([drawn.rgb[0], drawn.alpha[0]], -1).permute(2, 0, 1)
 
 

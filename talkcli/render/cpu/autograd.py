@@ -51,6 +51,7 @@ def render_cpu(
     features: Tensor | None,
     eps2d: float,
     rasterize_mode: str,
+    depth: bool = True,
 ) -> Rendered:
     """Render with the numba kernels, in float32.
 
@@ -66,9 +67,10 @@ def render_cpu(
         behind = None if background is None else background[number]
         shape = [getattr(gaussians, name) for name in _FIELDS]
         tensors = [*shape, features, behind, viewmat]
-        frames.append(_Rasterize.apply(camera, settings, *(_ready(tensor) for tensor in tensors)))
-    rgb, alpha, depth, extra = (_join(images).to(home) for images in zip(*frames, strict=True))
-    return Rendered(rgb, alpha, depth, None if features is None else extra)
+        ready = (_ready(tensor) for tensor in tensors)
+        frames.append(_Rasterize.apply(camera, settings, depth, *ready))
+    rgb, alpha, z, extra = (_join(images).to(home) for images in zip(*frames, strict=True))
+    return Rendered(rgb, alpha, z if depth else None, None if features is None else extra)
 
 
 def _join(images: tuple[Tensor, ...]) -> Tensor:
@@ -86,7 +88,7 @@ class _Rasterize(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, camera: Camera, settings: RasterSettings, *tensors: Tensor | None
+        ctx: Any, camera: Camera, settings: RasterSettings, depth: bool, *tensors: Tensor | None
     ) -> tuple[Tensor, ...]:
         # The view matrix is a tensor for its gradient's sake only; the camera holds its numbers.
         arrays = [NOTHING if t is None else flat(t.detach().numpy()) for t in tensors[:8]]
@@ -96,7 +98,8 @@ class _Rasterize(torch.autograd.Function):
         frame = prepare(splats, camera, lease.workspace, settings, slots=needed)
         channels = 0 if tensors[6] is None else tensors[6].shape[-1]
         size = (camera.height, camera.width)
-        images = [np.empty((*size, depth), np.float32) for depth in (3, 1, 1, channels)]
+        wanted = (3, 1, int(depth), channels)
+        images = [np.empty((*size, count), np.float32) for count in wanted]
         outputs = tuple(image.reshape(-1) for image in images)
         background = behind if len(behind) else np.zeros(3, np.float32)
         draw(frame, features, background, outputs, lease.workspace)
@@ -116,4 +119,4 @@ class _Rasterize(torch.autograd.Function):
             None if shape is None else torch.from_numpy(array).reshape(shape)
             for array, shape in zip(arrays, ctx.shapes, strict=True)
         ]
-        return (None, None, *tensors)
+        return (None, None, None, *tensors)

@@ -29,8 +29,8 @@ _C1, _C2 = np.float32(0.01**2), np.float32(0.03**2)
 
 #: Empty columns left and right of a plane, and rows and columns worked on at a time.
 _MARGIN = LANES
-_STRIP = 32
-_BLOCK = 64
+_STRIP = 64
+_BLOCK = 128
 _STRIP_MAP = (_STRIP + 2 * REACH) * _BLOCK
 _ROW_ROOM = _BLOCK + 2 * LANES
 _SCRATCH = 4 * _STRIP_MAP + 2 * _ROW_ROOM
@@ -89,8 +89,8 @@ def _walk(
         size: width and height.
         sums: ``[strips]`` float64, set to each strip's sum of what ``finish`` returns.
         scratch: of this thread alone.
-        blur: blurs the rows of a block into ``scratch``; called with ``planes``, the place of the
-            block's first row, the padded geometry, the number of rows, and ``scratch``.
+        blur: blurs a row of a block into ``scratch``; called with ``planes``, the row's place, the
+            padded plane's size, ``scratch``, and the row's place there.
         finish: called for sixteen pixels with ``planes``, their place there, the padded plane's
             size, ``scratch``, their place there, and how many columns are left.
         planes: what both of them read and write.
@@ -107,8 +107,12 @@ def _walk(
         sums[ticket] = 0.0
         for left in range(0, width, _BLOCK):
             start = channel * plane + top * stride + _MARGIN + left
-            blur(planes, start, (stride, plane), rows + 2 * REACH, scratch)
+            for row in range(2 * REACH):
+                blur(planes, start + row * stride, plane, scratch, row * _BLOCK)
+            # A row is blurred just before the last of those that need it: eleven stay in the cache.
             for row in range(rows):
+                last = row + 2 * REACH
+                blur(planes, start + last * stride, plane, scratch, last * _BLOCK)
                 row_sum = splat(0.0)
                 for i in range(0, min(_BLOCK, width - left), LANES):
                     place = start + (row + REACH) * stride + i
@@ -120,23 +124,20 @@ def _walk(
 
 
 @helper
-def _blur_images(planes: Any, start: int, geometry: Any, rows: int, scratch: Any) -> None:
-    """Blur x, y, x² + y² and xy of a block along its rows, into ``scratch`` map after map."""
+def _blur_images(planes: Any, place: int, _plane: int, scratch: Any, target: int) -> None:
+    """Blur x, y, x² + y² and xy of a block's row, into ``scratch`` map after map."""
     x, y, _ = planes
     squares = 4 * _STRIP_MAP
     products = squares + _ROW_ROOM
-    for row in range(rows):
-        place = start + row * geometry[0]
-        for i in range(0, _ROW_ROOM, LANES):
-            a, b = load(x, place - LANES + i), load(y, place - LANES + i)
-            store(scratch, squares + i, a * a + b * b)
-            store(scratch, products + i, a * b)
-        for i in range(0, _BLOCK, LANES):
-            target = row * _BLOCK + i
-            store(scratch, target, _blur(x, place + i, 1))
-            store(scratch, target + _STRIP_MAP, _blur(y, place + i, 1))
-            store(scratch, target + 2 * _STRIP_MAP, _blur(scratch, squares + LANES + i, 1))
-            store(scratch, target + 3 * _STRIP_MAP, _blur(scratch, products + LANES + i, 1))
+    for i in range(0, _ROW_ROOM, LANES):
+        a, b = load(x, place - LANES + i), load(y, place - LANES + i)
+        store(scratch, squares + i, a * a + b * b)
+        store(scratch, products + i, a * b)
+    for i in range(0, _BLOCK, LANES):
+        store(scratch, target + i, _blur(x, place + i, 1))
+        store(scratch, target + _STRIP_MAP + i, _blur(y, place + i, 1))
+        store(scratch, target + 2 * _STRIP_MAP + i, _blur(scratch, squares + LANES + i, 1))
+        store(scratch, target + 3 * _STRIP_MAP + i, _blur(scratch, products + LANES + i, 1))
 
 
 @helper
@@ -190,16 +191,13 @@ def similarity_maps(counter: Any, planes: Any, sums: Any, scratch: Any, size: An
 
 
 @helper
-def _blur_maps(planes: Any, start: int, geometry: Any, rows: int, scratch: Any) -> None:
-    """Blur the three derivative maps of one channel of a block along its rows."""
+def _blur_maps(planes: Any, place: int, plane: int, scratch: Any, target: int) -> None:
+    """Blur the three derivative maps of one channel of a block's row."""
     maps = planes[2]
-    stride, plane = geometry
-    for row in range(rows):
-        for i in range(0, _BLOCK, LANES):
-            place, target = start + row * stride + i, row * _BLOCK + i
-            store(scratch, target, _blur(maps, place, 1))
-            store(scratch, target + _STRIP_MAP, _blur(maps, place + 3 * plane, 1))
-            store(scratch, target + 2 * _STRIP_MAP, _blur(maps, place + 6 * plane, 1))
+    for i in range(0, _BLOCK, LANES):
+        store(scratch, target + i, _blur(maps, place + i, 1))
+        store(scratch, target + _STRIP_MAP + i, _blur(maps, place + i + 3 * plane, 1))
+        store(scratch, target + 2 * _STRIP_MAP + i, _blur(maps, place + i + 6 * plane, 1))
 
 
 @helper

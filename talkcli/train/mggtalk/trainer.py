@@ -92,7 +92,7 @@ class Person:
     ) -> Float[Tensor, "h w 3"]:
         """``[h, w, 3]`` a frame, its colours multiplied by ``tint``."""
         gaussians = self.surface.offset(self.pairs.motions[number], offsets)
-        drawn = render(gaussians, self._cameras, backend="cpu")
+        drawn = render(gaussians, self._cameras, backend="cpu", depth=False)
         image = drawn.rgb[0] + (1 - drawn.alpha[0]) * self._plate
         return image if tint is None else image * tint
 
