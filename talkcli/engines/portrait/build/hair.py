@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from talkcli.engines.portrait.build.continued_light import continued_light
 from talkcli.engines.portrait.build.directions import ABOVE_EARS_CM, Measured
 from talkcli.engines.portrait.build.groups import SplatGroup
-from talkcli.engines.portrait.build.images import at, blur, distance_to, fill_smooth, lengths, unit
+from talkcli.engines.portrait.build.images import at, blur, distance_to, lengths, unit
 from talkcli.engines.portrait.splats import Layer
 from talkcli.imaging import smoothstep
 from talkcli.layers.patches import fill_patches
@@ -25,9 +26,15 @@ _WELL, _ENOUGH_WELL = 0.45, 0.2
 _LEAST_HAIR = 0.12
 #: Hair gets darker away from what is seen, by this share, over this share of the way around.
 _DARKER, _OVER = 0.17, 0.25
-#: Patches continue the gradient at their border, which at a dark rim leads to black: over this
-#: share of the way around, their light goes over to that of all hair that is seen.
-_LEVEL, _LEVELLED = 0.06, 0.12
+#: Patches continue the gradient at their border, which at a dark rim leads to black: only what of
+#: them is finer than this (share of the way around) is kept, within these limits.
+_STRANDS, _CONTRAST = 0.014, (0.55, 1.7)
+#: Light goes on from what is seen, and over this share of the way around becomes that of hair seen
+#: from aside. The rim itself is dark or lit from behind, up to the first value of "seen"; hair that
+#: faces the camera weighs less by the share, beginning at the second, over the third.
+_LEVELLED, _FACING, _ASIDE = 0.15, 0.6, (0.25, 0.4, 0.4)
+#: Added to colours before dividing them, so that black hair gets no grain.
+_BLACK = 0.02
 #: Hair that falls this far below the jaw begins to close around the back, from the first azimuth to
 #: the second (degrees), down to the last height (face heights).
 _SHORT_FH, _CURTAIN_DEG, LONGEST_FH = 0.1, (65.0, 90.0), 0.6
@@ -44,7 +51,7 @@ _OPAQUE, _UNEVEN = 0.6, 0.12
 
 
 def continued_hair(texture: np.ndarray, source: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Continue hair to where it is wanted, by patches.
+    """``[rows, columns, 3]`` relative brightness of strands where hair is continued, by patches.
 
     Args:
         texture: ``[rows, columns, 3]`` float32; columns go around.
@@ -52,17 +59,11 @@ def continued_hair(texture: np.ndarray, source: np.ndarray, wanted: np.ndarray) 
         wanted: ``[rows, columns]`` bool.
     """
     half = source.shape[1] // 2
-    around = source.shape[1]
     # Behind the head the columns begin and end.
     rolled, known, hole = (np.roll(part, half, 1) for part in (texture, source, wanted & ~source))
-    filled = np.roll(fill_patches(rolled, hole, known), -half, 1)
-    distance = distance_to(source)
-    mean = np.median(texture[source], 0)
-    light = blur(filled, _LEVEL * around)
-    level = np.clip(mean / np.maximum(light, 0.02), 0.5, 2.0)
-    share = smoothstep(distance / (_LEVELLED * around))[..., None]
-    shade = 1 - _DARKER * smoothstep(distance / (_OVER * around))[..., None]
-    return np.asarray(np.clip(filled * level**share, 0, 1) * shade)
+    filled = np.roll(fill_patches(rolled, hole, known), -half, 1) + np.float32(_BLACK)
+    smooth = blur(filled, _STRANDS * source.shape[1])
+    return np.clip(filled / np.maximum(smooth, _BLACK), *_CONTRAST)
 
 
 @dataclass(frozen=True)
@@ -109,13 +110,23 @@ def continued_crown(texture: np.ndarray, crown: Crown, wanted: np.ndarray) -> np
         crown: what is seen of it.
         wanted: ``[rows, columns]`` bool, where it is to be continued.
     """
-    if not crown.bald:
-        well = crown.hair & (crown.seen > _WELL)
-        source = well if well.sum() > _ENOUGH_WELL * crown.hair.sum() else crown.hair
-        return continued_hair(texture, source, wanted)
-    smooth = fill_smooth(texture, crown.top * crown.seen, wrap=True)
-    away = distance_to(crown.top) / np.float32(_OVER * texture.shape[1])
-    return np.asarray(smooth * (1 - _DARKER * smoothstep(away))[..., None])
+    region = crown.top if crown.bald else crown.hair
+    if not region.any():
+        return texture
+    rim, turned, facing = _ASIDE
+    aside = smoothstep(crown.seen / rim) * (
+        1 - _FACING * smoothstep((crown.seen - turned) / facing)
+    )
+    aside = aside * region
+    level = np.median(texture[aside > 0.5 * aside.max()], 0)
+    light = continued_light(texture, aside, level, distance_to(region), _LEVELLED)
+    away = distance_to(region) / np.float32(_OVER * texture.shape[1])
+    light = light * (1 - _DARKER * smoothstep(away))[..., None]
+    if crown.bald:
+        return light
+    well = crown.hair & (crown.seen > _WELL)
+    source = well if well.sum() > _ENOUGH_WELL * crown.hair.sum() else crown.hair
+    return np.clip(light * continued_hair(texture, source, wanted), 0, 1)
 
 
 def fallen_hair(directions: np.ndarray, falls_fh: float) -> np.ndarray:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from talkcli.engines.portrait.build.continued_light import continued_light
 from talkcli.engines.portrait.build.front import FrontPixels
 from talkcli.engines.portrait.build.geometry import HALF_NECK_CM, HeadGeometry
 from talkcli.engines.portrait.build.images import (
@@ -42,8 +43,10 @@ _SIDES, _PLAIN, _BLACK = 0.45, 0.25, 0.03
 #: Specks are parts of the neck's texture narrower than this (cm) and darker or brighter than a
 #: plain neck by this (natural logarithm).
 _SPECK_CM, _STRANGE_LOG = 1.6, 0.3
+#: Skin beside a plain neck is continued over this share of the way around it; black, in logarithms.
+_CONTINUES, _DARKEST = 0.12, 0.05
 #: Relative brightness of the back of a neck, and of a neck that the source does not show.
-_SHADED = 0.84
+_SHADED = 0.74
 
 
 @dataclass(frozen=True)
@@ -121,11 +124,29 @@ def neck_colors(
     normal = known.T @ known + 0.1 * len(across) * np.eye(3)
     slopes = np.linalg.solve(normal, known.T @ (logs - middle))
     below = np.clip(below_jaw(positions, geometry), 0, 0.3) / 0.15
+    # The chin's shadow falls on the front.
+    below = below + (1 - below) * behind
     around = np.clip(positions[..., 0] / _NECK_CM, -1, 1)
     asked = np.stack([np.ones_like(below), below, around], -1)
     logs = np.clip(asked @ slopes.astype(np.float32), -0.5, 0.3)
     fitted = np.exp(logs + middle) - np.float32(0.05)
     return np.asarray(fitted * shade)
+
+
+def continued_neck(texture: np.ndarray, plain: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """``[rows, columns, 3]`` a plain neck that goes on from the skin that is seen beside it.
+
+    Args:
+        texture: ``[rows, columns, 3]`` what is seen in each direction.
+        plain: ``[rows, columns, 3]`` from :func:`neck_colors`.
+        seen: ``[rows, columns]`` 0-1, how well, and only below hair.
+    """
+    off = np.abs(np.log((texture + _DARKEST) / (plain + _DARKEST)))
+    weight = smoothstep((seen - 0.4) / 0.3) * (1 - smoothstep((highest_color(off) - 0.4) / 0.3))
+    if not (weight > 0.5).any():
+        return plain
+    away = distance_to(weight > 0.5)
+    return continued_light(texture, weight, plain, away, _CONTINUES)
 
 
 def below_jaw(positions: np.ndarray, geometry: HeadGeometry) -> np.ndarray:

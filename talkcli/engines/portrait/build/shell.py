@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from talkcli.engines.portrait.build.back_colors import below_hair_line, completed_colors
 from talkcli.engines.portrait.build.directions import (
     Measured,
     Sphere,
@@ -30,7 +31,6 @@ from talkcli.engines.portrait.build.hair import (
     LONGEST_FH,
     Crown,
     HairSurface,
-    continued_crown,
     crown_of,
     curtain,
     fallen_hair,
@@ -53,13 +53,8 @@ from talkcli.engines.portrait.build.neck import (
     coloured_like,
     neck_colors,
     neck_shape,
-    specks,
 )
-from talkcli.engines.portrait.build.symmetry import (
-    FaceTexture,
-    blend_colors_with_mirror,
-    blend_with_mirror,
-)
+from talkcli.engines.portrait.build.symmetry import FaceTexture, blend_with_mirror
 from talkcli.engines.portrait.splats import Layer
 from talkcli.face.model import FaceModel
 from talkcli.face.skull import CENTRE, HIGHEST_DEG, LOWEST_DEG, skull_radii
@@ -70,12 +65,6 @@ SHELL_STEP_PX = 1.4
 #: At the back, the skull narrows towards the neck from the height of the ears (y, cm) over the
 #: length of the nape (cm).
 _EAR_CM, _NAPE_CM = 0.5, 7.0
-#: Unless the source shows longer hair, it ends at the earlobes and, at the back, at the nape (y in
-#: cm), with a slanted line between them from the first to the second azimuth (degrees). What shows
-#: below an ear when the chin is raised is neck.
-_LOBE_CM, _HAIRLINE_CM, _BEHIND_DEG = -0.5, -4.5, (120.0, 165.0)
-#: There, tufts reach down to different depths (standard deviation), and get thin over this length.
-_TUFTS_CM, _FADES_CM = 0.35, 1.6
 #: Where there is a face, the shell lies this far under it.
 _UNDER_FACE_CM = 0.3
 #: Around the face, the shell is bent towards the face's border over this distance.
@@ -188,9 +177,9 @@ def _closed_head(
     radius = np.maximum(shape * skull, fallen * curtain(shape * skull, directions))
     surface = CENTRE + radius[..., None] * directions
     bare = neck_colors(surface, pixels, colors, alpha, geometry, skin, like_skin)
-    below_hair = _below_hair(directions, height) * (1 - fallen)
+    below_hair = below_hair_line(directions, height) * (1 - fallen)
     crown = crown_of(known, height)
-    texture = _completed_colors(known, crown, below_hair, bare)
+    texture = completed_colors(known, crown, below_hair, bare)
     # Long hair hangs in front of collars.
     ends = np.where(directions[..., 2] < 0, neck.ends_fh, np.float32(LOWEST_FH))
     ends = ends + fallen * np.maximum(min(geometry.hair_falls_fh, LONGEST_FH) - ends, 0)
@@ -313,48 +302,6 @@ def _completed_shape(known: Measured, low: np.ndarray, neck: float) -> np.ndarra
     both = np.maximum(known.covered, known.covered[:, ::-1])
     bare = low * (1 - both)
     return np.asarray(ratio * (1 - bare) + np.minimum(neck, ratio) * bare)
-
-
-def _below_hair(directions: np.ndarray, height: np.ndarray) -> np.ndarray:
-    """``[rows, columns]`` 0 where hair grows, 1 on the neck; ``height`` is y of the skull, cm."""
-    azimuth = np.degrees(np.abs(np.arctan2(directions[..., 0], directions[..., 2])))
-    begin, end = _BEHIND_DEG
-    ends = _LOBE_CM + (_HAIRLINE_CM - _LOBE_CM) * smoothstep((azimuth - begin) / (end - begin))
-    # The same in every build; mirror-symmetric like the head.
-    random = np.random.default_rng(0).standard_normal((2, height.shape[1])).astype(np.float32)
-    tufts = sum(
-        size * noise / noise.std()
-        for size, noise in (
-            (_TUFTS_CM, blur(random[:1], 0.008 * height.shape[1])),
-            (0.5 * _TUFTS_CM, random[1:]),
-        )
-    )
-    ends = ends + (tufts + tufts[:, ::-1]) / 2
-    return smoothstep((ends - height) / _FADES_CM)
-
-
-def _completed_colors(
-    known: Measured, crown: Crown, below_hair: np.ndarray, neck: np.ndarray
-) -> np.ndarray:
-    """Mirror what one side shows, and fill the rest with continued hair, or with neck below it.
-
-    Args:
-        known: what the source shows in each direction.
-        crown: the hair or the skin above the ears.
-        below_hair: ``[rows, columns]`` 0 where hair grows, 1 on the neck.
-        neck: ``[rows, columns, 3]`` its colours.
-    """
-    blended = blend_colors_with_mirror(known.color, known.seen, known.covered, wrap=True)
-    both = np.maximum(known.covered, known.covered[:, ::-1])
-    low = below_hair[..., None]
-    hair_color = continued_crown(blended, crown, below_hair < 0.98)
-    guess = hair_color * (1 - low) + neck * low
-    # The visible neck ends raggedly at hair and collars; only its well-seen middle is kept.
-    well = blur(lowest(crown.seen, 2), 4.0)
-    both = both * (1 - low[..., 0]) + well * low[..., 0]
-    both = both * (1 - specks(blended, neck, below_hair))
-    unknown = 1 - smoothstep((both - 0.35) / 0.3)[..., None]
-    return np.asarray(blended * (1 - unknown) + guess * unknown)
 
 
 def _behind_openings(points: np.ndarray, geometry: HeadGeometry) -> np.ndarray:
