@@ -10,7 +10,7 @@ import numpy as np
 from talkcli.engines.portrait.build.directions import Measured
 from talkcli.engines.portrait.build.hair import Crown, continued_crown
 from talkcli.engines.portrait.build.images import blur, lowest
-from talkcli.engines.portrait.build.neck import continued_neck, specks
+from talkcli.engines.portrait.build.neck import Neck, continued_neck, specks
 from talkcli.engines.portrait.build.symmetry import blend_colors_with_mirror
 from talkcli.imaging import smoothstep
 
@@ -43,7 +43,7 @@ def below_hair_line(directions: np.ndarray, height: np.ndarray) -> np.ndarray:
 
 
 def completed_colors(
-    known: Measured, crown: Crown, below_hair: np.ndarray, neck: np.ndarray
+    known: Measured, crown: Crown, below_hair: np.ndarray, neck: Neck
 ) -> np.ndarray:
     """Mirror what one side shows, and fill the rest with continued hair, or with neck below it.
 
@@ -51,7 +51,7 @@ def completed_colors(
         known: what the source shows in each direction.
         crown: the hair or the skin above the ears.
         below_hair: ``[rows, columns]`` 0 where hair grows, 1 on the neck.
-        neck: ``[rows, columns, 3]`` its colours.
+        neck: its colours where it is plain.
     """
     blended = blend_colors_with_mirror(known.color, known.seen, known.covered, wrap=True)
     both = np.maximum(known.covered, known.covered[:, ::-1])
@@ -59,8 +59,8 @@ def completed_colors(
     # The visible neck ends raggedly at hair and collars; only its well-seen middle is kept.
     well = blur(lowest(crown.seen, 2), 4.0)
     both = both * (1 - low[..., 0]) + well * low[..., 0]
-    both = both * (1 - specks(blended, neck, below_hair))
-    unknown = 1 - smoothstep((both - 0.35) / 0.3)
+    both = both * (1 - specks(blended, neck.colors, below_hair))
+    unknown = np.maximum(1 - smoothstep((both - 0.35) / 0.3), low[..., 0] * neck.foreign(blended))
     # Strands seen edge-on are drawn out to smears; ears, which are as flat, cannot be made up.
     edge_on = 1 - smoothstep((crown.seen - _EDGE_ON[0]) / _EDGE_ON[1])
     unknown = np.maximum(unknown, edge_on * blur(crown.hair, 2.0) * (1 - below_hair))[..., None]

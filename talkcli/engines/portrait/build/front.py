@@ -16,12 +16,11 @@ from talkcli.engines.portrait.build.images import (
     erode,
     highest,
     inside_distance,
-    lengths,
     lowest,
     nearest,
     unit,
 )
-from talkcli.engines.portrait.build.rim import rim_tint
+from talkcli.engines.portrait.build.rim import rim_tint, unlike_skin
 from talkcli.engines.portrait.lips import lip_side
 from talkcli.engines.portrait.splats import Layer
 from talkcli.face.model import FaceModel, vertex_normals
@@ -50,6 +49,8 @@ _FAR_GAIN = 0.35
 #: Width along contours in which pixels are not trusted; it is larger at the far rim of a turned
 #: face, where landmarks behind hair are only guesses.
 _CONTOUR_FH, _RIM_FH = 0.06, 0.08
+#: Ears end this far from the neck's axis (half widths, soft), and above the jaw (face heights).
+_EARS, _EARS_FH = (0.8, 0.2), 0.15
 #: Share of trust that a rim loses if it is nothing like the cheek beside it.
 _TINTED = 0.9
 #: Depth steps of more than this many pixels per pixel are edges of something nearer, not slopes.
@@ -170,7 +171,7 @@ def smooth_normals(
     # So is what does not belong to the face at the far rim of a turned one; its depth, which
     # continues the cheek's, is a guess.
     outward = geometry.face_distance - inside_distance(geometry.on_face)
-    normal = _edge_on(normal, toward, outward, behind)
+    normal = _aside(_edge_on(normal, toward, outward, behind), geometry)
     cosine = np.einsum("hwk,hwk->hw", normal, toward)
     normal = unit(normal + np.maximum(0, 0.05 - cosine)[..., None] * toward)
     return normal, np.einsum("hwk,hwk->hw", normal, toward)
@@ -190,6 +191,18 @@ def _edge_on(
     bent = normal.copy()
     bent[rows, columns] = unit(own + part * (edge_on - own))
     return bent
+
+
+def _aside(normal: np.ndarray, geometry: HeadGeometry) -> np.ndarray:
+    """Turn normals that face down below an ear to face aside.
+
+    No turn of the head changes what faces down: it would stay, as a bridge from cheek to lobe.
+    """
+    beside = smoothstep((geometry.neck_across - _EARS[0]) / _EARS[1])
+    beside *= smoothstep((geometry.below_jaw + 2 * _EARS_FH) / _EARS_FH)
+    down = beside * np.maximum(normal[..., 1], 0)
+    side = np.sign(geometry.pixel_x - geometry.landmarks[:468, 0].mean())
+    return unit(normal + np.stack([down * side, -down, 0 * down], -1))
 
 
 def mirror_gain(geometry: HeadGeometry, model: FaceModel) -> Float[np.ndarray, "S S"]:
@@ -231,16 +244,6 @@ def contour_trust(geometry: HeadGeometry, gain: np.ndarray, from_rim: np.ndarray
     return np.asarray(
         0.1 + 0.9 * smoothstep(distance / (_CONTOUR_FH * geometry.face_height)), np.float32
     )
-
-
-def unlike_skin(
-    colors: Float[np.ndarray, "S S 3"], geometry: HeadGeometry
-) -> Float[np.ndarray, "S S"]:
-    """``[S, S]`` 0–1: colours far from those of the face, as of hair, unless it is blond."""
-    skin = colors[geometry.on_face & ~geometry.eye_mask() & ~geometry.mouth_mask()]
-    centre, spread = np.median(skin, 0), skin.std(0) + 0.03
-    distance = lengths((colors - centre) * (1 / (np.sqrt(np.float32(3)) * spread)))
-    return smoothstep((distance - 0.8) / 0.8)
 
 
 def _behind_rim(

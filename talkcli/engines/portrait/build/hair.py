@@ -119,6 +119,9 @@ def continued_crown(texture: np.ndarray, crown: Crown, wanted: np.ndarray) -> np
     )
     aside = aside * region
     level = np.median(texture[aside > 0.5 * aside.max()], 0)
+    # Rims take on the colour of lamps and walls, so only the brightness comes from aside.
+    tint = np.median(texture[region & (crown.seen >= np.median(crown.seen[region]))], 0)
+    level = tint * (level.mean() / max(float(tint.mean()), _BLACK))
     light = continued_light(texture, aside, level, distance_to(region), _LEVELLED)
     away = distance_to(region) / np.float32(_OVER * texture.shape[1])
     light = light * (1 - _DARKER * smoothstep(away))[..., None]

@@ -10,9 +10,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from talkcli.engines.portrait.build.front import unlike_skin
 from talkcli.engines.portrait.build.geometry import HeadGeometry, picture_axes
 from talkcli.engines.portrait.build.images import blur, blur_along, inside_distance
+from talkcli.engines.portrait.build.rim import unlike_skin
 from talkcli.imaging import smoothstep
 from talkcli.shapes import Float
 

@@ -40,6 +40,8 @@ _CHROMA, _DARK, _LIGHT = 0.06, 0.3, 1.1
 #: half width, if they are one thing: deviations from its brightness are less than this share of it,
 #: and something for black ones.
 _SIDES, _PLAIN, _BLACK = 0.45, 0.25, 0.03
+#: Skin begins this far above the jaw (face heights), and what covers a neck ends over this length.
+_JAW_FH, _COLLAR_SOFT_CM = 0.03, 0.8
 #: Specks are parts of the neck's texture narrower than this (cm) and darker or brighter than a
 #: plain neck by this (natural logarithm).
 _SPECK_CM, _STRANGE_LOG = 1.6, 0.3
@@ -92,7 +94,27 @@ def coloured_like(colors: np.ndarray, skin: np.ndarray) -> np.ndarray:
     return np.asarray(near & (light > _DARK) & (light < _LIGHT))
 
 
-def neck_colors(
+@dataclass(frozen=True)
+class Neck:
+    """A plain neck in all directions; arrays are ``[rows, columns, ...]``.
+
+    Attributes:
+        colors: smooth light on skin or cloth.
+        bare: 0-1, where only skin may be seen: below the jaw and above what covers the neck.
+        skin: ``[3]`` colour of the face's skin.
+    """
+
+    colors: np.ndarray
+    bare: np.ndarray
+    skin: np.ndarray
+
+    def foreign(self, texture: np.ndarray) -> np.ndarray:
+        """``[rows, columns]`` 0-1: where the texture shows a collar or hair on bare skin."""
+        strange = dilate(~coloured_like(texture, self.skin), 2)
+        return np.clip(self.bare * 2 * blur(strange, 2.0), 0, 1)
+
+
+def plain_neck(
     positions: np.ndarray,
     pixels: FrontPixels,
     colors: np.ndarray,
@@ -100,53 +122,65 @@ def neck_colors(
     geometry: HeadGeometry,
     skin: np.ndarray,
     like_skin: np.ndarray,
-) -> np.ndarray:
-    """Colours of a plain neck at head-frame points ``[..., 3]``: smooth light on skin or cloth.
+) -> Neck:
+    """A plain neck at head-frame points ``[..., 3]``.
 
-    Logarithms of the visible neck's colours are fitted linearly in height and width, so that the
-    shadow under the chin and light from one side continue around it. If no neck is visible, it gets
-    the face's ``skin [3]`` in shadow; ``like_skin [S, S]`` is from :func:`coloured_like`.
+    Logarithms of the visible neck's colours are fitted linearly in height and width, so that light
+    from one side continues around it. If no neck is visible, it gets the face's ``skin [3]`` in
+    shadow; ``like_skin [S, S]`` is from :func:`coloured_like`. What covers a neck at its sides goes
+    around it up to the same height; behind the jaw there is skin above it.
     """
     region = (geometry.below_jaw > 0.03) & (geometry.below_jaw < 0.3)
     region &= (geometry.neck_across < 0.85) & (alpha > 0.9)
-    bare = region & like_skin
+    seen = region & like_skin
+    below = below_jaw(positions, geometry)
     behind = smoothstep((CENTRE[2] + 3.0 - positions[..., 2]) / 6.0)
     shade = (1 - (1 - _SHADED) * behind)[..., None]
-    if bare.sum() <= 0.3 * region.sum():
-        return np.asarray(_cover_of(colors, region & (geometry.neck_across > _SIDES), skin) * shade)
-    if bare.sum() < _FEWEST:
-        return np.broadcast_to(_SHADED * skin, positions.shape)
-    across = geometry.pose.to_head(pixels.positions[bare])[:, 0] / _NECK_CM
-    known = np.column_stack([np.ones(len(across)), geometry.below_jaw[bare] / 0.15, across])
-    logs = np.log(colors[bare] + 0.05)
+    bare = smoothstep((below + _JAW_FH) / _JAW_FH)
+    if seen.sum() <= 0.3 * region.sum():
+        sides = region & (geometry.neck_across > _SIDES)
+        made, cover = np.broadcast_to(skin * shade, positions.shape), _cover_of(colors, sides)
+        if cover is not None:
+            heights = geometry.pose.to_head(pixels.positions[sides & ~like_skin])[:, 1]
+            top = np.percentile(heights, 95) if len(heights) else -np.inf
+            above = smoothstep((positions[..., 1] - top) / _COLLAR_SOFT_CM)
+            bare, above = bare * above, above[..., None]
+            made = above * made + (1 - above) * cover * shade
+        return Neck(np.asarray(made, np.float32), bare, skin)
+    if seen.sum() < _FEWEST:
+        return Neck(np.asarray(np.broadcast_to(skin * shade, positions.shape)), bare, skin)
+    across = geometry.pose.to_head(pixels.positions[seen])[:, 0] / _NECK_CM
+    known = np.column_stack([np.ones(len(across)), geometry.below_jaw[seen] / 0.15, across])
+    logs = np.log(colors[seen] + 0.05)
     middle = np.median(logs, 0)
     # The ridge is a tenth of the pixels: slopes seen only on a sliver of neck are not trusted.
     normal = known.T @ known + 0.1 * len(across) * np.eye(3)
     slopes = np.linalg.solve(normal, known.T @ (logs - middle))
-    below = np.clip(below_jaw(positions, geometry), 0, 0.3) / 0.15
     # The chin's shadow falls on the front.
-    below = below + (1 - below) * behind
+    low = np.clip(below, 0, 0.3) / 0.15
+    low = low + (1 - low) * behind
     around = np.clip(positions[..., 0] / _NECK_CM, -1, 1)
-    asked = np.stack([np.ones_like(below), below, around], -1)
+    asked = np.stack([np.ones_like(low), low, around], -1)
     logs = np.clip(asked @ slopes.astype(np.float32), -0.5, 0.3)
     fitted = np.exp(logs + middle) - np.float32(0.05)
-    return np.asarray(fitted * shade)
+    return Neck(np.asarray(fitted * shade, np.float32), bare, skin)
 
 
-def continued_neck(texture: np.ndarray, plain: np.ndarray, seen: np.ndarray) -> np.ndarray:
+def continued_neck(texture: np.ndarray, neck: Neck, seen: np.ndarray) -> np.ndarray:
     """``[rows, columns, 3]`` a plain neck that goes on from the skin that is seen beside it.
 
     Args:
         texture: ``[rows, columns, 3]`` what is seen in each direction.
-        plain: ``[rows, columns, 3]`` from :func:`neck_colors`.
+        neck: the plain neck.
         seen: ``[rows, columns]`` 0-1, how well, and only below hair.
     """
-    off = np.abs(np.log((texture + _DARKEST) / (plain + _DARKEST)))
-    weight = smoothstep((seen - 0.4) / 0.3) * (1 - smoothstep((highest_color(off) - 0.4) / 0.3))
+    plain = neck.colors
+    off = highest_color(np.abs(np.log((texture + _DARKEST) / (plain + _DARKEST))))
+    weight = smoothstep((seen - 0.4) / 0.3) * (1 - smoothstep((off - 0.4) / 0.3))
+    weight = weight * (1 - neck.foreign(texture)) * coloured_like(texture, neck.skin)
     if not (weight > 0.5).any():
         return plain
-    away = distance_to(weight > 0.5)
-    return continued_light(texture, weight, plain, away, _CONTINUES)
+    return continued_light(texture, weight, plain, distance_to(weight > 0.5), _CONTINUES)
 
 
 def below_jaw(positions: np.ndarray, geometry: HeadGeometry) -> np.ndarray:
@@ -162,13 +196,13 @@ def below_jaw(positions: np.ndarray, geometry: HeadGeometry) -> np.ndarray:
     return np.asarray((line - positions[..., 1]) / face_height(face), np.float32)
 
 
-def _cover_of(colors: np.ndarray, sides: np.ndarray, skin: np.ndarray) -> np.ndarray:
-    """``[3]`` the colour of what covers a neck at its sides and goes around it; skin if nothing."""
+def _cover_of(colors: np.ndarray, sides: np.ndarray) -> np.ndarray | None:
+    """``[3]`` the colour of what covers a neck at its sides and goes around it, if anything."""
     if sides.sum() < _FEWEST:
-        return _SHADED * skin
+        return None
     middle = np.median(colors[sides], 0)
     off = np.median(np.abs(mean_color(colors[sides]) - middle.mean()))
-    return np.asarray(middle if off < _PLAIN * middle.mean() + _BLACK else _SHADED * skin)
+    return np.asarray(middle) if off < _PLAIN * middle.mean() + _BLACK else None
 
 
 def specks(texture: np.ndarray, neck_colors: np.ndarray, below_hair: np.ndarray) -> np.ndarray:

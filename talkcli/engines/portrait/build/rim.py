@@ -10,7 +10,15 @@ from __future__ import annotations
 import numpy as np
 
 from talkcli.engines.portrait.build.geometry import HeadGeometry
-from talkcli.engines.portrait.build.images import at, blur, highest_color, inside_distance, nearest
+from talkcli.engines.portrait.build.images import (
+    at,
+    blur,
+    highest,
+    highest_color,
+    inside_distance,
+    lengths,
+    nearest,
+)
 from talkcli.imaging import smoothstep
 from talkcli.shapes import Float
 
@@ -19,6 +27,8 @@ _RIM_FH, _AVERAGE_FH = 0.07, 0.03
 #: Change of brightness or colour (natural logarithm) from inside the rim that is usual, and that
 #: is certainly another surface or shadow.
 _USUAL, _STRANGE = 0.12, 0.35
+#: Parts of a rim nearer to such pixels than this are no better (face heights).
+_BRIDGED_FH = 0.04
 #: Added to colours before taking logarithms.
 _BLACK = 0.03
 
@@ -41,5 +51,17 @@ def rim_tint(rgb: Float[np.ndarray, "S S 3"], geometry: HeadGeometry) -> Float[n
     wanted = at(inner, nearest(core)[1])
     off = blur(highest_color(np.abs(logs - wanted)), 0.5 * sigma)
     strange = smoothstep((off - _USUAL) / (_STRANGE - _USUAL))
+    # An island of trust within the rim would stay as a bridge from cheek to ear.
+    strange = blur(highest(strange, int(_BRIDGED_FH * geometry.face_height)), sigma)
     near = 1 - smoothstep((from_rim - 0.6 * _RIM_FH) / (0.4 * _RIM_FH))
     return np.asarray(strange * near * geometry.on_face, np.float32)
+
+
+def unlike_skin(
+    colors: Float[np.ndarray, "S S 3"], geometry: HeadGeometry
+) -> Float[np.ndarray, "S S"]:
+    """``[S, S]`` 0–1: colours far from those of the face, as of hair, unless it is blond."""
+    skin = colors[geometry.on_face & ~geometry.eye_mask() & ~geometry.mouth_mask()]
+    centre, spread = np.median(skin, 0), skin.std(0) + 0.03
+    distance = lengths((colors - centre) * (1 / (np.sqrt(np.float32(3)) * spread)))
+    return smoothstep((distance - 0.8) / 0.8)

@@ -51,8 +51,8 @@ from talkcli.engines.portrait.build.neck import (
     LOWEST_FH,
     below_jaw,
     coloured_like,
-    neck_colors,
     neck_shape,
+    plain_neck,
 )
 from talkcli.engines.portrait.build.symmetry import FaceTexture, blend_with_mirror
 from talkcli.engines.portrait.splats import Layer
@@ -69,6 +69,9 @@ _EAR_CM, _NAPE_CM = 0.5, 7.0
 _UNDER_FACE_CM = 0.3
 #: Around the face, the shell is bent towards the face's border over this distance.
 _BEND_CM = 3.0
+#: From this far below the centre on, cm, the neck is drawn in towards its axis; narrower than this
+#: share, it is none.
+_NECK_FROM_CM, _COLLAPSED = 4.0, 0.58
 #: The neck's end fades over this length (face heights).
 _FADE_FH = 0.1
 #: Steps of the grid longer than this many pixels are folds, not surface.
@@ -102,8 +105,7 @@ def shell_group(
     head = _closed_head(sphere, pixels, colors, alpha, geometry)
     texels = _texels_by_direction(sphere, face, geometry)
     radius = _meeting_face(head.radius, texels, face, geometry)
-    radius, hidden = _hidden_radius(radius, head.directions, alpha, geometry)
-    positions = CENTRE + radius[..., None] * head.directions
+    positions, hidden = _drawn_in(CENTRE + radius[..., None] * head.directions, alpha, geometry)
     points = geometry.pose.to_image(positions)
     below = below_jaw(positions, geometry)
     weight = 1 - smoothstep(below / 0.55)
@@ -176,7 +178,7 @@ def _closed_head(
     fallen = fallen_hair(directions, geometry.hair_falls_fh)
     radius = np.maximum(shape * skull, fallen * curtain(shape * skull, directions))
     surface = CENTRE + radius[..., None] * directions
-    bare = neck_colors(surface, pixels, colors, alpha, geometry, skin, like_skin)
+    bare = plain_neck(surface, pixels, colors, alpha, geometry, skin, like_skin)
     below_hair = below_hair_line(directions, height) * (1 - fallen)
     crown = crown_of(known, height)
     texture = completed_colors(known, crown, below_hair, bare)
@@ -209,7 +211,8 @@ def _grows(known: Measured, crown: Crown, below_hair: np.ndarray) -> np.ndarray:
     """``[rows, columns]`` 0–1: whether hair grows there, as far as the source tells."""
     if crown.bald:
         return np.zeros_like(below_hair)
-    bare = known.seen * (1 - smoothstep((known.hair - 0.2) / 0.4))
+    # Also where it is seen at a flat angle, or strands would grow on the cheek before the ear.
+    bare = known.covered * (1 - smoothstep((known.hair - 0.2) / 0.4))
     return np.asarray((1 - below_hair) * (1 - np.maximum(bare, bare[:, ::-1])))
 
 
@@ -313,31 +316,35 @@ def _behind_openings(points: np.ndarray, geometry: HeadGeometry) -> np.ndarray:
     return np.asarray(dilate(openings, reach).take(place) & front)
 
 
-def _hidden_radius(
-    radius: np.ndarray, directions: np.ndarray, alpha: np.ndarray, geometry: HeadGeometry
+def _drawn_in(
+    positions: np.ndarray, alpha: np.ndarray, geometry: HeadGeometry
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The largest radius at which the source camera does not see a point, smoothed inwards.
+    """Move points ``[rows, columns, 3]`` inwards until the source camera does not see them.
+
+    Towards the head's middle, but towards its axis at the neck: otherwise a neck that is wider than
+    the picture's would be lifted behind the jaw, and leave a hole.
 
     Returns:
-        ``[rows, columns]`` radius in cm, and whether the point is hidden there.
+        The points, in head-frame cm, and ``[rows, columns]`` whether they are hidden there.
     """
     solid = alpha > 0.9
     behind = geometry.depth + np.float32(0.25 * geometry.pose.scale)
-    middle = geometry.pose.to_image(CENTRE)
-    spokes = (geometry.pose.to_image(CENTRE + radius[..., None] * directions) - middle).reshape(
-        -1, 3
-    )
+    pivots = np.repeat(CENTRE[None, None], len(positions), 0).repeat(positions.shape[1], 1)
+    pivots[..., 1] += np.minimum(0, positions[..., 1] - CENTRE[1] + _NECK_FROM_CM)
+    middle = geometry.pose.to_image(pivots).reshape(-1, 3)
+    spokes = geometry.pose.to_image(positions).reshape(-1, 3) - middle
 
     def hidden(factor: np.ndarray, which: np.ndarray) -> np.ndarray:
-        points = middle + factor[:, None] * spokes.take(which, axis=0)
+        points = middle.take(which, axis=0) + factor[:, None] * spokes.take(which, axis=0)
         place = geometry.pixels_of(points)
         covered = solid.take(place) & (points[:, 2] > behind.take(place))
         return np.asarray(covered | ~geometry.in_picture(points))
 
     # Single deep cells would form spikes and a rough edge, so their neighbours follow them.
-    reach = max(2, radius.shape[1] // 120)
-    shrink = shrunk_until(hidden, np.zeros(radius.shape, bool), 0.55, reach=reach, wrap=True)
+    shape = positions.shape[:2]
+    reach = max(2, shape[1] // 120)
+    shrink = shrunk_until(hidden, np.zeros(shape, bool), 0.55, reach=reach, wrap=True)
     # Where the surface would have to collapse beside the neck, there is no neck.
-    collapsed = (shrink < 0.7) & (directions[..., 1] * radius < -7)
-    unseen = hidden(shrink.ravel(), np.arange(shrink.size)).reshape(shrink.shape)
-    return shrink * radius, unseen & ~collapsed
+    collapsed = (shrink < _COLLAPSED) & (positions[..., 1] < CENTRE[1] - 7)
+    unseen = hidden(shrink.ravel(), np.arange(shrink.size)).reshape(shape)
+    return pivots + shrink[..., None] * (positions - pivots), unseen & ~collapsed

@@ -45,6 +45,11 @@ _UNSEEN, _SEEN = 0.15, 0.5
 _BLACK = 0.05
 #: Weight of what is seen at a flat angle: negligible beside a good view, but better than a guess.
 _POOR = 0.1
+#: Share of the mirror image's light that gives way to the light of what is seen, continued, and the
+#: scale of light (a share of the texture): lit from aside, a mirrored cheek is too bright or dark.
+_LEVEL, _SHADE = 0.8, 0.1
+#: Trust up to which a pixel is no colour of the face at all, and from which it counts as seen.
+_USABLE = (0.3, 0.9)
 #: The completion lies this far under the skin (cm), so that the source covers it where opaque.
 _UNDER_CM = 0.08
 #: No completion lies this near to the line between the lips (a share of the texture), unless the
@@ -157,6 +162,9 @@ def blend_with_mirror(
         the seam, else what is badly seen on either side, else a smooth continuation.
     """
     mirrored, mirror_seen = source[:, ::-1], seen[:, ::-1]
+    if not wrap:
+        shade, near = _shade(source, seen)
+        mirrored = mirrored + np.float32(_LEVEL) * near * (shade - shade[:, ::-1])
     # The seam, where the source is half seen, dominates; the rest only stabilises the fill.
     overlap = mirror_seen**2 * ((4 * seen * (1 - seen)) ** 2 + 0.01 * seen)
     # A small weight for no difference everywhere makes the offset fade far from the overlap.
@@ -171,6 +179,20 @@ def blend_with_mirror(
     smooth = fill_smooth(known, certain * (certain > 0.5), wrap=wrap)
     trust = smoothstep(certain)[..., None]
     return np.asarray(trust * known + (1 - trust) * smooth)
+
+
+def _shade(values: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """``[H, W, C]`` smooth mean of what is seen, continued; ``[H, W, 1]`` 0-1, how near that is."""
+    sigma, weight = _SHADE * len(values) / 4, np.asarray(seen**2, np.float32)
+    rows, columns = weight.shape
+    size = (max(2, columns // 4), max(2, rows // 4))
+    parts = np.dstack([values * weight[..., None], weight])
+    parts = blur(cv2.resize(parts, size, interpolation=cv2.INTER_AREA), sigma)
+    mean = parts[..., :-1] / np.maximum(parts[..., -1:], 1e-6)
+    filled = fill_smooth(mean, np.clip(4 * parts[..., -1], 0, 1))
+    near = np.clip(4 * blur(parts[..., -1], 2 * sigma), 0, 1)
+    large = cv2.resize(np.dstack([filled, near]), (columns, rows), interpolation=cv2.INTER_LINEAR)
+    return large[..., :-1], large[..., -1:]
 
 
 def completion_group(texture: FaceTexture) -> SplatGroup:
@@ -289,5 +311,6 @@ def _visibility(
     facing = smoothstep((cosine - unseen) / (full - unseen))
     # Soft edges, so that the blend has no step where the nose stops hiding the far cheek.
     seen = blur((facing * trust * inside * ~hidden).astype(np.float32), 2.0) * ~hidden
-    covered = inside * ~hidden * smoothstep(cosine / 0.1) * (trust > 0.3)
+    usable = smoothstep((trust - _USABLE[0]) / (_USABLE[1] - _USABLE[0]))
+    covered = inside * ~hidden * smoothstep(cosine / 0.1) * usable
     return np.asarray(seen), np.asarray(covered, np.float32), np.asarray(gain, np.float32)
