@@ -90,11 +90,11 @@ can measure the same: `talkcli eval --self-reenact CLIP --by speech --baselines`
 
 
 _METHODS = """*By its sound*: the clip's sound moves the lips, as much later as the clip's own mouth
-is known to be late; the tracked pose moves the head; brows, lids and gaze are idle motion. *By its
-face*: the tracked face moves everything. *Static mouth* is the same as by its sound with lips that
-stay shut, *2D-aligned source* the portrait laid over every frame by a similarity of rigid
-landmarks. The speech network has learnt from many of these clips; what it does for unknown
-speakers stands in [Speech model](speech_model.md).
+is known to be late; everything else is tracked, as in the section about fitted avatars (idle brows
+and lids would be drawn at random). *By its face*: the tracked face moves everything. *Static mouth*
+is the same as by its sound with lips that stay shut, *2D-aligned source* the portrait laid over
+every frame by a similarity of rigid landmarks. The speech network has learnt from many of these
+clips; what it does for unknown speakers stands in [Speech model](speech_model.md).
 """
 
 _PUBLISHED = """**Not comparable.** Audio-Plane is trained for hours on minutes of the very person;

@@ -36,7 +36,8 @@ class Reenactment:
     Attributes:
         clip: a clip of a face.
         by: ``video``: the tracked face drives everything; ``speech``: the clip's sound moves the
-            lips, its tracked head pose the head, and the rest is idle motion.
+            lips, and everything else is tracked, as for fitted avatars: idle brows, lids and gaze
+            would be drawn at random.
         source_frame: number of the frame that becomes the portrait; None for the first neutral one.
         baselines: also judge the same video with a mouth that stays shut, and the portrait laid
             over every frame.
@@ -54,7 +55,7 @@ class Reenactment:
         what = (
             "the clip's own tracked face drives pose and expression"
             if self.by == "video"
-            else "the clip's own sound moves the lips, its tracked pose the head"
+            else "the clip's own sound moves the lips, its tracked face the rest"
         )
         return (
             f"self-reenactment by {self.by}: frame {frame} of {self.clip.name} is the portrait and "
@@ -203,7 +204,7 @@ class _Studio:
         """Make a video; ``static`` with lips that stay shut."""
         motion = self._folder / "curves.npz"
         if self._task.by == "speech":
-            inputs = DriveInputs(self._task.clip, None, motion)
+            inputs = DriveInputs(self._task.clip, motion)
         else:
             inputs = DriveInputs(None, self._shut_lips() if static else motion)
         request = Request("eval", self._recipe(static), None, output, overwrite)

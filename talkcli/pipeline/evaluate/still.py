@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Generator, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -77,14 +78,19 @@ class AlignedNearest:
             self._moves.append((other, move))
 
     def frames(self) -> Generator[np.ndarray, None, None]:
-        """``[H, W, 3]`` uint8 frames of the clip's size; chosen ones are kept as JPEG."""
+        """``[H, W, 3]`` uint8 frames of the clip's size; chosen ones lie in a file, as JPEG."""
         needed = {other for other, _ in self._moves}
-        kept: dict[int, np.ndarray] = {}
-        with closing(self._real.frames()) as frames:
-            for number, rgb in enumerate(frames):
-                if number in needed:
-                    quality = [cv2.IMWRITE_JPEG_QUALITY, 98]
-                    kept[number] = cv2.imencode(".jpg", rgb[..., ::-1], quality)[1]
-        for other, move in self._moves:
-            rgb = cv2.imdecode(kept[other], cv2.IMREAD_COLOR)[..., ::-1]
-            yield warped(np.ascontiguousarray(rgb), *move, rgb.shape[:2])
+        places: dict[int, tuple[int, int]] = {}
+        with tempfile.TemporaryFile(prefix="talkcli-frames-") as file:
+            with closing(self._real.frames()) as frames:
+                for number, rgb in enumerate(frames):
+                    if number in needed:
+                        quality = [cv2.IMWRITE_JPEG_QUALITY, 98]
+                        data = cv2.imencode(".jpg", rgb[..., ::-1], quality)[1]
+                        places[number] = file.tell(), file.write(data.tobytes())
+            for other, move in self._moves:
+                start, length = places[other]
+                file.seek(start)
+                data = np.frombuffer(file.read(length), np.uint8)
+                rgb = cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1]
+                yield warped(np.ascontiguousarray(rgb), *move, rgb.shape[:2])

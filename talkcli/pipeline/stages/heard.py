@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -38,8 +39,7 @@ def listen(clip: Clip, person: Person, speech_model: str) -> Heard | None:
     if not clip.info.has_audio:
         return None
     opening = lip_aperture(person.basis)
-    aperture: list[float] = []
-    sounding: list[bool] = []
+    aperture, sounding = array("d"), bytearray()
     with open_sound(clip.path) as sound:
         blocks = _Counted(sound.blocks(SAMPLE_RATE))
         track = SpeechTrack(blocks, speech_model)
@@ -48,7 +48,7 @@ def listen(clip: Clip, person: Person, speech_model: str) -> Heard | None:
             aperture.append(float(weights @ opening))
             sounding.append(bool(weights.any()))
         late = round(sound.start_s * HEARD_HZ)
-    silent = ~_bridged(np.array(sounding, bool), _PAUSE_S * HEARD_HZ)
+    silent = ~_bridged(np.array(sounding, np.uint8) > 0, _PAUSE_S * HEARD_HZ)
     # The sound may begin before the picture or after it.
     before = max(0, late)
     return Heard(

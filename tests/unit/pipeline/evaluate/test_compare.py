@@ -165,14 +165,6 @@ def test_frozen_lips_cost_the_lips(judged: Callable, film: Callable) -> None:
     assert np.nanmin(frames_of(comparison, "psnr_face")) < 35
 
 
-@pytest.mark.slow
-def test_lips_of_half_the_size(judged: Callable, film: Callable) -> None:
-    found = values(judged(film(0.5)))
-    assert found["lip_aperture_size"] == pytest.approx(0.5, abs=0.12)
-    # FaceMesh takes small openings of drawn lips for shut ones: measured .85.
-    assert found["lip_aperture_r"] > 0.8
-
-
 def test_a_delay_of_three_frames_is_found(judged: Callable, film: Callable) -> None:
     frames = film(1.0)
     late = np.concatenate([np.repeat(frames[:1], 3, 0), frames[:-3]])

@@ -14,7 +14,7 @@ from talkcli.face.model import FaceModel
 from talkcli.pipeline.evaluate.compare import Context, EvalSettings
 from talkcli.pipeline.evaluate.pairs import PairedFrames
 from talkcli.pipeline.evaluate.reenact import Reenactment, reenact
-from talkcli.pipeline.evaluate.still import AlignedStill
+from talkcli.pipeline.evaluate.still import AlignedNearest, AlignedStill
 from talkcli.progress import SilentReporter, Stopwatch
 from talkcli.tracking.spool import LandmarkSpool, Measured
 from tests.support.films import CODEC, talking
@@ -53,6 +53,25 @@ def test_a_still_lies_where_the_face_is() -> None:
             np.testing.assert_allclose(pair.made_points, pair.real_points, atol=1e-3)
 
 
+def test_another_frame_lies_where_the_face_is() -> None:
+    class Steps(Pictures):
+        """Each frame is brighter than the one before."""
+
+        def frames(self):  # type: ignore[no-untyped-def]
+            yield from (np.full((120, 140, 3), 40 * k, np.uint8) for k in range(self.count))
+
+    real = Steps(5)
+    still = AlignedNearest(real, {4: 1, 3: 0, 9: 0, 2: 1}, late_s=0.04)
+    # Frames 2 to 4 of the clip, in its order; there is no frame 9.
+    np.testing.assert_allclose(still.spool.starts, np.array([1, 2, 3]) / 25)
+    shown = [int(rgb.mean().round()) for rgb in still.frames()]
+    assert shown == pytest.approx([40, 0, 40], abs=1)  # JPEG
+    pairs = list(PairedFrames(still, real, lag_s=0.04))
+    assert [pair.index for pair in pairs] == [0, 1, 2]
+    assert pairs[0].made_points is None, "frame 2 shows no face"
+    np.testing.assert_allclose(pairs[2].made_points, real.spool.points(4), atol=1e-3)
+
+
 def test_the_source_frame_is_no_test() -> None:
     real = Pictures()
     pairs = PairedFrames(real, real, leave_out=1)
@@ -82,9 +101,9 @@ def test_reenactment_beats_its_baselines(clip: Path, tmp_path: Path) -> None:
         return [one.value(name) or 0.0 for one in (ours, shut, still)]
 
     ours_r, shut_r, still_r = of("lip_aperture_r")
-    # The clip is a drawing already, and FaceMesh takes small openings of drawn lips for shut ones:
-    # twice here. Measured .80 to .87; on clips of people it is .97.
-    assert ours_r > 0.75 and abs(shut_r) < 0.5 and still_r == 0.0
+    # The clip is a drawing already, and FaceMesh takes small openings of drawn lips for shut ones,
+    # twice here; how closely lips follow is asked of a person's clip in test_photographs.py.
+    assert ours_r > abs(shut_r) + 0.5 and still_r == 0.0
     ours_error, shut_error, still_error = of("landmark_error_lips")
     assert ours_error < 0.7 * min(shut_error, still_error)
     assert of("psnr_face")[0] > max(of("psnr_face")[1:])
