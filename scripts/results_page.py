@@ -156,24 +156,32 @@ def _reenactment(rows: Sequence[Row], left: Sequence[str], seconds: float) -> st
 
 
 def _duels(methods: dict[str, list[Row]]) -> list[str]:
-    """How often, and by how much, our result beats both baselines."""
+    """How often, and by how much, our result beats each of the baselines, and both."""
     lines = []
+    against = ((f"*{_SHUT}*", (_SHUT,)), (f"*{_STILL}*", (_STILL,)), ("both", (_SHUT, _STILL)))
     for ours in (_OURS, _BY_FACE):
-        told = []
-        for key, title, higher in _DUELS:
-            gains = []
-            for k, mine in enumerate(methods[ours]):
-                others = [_value(methods[name][k], key) for name in (_SHUT, _STILL)]
-                value = _value(mine, key)
-                if value is None or None in others:
-                    continue
-                best = (max if higher else min)(other for other in others if other is not None)
-                gains.append((value - best) if higher else (best - value))
-            if gains:
-                wins, gain = sum(gain > 0 for gain in gains), statistics.median(gains)
-                told.append(f"{title} in {wins} of {len(gains)} clips (median gain {gain:+.2f})")
-        lines.append(f"- *{ours}* beats the better of both baselines in " + ", ".join(told) + ".")
+        for what, baselines in against:
+            others = [methods[name] for name in baselines]
+            told = [_duel(methods[ours], others, *duel) for duel in _DUELS]
+            lines.append(f"- *{ours}* beats {what} in " + ", ".join(filter(None, told)) + ".")
     return lines
+
+
+def _duel(
+    ours: Sequence[Row], baselines: Sequence[Sequence[Row]], key: str, title: str, higher: bool
+) -> str:
+    """In how many clips our figure is better than the best of some baselines, and by how much."""
+    gains = []
+    for mine, *others in zip(ours, *baselines, strict=True):
+        value, rivals = _value(mine, key), [_value(other, key) for other in others]
+        there = [rival for rival in rivals if rival is not None]
+        if value is None or len(there) < len(rivals):
+            continue
+        gains.append(value - max(there) if higher else min(there) - value)
+    if not gains:
+        return ""
+    wins, gain = sum(gain > 0 for gain in gains), statistics.median(gains)
+    return f"{title} in {wins} of {len(gains)} clips (median gain {gain:+.2f})"
 
 
 def _views(answer: Row) -> str:

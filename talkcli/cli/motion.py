@@ -65,6 +65,7 @@ def motion_lines(reports: Sequence[dict[str, Any]]) -> list[str]:
                 f"  {row['label']:<38} {value:>7} {row['unit']:<6} {real:<16} {z:>5}  "
                 f"{row['verdict']}".rstrip()
             )
-        found = report["findings"] or ["nothing unusual"]
-        lines += [f"  {text}" for text in found]
+        known = any(row["z"] is not None for row in report["statistics"])
+        otherwise = "nothing unusual" if known else "nothing measured: too short, or hardly a face"
+        lines += [f"  {text}" for text in report["findings"] or [otherwise]]
     return lines

@@ -164,7 +164,7 @@ def read_frames(
         if size is None:
             raise _no_frame(path)
         if skipped:
-            _log.warning("%s: %d damaged frames were left out", path, skipped)
+            _log.warning("%s: damaged frames left out: %d", path, skipped)
 
 
 def decode_packets(container: InputContainer, stream: Any) -> Iterator[Any]:

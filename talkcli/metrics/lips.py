@@ -143,7 +143,8 @@ def lip_lag(tracks: LipTracks) -> Metric:
     made, real = (np.interp(grid, times, values[there, 0]) for values in (tracks.made, tracks.real))
     most = min(round(LONGEST_LAG_S / step), (len(grid) - _FEWEST) // 2)
     found = [_shifted(made, real, lag) for lag in range(-most, most + 1)] if most > 0 else []
-    if not found or max(found) < _SURE:
+    # A rise towards the longest lag is no peak.
+    if not found or max(found) < _SURE or int(np.argmax(found)) in (0, len(found) - 1):
         return Metric(name, label, None, "ms", "zero", note="lips do not follow those of the clip")
     best = int(np.argmax(found))
     lag_ms = 1000.0 * step * (best - most + peak_place(np.array(found), best))

@@ -68,6 +68,7 @@ class Context:
         reporter: receives progress and warnings.
         watch: receives the seconds of every part of the work.
         pictures: whether pictures for a report are collected.
+        made_here: whether the made videos are this command's own; users are not warned of them.
     """
 
     recipe: Recipe
@@ -75,6 +76,7 @@ class Context:
     reporter: Reporter
     watch: Stopwatch
     pictures: bool = False
+    made_here: bool = False
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,8 @@ def compare(name: str, made: Clip, real: Clip, context: Context) -> Comparison:
         InputError: a file that is no video, shows no face, or has no instant in common.
         MissingDependencyError: the requested landmark network is not available.
     """
-    clips = measure_clips((made, real), context.recipe, context.reporter, context.watch)
+    own = (made.path,) if context.made_here else ()
+    clips = measure_clips((made, real), context.recipe, context.reporter, context.watch, own)
     return compare_measured(name, clips[0], clips[1], context, (made, real))
 
 

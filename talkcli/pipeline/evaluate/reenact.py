@@ -98,11 +98,11 @@ def reenact(
     picture = frame_of(measured, frame)
     with tempfile.TemporaryDirectory(prefix="talkcli-eval-") as name:
         studio = _Studio(Path(name), task, context, measured, relative_to(curves, frame))
-        studio.keep_portrait(picture)
+        studio.keep_portrait(picture, points_of(measured, frame))
         made = task.output or Path(name) / "made.mp4"
         studio.film(made, overwrite=overwrite)
         settings = replace(context.settings, lag_s=studio.late_s, leave_out=frame)
-        context = replace(context, settings=settings)
+        context = replace(context, settings=settings, made_here=True)
         results = [compare(_OURS, Clip(made), clip, context)]
         if task.baselines:
             shut = Path(name) / "static.mp4"
@@ -115,9 +115,7 @@ def reenact(
 def _compare_still(
     picture: np.ndarray, frame: int, measured: MeasuredClip, context: Context
 ) -> Comparison:
-    points = measured.spool.points(frame)
-    assert points is not None
-    still = AlignedStill(measured.path, picture, points, measured)
+    still = AlignedStill(measured.path, picture, points_of(measured, frame), measured)
     # It has the times of the clip.
     settings = replace(context.settings, lag_s=0.0)
     context = replace(context, settings=settings)
@@ -156,6 +154,13 @@ def source_frame(wanted: int | None, curves: MotionCurves, measured: MeasuredCli
     return wanted
 
 
+def points_of(measured: MeasuredClip, number: int) -> np.ndarray:
+    """``[478, 3]`` the landmarks of a frame that shows a face."""
+    points = measured.spool.points(number)
+    assert points is not None
+    return points
+
+
 def frame_of(measured: MeasuredClip, number: int) -> np.ndarray:
     """``[H, W, 3]`` one frame of a clip."""
     with closing(measured.frames()) as frames:
@@ -184,7 +189,8 @@ class _Studio:
         from talkcli.motion.curves import write_npz
 
         self._folder, self._task, self._context = folder, task, context
-        self._clip = measured.clip
+        self._clip, self._faces = measured.clip, int(measured.about["faces_seen"])
+        self._face = context.recipe.portrait.face
         self.late_s = 0.0
         if task.by == "speech":
             # A video that speaks begins with its sound.
@@ -193,10 +199,14 @@ class _Studio:
             curves = _begin_at(curves, self.late_s)
         write_npz(folder / "curves.npz", curves)
 
-    def keep_portrait(self, picture: np.ndarray) -> None:
-        """Write the portrait."""
+    def keep_portrait(self, picture: np.ndarray, points: np.ndarray) -> None:
+        """Write the portrait; of several faces, the one with these landmarks is meant."""
         from talkcli.media.image import write_image
+        from talkcli.tracking.landmarks import detect_faces
 
+        if self._faces > 1:
+            away = [np.linalg.norm(face.points - points) for face in detect_faces(picture)]
+            self._face = str(np.argmin(away)) if away else self._face
         self._size = max(picture.shape[:2]) // 2 * 2
         write_image(self._folder / "portrait.png", picture, overwrite=True)
 
@@ -225,12 +235,12 @@ class _Studio:
         recipe, fps = self._context.recipe, self._clip.info.fps
         size = recipe.video.size or self._size
         video = replace(recipe.video, size=size, fps=str(fps or 25), views=(), camera_path="none")
-        motion = recipe.motion
+        motion, portrait = recipe.motion, replace(recipe.portrait, face=self._face)
         if self._task.by == "speech":
             late_ms = motion.sync_offset_ms + 1000.0 * self._context.settings.lag_s
             strength = 0.0 if static else motion.lip_strength
             motion = replace(motion, sync_offset_ms=late_ms, lip_strength=strength)
-        return replace(recipe, video=video, motion=motion)
+        return replace(recipe, video=video, motion=motion, portrait=portrait)
 
 
 def _begin_at(curves: MotionCurves, start_s: float) -> MotionCurves:

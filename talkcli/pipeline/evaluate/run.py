@@ -288,7 +288,7 @@ def _pairs(paths: Sequence[Path], reporter: Reporter) -> dict[str, tuple[Path, P
     for folder, files in ((made, ours), (real, theirs)):
         alone = sorted(files.keys() - set(common))
         if alone:
-            reporter.warn(f"{len(alone)} videos in {folder} have no partner: {', '.join(alone)}")
+            reporter.warn(f"without a partner in {folder} ({len(alone)}): {', '.join(alone)}")
     return {name: (ours[name], theirs[name]) for name in common}
 
 

@@ -88,7 +88,7 @@ class _HeldOut:
         # Where the held-out part begins in the clip: what is made at 0 is real so much later.
         late = prepared.segment[0] + self._start_s
         settings = replace(context.settings, lag_s=late)
-        self._context = replace(context, settings=settings)
+        self._context = replace(context, settings=settings, made_here=True)
         size = max(prepared.width, prepared.height) // 2 * 2
         self._video = replace(context.recipe.video, size=min(size, 4096), views=(), bg="keep")
         self._portrait = unfitted(prepared, avatar)

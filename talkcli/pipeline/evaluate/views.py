@@ -73,7 +73,8 @@ def compare_views(task: Views, context: Context) -> tuple[list[Comparison], str]
     person, curves = solve_spool(source.spool, FaceModel.load())
     frame = source_frame(task.source_frame, curves, source)
     picture = frame_of(source, frame)
-    context = replace(context, settings=replace(context.settings, align="frame"))
+    settings = replace(context.settings, align="frame")
+    context = replace(context, settings=settings, made_here=True)
     results: list[Comparison] = []
     with tempfile.TemporaryDirectory(prefix="talkcli-eval-") as name:
         stage = _Stage(Path(name), picture, curves, frame, context)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,7 +100,11 @@ def landmarks_stage(source: ProjectInput, tracking: TrackingConfig) -> Stage:
 
 
 def measure_clips(
-    clips: Sequence[Clip], recipe: Recipe, reporter: Reporter, watch: Stopwatch
+    clips: Sequence[Clip],
+    recipe: Recipe,
+    reporter: Reporter,
+    watch: Stopwatch,
+    unwarned: Collection[Path] = (),
 ) -> list[MeasuredClip]:
     """Measure clips at the same time, each on a core of its own, or reuse them from the cache.
 
@@ -109,6 +113,7 @@ def measure_clips(
         recipe: its ``tracking`` settings apply.
         reporter: is shown one stage for all of them, and warned of what tracking would warn of.
         watch: receives the seconds of ``track``.
+        unwarned: clips of which the user is not warned.
 
     Raises:
         InputError: not a clip, or no face in it.
@@ -135,8 +140,11 @@ def measure_clips(
     reporter.end(task, "reused" if reused else "")
     measured = [_load(clip, entries[clip.source.sha256]) for clip in clips]
     for one in measured:
+        if one.path in unwarned:
+            continue
         missed = 1.0 - one.spool.found / len(one.spool)
-        warn_of_faces(one.path, {**one.about, "flagged": missed}, recipe.tracking, reporter)
+        about = {**one.about, "flagged": missed}
+        warn_of_faces(one.path, about, recipe.tracking, reporter, "nothing is said of the face")
     return measured
 
 
@@ -148,7 +156,11 @@ def stored_landmarks(clip: Clip, tracking: TrackingConfig) -> MeasuredClip | Non
 
 
 def warn_of_faces(
-    path: Path, about: Mapping[str, Any], tracking: TrackingConfig, reporter: Reporter
+    path: Path,
+    about: Mapping[str, Any],
+    tracking: TrackingConfig,
+    reporter: Reporter,
+    there: str = "it is interpolated",
 ) -> None:
     """Warn of what makes the face in a clip hard to follow.
 
@@ -157,6 +169,7 @@ def warn_of_faces(
         about: ``faces_seen``, ``turned``, and ``flagged``, the share of frames without a face.
         tracking: whether the largest face was followed.
         reporter: is warned.
+        there: what becomes of the face in frames without one.
     """
     if about["faces_seen"] > 1 and tracking.face == 0:
         reporter.warn(
@@ -172,7 +185,7 @@ def warn_of_faces(
     if about["flagged"] > _MANY_MISSED:
         reporter.warn(
             f"the face could not be measured in {about['flagged']:.0%} of the frames of "
-            f"{path}; they are interpolated"
+            f"{path}; there {there}"
         )
 
 
