@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from talkcli.engines.portrait.build.images import blur, highest_color, lengths
+from talkcli.engines.portrait.build.images import blur, coloured_like, highest_color, lengths
 
 #: Hair ends freely above this height below the jaw (face heights); chests begin there.
 _CHEST_FH = 0.62
@@ -23,6 +23,11 @@ _NECK = 0.75
 _ABOVE_FH, _OUTSIDE_FH, _UNLIKE = 0.1, 0.05, 1.2
 #: Colours up to this many deviations from the head's hair are hair, too.
 _ALIKE = 2.0
+#: Where less of the head's hair than this looks like skin, what looks like skin is no hair.
+_SKIN_LIKE = 0.3
+#: Locks are wider than twice this (face heights). Shoulders are wider than the hair at the jaw by
+#: the factor, and covered by a coat like hair if more than the share of them looks like it.
+_LOCK_FH, _SHOULDER, _COAT = 0.025, 1.25, 0.5
 #: Less hair than this (square face heights) is none; the weight changes over this distance.
 _LEAST_FH2, _SOFT_FH = 0.01, 0.03
 
@@ -69,8 +74,17 @@ def hanging_hair(
     colors = rgb[head]
     off = np.abs(rgb - np.median(colors, 0)) / (colors.std(0) + 0.03)
     alike = solid & (highest_color(off) < _ALIKE) & (face_distance > 0)
+    like_skin = coloured_like(rgb, np.median(skin, 0))
+    if like_skin[head].mean() < _SKIN_LIKE:
+        alike &= ~like_skin
     beside = alike & (np.abs(across) > _NECK) & (below_jaw >= -_ABOVE_FH)
-    _, labels = cv2.connectedComponents((beside | head).astype(np.uint8))
+    # Halos of the matte and shadows behind an ear are narrow, and so are gaps between strands.
+    side = 2 * max(1, round(_LOCK_FH * face_height)) + 1
+    lock = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+    closed = cv2.morphologyEx((beside | head).astype(np.uint8), cv2.MORPH_CLOSE, lock)
+    thick = cv2.morphologyEx(closed, cv2.MORPH_OPEN, lock)
+    beside, head = beside & (thick > 0), head & (thick > 0)
+    _, labels = cv2.connectedComponents(thick)
     joined = np.isin(labels, np.unique(labels[head]))
     hanging = joined & beside
     free, falls = nothing.astype(bool), 0.0
@@ -79,11 +93,33 @@ def hanging_hair(
         if lock.sum() < _LEAST_FH2 * face_height**2:
             continue
         end = float(np.percentile(below_jaw[lock], 98))
-        falls = max(falls, end)
+        falls = max(falls, min(end, _shoulder(solid & side, hanging, across, below_jaw)))
         if end < _CHEST_FH and not _cut_off(lock):
             free |= hanging & side
     soft = blur(free, _SOFT_FH * face_height) if free.any() else nothing
     return HangingHair(soft, falls)
+
+
+def _shoulder(
+    person: np.ndarray, hair: np.ndarray, across: np.ndarray, below_jaw: np.ndarray
+) -> float:
+    """Height below the jaw, face heights, from which on what looks like hair may be a dark coat.
+
+    There the person is wider than the hair is at the jaw, and looks like hair out to the edge.
+
+    Args:
+        person: ``[S, S]`` bool, solid, on one side of the neck.
+        hair: ``[S, S]`` bool.
+        across: as for :func:`hanging_hair`.
+        below_jaw: as for :func:`hanging_hair`.
+    """
+    level = hair & person & (np.abs(below_jaw) < _ABOVE_FH)
+    widest = np.abs(across[level]).max() if level.any() else 1.0
+    wide = person & (np.abs(across) > _SHOULDER * widest) & (below_jaw > 0)
+    coat = wide & hair
+    if coat.sum() < _COAT * wide.sum():
+        return np.inf
+    return float(np.percentile(below_jaw[coat], 5)) if coat.any() else np.inf
 
 
 def _cut_off(lock: np.ndarray) -> bool:

@@ -9,6 +9,9 @@ import numpy as np
 
 from talkcli.layers.closed_form import nearest_index
 
+#: Bare skin differs from the face's by less than this in chroma, and its light lies between these
+#: shares of the face's; white collars are lighter.
+_CHROMA, _DARK, _LIGHT = 0.06, 0.3, 1.1
 _CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 
 
@@ -55,6 +58,14 @@ def mean_color(image: np.ndarray) -> np.ndarray:
 def highest_color(image: np.ndarray) -> np.ndarray:
     """``[...]`` largest of the three channels of ``[..., 3]``."""
     return np.asarray(np.maximum(np.maximum(image[..., 0], image[..., 1]), image[..., 2]))
+
+
+def coloured_like(colors: np.ndarray, skin: np.ndarray) -> np.ndarray:
+    """``[S, S]`` bool: coloured like the face's ``skin [3]``, in whatever light."""
+    chroma = colors / np.maximum(3 * mean_color(colors), 0.05)[..., None] - skin / skin.sum()
+    light = mean_color(colors) / skin.mean()
+    near = highest_color(np.abs(chroma)) < _CHROMA
+    return np.asarray(near & (light > _DARK) & (light < _LIGHT))
 
 
 def dilate(mask: np.ndarray, steps: int = 1) -> np.ndarray:

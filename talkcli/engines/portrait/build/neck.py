@@ -11,6 +11,7 @@ from talkcli.engines.portrait.build.front import FrontPixels
 from talkcli.engines.portrait.build.geometry import HALF_NECK_CM, HeadGeometry
 from talkcli.engines.portrait.build.images import (
     blur,
+    coloured_like,
     dilate,
     distance_to,
     highest_color,
@@ -33,9 +34,6 @@ _UNDER_COLLAR_FH, _LEAST_END_FH = 0.04, 0.1
 _FEWEST = 30
 #: Radius of a neck about the vertical axis through CENTRE.
 _NECK_CM = 5.6
-#: Bare skin differs from the face's by less than this in chroma, and its light lies between these
-#: shares of the face's; white collars are lighter.
-_CHROMA, _DARK, _LIGHT = 0.06, 0.3, 1.1
 #: Collars, scarves and beards go around a neck as they are at its sides, beyond this share of its
 #: half width, if they are one thing: deviations from its brightness are less than this share of it,
 #: and something for black ones.
@@ -68,7 +66,7 @@ def neck_shape(like_skin: np.ndarray, alpha: np.ndarray, geometry: HeadGeometry)
     """Measure the bare neck in the source.
 
     Args:
-        like_skin: ``[S, S]`` bool, see :func:`coloured_like`.
+        like_skin: ``[S, S]`` bool, see ``images.coloured_like``.
         alpha: ``[S, S]`` matte.
         geometry: the measured head.
     """
@@ -84,14 +82,6 @@ def neck_shape(like_skin: np.ndarray, alpha: np.ndarray, geometry: HeadGeometry)
         return NeckShape(width, _USUAL_END_FH)
     ends = float(np.percentile(geometry.below_jaw[sides], 90))
     return NeckShape(width, float(np.clip(ends + _UNDER_COLLAR_FH, _LEAST_END_FH, LOWEST_FH)))
-
-
-def coloured_like(colors: np.ndarray, skin: np.ndarray) -> np.ndarray:
-    """``[S, S]`` bool: coloured like the face's ``skin [3]``, in whatever light."""
-    chroma = colors / np.maximum(3 * mean_color(colors), 0.05)[..., None] - skin / skin.sum()
-    light = mean_color(colors) / skin.mean()
-    near = highest_color(np.abs(chroma)) < _CHROMA
-    return np.asarray(near & (light > _DARK) & (light < _LIGHT))
 
 
 @dataclass(frozen=True)
@@ -127,8 +117,8 @@ def plain_neck(
 
     Logarithms of the visible neck's colours are fitted linearly in height and width, so that light
     from one side continues around it. If no neck is visible, it gets the face's ``skin [3]`` in
-    shadow; ``like_skin [S, S]`` is from :func:`coloured_like`. What covers a neck at its sides goes
-    around it up to the same height; behind the jaw there is skin above it.
+    shadow; ``like_skin [S, S]`` is from ``images.coloured_like``. What covers a neck at its sides
+    goes around it up to the same height; behind the jaw there is skin above it.
     """
     region = (geometry.below_jaw > 0.03) & (geometry.below_jaw < 0.3)
     region &= (geometry.neck_across < 0.85) & (alpha > 0.9)

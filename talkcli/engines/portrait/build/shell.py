@@ -39,6 +39,7 @@ from talkcli.engines.portrait.build.hair import (
 from talkcli.engines.portrait.build.images import (
     at,
     blur,
+    coloured_like,
     dilate,
     erode,
     inside_distance,
@@ -50,7 +51,6 @@ from talkcli.engines.portrait.build.images import (
 from talkcli.engines.portrait.build.neck import (
     LOWEST_FH,
     below_jaw,
-    coloured_like,
     neck_shape,
     plain_neck,
 )

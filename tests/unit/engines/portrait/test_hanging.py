@@ -68,3 +68,29 @@ def test_how_far_hair_falls(ends: float) -> None:
     found = hanging_hair(rgb, alpha, (Y - JAW) / FACE, (X - AXIS) / HALF, distance, FACE)
     # Rows are 1/80 of a face height, and one in fifty pixels is left out.
     assert found.falls_fh == pytest.approx(ends, abs=0.04)
+
+
+def falls(rgb: np.ndarray, alpha: np.ndarray, distance: np.ndarray) -> float:
+    return hanging_hair(rgb, alpha, (Y - JAW) / FACE, (X - AXIS) / HALF, distance, FACE).falls_fh
+
+
+def test_a_dark_coat_is_no_hair() -> None:
+    """Hair to .4 below the jaw, and a coat of its colour that begins at .2 and is wider."""
+    rgb, alpha, distance = picture(0.4)
+    coat = (JAW + 0.2 * FACE < Y) & (np.abs(X - AXIS) < 90) & (np.abs(X - AXIS) > HALF)
+    rgb[coat], alpha[coat] = DARK, 1
+    # Without the shoulders' limit it goes on to the picture's end.
+    assert falls(rgb, alpha, distance) < 0.4
+
+
+def test_a_neck_in_shadow_and_a_halo_are_no_hair() -> None:
+    """Short black hair; beside the neck, dark skin, and a seam of hair 3 pixels wide."""
+    rgb, alpha, distance = picture(-0.15)
+    black = np.abs(rgb - DARK).max(-1) < 0.1
+    rgb[black] *= 0.3
+    beside = (np.abs(X - AXIS) < 30) & (np.abs(X - AXIS) > 0.8 * HALF) & (Y > 100) & (distance > 0)
+    rgb[beside & (JAW + 0.4 * FACE > Y)] = np.array(SKIN) * 0.38
+    alpha[beside] = 1
+    halo = (np.abs(np.abs(X - AXIS) - 32) < 2) & (Y > 95) & (JAW + 0.5 * FACE > Y)
+    rgb[halo], alpha[halo] = np.array(DARK) * 0.3, 1
+    assert falls(rgb, alpha, distance) == 0
