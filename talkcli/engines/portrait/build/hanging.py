@@ -79,8 +79,8 @@ def hanging_hair(
         alike &= ~like_skin
     beside = alike & (np.abs(across) > _NECK) & (below_jaw >= -_ABOVE_FH)
     # Halos of the matte and shadows behind an ear are narrow, and so are gaps between strands.
-    side = 2 * max(1, round(_LOCK_FH * face_height)) + 1
-    lock = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+    wide = 2 * max(1, round(_LOCK_FH * face_height)) + 1
+    lock = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (wide, wide))
     closed = cv2.morphologyEx((beside | head).astype(np.uint8), cv2.MORPH_CLOSE, lock)
     thick = cv2.morphologyEx(closed, cv2.MORPH_OPEN, lock)
     beside, head = beside & (thick > 0), head & (thick > 0)

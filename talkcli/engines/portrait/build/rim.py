@@ -7,18 +7,22 @@ ear to chin; the completed face underneath continues the cheek instead.
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
-from talkcli.engines.portrait.build.geometry import HeadGeometry
+from talkcli.engines.portrait.build.geometry import HeadGeometry, picture_axes
 from talkcli.engines.portrait.build.images import (
     at,
     blur,
+    dilate,
+    distance_to,
     highest,
     highest_color,
     inside_distance,
     lengths,
     nearest,
 )
+from talkcli.face.topology import OUTER_CORNERS
 from talkcli.imaging import smoothstep
 from talkcli.shapes import Float
 
@@ -29,6 +33,9 @@ _RIM_FH, _AVERAGE_FH = 0.07, 0.03
 _USUAL, _STRANGE = 0.12, 0.35
 #: Parts of a rim nearer to such pixels than this are no better (face heights).
 _BRIDGED_FH = 0.04
+#: Strands reach this far over the face, are off its colour by this (natural logarithm), not
+#: nearer to an eye than a brow is, and this far above the mouth's corners (face heights).
+_DEEP_FH, _HAIR, _BROW_FH, _BEARD_FH = 0.2, 0.7, 0.17, 0.05
 #: Added to colours before taking logarithms.
 _BLACK = 0.03
 
@@ -54,7 +61,35 @@ def rim_tint(rgb: Float[np.ndarray, "S S 3"], geometry: HeadGeometry) -> Float[n
     # An island of trust within the rim would stay as a bridge from cheek to ear.
     strange = blur(highest(strange, int(_BRIDGED_FH * geometry.face_height)), sigma)
     near = 1 - smoothstep((from_rim - 0.6 * _RIM_FH) / (0.4 * _RIM_FH))
-    return np.asarray(strange * near * geometry.on_face, np.float32)
+    tint = np.maximum(strange * near, _strands(logs, from_rim, geometry))
+    return np.asarray(tint * geometry.on_face, np.float32)
+
+
+def _strands(logs: np.ndarray, from_rim: np.ndarray, geometry: HeadGeometry) -> np.ndarray:
+    """``[S, S]`` 0-1: hair that hangs over the face and is joined with its rim.
+
+    Drawn out by a turn it is a smear on the cheek. Beards are left alone, and so are brows.
+
+    Args:
+        logs: ``[S, S, 3]`` logarithms of colours.
+        from_rim: ``[S, S]`` distance to the rim from inside, face heights.
+        geometry: the measured head.
+    """
+    fh = geometry.face_height
+    deep = geometry.on_face & (from_rim > _DEEP_FH)
+    if not deep.any():
+        return np.zeros(deep.shape, np.float32)
+    down = picture_axes(geometry.pose)[0]
+    corners = geometry.landmarks[list(OUTER_CORNERS)] @ down
+    height = geometry.pixel_x * down[0] + geometry.pixel_y * down[1]
+    above = height < corners.mean() - _BEARD_FH * fh
+    cheek = np.median(logs[deep & above], 0)
+    place = geometry.on_face & (from_rim < _DEEP_FH) & above
+    place &= distance_to(geometry.eye_mask()) > _BROW_FH * fh
+    unlike = place & (highest_color(np.abs(logs - cheek)) > _HAIR)
+    _, labels = cv2.connectedComponents(unlike.astype(np.uint8))
+    joined = unlike & np.isin(labels, np.unique(labels[unlike & (from_rim < 0.02)]))
+    return np.clip(2 * blur(dilate(joined, max(1, round(0.015 * fh))), 0.02 * fh), 0, 1)
 
 
 def unlike_skin(

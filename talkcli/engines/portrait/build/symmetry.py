@@ -49,7 +49,7 @@ _POOR = 0.1
 #: scale of light (a share of the texture): lit from aside, a mirrored cheek is too bright or dark.
 _LEVEL, _SHADE = 0.8, 0.1
 #: Trust up to which a pixel is no colour of the face at all, and from which it counts as seen.
-_USABLE = (0.3, 0.9)
+_USABLE, _LEAST = (0.3, 0.9), 0.12
 #: The completion lies this far under the skin (cm), so that the source covers it where opaque.
 _UNDER_CM = 0.08
 #: No completion lies this near to the line between the lips (a share of the texture), unless the
@@ -310,7 +310,9 @@ def _visibility(
     unseen, full = _UNSEEN + 0.2 * gain, _SEEN + 0.4 * gain
     facing = smoothstep((cosine - unseen) / (full - unseen))
     # Soft edges, so that the blend has no step where the nose stops hiding the far cheek.
-    seen = blur((facing * trust * inside * ~hidden).astype(np.float32), 2.0) * ~hidden
+    # What is least trusted is another surface, and no colour of the face.
+    sure = np.clip((trust - _LEAST) / (1 - _LEAST), 0, 1)
+    seen = blur((facing * sure * inside * ~hidden).astype(np.float32), 2.0) * ~hidden
     usable = smoothstep((trust - _USABLE[0]) / (_USABLE[1] - _USABLE[0]))
     covered = inside * ~hidden * smoothstep(cosine / 0.1) * usable
     return np.asarray(seen), np.asarray(covered, np.float32), np.asarray(gain, np.float32)

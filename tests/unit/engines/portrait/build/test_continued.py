@@ -7,6 +7,7 @@ import numpy as np
 from talkcli.engines.portrait.build.continued_light import continued_light
 from talkcli.engines.portrait.build.front import _aside
 from talkcli.engines.portrait.build.geometry import HeadGeometry, head_geometry
+from talkcli.engines.portrait.build.images import inside_distance
 from talkcli.engines.portrait.build.neck import Neck
 from talkcli.engines.portrait.build.rim import rim_tint
 from talkcli.engines.portrait.build.symmetry import blend_with_mirror
@@ -84,3 +85,21 @@ def test_a_cheek_in_shadow_goes_on_in_shadow() -> None:
     made = blend_with_mirror(lit, seen, np.float32(seen > 0), wrap=False)[24, :, 0]
     # Off by .53 if the mirror image keeps its own light.
     assert np.abs(made[105:] - lit[24, 105:, 0]).max() < 0.3
+
+
+def test_strands_over_a_cheek_are_no_face_and_beards_and_brows_are() -> None:
+    geometry = geometry_of_template()
+    fh, dark = geometry.face_height, np.array([0.12, 0.08, 0.06])
+    y, x = np.mgrid[:SIDE, :SIDE]
+    rgb = np.tile(SKIN, (SIDE, SIDE, 1))
+    edge = geometry.landmarks[:468, 0].min()
+    eyes = np.nonzero(geometry.eye_mask())
+    # From the rim to .16 face heights inside it, below the eye and above the mouth.
+    strand = (x < edge + 0.16 * fh) & (np.abs(y - eyes[0].max() - 0.23 * fh) < 0.03 * fh)
+    brow = (x < edge + 0.2 * fh) & (np.abs(y - eyes[0].min() + 0.08 * fh) < 0.02 * fh)
+    beard = y > geometry.landmarks[[61, 291], 1].mean() + 0.02 * fh
+    rgb[strand | brow | beard] = dark
+    tint = rim_tint(rgb.astype(np.float32), geometry)
+    inner = inside_distance(geometry.on_face) > 0.1 * fh
+    assert tint[strand & inner].min() > 0.9
+    assert tint[(brow | beard) & inner].max() < 0.1
