@@ -235,13 +235,7 @@ def _checked(path: Path, curves: MotionCurves) -> MotionCurves:
     if outside:
         worst = ", ".join(f"{name} in {rows} frames" for name, rows in outside.items())
         _log.warning("%s leaves the range of what a head can do (%s): clamped to it", path, worst)
-    return MotionCurves(
-        times=times,
-        tracked=tracked,
-        duration_s=curves.duration_s,
-        relative=curves.relative,
-        **parts,
-    )
+    return replace(curves, times=times, tracked=tracked, **parts)
 
 
 def resample(curves: MotionCurves, fps: Fraction) -> MotionCurves:
