@@ -43,7 +43,7 @@ def below_hair_line(directions: np.ndarray, height: np.ndarray) -> np.ndarray:
 
 
 def completed_colors(
-    known: Measured, crown: Crown, below_hair: np.ndarray, neck: Neck
+    known: Measured, crown: Crown, below_hair: np.ndarray, neck: Neck, textured: bool = True
 ) -> np.ndarray:
     """Mirror what one side shows, and fill the rest with continued hair, or with neck below it.
 
@@ -52,6 +52,7 @@ def completed_colors(
         crown: the hair or the skin above the ears.
         below_hair: ``[rows, columns]`` 0 where hair grows, 1 on the neck.
         neck: its colours where it is plain.
+        textured: whether continued hair has a texture.
     """
     blended = blend_colors_with_mirror(known.color, known.seen, known.covered, wrap=True)
     both = np.maximum(known.covered, known.covered[:, ::-1])
@@ -64,6 +65,7 @@ def completed_colors(
     # Strands seen edge-on are drawn out to smears; ears, which are as flat, cannot be made up.
     edge_on = 1 - smoothstep((crown.seen - _EDGE_ON[0]) / _EDGE_ON[1])
     unknown = np.maximum(unknown, edge_on * blur(crown.hair, 2.0) * (1 - below_hair))[..., None]
-    hair_color = continued_crown(blended, crown, (below_hair < 0.98) & (unknown[..., 0] > 0))
+    wanted = (below_hair < 0.98) & (unknown[..., 0] > 0)
+    hair_color = continued_crown(blended, crown, wanted, textured)
     guess = hair_color * (1 - low) + continued_neck(blended, neck, well * below_hair) * low
     return np.asarray(blended * (1 - unknown) + guess * unknown)

@@ -48,8 +48,8 @@ _RATE, _LEAST_RATE, _MOST_RATE = 0.6, 0.4, 0.8
 #: A first trial this close to the answer needs no second one: repeated with other sizes of the
 #: trial crop, answers differ by .02 on average.
 _CLOSE = 0.03
-#: Grid step of the trial's shell, which hardly shows at 25°.
-_trial_shell = partial(shell_group, step=2.1)
+#: Grid step of the trial's shell, which hardly shows at 25°, and has no texture.
+_trial_shell = partial(shell_group, step=2.1, textured=False)
 #: Largest shift of the source's yaw, degrees.
 _LARGEST_OFFSET_DEG = 3.5
 

@@ -102,13 +102,16 @@ def crown_of(known: Measured, height: np.ndarray) -> Crown:
     return Crown(top, above & (better(known.hair * known.covered) > 0.6), better(known.seen))
 
 
-def continued_crown(texture: np.ndarray, crown: Crown, wanted: np.ndarray) -> np.ndarray:
+def continued_crown(
+    texture: np.ndarray, crown: Crown, wanted: np.ndarray, textured: bool = True
+) -> np.ndarray:
     """Continue the top of a head: its hair, or the skin of a bald one.
 
     Args:
         texture: ``[rows, columns, 3]`` float32.
         crown: what is seen of it.
         wanted: ``[rows, columns]`` bool, where it is to be continued.
+        textured: with the texture of hair, not just its light.
     """
     region = crown.top if crown.bald else crown.hair
     if not region.any():
@@ -125,7 +128,7 @@ def continued_crown(texture: np.ndarray, crown: Crown, wanted: np.ndarray) -> np
     light = continued_light(texture, aside, level, distance_to(region), _LEVELLED)
     away = distance_to(region) / np.float32(_OVER * texture.shape[1])
     light = light * (1 - _DARKER * smoothstep(away))[..., None]
-    if crown.bald:
+    if crown.bald or not textured:
         return light
     well = crown.hair & (crown.seen > _WELL)
     source = well if well.sum() > _ENOUGH_WELL * crown.hair.sum() else crown.hair

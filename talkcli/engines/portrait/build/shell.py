@@ -89,6 +89,7 @@ def shell_group(
     geometry: HeadGeometry,
     face: FaceTexture,
     step: float = SHELL_STEP_PX,
+    textured: bool = True,
 ) -> SplatGroup:
     """Build the closed head where the source does not show it well, and strands of hair on it.
 
@@ -99,10 +100,11 @@ def shell_group(
         geometry: the measured head.
         face: the completed face; the shell stays under it and moves with it.
         step: grid step in crop pixels at a radius of 10 cm.
+        textured: whether hair that the source does not show has a texture, which takes longest.
     """
     columns = 2 * int(np.pi * 10 * geometry.pose.scale / step)
     sphere = Sphere(int(columns * (HIGHEST_DEG - LOWEST_DEG) / 360), columns)
-    head = _closed_head(sphere, pixels, colors, alpha, geometry)
+    head = _closed_head(sphere, pixels, colors, alpha, geometry, textured)
     texels = _texels_by_direction(sphere, face, geometry)
     radius = _meeting_face(head.radius, texels, face, geometry)
     positions, hidden = _drawn_in(CENTRE + radius[..., None] * head.directions, alpha, geometry)
@@ -165,6 +167,7 @@ def _closed_head(
     colors: np.ndarray,
     alpha: np.ndarray,
     geometry: HeadGeometry,
+    textured: bool,
 ) -> _ClosedHead:
     """Measure the head in all directions, and complete what the source does not show."""
     directions = sphere.directions()
@@ -181,7 +184,7 @@ def _closed_head(
     bare = plain_neck(surface, pixels, colors, alpha, geometry, skin, like_skin)
     below_hair = below_hair_line(directions, height) * (1 - fallen)
     crown = crown_of(known, height)
-    texture = completed_colors(known, crown, below_hair, bare)
+    texture = completed_colors(known, crown, below_hair, bare, textured)
     # Long hair hangs in front of collars.
     ends = np.where(directions[..., 2] < 0, neck.ends_fh, np.float32(LOWEST_FH))
     ends = ends + fallen * np.maximum(min(geometry.hair_falls_fh, LONGEST_FH) - ends, 0)
