@@ -103,7 +103,7 @@ class MotionConfig:
     head_motion: float = setting(1.0, low=0, high=1)
     still: bool = False
     still_body: bool = False
-    blink_rate: float = setting(17.0, low=0, high=60)
+    blink_rate: float = setting(26.0, low=0, high=60)
     lip_strength: float = setting(1.0, low=0, high=2)
     mood: str = setting("neutral", choices=("neutral", "warm", "serious", "bright"))
     expressiveness: float = setting(1.0, low=0, high=2)

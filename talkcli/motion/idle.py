@@ -68,7 +68,7 @@ class IdleSettings:
     """
 
     head_motion: float = 1.0
-    blink_rate: float = 17.0
+    blink_rate: float = 26.0
     still: bool = False
     mood: str = "neutral"
     expressiveness: float = 1.0
