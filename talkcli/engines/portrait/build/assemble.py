@@ -23,6 +23,7 @@ from talkcli.engines.portrait.build.images import window
 from talkcli.engines.portrait.build.lip_rim import lips_without_teeth
 from talkcli.engines.portrait.build.mouth import mouth_frame, mouth_groups
 from talkcli.engines.portrait.build.neutral import neutralise
+from talkcli.engines.portrait.build.shades import EYE_SHAPES, behind_shades
 from talkcli.engines.portrait.build.shell import shell_group
 from talkcli.engines.portrait.build.symmetry import FaceTexture, complete_face, completion_group
 from talkcli.engines.portrait.splats import Layer, RestSplats
@@ -78,9 +79,13 @@ def assemble_avatar(
     # Down the neck, the splats fade into the photographed torso and must look exactly like it.
     solid = (geometry.head_weight > 0.06)[..., None]
     colors = np.where(solid, matte.foreground, crop.rgb)
-    colors, eyes = _add_surface(builder, crop, matte, colors, geometry, model, rest)
+    hidden = behind_shades(crop.rgb, geometry)
+    colors, eyes = _add_surface(builder, crop, matte, colors, geometry, model, rest, hidden)
     face = geometry.pose.to_head(geometry.vertices)
     shift, basis = neutral or neutralise(face, model)
+    if hidden:
+        basis = basis.copy()
+        basis[EYE_SHAPES] = 0
     skin = colors[geometry.on_face & ~geometry.eye_mask() & ~geometry.mouth_mask()]
     enlarged = crop.frame.crop_pixels / crop.frame.crop_side
     for group in mouth_groups(mouth_frame(face + shift, shift, skin, enlarged), geometry.pose):
@@ -115,6 +120,7 @@ def _add_surface(
     geometry: HeadGeometry,
     model: FaceModel,
     rest: RestOfHead,
+    hidden: bool,
 ) -> tuple[np.ndarray, list[EyeParts]]:
     """Add everything but the inside of the mouth.
 
@@ -126,11 +132,15 @@ def _add_surface(
         geometry: the measured head.
         model: face template.
         rest: makes the splats that the source does not show.
+        hidden: the eyes are behind dark lenses, which are a part of the surface then.
 
     Returns:
         The colours without glasses, and both eyes.
     """
     pixels = front_pixels(crop.rgb, matte.alpha, geometry, model)
+    if hidden:
+        shown = np.where(pixels.layer == Layer.EYE, np.int8(Layer.SKIN), pixels.layer)
+        pixels = replace(pixels, layer=shown)
     ones, rgb = np.ones_like(matte.alpha), crop.rgb
     glasses = glasses_frame(rgb, geometry)
     if glasses.any():
@@ -149,7 +159,8 @@ def _add_surface(
         tint, cover = matte.strands[..., :3], matte.strands[..., 3]
         hairs = replace(pixels, layer=np.where(cover > _FAINT, Layer.SKIN, -1).astype(np.int8))
         builder.add(front_group(hairs, Layer.SKIN, tint, cover, geometry, model))
-    _add_eyes(builder, eyes, pixels, geometry, model)
+    if not hidden:
+        _add_eyes(builder, eyes, pixels, geometry, model)
     for layer in (Layer.PICTURE_TEETH, Layer.PICTURE_MOUTH):
         builder.add(front_group(pixels, layer, crop.rgb, ones, geometry, model))
     texture = complete_face(colors, matte.alpha, pixels.contour_trust, geometry, model)
