@@ -85,13 +85,13 @@ def _now_and_then(share: float, size: float, rest: float) -> Callable[[np.random
     return draw
 
 
-def _around_zero(size: float) -> Callable[[np.random.Generator], float]:
-    return lambda rng: float(size * rng.normal())
+def _around_zero(size: float, most: float = np.inf) -> Callable[[np.random.Generator], float]:
+    return lambda rng: float(np.clip(size * rng.normal(), -most, most))
 
 
 _BROWS_UP = _Steps(_now_and_then(0.45, 0.44, 0.06), 0.45, 0.7, (0.2, 0.45))
 _BROWS_DOWN = _Steps(_now_and_then(0.3, 0.32, 0.0), 1.3, 0.6, (0.3, 0.6))
-_LIDS = _Steps(_around_zero(0.85), 0.8, 0.6, (0.2, 0.5))
+_LIDS = _Steps(_around_zero(0.9, 0.9), 0.8, 0.6, (0.35, 0.6))
 _SMILE = _Steps(_now_and_then(0.4, 0.12, 0.03), 2.0, 0.6, (0.5, 1.1))
 _WILLING = _Steps(lambda rng: float(rng.random()), 0.6, 0.5, (0.2, 0.4))
 _SIDES = _Steps(_around_zero(0.25), 1.2, 0.6, (0.3, 0.7))
