@@ -114,6 +114,6 @@ def test_levels_do_not_depend_on_the_frame_rate_and_do_not_jump() -> None:
     coarse = np.array([slow.at((k + 0.5) / 20, USUAL) for k in range(400)])
     fine = np.array([fast.at((k + 0.5) / 60, USUAL) for k in range(1200)])
     np.testing.assert_allclose(coarse, fine[1::3], atol=1e-6)
-    # The largest change, of lids from wide to narrow (1.8), takes at least .35 s, and is quickest in
+    # The largest change, of lids from wide to narrow (1.8), takes at least .35 s and is quickest in
     # its middle (by 1.875), where brows may add to it.
     assert np.abs(np.diff(fine, axis=0)).max() < 1.8 * 1.875 / (0.35 * 60) + 0.04
