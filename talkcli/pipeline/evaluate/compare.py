@@ -22,7 +22,7 @@ from talkcli.metrics.pair import FramePair, PairMetric
 from talkcli.metrics.result import Metric, shown
 from talkcli.metrics.seam import SeamError
 from talkcli.metrics.shots import Gallery
-from talkcli.metrics.sync import sync_score
+from talkcli.metrics.sync import SyncScore, sync_score
 from talkcli.metrics.temporal import Flicker, Jitter
 from talkcli.pipeline.evaluate.pairs import PairedFrames, Side
 from talkcli.pipeline.stages.heard import listen
@@ -182,8 +182,8 @@ def compare_measured(
     rows += [
         _beside(*both)
         for both in zip(
-            _synchrony(made, person, found, heard),
-            _synchrony(real, person, wanted, own),
+            synchrony(made, person, found, heard).metrics(),
+            synchrony(real, person, wanted, own).metrics(),
             strict=True,
         )
     ]
@@ -277,13 +277,11 @@ def _sound_file(sounds: Sequence[Clip], heard: Heard | None) -> Path | None:
     return next((clip.path for clip in sounds if clip.info.has_audio), None)
 
 
-def _synchrony(
-    side: Side, person: Person, curves: MotionCurves, heard: Heard | None
-) -> list[Metric]:
+def synchrony(side: Side, person: Person, curves: MotionCurves, heard: Heard | None) -> SyncScore:
     """How well the lips of a video go with the sound."""
     aperture, width = lips_of(side.spool, person)
     still = np.full(len(aperture), np.nan)
-    return sync_score(Observed(curves, aperture, width, still, heard)).metrics()
+    return sync_score(Observed(curves, aperture, width, still, heard))
 
 
 def _beside(made: Metric, real: Metric) -> Metric:

@@ -11,21 +11,28 @@ import numpy as np
 
 from talkcli.config import Recipe
 from talkcli.errors import InputError, UsageError
+from talkcli.metrics.sync import SyncScore
 from talkcli.pipeline.animate import animate
 from talkcli.pipeline.evaluate.compare import (
     Comparison,
     Context,
     compare,
     compare_measured,
+    synchrony,
 )
 from talkcli.pipeline.evaluate.still import AlignedStill
 from talkcli.pipeline.request import Request
+from talkcli.pipeline.stages.heard import listen
 from talkcli.pipeline.stages.inputs import Clip, DriveInputs
 from talkcli.pipeline.stages.landmarks import MeasuredClip, measure_clips
 from talkcli.types import MotionCurves
 
 #: What may drive the portrait.
 BY = ("video", "speech")
+#: Lips and sound that differ by less look and sound as one: some frames, as broadcasters allow.
+_IN_STEP_MS = 60.0
+#: An offset this certain is told; two seconds of clear speech reach it.
+_SURE = 0.7
 _OURS, _STATIC, _STILL = "talkcli", "static mouth", "2D-aligned source"
 
 
@@ -93,7 +100,10 @@ def reenact(
         raise InputError(f"{task.clip} has no sound to speak", "use --by video")
     (measured,) = measure_clips((clip,), context.recipe, context.reporter, context.watch)
     with context.watch.measure("solve"):
-        _, curves = solve_spool(measured.spool, FaceModel.load())
+        person, curves = solve_spool(measured.spool, FaceModel.load())
+        if task.by == "speech" and not context.settings.lag_s:
+            heard = listen(clip, person, context.recipe.motion.speech_model)
+            warn_of_lag(task.clip, synchrony(measured, person, curves, heard), context)
     frame = source_frame(task.source_frame, curves, measured)
     picture = frame_of(measured, frame)
     with tempfile.TemporaryDirectory(prefix="talkcli-eval-") as name:
@@ -110,6 +120,24 @@ def reenact(
             results.append(compare(_STATIC, Clip(shut), clip, context))
             results.append(_compare_still(picture, frame, measured, context))
     return results, task.protocol(frame)
+
+
+def warn_of_lag(clip: Path, score: SyncScore, context: Context) -> None:
+    """Warn of a clip whose lips and sound are not in step.
+
+    Args:
+        clip: as the user named it.
+        score: of its lips and sound.
+        context: its reporter is warned.
+    """
+    offset, certain = score.offset_ms, score.confidence
+    if offset is None or certain is None or certain < _SURE or abs(offset) < _IN_STEP_MS:
+        return
+    way = "after" if offset > 0 else "before"
+    context.reporter.warn(
+        f"the lips in {clip} move {abs(offset):.0f} ms {way} what is heard ({certain:.0%} "
+        f"certain); add --lag-ms {offset:.0f} to move those of the portrait so, too"
+    )
 
 
 def _compare_still(

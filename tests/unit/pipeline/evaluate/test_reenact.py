@@ -11,9 +11,10 @@ from talkcli.config import PortraitConfig, Recipe
 from talkcli.engines.portrait.avatar import PortraitAvatar
 from talkcli.errors import InputError, UsageError
 from talkcli.face.model import FaceModel
+from talkcli.metrics.sync import SyncScore
 from talkcli.pipeline.evaluate.compare import Context, EvalSettings
 from talkcli.pipeline.evaluate.pairs import PairedFrames
-from talkcli.pipeline.evaluate.reenact import Reenactment, reenact
+from talkcli.pipeline.evaluate.reenact import Reenactment, reenact, warn_of_lag
 from talkcli.pipeline.evaluate.still import AlignedNearest, AlignedStill
 from talkcli.progress import SilentReporter, Stopwatch
 from talkcli.tracking.spool import LandmarkSpool, Measured
@@ -107,6 +108,22 @@ def test_reenactment_beats_its_baselines(clip: Path, tmp_path: Path) -> None:
     ours_error, shut_error, still_error = of("landmark_error_lips")
     assert ours_error < 0.7 * min(shut_error, still_error)
     assert of("psnr_face")[0] > max(of("psnr_face")[1:])
+
+
+@pytest.mark.parametrize(
+    ("offset_ms", "certainty", "told"),
+    [(-219.4, 0.8, "219 ms before"), (140.0, 0.9, "140 ms after"), (40.0, 0.99, ""),
+     (200.0, 0.4, ""), (None, None, "")],
+)  # fmt: skip
+def test_a_clip_out_of_step_is_told(
+    offset_ms: float | None, certainty: float | None, told: str
+) -> None:
+    run = context()
+    warn_of_lag(Path("clip.mp4"), SyncScore(0.8, offset_ms, certainty), run)
+    warnings = run.reporter.warnings  # type: ignore[attr-defined]
+    assert len(warnings) == bool(told)
+    if told:
+        assert told in warnings[0] and f"--lag-ms {offset_ms:.0f}" in warnings[0]
 
 
 def test_what_cannot_be_reenacted(clip: Path) -> None:
