@@ -33,6 +33,8 @@ _STRANDS, _CONTRAST = 0.014, (0.55, 1.7)
 #: from aside. The rim itself is dark or lit from behind, up to the first value of "seen"; hair that
 #: faces the camera weighs less by the share, beginning at the second, over the third.
 _LEVELLED, _FACING, _ASIDE = 0.15, 0.6, (0.25, 0.4, 0.4)
+#: Rims are continued as bright as this at most, relative to the back.
+_BRIGHTEST = 1.4
 #: Added to colours before dividing them, so that black hair gets no grain.
 _BLACK = 0.02
 #: Hair that falls this far below the jaw begins to close around the back, from the first azimuth to
@@ -124,8 +126,10 @@ def continued_crown(
     level = np.median(texture[aside > 0.5 * aside.max()], 0)
     # Rims take on the colour of lamps and walls, so only the brightness comes from aside.
     tint = np.median(texture[region & (crown.seen >= np.median(crown.seen[region]))], 0)
-    level = tint * (level.mean() / max(float(tint.mean()), _BLACK))
-    light = continued_light(texture, aside, level, distance_to(region), _LEVELLED)
+    # And none of them is a lamp: backs are seldom brighter than what faces the camera.
+    level = tint * min(1.0, level.mean() / max(float(tint.mean()), _BLACK))
+    dim = np.minimum(texture, _BRIGHTEST * level)
+    light = continued_light(dim, aside, level, distance_to(region), _LEVELLED)
     away = distance_to(region) / np.float32(_OVER * texture.shape[1])
     light = light * (1 - _DARKER * smoothstep(away))[..., None]
     if crown.bald or not textured:

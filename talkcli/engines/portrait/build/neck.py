@@ -91,11 +91,13 @@ class Neck:
     Attributes:
         colors: smooth light on skin or cloth.
         bare: 0-1, where only skin may be seen: below the jaw and above what covers the neck.
+        cover: 0-1, where cloth covers it.
         skin: ``[3]`` colour of the face's skin.
     """
 
     colors: np.ndarray
     bare: np.ndarray
+    cover: np.ndarray
     skin: np.ndarray
 
     def foreign(self, texture: np.ndarray) -> np.ndarray:
@@ -126,7 +128,7 @@ def plain_neck(
     below = below_jaw(positions, geometry)
     behind = smoothstep((CENTRE[2] + 3.0 - positions[..., 2]) / 6.0)
     shade = (1 - (1 - _SHADED) * behind)[..., None]
-    bare = smoothstep((below + _JAW_FH) / _JAW_FH)
+    bare, cloth = smoothstep((below + _JAW_FH) / _JAW_FH), np.zeros_like(below)
     if seen.sum() <= 0.3 * region.sum():
         sides = region & (geometry.neck_across > _SIDES)
         made, cover = np.broadcast_to(skin * shade, positions.shape), _cover_of(colors, sides)
@@ -134,11 +136,11 @@ def plain_neck(
             heights = geometry.pose.to_head(pixels.positions[sides & ~like_skin])[:, 1]
             top = np.percentile(heights, 95) if len(heights) else -np.inf
             above = smoothstep((positions[..., 1] - top) / _COLLAR_SOFT_CM)
-            bare, above = bare * above, above[..., None]
-            made = above * made + (1 - above) * cover * shade
-        return Neck(np.asarray(made, np.float32), bare, skin)
+            bare, cloth = bare * above, 1 - above
+            made = made + cloth[..., None] * (cover * shade - made)
+        return Neck(np.asarray(made, np.float32), bare, cloth, skin)
     if seen.sum() < _FEWEST:
-        return Neck(np.asarray(np.broadcast_to(skin * shade, positions.shape)), bare, skin)
+        return Neck(np.asarray(np.broadcast_to(skin * shade, positions.shape)), bare, cloth, skin)
     across = geometry.pose.to_head(pixels.positions[seen])[:, 0] / _NECK_CM
     known = np.column_stack([np.ones(len(across)), geometry.below_jaw[seen] / 0.15, across])
     logs = np.log(colors[seen] + 0.05)
@@ -153,7 +155,7 @@ def plain_neck(
     asked = np.stack([np.ones_like(low), low, around], -1)
     logs = np.clip(asked @ slopes.astype(np.float32), -0.5, 0.3)
     fitted = np.exp(logs + middle) - np.float32(0.05)
-    return Neck(np.asarray(fitted * shade, np.float32), bare, skin)
+    return Neck(np.asarray(fitted * shade, np.float32), bare, cloth, skin)
 
 
 def continued_neck(texture: np.ndarray, neck: Neck, seen: np.ndarray) -> np.ndarray:
@@ -170,7 +172,8 @@ def continued_neck(texture: np.ndarray, neck: Neck, seen: np.ndarray) -> np.ndar
     weight = weight * (1 - neck.foreign(texture)) * coloured_like(texture, neck.skin)
     if not (weight > 0.5).any():
         return plain
-    return continued_light(texture, weight, plain, distance_to(weight > 0.5), _CONTINUES)
+    light = continued_light(texture, weight, plain, distance_to(weight > 0.5), _CONTINUES)
+    return np.asarray(light + neck.cover[..., None] * (plain - light))
 
 
 def below_jaw(positions: np.ndarray, geometry: HeadGeometry) -> np.ndarray:

@@ -84,6 +84,17 @@ def test_hair_that_faces_the_camera_is_no_measure_of_the_back() -> None:
     assert made[:, :10].mean() < 0.2
 
 
+def test_a_rim_lit_from_behind_is_no_lamp_for_the_back() -> None:
+    """Hair whose outline is three times as bright as the rest."""
+    texture, source = np.full((ROWS, COLUMNS, 3), 0.2, np.float32), front()
+    seen = np.where(source, 0.9, 0.0)
+    left, right = COLUMNS // 2 - 22, COLUMNS // 2 + 22
+    for rim in (np.s_[:, left : left + 8], np.s_[:, right - 8 : right]):
+        texture[rim], seen[rim] = 0.6, 0.35
+    made = continued(texture, seen)
+    assert made[:, :10].max() < 0.25 and made[:, right + 3].max() < 0.33
+
+
 def measured(hair: float) -> Measured:
     seen = front().astype(np.float32)
     return Measured(

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from talkcli.engines.portrait.build.continued_light import continued_light
 from talkcli.engines.portrait.build.front import _aside
-from talkcli.engines.portrait.build.geometry import HeadGeometry, head_geometry
+from talkcli.engines.portrait.build.geometry import (
+    HeadGeometry,
+    head_geometry,
+    place_landmarks,
+)
 from talkcli.engines.portrait.build.images import inside_distance
-from talkcli.engines.portrait.build.neck import Neck
+from talkcli.engines.portrait.build.neck import Neck, continued_neck
 from talkcli.engines.portrait.build.rim import rim_tint
 from talkcli.engines.portrait.build.symmetry import blend_with_mirror
 from talkcli.face.model import FaceModel
@@ -44,9 +49,25 @@ def test_collars_are_foreign_to_bare_skin_only() -> None:
     texture = np.tile(0.8 * SKIN, (ROWS, COLUMNS, 1))
     texture[30:50, 100:140] = 0.95
     for bare, wanted in ((1.0, True), (0.0, False)):
-        neck = Neck(texture, np.full((ROWS, COLUMNS), bare, np.float32), SKIN)
+        share = np.full((ROWS, COLUMNS), bare, np.float32)
+        neck = Neck(texture, share, 1 - share, SKIN)
         assert (neck.foreign(texture)[30:50, 100:140].min() > 0.9) == wanted
         assert neck.foreign(texture)[:20].max() == 0
+
+
+def test_skin_goes_on_around_a_neck_and_not_over_its_collar() -> None:
+    plain = np.tile(0.6 * SKIN, (ROWS, COLUMNS, 1))
+    plain[40:] = 0.1
+    cover = np.zeros((ROWS, COLUMNS), np.float32)
+    cover[40:] = 1
+    seen = np.zeros((ROWS, COLUMNS), np.float32)
+    seen[:30, 150:234] = 1
+    texture = np.where(seen[..., None] > 0, 0.75 * SKIN, plain).astype(np.float32)
+    made = continued_neck(texture, Neck(plain, 1 - cover, cover, SKIN), seen)
+    # Beside what is seen as bright as that, and behind as plain.
+    np.testing.assert_allclose(made[15, 146], 0.75 * SKIN, atol=0.03)
+    np.testing.assert_allclose(made[15, :40], plain[15, :40], atol=0.02)
+    np.testing.assert_allclose(made[42:], plain[42:], atol=1e-6)
 
 
 def test_a_gap_in_a_strange_rim_is_bridged() -> None:
@@ -103,3 +124,22 @@ def test_strands_over_a_cheek_are_no_face_and_beards_and_brows_are() -> None:
     inner = inside_distance(geometry.on_face) > 0.1 * fh
     assert tint[strand & inner].min() > 0.9
     assert tint[(brow | beard) & inner].max() < 0.1
+
+
+@pytest.mark.parametrize(("deeper", "kept"), [(0.9, 1.0), (1.5, 0.5)])
+def test_long_noses_are_shortened_by_half_of_their_excess(deeper: float, kept: float) -> None:
+    """A template whose nose alone stands off more, or less, from its cheeks."""
+    model = FaceModel.load()
+    points = model.vertices.astype(float).copy()
+    base = points[[116, 345, 117, 346, 98, 327], 2].mean()
+    nose = [4, 1, 5, 195]
+    points[nose, 2] = base + deeper * (points[nose, 2] - base)
+    points = points * (9.0, -9.0, -9.0) + (SIDE / 2, 140.0, 0.0)
+    camera, pose, vertices = place_landmarks(points.copy(), SIDE, model, 1.0)
+    head = pose.to_head(vertices)
+    stands_off = head[4, 2] - head[[116, 345, 117, 346, 98, 327], 2].mean()
+    wanted = 1 + kept * (deeper - 1)
+    # The pose is fitted to the nose as well, and its distance makes it a little smaller.
+    assert stands_off / (model.vertices[4, 2] - base) == pytest.approx(wanted, abs=0.04)
+    # The picture is the same.
+    np.testing.assert_allclose(camera.project(vertices), points[:, :2], atol=1e-3)
