@@ -38,8 +38,9 @@ _NECK_CM = 5.6
 #: half width, if they are one thing: deviations from its brightness are less than this share of it,
 #: and something for black ones.
 _SIDES, _PLAIN, _BLACK = 0.45, 0.25, 0.03
-#: Skin begins this far above the jaw (face heights), and what covers a neck ends over this length.
-_JAW_FH, _COLLAR_SOFT_CM = 0.03, 0.8
+#: Skin begins this far above the jaw (face heights), and what covers a neck ends over
+#: the first length; necks go on under it for the second.
+_JAW_FH, _COLLAR_SOFT_CM, _INTO_CM = 0.03, 0.8, 1.5
 #: Specks are parts of the neck's texture narrower than this (cm) and darker or brighter than a
 #: plain neck by this (natural logarithm).
 _SPECK_CM, _STRANGE_LOG = 1.6, 0.3
@@ -93,12 +94,14 @@ class Neck:
         bare: 0-1, where only skin may be seen: below the jaw and above what covers the neck.
         cover: 0-1, where cloth covers it.
         skin: ``[3]`` colour of the face's skin.
+        reaches_fh: how far below the jaw it must reach to go into what covers it, face heights.
     """
 
     colors: np.ndarray
     bare: np.ndarray
     cover: np.ndarray
     skin: np.ndarray
+    reaches_fh: np.ndarray | float = 0.0
 
     def foreign(self, texture: np.ndarray) -> np.ndarray:
         """``[rows, columns]`` 0-1: where the texture shows a collar or hair on bare skin."""
@@ -129,6 +132,7 @@ def plain_neck(
     behind = smoothstep((CENTRE[2] + 3.0 - positions[..., 2]) / 6.0)
     shade = (1 - (1 - _SHADED) * behind)[..., None]
     bare, cloth = smoothstep((below + _JAW_FH) / _JAW_FH), np.zeros_like(below)
+    reaches = np.zeros_like(below)
     if seen.sum() <= 0.3 * region.sum():
         sides = region & (geometry.neck_across > _SIDES)
         made, cover = np.broadcast_to(skin * shade, positions.shape), _cover_of(colors, sides)
@@ -138,7 +142,12 @@ def plain_neck(
             above = smoothstep((positions[..., 1] - top) / _COLLAR_SOFT_CM)
             bare, cloth = bare * above, 1 - above
             made = made + cloth[..., None] * (cover * shade - made)
-        return Neck(np.asarray(made, np.float32), bare, cloth, skin)
+            # Or the nape, drawn out downwards from its rim, would be bare behind the collar.
+            reach = below + (positions[..., 1] - top + _INTO_CM) / face_height(
+                geometry.pose.to_head(geometry.vertices)
+            )
+            reaches = np.clip(reach, 0, LOWEST_FH)
+        return Neck(np.asarray(made, np.float32), bare, cloth, skin, reaches)
     if seen.sum() < _FEWEST:
         return Neck(np.asarray(np.broadcast_to(skin * shade, positions.shape)), bare, cloth, skin)
     across = geometry.pose.to_head(pixels.positions[seen])[:, 0] / _NECK_CM

@@ -187,6 +187,7 @@ def _closed_head(
     texture = completed_colors(known, crown, below_hair, bare, textured)
     # Long hair hangs in front of collars.
     ends = np.where(directions[..., 2] < 0, neck.ends_fh, np.float32(LOWEST_FH))
+    ends = np.maximum(ends, bare.reaches_fh)
     ends = ends + fallen * np.maximum(min(geometry.hair_falls_fh, LONGEST_FH) - ends, 0)
     hair = _grows(known, crown, below_hair)
     return _ClosedHead(directions, radius, texture, hair, known.seen, ends)
