@@ -40,9 +40,14 @@ def psnr(
         # Only the part around the mask is searched for its pixels.
         x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
         part = slice(y, y + height), slice(x, x + width)
-        picture, wanted, mask = picture[part], wanted[part], mask[part]
+        inside = np.flatnonzero(mask[part])
+        # A third of the time of an index by the mask itself.
+        picture, wanted = (
+            np.ascontiguousarray(pixels[part]).reshape(-1, 3).take(inside, 0)
+            for pixels in (picture, wanted)
+        )
     # Flat arrays of float32 take a quarter of the time of pictures.
-    flat, reference = (pixels[mask].ravel().astype(np.float32) for pixels in (picture, wanted))
+    flat, reference = (pixels.ravel().astype(np.float32) for pixels in (picture, wanted))
     # Equal pictures have an infinite ratio.
     with np.errstate(divide="ignore"):
         found = peak_signal_noise_ratio(reference, flat, data_range=255.0)
