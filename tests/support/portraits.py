@@ -7,8 +7,13 @@ import numpy as np
 from talkcli.avatar import View
 from talkcli.config import PortraitConfig
 from talkcli.engines.portrait.avatar import PortraitAvatar
+from talkcli.engines.portrait.build.crop import cut_crop
+from talkcli.engines.portrait.build.geometry import HeadGeometry, head_geometry
+from talkcli.face.model import FaceModel
+from talkcli.face.pose import DEPTH_SCALE
 from talkcli.render import player
 from talkcli.render.solid import solidify
+from talkcli.tracking.landmarks import Face
 from talkcli.types import ARKIT_NAMES, MotionFrame
 
 #: What the fixture ``avatar`` is built with.
@@ -45,3 +50,10 @@ def as_picture(colors: np.ndarray) -> np.ndarray:
     """``[S, S, 3]`` in 0–1 as an opaque ``[S, S, 4]`` uint8 picture."""
     opaque = np.full(colors.shape[:2], 255)
     return np.dstack([colors * 255 + 0.5, opaque]).astype(np.uint8)
+
+
+def measured(picture: np.ndarray, face: Face) -> tuple[np.ndarray, HeadGeometry]:
+    """The crop ``[S, S, 3]`` of a picture at up to 512 px, and the head measured in it."""
+    crop = cut_crop(picture, face, 512, 1024)
+    alpha = np.ones(crop.rgb.shape[:2], np.float32)
+    return crop.rgb, head_geometry(crop.points, alpha, FaceModel.load(), DEPTH_SCALE)

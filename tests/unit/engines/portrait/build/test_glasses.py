@@ -9,14 +9,11 @@ from talkcli.config import PortraitConfig
 from talkcli.engines.portrait.avatar import PortraitAvatar
 from talkcli.engines.portrait.build.build import build_portrait
 from talkcli.engines.portrait.build.crop import cut_crop
-from talkcli.engines.portrait.build.geometry import HeadGeometry, head_geometry
 from talkcli.engines.portrait.build.glasses import frame_depth, glasses_frame, without_frame
 from talkcli.engines.portrait.splats import Layer
-from talkcli.face.model import FaceModel
-from talkcli.face.pose import DEPTH_SCALE
 from talkcli.face.topology import EYE_LEFT, EYE_RIGHT
 from talkcli.tracking.landmarks import Face
-from tests.support.portraits import motion_of
+from tests.support.portraits import measured, motion_of
 
 
 def dressed(picture: np.ndarray, face: Face, bridge: bool = True) -> tuple[np.ndarray, np.ndarray]:
@@ -38,12 +35,6 @@ def dressed(picture: np.ndarray, face: Face, bridge: bool = True) -> tuple[np.nd
     worn = picture.copy()
     worn[mask > 0, :3] = 25
     return worn, mask > 0
-
-
-def measured(picture: np.ndarray, face: Face) -> tuple[np.ndarray, HeadGeometry]:
-    crop = cut_crop(picture, face, 512, 1024)
-    alpha = np.ones(crop.rgb.shape[:2], np.float32)
-    return crop.rgb, head_geometry(crop.points, alpha, FaceModel.load(), DEPTH_SCALE)
 
 
 def test_a_dark_frame_is_found_and_nothing_else(picture: np.ndarray, face: Face) -> None:

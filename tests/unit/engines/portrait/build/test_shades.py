@@ -13,8 +13,7 @@ from talkcli.engines.portrait.splats import Layer
 from talkcli.face.topology import EYE_LEFT, EYE_RIGHT
 from talkcli.render.player import draw_head, player
 from talkcli.tracking.landmarks import Face
-from tests.support.portraits import motion_of
-from tests.unit.engines.portrait.build.test_glasses import measured
+from tests.support.portraits import measured, motion_of
 
 
 def shaded(picture: np.ndarray, face: Face, color: tuple[int, int, int], seen: float) -> np.ndarray:
