@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from talkcli.avatar import Backdrop
 from talkcli.compose.color import named_color
-from talkcli.compose.orbit import OrbitedTorso
 from talkcli.compose.torso import MovedTorso
 from talkcli.compose.window import CropWindow
 from talkcli.errors import UsageError
@@ -19,6 +19,9 @@ from talkcli.layers.colors import split_layers
 from talkcli.layers.patches import fill_patches
 from talkcli.layers.plate import depth_inside
 from talkcli.tracking.landmarks import CROP_SIDE_FH
+
+if TYPE_CHECKING:
+    from talkcli.compose.orbit import OrbitedTorso
 
 _FEATHER_PX = 6.0  # width at the crop's border over which the plate fades into the picture
 #: Light that may go with a torso beyond its coverage, and what counts as hiding all behind it.
@@ -114,6 +117,9 @@ class Grounds:
         return Ground(to_bytes(still), torso)
 
     def _orbited_torso(self) -> OrbitedTorso:
+        # Films from the front need none of it; its solver takes .2 s to import.
+        from talkcli.compose.orbit import OrbitedTorso
+
         cover, stance = self._cover, self._backdrop.stance
         assert cover is not None and stance is not None
         if self._new is None:
