@@ -7,7 +7,7 @@ centimetres; cameras follow OpenCV. See ``docs/conventions.md``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -117,7 +117,8 @@ class Backdrop:
             background and to move the torso.
         behind: ``[H, W, 4]`` uint8, the background continued behind the rim of the torso, with how
             far it replaces the picture's pixels when the torso moves; None if it stays still.
-        stance: where the body stands; None if no camera can go around it.
+        stance: tells where the body stands, which films from the front never ask; None if no camera
+            can go around it.
     """
 
     source: UInt8[np.ndarray, "height width 4"]
@@ -125,7 +126,7 @@ class Backdrop:
     frame: PictureFrame
     torso: UInt8[np.ndarray, "height width"] | None = None
     behind: UInt8[np.ndarray, "height width 4"] | None = None
-    stance: Stance | None = None
+    stance: Callable[[], Stance] | None = None
 
 
 @dataclass(frozen=True)

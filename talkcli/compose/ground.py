@@ -120,8 +120,9 @@ class Grounds:
         # Films from the front need none of it; its solver takes .2 s to import.
         from talkcli.compose.orbit import OrbitedTorso
 
-        cover, stance = self._cover, self._backdrop.stance
-        assert cover is not None and stance is not None
+        cover, tell = self._cover, self._backdrop.stance
+        assert cover is not None and tell is not None
+        stance = tell()
         if self._new is None:
             self._ground = self._clean(cover)
         if self._ground is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -188,7 +188,7 @@ class PortraitAvatar:
 
     @cached_property
     def _backdrop(self) -> Backdrop:
-        stance = stance_of(self.splats, self.camera())
+        stance = partial(stance_of, self.splats, self.camera())
         return Backdrop(self.source, self.plate, self.frame, self.torso, self.behind, stance)
 
     @property

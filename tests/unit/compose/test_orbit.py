@@ -93,7 +93,7 @@ def backdrop() -> Backdrop:
     frame = PictureFrame(SIDE, SIDE, 0, 0, SIDE, SIDE)
     plate = source[..., :3].astype(np.float32) / 255
     matte = np.round(shoulders() * 255).astype(np.uint8)
-    return Backdrop(source, plate, frame, matte, None, stance())
+    return Backdrop(source, plate, frame, matte, None, stance)
 
 
 NOBODY = np.zeros((SIDE, SIDE, 3), np.float32), np.zeros((SIDE, SIDE), np.float32)
