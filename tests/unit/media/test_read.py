@@ -104,7 +104,7 @@ def test_one_bad_frame_is_skipped_and_counted(
     assert len(frames) == 9
     assert [frame.skipped for frame in frames] == [0] * 4 + [1] * 5
     assert frames[4].time_s == pytest.approx(0.2, abs=1e-3)
-    assert "1 damaged" in caplog.text
+    assert "damaged frames left out: 1" in caplog.text
 
 
 def test_truncated_clip_ends_early(tmp_path: Path) -> None:
