@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,8 @@ FACTS = (
     *("real_dropped", "apart_ms", "made_fps", "real_fps", "duration_s", "frames_used"),
     "frames_without_face",
 )
+#: Pairs that metrics may be at while the next one is decoded.
+_SHOWN_AT_ONCE = 2
 #: Figures that mean nothing where faces are laid over each other in every frame.
 _MOVED_BY_ALIGNMENT = {"place_error", "jitter", "flicker_background", "flicker_torso"}
 
@@ -198,9 +201,14 @@ def _unless_aligned(row: Metric) -> Metric:
 
 
 def _look(pairs: PairedFrames, seers: Sequence[PairMetric], context: Context) -> dict[str, int]:
-    """Show every pair to every metric; metrics work side by side, and the next pair is decoded."""
+    """Show every pair to every metric.
+
+    The first, which takes longest, works beside all the others, and neither waits for the other
+    before its next pair; meanwhile, the one after that is decoded.
+    """
     task = context.reporter.begin("compare", len(pairs.pairing))
     used = faceless = 0
+    begun: deque[tuple[Future[None], ...]] = deque()
 
     def decoded() -> Iterator[FramePair]:
         # One pair ahead of the metrics.
@@ -210,16 +218,30 @@ def _look(pairs: PairedFrames, seers: Sequence[PairMetric], context: Context) ->
             coming = decoder.submit(next, frames, None)
             yield pair
 
+    def show(pair: FramePair, some: Sequence[PairMetric]) -> None:
+        for seer in some:
+            seer.add(pair)
+
+    def wait(most: int) -> None:
+        while len(begun) > most:
+            for part in begun.popleft():
+                part.result()
+            task.advance()
+
     with (
         context.watch.measure("compare"),
         ThreadPoolExecutor(1) as decoder,
-        ThreadPoolExecutor(2) as pool,
+        ThreadPoolExecutor(1) as longest,
+        ThreadPoolExecutor(1) as others,
     ):
         for pair in decoded():
-            list(pool.map(lambda seer, pair=pair: seer.add(pair), seers))
+            begun.append(
+                (longest.submit(show, pair, seers[:1]), others.submit(show, pair, seers[1:]))
+            )
             used += 1
             faceless += pair.made_points is None or pair.real_points is None
-            task.advance()
+            wait(_SHOWN_AT_ONCE)
+        wait(0)
     context.reporter.end(task)
     if not used:
         raise InputError(

@@ -8,8 +8,9 @@ import pytest
 from talkcli.face.model import FaceModel
 from talkcli.face.topology import CHIN_TIP, FOREHEAD_TOP, RIGID
 from talkcli.metrics.expression import average_expression_distance, average_pose_distance
-from talkcli.metrics.image import psnr
+from talkcli.metrics.image import SsimScores, psnr, ssim_map
 from talkcli.metrics.landmarks import landmark_error
+from talkcli.metrics.pair import FramePair
 from talkcli.types import MotionCurves
 
 
@@ -37,6 +38,22 @@ def test_psnr_looks_inside_the_mask_only() -> None:
     picture[~mask] = 255
     assert psnr(picture, wanted, mask) == pytest.approx(20 * np.log10(255 / 10))
     assert psnr(wanted, wanted, mask) == pytest.approx(120.0)  # the ceiling
+
+
+@pytest.mark.parametrize("height", [24, 127, 128, 129, 200])
+def test_ssim_by_halves_is_that_of_the_whole(height: int) -> None:
+    rng = np.random.default_rng(height)
+    made, real = rng.integers(0, 256, (2, height, 60, 3)).astype(np.uint8)
+    made[height // 2 :] = real[height // 2 :]
+    face = np.zeros((height, 60), bool)
+    face[height // 2 - 9 : height // 2 + 3, 20:40] = True
+    pair = FramePair(0, 0.0, made, real, None, None, {"face": face})
+    scores = SsimScores()
+    scores.add(pair)
+    found = {metric.region: metric.value for metric in scores.finish()}
+    whole = ssim_map(pair.made_luma, pair.real_luma)
+    assert found["frame"] == float(whole.mean()) and found["face"] == float(whole[face].mean())
+    assert found["head"] is None
 
 
 def test_distances_of_performances_are_taken_at_the_same_time() -> None:
