@@ -253,7 +253,8 @@ def _on_signals(interrupts: list[int]) -> Callable[[], None]:
     Every signal is noted in the list, even if the exception that it raises is replaced by another
     on its way up, such as a broken pipe to an encoder that received the same signal. Where Python
     drops the exception, in a destructor or in what C code calls (LLVM, while kernels compile), it
-    is raised once more.
+    is raised once more. Where C code prints it and goes on with an error of its own (numpy, whose
+    import fails), nothing is printed.
 
     Returns:
         A function that restores the previous handlers.
@@ -275,17 +276,22 @@ def _on_signals(interrupts: list[int]) -> Callable[[], None]:
         dropped.append(threading.Timer(_AGAIN_S, _thread.interrupt_main))
         dropped[-1].start()
 
+    def uncaught(kind: type[BaseException], value: BaseException, trace: Any) -> None:
+        if not (interrupts and issubclass(kind, KeyboardInterrupt)):
+            tell_uncaught(kind, value, trace)
+
     try:
         before = on_ending(stop)
     except ValueError:
         # Not the main thread (an embedding program): its own handlers stay.
         return lambda: None
     tell_unraisable, sys.unraisablehook = sys.unraisablehook, unraisable
+    tell_uncaught, sys.excepthook = sys.excepthook, uncaught
 
     def restore() -> None:
         for timer in dropped:
             timer.cancel()
-        sys.unraisablehook = tell_unraisable
+        sys.unraisablehook, sys.excepthook = tell_unraisable, tell_uncaught
         for number, handler in before.items():
             signal.signal(number, handler)
 

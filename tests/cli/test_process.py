@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from talkcli.cli.app import _on_signals
+
 TALKCLI = [sys.executable, "-m", "talkcli"]
 
 
@@ -102,3 +104,22 @@ def test_failures_are_objects_for_programs(tmp_path: Path) -> None:
         assert answer["error"] and answer["mend"]
     assert "see talkcli track --help" in shell("talkcli track", tmp_path).stderr
     assert "docs/" not in shell("talkcli animate a b --set x=1", tmp_path).stderr
+
+
+def test_interrupts_that_c_code_prints_are_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    interrupts: list[int] = []
+    restore = _on_signals(interrupts)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+        # What PyErr_Print calls, as numpy does when an import of its own fails.
+        sys.excepthook(KeyboardInterrupt, KeyboardInterrupt(), None)
+        assert capsys.readouterr().err == ""
+        sys.excepthook(ValueError, ValueError("anything else"), None)
+        assert "ValueError: anything else" in capsys.readouterr().err
+    finally:
+        restore()
+    assert interrupts == [signal.SIGTERM]
+    sys.excepthook(KeyboardInterrupt, KeyboardInterrupt(), None)
+    assert "KeyboardInterrupt" in capsys.readouterr().err
