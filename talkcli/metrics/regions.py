@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from talkcli.face.topology import CHIN_TIP, EYE_LEFT, EYE_RIGHT, FACE_OVAL, FOREHEAD_TOP, LIPS
+from talkcli.imaging import disc
 from talkcli.shapes import Bool, Float
 
 #: The head is the outline of the face, grown about its centre by this factor, so that it holds the
@@ -46,9 +47,8 @@ def face_regions(
 
 
 def _around(mask: np.ndarray, face_height: float) -> np.ndarray:
-    side = 2 * max(1, round(_MOUTH_REACH * min(face_height, max(mask.shape)))) + 1
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
-    return np.asarray(cv2.dilate(mask.astype(np.uint8), disc) > 0)
+    near = disc(_MOUTH_REACH * min(face_height, max(mask.shape)))
+    return np.asarray(cv2.dilate(mask.astype(np.uint8), near) > 0)
 
 
 def _hull(points: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -145,9 +145,7 @@ class Expression:
                 rngs, (_BROWS_UP, _BROWS_DOWN, _LIDS, _SMILE, _SIDES), strict=False
             )
         )
-        self._willing = Levels(
-            rngs[5], _Steps(lambda rng: float(rng.random()), 0.6, 0.5, (0.2, 0.4))
-        )
+        self._willing = Levels(rngs[5], _WILLING)
         # Nobody's brows and corners rise evenly.
         self._brow_side, self._mouth_side = rngs[6].normal(0.0, (0.25, 0.12))
 

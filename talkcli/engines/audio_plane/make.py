@@ -17,7 +17,7 @@ from talkcli.engines.audio_plane.avatar import SubjectAvatar
 from talkcli.engines.audio_plane.field import with_speech
 from talkcli.engines.audio_plane.fit import HeldOut, SubjectFit
 from talkcli.engines.audio_plane.frames import FitFrames
-from talkcli.engines.audio_plane.motion import aligned_motion, clip_motion
+from talkcli.engines.audio_plane.motion import aligned_motion
 from talkcli.engines.audio_plane.voices import learn_voices
 from talkcli.engines.portrait.avatar import PortraitAvatar
 from talkcli.engines.portrait.build.build import build_portrait
@@ -26,6 +26,7 @@ from talkcli.engines.portrait.playback import seen_from_the_front
 from talkcli.errors import InputError
 from talkcli.layers.clip import FEWEST_FITTED, PreparedClip
 from talkcli.media.image import write_image
+from talkcli.motion.retarget import relative_to
 from talkcli.optim.loop import Budget, LoopSettings, Progress, train
 from talkcli.progress import describe
 from talkcli.project.run import Run
@@ -81,7 +82,7 @@ def fit_subject(source: ClipSource, run: Run) -> tuple[SubjectAvatar, FitReport]
     fitted, held_out = split_frames(clip, config.held_out)
     with run.watch.measure("build"):
         avatar = _portrait(clip, config.crop)
-        motion = aligned_motion(avatar, clip_motion(clip.curves, clip.best), clip.points)
+        motion = aligned_motion(avatar, relative_to(clip.curves, clip.best), clip.points)
         motions = motion.frames
         if config.planes == "speech":
             motions = with_speech(motions, clip)
@@ -121,7 +122,7 @@ def unfitted(clip: PreparedClip, avatar: SubjectAvatar) -> SubjectAvatar:
         avatar: gives size and frames.
     """
     portrait = _portrait(clip, avatar.portrait.frame.crop_pixels)
-    motion = aligned_motion(portrait, clip_motion(clip.curves, clip.best), clip.points)
+    motion = aligned_motion(portrait, relative_to(clip.curves, clip.best), clip.points)
     return replace(avatar, portrait=portrait, clip=motion, voices={})
 
 

@@ -13,9 +13,8 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from talkcli.engines.portrait.avatar import PortraitAvatar
-from talkcli.face.pose import NECK_PIVOT, euler_to_rotation
+from talkcli.face.pose import NECK_PIVOT
 from talkcli.face.topology import RIGID
-from talkcli.motion.retarget import MAX_SHIFT_CM, MAX_TURN_DEG, soft_limit
 from talkcli.shapes import Float
 from talkcli.types import MotionCurves, MotionFrame
 
@@ -26,27 +25,6 @@ _SMOOTH_FRAMES = 1.5
 _ROUNDS = 2
 
 
-def clip_motion(curves: MotionCurves, source: int) -> MotionCurves:
-    """A tracked clip's motion relative to one of its frames, as motion frames have it.
-
-    Args:
-        curves: of the clip, relative to the camera.
-        source: number of the frame that the avatar was built from.
-
-    Returns:
-        The curves with rotation and translation relative to that frame, softly limited.
-    """
-    rotation = (curves.rotation - curves.rotation[source] + 180.0) % 360.0 - 180.0
-    seen = curves.translation - curves.translation[source]
-    translation = seen @ euler_to_rotation(*curves.rotation[source])
-    return replace(
-        curves,
-        rotation=soft_limit(rotation, MAX_TURN_DEG),
-        translation=soft_limit(translation, MAX_SHIFT_CM),
-        relative=True,
-    )
-
-
 def aligned_motion(
     avatar: PortraitAvatar, motion: MotionCurves, points: Float[np.ndarray, "n 478 3"]
 ) -> MotionCurves:
@@ -54,7 +32,7 @@ def aligned_motion(
 
     Args:
         avatar: of the clip's source frame.
-        motion: from :func:`clip_motion`.
+        motion: from :func:`talkcli.motion.retarget.relative_to`.
         points: ``[n, 478, 3]`` landmarks in pixels of the avatar's picture.
 
     Returns:

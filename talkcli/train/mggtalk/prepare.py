@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from talkcli.config import PortraitConfig
-from talkcli.engines.audio_plane.motion import aligned_motion, clip_motion
+from talkcli.engines.audio_plane.motion import aligned_motion
 from talkcli.engines.audio_plane.offsets import motion_features
 from talkcli.engines.portrait.avatar import PortraitAvatar
 from talkcli.engines.portrait.build.build import build_unrounded
@@ -26,7 +26,7 @@ from talkcli.errors import InputError, TalkcliError
 from talkcli.face.model import FaceModel
 from talkcli.face.topology import FACE_OVAL
 from talkcli.media.read import read_frames
-from talkcli.motion.retarget import reference_frame
+from talkcli.motion.retarget import reference_frame, relative_to
 from talkcli.render.cpu import Workspace, backproject
 from talkcli.shapes import Float, UInt8
 from talkcli.tracking.clip import MAX_SIDE, solve_spool, spool_clip
@@ -105,7 +105,7 @@ def _prepare(clip: FilmedPerson, place: Path) -> int:
     part.mkdir()
     save_avatar(build_unrounded(rgba, face, config, max(picture.shape[:2])), part)
     avatar = load_avatar(part)
-    curves = aligned_motion(avatar, clip_motion(read.curves, source), read.points)
+    curves = aligned_motion(avatar, relative_to(read.curves, source), read.points)
     pairs = _paired(clip, avatar, replace(read, curves=curves))
     save_frames(part, pairs)
     shutil.rmtree(place, ignore_errors=True)

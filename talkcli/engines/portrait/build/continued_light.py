@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from talkcli.engines.portrait.build.images import blur, fill_smooth
+from talkcli.engines.portrait.build.images import blur, fill_smooth, shrunk_mean
 from talkcli.imaging import smoothstep
 from talkcli.shapes import Float
 
@@ -38,12 +38,9 @@ def continued_light(
     rows, around = weight.shape
     size = (_COLUMNS, max(2, round(rows * _COLUMNS / around)))
     logs = np.log(texture + np.float32(_BLACK))
-    weight = np.asarray(weight, np.float32)
-    total = cv2.resize(logs * weight[..., None], size, interpolation=cv2.INTER_AREA)
-    share = cv2.resize(weight, size, interpolation=cv2.INTER_AREA)
-    total, share = blur(total, _BLUR), blur(share, _BLUR)
+    mean, share = shrunk_mean(logs, np.asarray(weight, np.float32), size, _BLUR)
     known = (share > min(_KNOWN, 0.5 * float(share.max()))).astype(np.float32)
-    small = fill_smooth(total / np.maximum(share, 1e-6)[..., None], known, wrap=True)
+    small = fill_smooth(mean, known, wrap=True)
     light = cv2.resize(blur(small, 1.0), (around, rows), interpolation=cv2.INTER_LINEAR)
     far = np.log(np.asarray(level, np.float32) + np.float32(_BLACK))
     light += smoothstep(away / np.float32(reach * around))[..., None] * (far - light)

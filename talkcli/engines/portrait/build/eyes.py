@@ -20,6 +20,7 @@ from talkcli.engines.portrait.build.images import (
     dilate,
     erode,
     fill_smooth,
+    filled,
     mean_color,
     nearest,
     window,
@@ -291,10 +292,9 @@ def _lid_color(rgb: np.ndarray, geometry: HeadGeometry, eye: Eye) -> np.ndarray:
     outline = np.concatenate(
         [geometry.landmarks[list(eye.upper_ring)], geometry.landmarks[list(eye.brow[5:])][::-1]]
     )
-    mask = np.zeros(rgb.shape[:2], np.uint8)
-    cv2.fillPoly(mask, [np.round(outline).astype(np.int32)], 1)
-    box = window(mask > 0, 6)
-    pixels = blur(rgb[box], 1.0)[mask[box] > 0] if mask.any() else rgb[:0, 0]
+    mask = filled(outline, rgb.shape)
+    box = window(mask, 6)
+    pixels = blur(rgb[box], 1.0)[mask[box]] if mask.any() else rgb[:0, 0]
     if len(pixels) < 8:
         pixels = rgb[geometry.on_face]
     brightness = pixels.mean(1)

@@ -10,7 +10,14 @@ import cv2
 import numpy as np
 
 from talkcli.engines.portrait.build.geometry import HeadGeometry
-from talkcli.engines.portrait.build.images import blur, dilate, erode, fill_smooth, mean_color
+from talkcli.engines.portrait.build.images import (
+    blur,
+    dilate,
+    erode,
+    fill_smooth,
+    filled,
+    mean_color,
+)
 from talkcli.face.topology import EYE_LEFT, EYE_RIGHT
 
 #: Where frames lie: sideways from the middle of the nose, above and below the eyes. These lengths
@@ -129,11 +136,11 @@ def _local_quantile(image: np.ndarray, share: float, side: int) -> np.ndarray:
 
 
 def _brows(geometry: HeadGeometry) -> np.ndarray:
-    mask = np.zeros(geometry.on_face.shape, np.uint8)
+    mask = np.zeros(geometry.on_face.shape, bool)
     for eye in (EYE_RIGHT, EYE_LEFT):
         outline = np.round(geometry.landmarks[list(eye.brow)]).astype(np.int32)
-        cv2.fillPoly(mask, [cv2.convexHull(outline)], 1)
-    return dilate(mask > 0, max(1, int(0.01 * geometry.face_height)))
+        mask |= filled(cv2.convexHull(outline), mask.shape)
+    return dilate(mask, max(1, int(0.01 * geometry.face_height)))
 
 
 def _bridged(dark: np.ndarray, aside: np.ndarray, below: np.ndarray) -> np.ndarray:

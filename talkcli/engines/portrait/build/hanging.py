@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from talkcli.engines.portrait.build.images import blur, coloured_like, highest_color, lengths
+from talkcli.imaging import disc
 
 #: Hair ends freely above this height below the jaw (face heights); chests begin there.
 _CHEST_FH = 0.62
@@ -79,10 +80,9 @@ def hanging_hair(
         alike &= ~like_skin
     beside = alike & (np.abs(across) > _NECK) & (below_jaw >= -_ABOVE_FH)
     # Halos of the matte and shadows behind an ear are narrow, and so are gaps between strands.
-    wide = 2 * max(1, round(_LOCK_FH * face_height)) + 1
-    lock = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (wide, wide))
-    closed = cv2.morphologyEx((beside | head).astype(np.uint8), cv2.MORPH_CLOSE, lock)
-    thick = cv2.morphologyEx(closed, cv2.MORPH_OPEN, lock)
+    narrow = disc(_LOCK_FH * face_height)
+    closed = cv2.morphologyEx((beside | head).astype(np.uint8), cv2.MORPH_CLOSE, narrow)
+    thick = cv2.morphologyEx(closed, cv2.MORPH_OPEN, narrow)
     beside, head = beside & (thick > 0), head & (thick > 0)
     _, labels = cv2.connectedComponents(thick)
     joined = np.isin(labels, np.unique(labels[head]))

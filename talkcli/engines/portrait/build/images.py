@@ -68,6 +68,18 @@ def coloured_like(colors: np.ndarray, skin: np.ndarray) -> np.ndarray:
     return np.asarray(near & (light > _DARK) & (light < _LIGHT))
 
 
+def filled(outline: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """``[H, W]`` bool: the inside of an outline ``[k, 2]`` of pixels, each with its centre at 0.
+
+    Args:
+        outline: x and y of the corners.
+        shape: height and width, and maybe more.
+    """
+    mask = np.zeros(shape[:2], np.uint8)
+    cv2.fillPoly(mask, [np.round(outline).astype(np.int32)], 1)
+    return mask > 0
+
+
 def dilate(mask: np.ndarray, steps: int = 1) -> np.ndarray:
     """Grow a mask ``[H, W]`` by one pixel to each of four sides, ``steps`` times."""
     return cv2.dilate(mask.astype(np.uint8), _CROSS, iterations=steps) > 0
@@ -163,6 +175,25 @@ def shrunk_until(
     followed = np.pad(shrink, pad, mode="wrap") if wrap else shrink
     followed = blur(lowest(followed, reach), float(reach))
     return np.minimum(shrink, followed[:, 4 * reach : -4 * reach] if wrap else followed)
+
+
+def shrunk_mean(
+    values: np.ndarray, weight: np.ndarray, size: tuple[int, int], sigma: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Weighted means around each cell of a small grid, and how much is known there.
+
+    Args:
+        values: ``[H, W, C]`` float32.
+        weight: ``[H, W]`` float32, 0 where unknown.
+        size: columns ``w`` and rows ``h`` of the grid.
+        sigma: of the Gaussian, in its cells.
+
+    Returns:
+        ``[h, w, C]`` means and ``[h, w]`` sums of the weights.
+    """
+    parts = np.dstack([values * weight[..., None], weight])
+    parts = blur(cv2.resize(parts, size, interpolation=cv2.INTER_AREA), sigma)
+    return parts[..., :-1] / np.maximum(parts[..., -1:], 1e-6), parts[..., -1]
 
 
 def fill_smooth(values: np.ndarray, weights: np.ndarray, *, wrap: bool = False) -> np.ndarray:

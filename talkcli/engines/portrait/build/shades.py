@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from talkcli.engines.portrait.build.geometry import HeadGeometry
+from talkcli.engines.portrait.build.images import filled
 from talkcli.face.topology import EYE_LEFT, EYE_RIGHT, Eye
 from talkcli.types import ARKIT_NAMES
 
@@ -45,38 +46,35 @@ def behind_shades(rgb: np.ndarray, geometry: HeadGeometry) -> bool:
         rgb: ``[S, S, 3]`` float32 crop, 0–1.
         geometry: the measured head.
     """
-    widths = [
-        float(np.linalg.norm(np.subtract(*geometry.landmarks[list(eye.corners)])))
-        for eye in (EYE_RIGHT, EYE_LEFT)
-    ]
+    widths = [_width(geometry.landmarks, eye) for eye in (EYE_RIGHT, EYE_LEFT)]
     if min(widths) < _NARROWER * max(widths):
         return False
     soft = cv2.GaussianBlur(rgb, (0, 0), max(0.6, 0.004 * geometry.face_height))
-    scores = [
-        _score(soft, geometry.landmarks[:, :2], eye, cheek)
+    return all(
+        _score(soft, geometry.landmarks, eye, cheek) > _LEAST_SCORE
         for eye, cheek in ((EYE_RIGHT, _CHEEK_RIGHT), (EYE_LEFT, _CHEEK_LEFT))
-    ]
-    first, second = scores
-    if first is None or second is None:
-        return False
-    return min(first, second) > _LEAST_SCORE
+    )
 
 
-def _score(rgb: np.ndarray, points: np.ndarray, eye: Eye, cheek: tuple[int, ...]) -> float | None:
-    """How much like a dark lens the surroundings of an eye are; None if they are not dark."""
+def _width(points: np.ndarray, eye: Eye) -> float:
+    return float(np.linalg.norm(np.subtract(*points[list(eye.corners)])))
+
+
+def _score(rgb: np.ndarray, points: np.ndarray, eye: Eye, cheek: tuple[int, ...]) -> float:
+    """How much like a dark lens the surroundings of an eye are; -inf if they are not dark."""
     upper, lower = points[list(eye.upper)], points[list(eye.lower)]
-    width = float(np.linalg.norm(np.subtract(*points[list(eye.corners)])))
+    width = _width(points, eye)
     up = points[list(eye.upper_ring)].mean(0) - lower.mean(0)
     up /= np.linalg.norm(up) + 1e-6
     near, far = (lower - up * share * width for share in _BELOW)
     below = _inside(rgb, np.concatenate([near, far[::-1]]))
     disc = _disc(rgb, points[list(cheek)].mean(0), _CHEEK * width)
     if min(len(below), len(disc)) < _FEWEST:
-        return None
+        return -np.inf
     lens, skin = (np.median(pixels, axis=0) + _BLACK for pixels in (below, disc))
     dark = float(lens.mean() / skin.mean())
     if dark > _DARK:
-        return None
+        return -np.inf
     tint = float(np.abs(np.log(lens / lens[1]) - np.log(skin / skin[1])).max())
     opening = _inside(rgb, np.concatenate([upper, lower[::-1]])).mean(-1)
     white = 0.0
@@ -88,9 +86,7 @@ def _score(rgb: np.ndarray, points: np.ndarray, eye: Eye, cheek: tuple[int, ...]
 
 def _inside(rgb: np.ndarray, outline: np.ndarray) -> np.ndarray:
     """``[n, 3]`` the pixels in an outline ``[k, 2]``."""
-    mask = np.zeros(rgb.shape[:2], np.uint8)
-    cv2.fillPoly(mask, [np.round(outline - 0.5).astype(np.int32)], 1)
-    return np.asarray(rgb[mask > 0])
+    return np.asarray(rgb[filled(outline - 0.5, rgb.shape)])
 
 
 def _disc(rgb: np.ndarray, centre: np.ndarray, radius: float) -> np.ndarray:

@@ -26,6 +26,7 @@ from talkcli.engines.portrait.build.images import (
     erode,
     fill_smooth,
     lengths,
+    shrunk_mean,
     shrunk_until,
     unit,
 )
@@ -186,11 +187,9 @@ def _shade(values: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray
     sigma, weight = _SHADE * len(values) / 4, np.asarray(seen**2, np.float32)
     rows, columns = weight.shape
     size = (max(2, columns // 4), max(2, rows // 4))
-    parts = np.dstack([values * weight[..., None], weight])
-    parts = blur(cv2.resize(parts, size, interpolation=cv2.INTER_AREA), sigma)
-    mean = parts[..., :-1] / np.maximum(parts[..., -1:], 1e-6)
-    filled = fill_smooth(mean, np.clip(4 * parts[..., -1], 0, 1))
-    near = np.clip(4 * blur(parts[..., -1], 2 * sigma), 0, 1)
+    mean, share = shrunk_mean(values, weight, size, sigma)
+    filled = fill_smooth(mean, np.clip(4 * share, 0, 1))
+    near = np.clip(4 * blur(share, 2 * sigma), 0, 1)
     large = cv2.resize(np.dstack([filled, near]), (columns, rows), interpolation=cv2.INTER_LINEAR)
     return large[..., :-1], large[..., -1:]
 

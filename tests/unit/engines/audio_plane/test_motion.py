@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from talkcli.engines.audio_plane.motion import aligned_motion, clip_motion, face_pixels
+from talkcli.engines.audio_plane.motion import aligned_motion, face_pixels
 from talkcli.engines.portrait.avatar import PortraitAvatar
 from talkcli.face.pose import euler_to_rotation
 from talkcli.face.topology import RIGID
-from talkcli.motion.retarget import MAX_TURN_DEG, DrivenMotion, RetargetSettings
+from talkcli.motion.retarget import MAX_TURN_DEG, DrivenMotion, RetargetSettings, relative_to
 from talkcli.types import MotionCurves
 from tests.support.subjects import known_motion
 
@@ -92,7 +92,7 @@ def test_trembling_landmarks_do_not_make_the_head_tremble(avatar: PortraitAvatar
 def test_a_clip_is_measured_against_its_source_frame() -> None:
     curves = known_motion()
     turned = replace(curves, rotation=curves.rotation + np.float32([10.0, -5.0, 178.0]))
-    found = clip_motion(turned, 7)
+    found = relative_to(turned, 7)
     assert found.relative
     np.testing.assert_allclose(found.rotation[7], 0, atol=1e-5)
     np.testing.assert_allclose(found.translation[7], 0, atol=1e-6)
@@ -108,7 +108,7 @@ def test_wild_turns_are_limited() -> None:
     curves = known_motion()
     wild = curves.rotation.copy()
     wild[20] = (90, -80, 70)
-    found = clip_motion(replace(curves, rotation=wild), 0)
+    found = relative_to(replace(curves, rotation=wild), 0)
     assert np.abs(found.rotation).max() <= np.max(MAX_TURN_DEG) + 1e-4
 
 
