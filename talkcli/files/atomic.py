@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -116,6 +117,44 @@ def sweep_temporaries(root: Path) -> int:
     return len(leftovers)
 
 
+#: What a rename says of a directory that is in the way, by file system.
+_IN_THE_WAY = {errno.EEXIST, errno.ENOTEMPTY}
+#: What file systems without hard links (FAT, some network mounts) say of ``os.link``.
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
+
+
+def rename_new(new: Path, final: Path) -> None:
+    """Rename ``new`` to ``final``, where nothing may lie but an empty directory for a directory.
+
+    A rename would silently replace a file that another process has put there since the caller
+    looked. A hard link refuses that in one step; where there are none, a look just before the
+    rename must do.
+
+    Raises:
+        FileExistsError: something lies there; ``new`` is left as it was.
+    """
+    if new.is_dir():
+        try:
+            os.rename(new, final)  # refuses files, and directories that hold something
+        except OSError as error:
+            if error.errno in _IN_THE_WAY or isinstance(error, NotADirectoryError):
+                raise FileExistsError(errno.EEXIST, "exists", os.fspath(final)) from error
+            raise
+        return
+    try:
+        os.link(new, final)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        if os.path.lexists(final):
+            raise FileExistsError(errno.EEXIST, "exists", os.fspath(final)) from error
+        os.rename(new, final)
+    else:
+        new.unlink()
+
+
 def replace_directory(new: Path, final: Path, aside: Path) -> None:
     """Rename ``new`` to ``final``; what lay there is removed.
 
@@ -124,8 +163,9 @@ def replace_directory(new: Path, final: Path, aside: Path) -> None:
     way of ``aside``, of which the first is taken back if the second fails.
     """
     if not os.path.lexists(final):
-        os.rename(new, final)
-    elif _exchange(new, final):
+        with suppress(FileExistsError):  # another process was quicker
+            return rename_new(new, final)
+    if _exchange(new, final):
         _remove(new)
     else:
         os.rename(final, aside)

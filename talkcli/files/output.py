@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 
 from talkcli.errors import InputError
-from talkcli.files.atomic import fsync_path, replace_directory
+from talkcli.files.atomic import fsync_path, rename_new, replace_directory
 from talkcli.files.check import output_error
 
 _log = logging.getLogger(__name__)
@@ -96,11 +96,16 @@ class PendingOutput:
         try:
             for file in self.temp.iterdir() if self._directory else (self.temp,):
                 fsync_path(file)
-            if self._directory:
+            if not self._overwrite:
+                rename_new(self.temp, self.path)
+            elif self._directory:
                 replace_directory(self.temp, self.path, self.path.parent / _hidden_name())
             else:
                 os.replace(self.temp, self.path)
             fsync_path(self.path.parent)
+        except FileExistsError:  # since the look above: another run was quicker
+            _refuse_taken(self.path, self._overwrite, self._directory)
+            raise
         except OSError as error:
             raise output_error(error, self.path) from error
         finally:

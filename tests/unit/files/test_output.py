@@ -8,6 +8,7 @@ import pytest
 
 from talkcli.errors import InputError
 from talkcli.files import output
+from talkcli.files.atomic import rename_new
 from talkcli.files.output import PendingOutput, check_output, remove_stale
 
 
@@ -41,6 +42,50 @@ def test_a_file_that_appears_meanwhile_is_not_replaced(tmp_path: Path) -> None:
             pending.commit()
     assert (tmp_path / "out").read_text() == "theirs"
     assert names(tmp_path) == ["out"]
+
+
+@pytest.mark.parametrize("directory", [False, True])
+def test_a_run_that_is_quicker_by_a_moment_wins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, directory: bool
+) -> None:
+    """Their output appears after the last look and before the rename."""
+    path = tmp_path / "out"
+    sync, turns = output.fsync_path, [False] * 9 + [True]
+
+    def theirs(file: Path) -> None:
+        sync(file)
+        if turns.pop():
+            with PendingOutput(path, overwrite=False, directory=directory) as other:
+                (other.temp / "00000.png" if directory else other.temp).write_text("theirs")
+                other.commit()
+
+    with PendingOutput(path, overwrite=False, directory=directory) as pending:
+        (pending.temp / "00000.png" if directory else pending.temp).write_text("ours")
+        with monkeypatch.context() as patch, pytest.raises(InputError, match="already exists"):
+            patch.setattr(output, "fsync_path", theirs)
+            pending.commit()
+    assert (path / "00000.png" if directory else path).read_text() == "theirs"
+    assert names(tmp_path) == ["out"]
+
+
+@pytest.mark.parametrize("taken", [False, True])
+def test_file_systems_without_hard_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: bool
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "no links here")
+
+    new, final = tmp_path / "new", tmp_path / "final"
+    new.write_text("ours")
+    monkeypatch.setattr(os, "link", refuse)
+    if taken:
+        final.write_text("theirs")
+        with pytest.raises(FileExistsError):
+            rename_new(new, final)
+        assert names(tmp_path) == ["final", "new"]
+    else:
+        rename_new(new, final)
+        assert names(tmp_path) == ["final"] and final.read_text() == "ours"
 
 
 def test_symlinks_are_followed(tmp_path: Path) -> None:
