@@ -27,6 +27,8 @@ LIP_LOWER_ROWS = ((146, 91, 181, 84, 17, 314, 405, 321, 375), (77, 90, 180, 85, 
 LIP_CORNERS = (61, 291, 76, 306, 62, 292, 78, 308)
 INNER_UPPER, INNER_LOWER, INNER_CORNERS = LIP_UPPER_ROWS[3], LIP_LOWER_ROWS[3], (78, 308)
 OUTER_CORNERS = (61, 291)
+#: The outline of the lips, all the way round.
+LIP_OUTLINE = (61, *LIP_UPPER_ROWS[0], 291, *LIP_LOWER_ROWS[0][::-1])
 LIP_UPPER = tuple(v for row in LIP_UPPER_ROWS for v in row)
 LIP_LOWER = tuple(v for row in LIP_LOWER_ROWS for v in row)
 LIPS = LIP_UPPER + LIP_LOWER + LIP_CORNERS

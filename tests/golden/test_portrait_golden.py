@@ -158,7 +158,7 @@ def without(avatar: PortraitAvatar, folder: Path, *layers: Layer) -> PortraitAva
         ("left_open", [Layer.IRIS], "eyes"),
         ("right_round", [Layer.IRIS], "eyes"),
         ("blink", [Layer.LID], "eyes"),
-        ("left_open", [Layer.UPPER_TEETH, Layer.LOWER_TEETH, Layer.PICTURE_TEETH], "mouth"),
+        ("left_open", [Layer.UPPER_TEETH, Layer.LOWER_TEETH], "mouth"),
     ],
 )
 def test_a_lost_part_is_seen(

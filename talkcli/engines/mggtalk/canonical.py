@@ -30,7 +30,7 @@ _REACH_RAD, _REACH_CM, _MIDDLE_CM = 1.6, 10.25, -0.25
 #: Channels of the source's maps; see :func:`source_maps`.
 MAP_CHANNELS = 20
 
-_UPPER = (Layer.UPPER_TEETH, Layer.PICTURE_TEETH, Layer.PICTURE_MOUTH)
+_UPPER = (Layer.UPPER_TEETH, Layer.PICTURE_MOUTH)
 _LOWER = (Layer.LOWER_TEETH, Layer.TONGUE)
 _EYES = (Layer.EYE, Layer.IRIS)
 _INNER = (*_UPPER, *_LOWER, *_EYES, Layer.MOUTH_BAG)

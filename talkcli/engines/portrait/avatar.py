@@ -40,16 +40,11 @@ from talkcli.engines.portrait.stance import (
 from talkcli.face.basis import jaw_arc, keep_apart
 from talkcli.face.pose import NECK_PIVOT, euler_to_rotation, rotation_to_euler
 from talkcli.face.topology import INNER_LOWER, INNER_UPPER
-from talkcli.imaging import smoothstep
 from talkcli.shapes import Bool, Float, Integer, UInt8
 from talkcli.types import ARKIT_NAMES, Gaussians, MotionFrame, SplatArrays
 
 #: The source's own mouth interior fades once the inner lips have moved this far (cm, rms).
 _PICTURE_MOUTH_CM = 0.12
-#: The picture's teeth fill the source's mouth. As the mouth closes from the larger to the smaller
-#: of these shares of the source's opening, they give way to the synthetic teeth; those of a wide
-#: mouth are where the closing lips will be.
-_PICTURE_TEETH_GAP = (0.15, 0.5)
 _JAW_OPEN = ARKIT_NAMES.index("jawOpen")
 _CULLED = (Layer.SKIN, Layer.COMPLETION, Layer.SHELL)
 #: Limit of the gaze, so that the irises never leave the lids.
@@ -110,7 +105,6 @@ class PortraitAvatar:
         """Make what posing needs, 100 bytes per splat: many avatars are only taken parts of."""
         n, layers = len(self.splats), self.splats.layers
         self._picture_mouth = np.flatnonzero(layers == Layer.PICTURE_MOUTH)
-        self._picture_teeth = np.flatnonzero(layers == Layer.PICTURE_TEETH)
         self._jaw = np.flatnonzero(self.splats.jaw_weight > 0)
         self._jaw_weight = self.splats.jaw_weight[self._jaw, None]
         self._jaw_rest = self.splats.positions[self._jaw]
@@ -157,7 +151,7 @@ class PortraitAvatar:
         )
         self._positions = self.splats.positions.copy()
         self._tangents = rig.Tangents(self.splats.tangent_u.copy(), self.splats.tangent_v.copy())
-        loose = np.concatenate([self._picture_mouth, self._picture_teeth, self._jaw, iris])
+        loose = np.concatenate([self._picture_mouth, self._jaw, iris])
         if self.correction is not None:
             loose = np.concatenate([loose, self.correction.index])
         self._loose = spans_of(np.union1d(np.arange(self.dynamic), loose))
@@ -275,7 +269,6 @@ class PortraitAvatar:
         )
         self._lids.apply(self._out.opacities)
         self._out.opacities[self._picture_mouth] *= self._picture_mouth_share
-        self._out.opacities[self._picture_teeth] *= self._picture_teeth_share
         self._last = now
         return self._out
 
@@ -306,7 +299,6 @@ class PortraitAvatar:
         posed = self.pose(MotionFrame.neutral(), hidden=True)
         gone = np.isin(self.splats.layers, (Layer.PICTURE_MOUTH, Layer.LASHES))
         opacities = np.where(gone, np.float32(0), self.splats.opacities)
-        opacities[self._picture_teeth] *= self._picture_teeth_share
         return replace(posed, opacities=opacities).gaussians()
 
     @cached_property
@@ -345,11 +337,6 @@ class PortraitAvatar:
         inner = moved[[*INNER_UPPER, *INNER_LOWER]]
         apart = (inner**2).sum(1).mean() / _PICTURE_MOUTH_CM**2
         self._picture_mouth_share = np.exp(-apart)
-        gap = self.vertices[13] + moved[13] - self.vertices[14] - moved[14]
-        open_share = gap[1] / max(float(self.vertices[13, 1] - self.vertices[14, 1]), 1e-3)
-        low, high = _PICTURE_TEETH_GAP
-        share = smoothstep((open_share - low) / (high - low))
-        self._picture_teeth_share = np.float32(share)
         if self.correction is not None and motion is not None:
             changed = self._positions, self._surface.spread, self._out.colors
             self.correction.apply(motion, *changed)

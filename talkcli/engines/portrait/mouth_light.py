@@ -42,6 +42,15 @@ class ContactShade:
         return ContactShade(np.zeros(0, np.int32), np.zeros((0, 3), np.float32))
 
 
+def mouth_light(face: Float[np.ndarray, "478 3"]) -> float:
+    """Share of light that reaches teeth and tongue of a face ``[478, 3]`` in cm.
+
+    The less the lips let in, the darker they are.
+    """
+    gaps = _gaps(face)
+    return min(1.0, 0.66 + max(0.0, float(gaps[len(gaps) // 2])) / 4.0)
+
+
 class MouthLight:
     """Colours of teeth, tongue and lips for any opening of the mouth.
 
@@ -71,9 +80,7 @@ class MouthLight:
             face: ``[478, 3]`` the face in its current expression.
         """
         gaps = _gaps(face)
-        # The less light the lips let in, the darker the teeth and the tongue.
-        light = min(1.0, 0.66 + max(0.0, float(gaps[len(gaps) // 2])) / 4.0)
-        colors[self._inside] = self._inside_colors * np.float32(light)
+        colors[self._inside] = self._inside_colors * np.float32(mouth_light(face))
         parted = smoothstep(np.maximum(gaps - self._source_gaps, 0) / _PARTED_CM)
         share = np.interp(self._along, np.linspace(0, 1, len(parted)), parted)
         lit = share[:, None].astype(np.float32) * self._shade

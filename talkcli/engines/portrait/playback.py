@@ -34,9 +34,7 @@ _FIRST_FRAMES = 4
 _CELLS_READY = 4
 
 #: Few splats, which gaze, lids and the opening of the mouth uncover.
-_ALWAYS = (
-    Layer.EYE, Layer.IRIS, Layer.LID, Layer.LASHES, Layer.PICTURE_TEETH, Layer.PICTURE_MOUTH,
-)  # fmt: skip
+_ALWAYS = (Layer.EYE, Layer.IRIS, Layer.LID, Layer.LASHES, Layer.PICTURE_MOUTH)
 #: Splats that hide the mouth's inside. No choice of expressions shows all that lips may uncover, so
 #: in some samples they are left out: what is seen of the inside then may be seen.
 _OUTSIDE = (Layer.SKIN, Layer.COMPLETION, Layer.SHELL, Layer.LID)

@@ -17,7 +17,6 @@ class Layer(IntEnum):
     SKIN = 0  # source pixels of face, hair, neck
     EYE = 1  # eyeball behind the lids
     IRIS = 2
-    PICTURE_TEETH = 3
     PICTURE_MOUTH = 4  # the source's mouth interior, shown only while the lips are as in it
     COMPLETION = 5  # face surface completed by symmetry
     SHELL = 6  # hair, ears and back of the head, completed

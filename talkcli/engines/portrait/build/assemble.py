@@ -23,6 +23,7 @@ from talkcli.engines.portrait.build.images import window
 from talkcli.engines.portrait.build.lip_rim import lips_without_teeth
 from talkcli.engines.portrait.build.mouth import mouth_frame, mouth_groups
 from talkcli.engines.portrait.build.neutral import neutralise
+from talkcli.engines.portrait.build.own_teeth import SeenTeeth, row_of_teeth
 from talkcli.engines.portrait.build.shades import EYE_SHAPES, behind_shades
 from talkcli.engines.portrait.build.shell import shell_group
 from talkcli.engines.portrait.build.symmetry import FaceTexture, complete_face, completion_group
@@ -80,7 +81,7 @@ def assemble_avatar(
     solid = (geometry.head_weight > 0.06)[..., None]
     colors = np.where(solid, matte.foreground, crop.rgb)
     hidden = behind_shades(crop.rgb, geometry)
-    colors, eyes = _add_surface(builder, crop, matte, colors, geometry, model, rest, hidden)
+    colors, eyes, teeth = _add_surface(builder, crop, matte, colors, geometry, model, rest, hidden)
     face = geometry.pose.to_head(geometry.vertices)
     shift, basis = neutral or neutralise(face, model)
     if hidden:
@@ -88,7 +89,8 @@ def assemble_avatar(
         basis[EYE_SHAPES] = 0
     skin = colors[geometry.on_face & ~geometry.eye_mask() & ~geometry.mouth_mask()]
     enlarged = crop.frame.crop_pixels / crop.frame.crop_side
-    for group in mouth_groups(mouth_frame(face + shift, shift, skin, enlarged), geometry.pose):
+    mouth = mouth_frame(face + shift, shift, skin, enlarged)
+    for group in mouth_groups(mouth, geometry.pose, teeth):
         builder.add(group)
     splats = _to_head_frame(builder.build(), geometry.pose)
     moving = _moving(splats)
@@ -121,7 +123,7 @@ def _add_surface(
     model: FaceModel,
     rest: RestOfHead,
     hidden: bool,
-) -> tuple[np.ndarray, list[EyeParts]]:
+) -> tuple[np.ndarray, list[EyeParts], SeenTeeth | None]:
     """Add everything but the inside of the mouth.
 
     Args:
@@ -135,7 +137,7 @@ def _add_surface(
         hidden: the eyes are behind dark lenses, which are a part of the surface then.
 
     Returns:
-        The colours without glasses, and both eyes.
+        The colours without glasses, both eyes, and the teeth that the picture shows.
     """
     pixels = front_pixels(crop.rgb, matte.alpha, geometry, model)
     if hidden:
@@ -150,8 +152,9 @@ def _add_surface(
         builder.add(front_group(frame, Layer.GLASSES, colors, ones, geometry, model))
         colors, rgb = (without_frame(image, glasses) for image in (colors, rgb))
     eyes = eye_parts(rgb, pixels.positions, geometry)
+    teeth = row_of_teeth(crop.rgb, geometry)
     colors = lips_without_teeth(
-        colors, teeth=pixels.layer == Layer.PICTURE_TEETH, mouth=geometry.mouth_mask(),
+        colors, teeth=teeth, mouth=geometry.mouth_mask(),
         lip_side=pixels.lip_side, on_face=geometry.on_face, face_height=geometry.face_height,
     )  # fmt: skip
     builder.add(front_group(pixels, Layer.SKIN, colors, matte.alpha, geometry, model))
@@ -161,12 +164,14 @@ def _add_surface(
         builder.add(front_group(hairs, Layer.SKIN, tint, cover, geometry, model))
     if not hidden:
         _add_eyes(builder, eyes, pixels, geometry, model)
-    for layer in (Layer.PICTURE_TEETH, Layer.PICTURE_MOUTH):
-        builder.add(front_group(pixels, layer, crop.rgb, ones, geometry, model))
+    builder.add(front_group(pixels, Layer.PICTURE_MOUTH, crop.rgb, ones, geometry, model))
     texture = complete_face(colors, matte.alpha, pixels.contour_trust, geometry, model)
     builder.add(completion_group(texture))
     builder.add(rest(pixels, colors, matte.alpha, geometry, texture))
-    return colors, eyes
+    if not teeth.any():
+        return colors, eyes, None
+    opening = geometry.mouth_mask()
+    return colors, eyes, SeenTeeth(crop.rgb, teeth, opening, geometry.camera)
 
 
 def _moving(splats: RestSplats) -> np.ndarray:

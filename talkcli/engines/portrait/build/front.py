@@ -11,7 +11,6 @@ from talkcli.engines.portrait.build.groups import PIXEL_SPREAD, SplatGroup
 from talkcli.engines.portrait.build.images import (
     at,
     blur,
-    dilate,
     distance_to,
     erode,
     highest,
@@ -28,11 +27,9 @@ from talkcli.face.topology import INNER_CORNERS
 from talkcli.imaging import smoothstep
 from talkcli.shapes import Float, Integer
 
-#: Above this inner-lip gap (face heights) the source's mouth is open. Above the smaller gap,
-#: measured in the picture, some of its inside shows and must not stay on the lips when they part.
-OPEN_MOUTH_FH, _INSIDE_SHOWS_FH = 0.035, 0.0075
-#: The picture's teeth are kept if they fill these shares of the open mouth's width and area.
-_TEETH_WIDTH, _TEETH_SHARE = 0.6, 0.35
+#: Above this gap between the inner lips in the picture (face heights), some of the mouth's inside
+#: shows and must not stay on the lips when they part.
+_INSIDE_SHOWS_FH = 0.0075
 #: Eyeballs lie this far behind the lids, so that the lids pass in front of them.
 EYE_DEPTH_FH = 0.03
 #: What the source's open mouth shows lies this far behind the lips, centimetres.
@@ -113,12 +110,10 @@ def front_pixels(
         side = _cut_side(triangle, barycentric, geometry, model)
     else:
         layer[mouth] = Layer.PICTURE_MOUTH
-        if gap > OPEN_MOUTH_FH:
-            layer[_picture_teeth(rgb, mouth, geometry, eyes)] = Layer.PICTURE_TEETH
     layer[eyes] = Layer.EYE
     depth = geometry.depth.copy()
     depth[eyes] += EYE_DEPTH_FH * geometry.face_height
-    depth[layer >= Layer.PICTURE_TEETH] += PICTURE_MOUTH_DEPTH_CM * geometry.pose.scale
+    depth[layer == Layer.PICTURE_MOUTH] += PICTURE_MOUTH_DEPTH_CM * geometry.pose.scale
     positions = geometry.surface(depth).astype(np.float32)
     falloff = np.exp(-((geometry.face_distance / (FALLOFF_FH * geometry.face_height)) ** 2))
     binding = falloff * smoothstep(1.4 * geometry.head_weight) * (layer == Layer.SKIN)
@@ -338,25 +333,6 @@ def _bind_to_nearest_lip(
     source = np.where(to_upper <= to_lower, upper, lower)[mouth]
     triangle[mouth] = triangle.ravel()[source]
     barycentric[mouth] = barycentric.reshape(-1, 3)[source]
-
-
-def _picture_teeth(
-    rgb: np.ndarray, mouth: np.ndarray, geometry: HeadGeometry, eyes: np.ndarray
-) -> np.ndarray:
-    """Bright, unsaturated pixels of the open mouth, if they make a row of teeth."""
-    skin = np.median(rgb[geometry.on_face & ~mouth & ~eyes], 0).mean()
-    inside = rgb[mouth]
-    bright = np.zeros_like(mouth)
-    bright[mouth] = (inside.min(-1) > 0.5 * inside.max(-1)) & (inside.mean(-1) > 0.55 * skin)
-    teeth = erode(dilate(bright, 2), 2) & mouth
-    columns = np.flatnonzero(teeth.any(0))
-    wide = len(columns) > 0 and np.ptp(columns) > _TEETH_WIDTH * np.ptp(
-        np.flatnonzero(mouth.any(0))
-    )
-    # A few bright pixels would remain as a fragment in front of this mouth's synthetic teeth.
-    if not wide or teeth.sum() < _TEETH_SHARE * mouth.sum():
-        return np.zeros_like(mouth)
-    return np.asarray(teeth)
 
 
 def surface_tangents(positions: np.ndarray, axis: int) -> np.ndarray:

@@ -18,7 +18,9 @@ from talkcli.engines.portrait.build.groups import (
     grid_tangents,
 )
 from talkcli.engines.portrait.build.mouth_colors import MouthColors, mouth_colors
+from talkcli.engines.portrait.build.own_teeth import SeenTeeth, edge_shift, paint
 from talkcli.engines.portrait.lips import jaw_shift
+from talkcli.engines.portrait.mouth_light import mouth_light
 from talkcli.engines.portrait.splats import Layer
 from talkcli.face.pose import HeadPose
 from talkcli.face.topology import INNER_CORNERS, INNER_LOWER, INNER_UPPER
@@ -33,6 +35,8 @@ _UPPER_TIPS, _LOWER_TIPS = (0.0, 0.045, 0.015, 0.07, 0.12), (0.02, 0.01, 0.0, 0.
 #: if any do, and .4 cm of the lower teeth show in a third of the frames.
 _TEETH_CM = 1.5
 _UPPER_SPAN, _LOWER_SPAN = (-0.16, 0.84), (-0.04, -0.77)
+#: Seen teeth may be longer than these by this share of a row.
+_BEYOND = 0.4
 #: The upper lip's shadow on the teeth: its length, how far behind the lip it hangs (between the
 #: source's own mouth interior, .5 cm, and the synthetic teeth, .75 cm), and how dark it is.
 _SHADOW_CM, _SHADOW_BACK_CM, _SHADOW = 0.3, 0.62, 0.35
@@ -98,41 +102,98 @@ def mouth_frame(
     )
 
 
-def mouth_groups(mouth: MouthFrame, pose: HeadPose) -> list[SplatGroup]:
-    """Build bag, tongue, teeth and the lip's shadow on them, as splats in pixel space."""
-    return [
-        _bag(mouth, pose),
-        _tongue(mouth, pose),
-        _teeth(mouth, pose, upper=False),
-        _teeth(mouth, pose, upper=True),
-        _lip_shadow(mouth, pose),
-    ]
+def mouth_groups(
+    mouth: MouthFrame, pose: HeadPose, seen: SeenTeeth | None = None
+) -> list[SplatGroup]:
+    """Build bag, tongue, teeth and the lip's shadow on them, as splats in pixel space.
+
+    Args:
+        mouth: the neutral mouth.
+        pose: of the source.
+        seen: the person's own teeth, if the source shows some.
+    """
+    teeth = _teeth(mouth, pose, seen)
+    return [_bag(mouth, pose), _tongue(mouth, pose), *teeth, _lip_shadow(mouth, pose)]
 
 
-def _teeth(mouth: MouthFrame, pose: HeadPose, *, upper: bool) -> SplatGroup:
-    across, along = _grid(0.88 * mouth.width, _TEETH_CM, pose)
-    # along: 0 at the cutting edge, 1 at the gum.
-    span, depth = (_UPPER_SPAN, 0.75) if upper else (_LOWER_SPAN, 1.15)
-    edge, gum = (mouth.lip_y + share * _TEETH_CM for share in span)
+def _teeth(mouth: MouthFrame, pose: HeadPose, seen: SeenTeeth | None) -> list[SplatGroup]:
+    """Both rows; where the picture shows teeth, they are these."""
+    light = mouth_light(mouth.face - mouth.neutral_shift)
+    groups, gain = [], np.ones(3)
+    for upper in (True, False):
+        across, along = _grid(0.88 * mouth.width, _TEETH_CM, pose)
+        shift = 0.0
+        if seen is not None:
+            beyond = _beyond_edge(along)
+            looked = seen.at(_stored_row(mouth, pose, across, beyond, upper=upper))
+            length = abs(np.subtract(*_span(upper))) * _TEETH_CM
+            shift = edge_shift(looked, across[0], -beyond[:, 0] * length)
+        color, gum, opaque = _teeth_texture(across, along, mouth, upper=upper)
+        stored = _stored_row(mouth, pose, across, along, upper=upper, shift=shift)
+        if seen is not None:
+            step_cm = 0.88 * mouth.width / across.shape[1]
+            painted = paint(color, opaque, seen.at(stored), step_cm, light)
+            # Lower teeth that are not seen are like the upper ones.
+            color = color * gain if painted.gain is None else painted.color
+            opaque, gain = painted.opaque, painted.gain if painted.gain is not None else gain
+            seen = seen.beyond(stored[0])
+        color = color * (1 - gum) + mouth.colors.gum * gum * (1 - 0.4 * np.abs(across)[..., None])
+        sigma = mouth.soft_px * _DENSITY
+        color, opaque = (
+            cv2.GaussianBlur(image, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
+            for image in (np.asarray(color, np.float64), opaque)
+        )
+        layer = Layer.UPPER_TEETH if upper else Layer.LOWER_TEETH
+        groups.append(_rigid_group(layer, stored, color, opaque, 0.0 if upper else 1.0))
+    return groups[::-1]
+
+
+def _span(upper: bool) -> tuple[float, float]:
+    return _UPPER_SPAN if upper else _LOWER_SPAN
+
+
+def _beyond_edge(along: np.ndarray) -> np.ndarray:
+    """The rows ``along`` and as many beyond their edge as it may be moved by."""
+    step = along[1, 0] - along[0, 0]
+    rows = np.arange(-round(_BEYOND / step), 0)[:, None] * step
+    return np.concatenate([np.broadcast_to(rows, (len(rows), along.shape[1])), along])
+
+
+def _stored_row(
+    mouth: MouthFrame,
+    pose: HeadPose,
+    across: np.ndarray,
+    along: np.ndarray,
+    *,
+    upper: bool,
+    shift: float = 0.0,
+) -> np.ndarray:
+    """``[r, c, 3]`` points of a row at the source's expression, pixel space.
+
+    Args:
+        mouth: the closed mouth.
+        pose: of the source.
+        across: ``[r, c]`` or ``[c]``-like, -1 to 1.
+        along: ``[r, c]`` 0 at the cutting edge, 1 at the gum.
+        upper: which row.
+        shift: how far the row is moved beyond its usual edge, cm.
+    """
+    across = np.broadcast_to(across[0], along.shape)
+    depth = 0.75 if upper else 1.15
+    edge, gum = (mouth.lip_y + share * _TEETH_CM for share in _span(upper))
     x = mouth.centre_x + across * 0.44 * mouth.width
-    y = edge + (gum - edge) * along
+    y = edge + (gum - edge) * along - np.sign(gum - edge) * shift
     z = mouth.lip_z - depth - 0.9 * mouth.arch * across**2 - 0.1 * along
-    color, opaque = _teeth_texture(across, along, mouth, upper=upper)
-    sigma = mouth.soft_px * _DENSITY
-    color, opaque = (
-        cv2.GaussianBlur(image, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
-        for image in (color, opaque)
-    )
-    grid = np.stack([x, y, z], -1)
-    layer = Layer.UPPER_TEETH if upper else Layer.LOWER_TEETH
-    jaw = 0.0 if upper else 1.0
-    return _rigid_group(layer, grid, color, opaque, mouth, pose, jaw)
+    return _stored(np.stack([x, y, z], -1), mouth, pose, 0.0 if upper else 1.0)
 
 
 def _teeth_texture(
     across: np.ndarray, along: np.ndarray, mouth: MouthFrame, *, upper: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    """Colour and coverage of a row of teeth; ``across`` −1…1, ``along`` 0 (edge) … 1 (gum)."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Enamel, share of gum and coverage of a row of teeth.
+
+    ``across`` is -1 to 1, ``along`` 0 (edge) to 1 (gum).
+    """
     widths = np.array(_UPPER_TEETH if upper else _LOWER_TEETH)
     tips = np.array(_UPPER_TIPS if upper else _LOWER_TIPS)
     borders = np.concatenate([[0], np.cumsum(widths) / widths.sum()])
@@ -153,8 +214,7 @@ def _teeth_texture(
     color = color * (1 - edge * np.array([0.10, 0.07, 0.04]))
     gum_line = 0.80 - 0.10 * np.sin(np.pi * local)
     gum = smoothstep((along - gum_line) / 0.06)[..., None]
-    color = color * (1 - gum) + mouth.colors.gum * gum * (1 - 0.4 * side[..., None])
-    return color, np.where(along < tip, 0.0, 0.98)
+    return color, gum, np.where(along < tip, 0.0, 0.98)
 
 
 def _tongue(mouth: MouthFrame, pose: HeadPose) -> SplatGroup:
@@ -167,7 +227,8 @@ def _tongue(mouth: MouthFrame, pose: HeadPose) -> SplatGroup:
     )
     color = mouth.colors.tongue * np.clip(shade, 0.1, 1)[..., None]
     grid = np.stack([x, y, z], -1)
-    return _rigid_group(Layer.TONGUE, grid, color, np.full(x.shape, 0.98), mouth, pose, 0.85)
+    stored = _stored(grid, mouth, pose, 0.85)
+    return _rigid_group(Layer.TONGUE, stored, color, np.full(x.shape, 0.98), 0.85)
 
 
 def _bag(mouth: MouthFrame, pose: HeadPose) -> SplatGroup:
@@ -251,16 +312,14 @@ def _lip_shadow(mouth: MouthFrame, pose: HeadPose) -> SplatGroup:
     )
 
 
+def _stored(grid: np.ndarray, mouth: MouthFrame, pose: HeadPose, jaw: float) -> np.ndarray:
+    """Points of the closed mouth ``[..., 3]`` in pixel space at the source's expression."""
+    return pose.to_image(grid - jaw * jaw_shift(mouth.neutral_shift))
+
+
 def _rigid_group(
-    layer: Layer,
-    grid: np.ndarray,
-    color: np.ndarray,
-    opacity: np.ndarray,
-    mouth: MouthFrame,
-    pose: HeadPose,
-    jaw: float,
+    layer: Layer, stored: np.ndarray, color: np.ndarray, opacity: np.ndarray, jaw: float
 ) -> SplatGroup:
-    stored = pose.to_image(grid - jaw * jaw_shift(mouth.neutral_shift))
     tangent_u, tangent_v = grid_tangents(stored)
     return SplatGroup(
         layer=layer,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from talkcli.engines.portrait.build.front import OPEN_MOUTH_FH
 from talkcli.face.basis import close_lips, expression_basis
 from talkcli.face.harmonic import HarmonicExtension
 from talkcli.face.identity import fit_identity
@@ -19,6 +18,8 @@ from talkcli.types import ARKIT_NAMES
 _SMILE_RELAXED = 0.8
 #: Lips closer together than this (face heights) are closed.
 _CLOSED_FH = 0.012
+#: Above this gap the source's mouth is open, and may smile.
+_OPEN_FH = 0.035
 #: From this gap on, the jaw is open, not just the lips.
 _JAW_OPEN_FH = 0.06
 #: Largest closing of the jaw beyond what the model estimates, in units of jawOpen.
@@ -45,7 +46,7 @@ def neutralise(
     if gap > _CLOSED_FH:
         shift = shift + close_lips(face + shift, extend)
     basis = expression_basis(face + shift, extend)
-    if gap > OPEN_MOUTH_FH:
+    if gap > _OPEN_FH:
         smile = (
             basis[ARKIT_NAMES.index("mouthSmileLeft")] + basis[ARKIT_NAMES.index("mouthSmileRight")]
         )

@@ -42,6 +42,7 @@ from talkcli.engines.portrait.build.images import (
     coloured_like,
     dilate,
     erode,
+    filled,
     inside_distance,
     lengths,
     lowest,
@@ -58,6 +59,7 @@ from talkcli.engines.portrait.build.symmetry import FaceTexture, blend_with_mirr
 from talkcli.engines.portrait.splats import Layer
 from talkcli.face.model import FaceModel
 from talkcli.face.skull import CENTRE, HIGHEST_DEG, LOWEST_DEG, skull_radii
+from talkcli.face.topology import LIP_OUTLINE
 from talkcli.imaging import smoothstep
 
 #: Grid step in crop pixels at a radius of 10 cm.
@@ -312,8 +314,12 @@ def _completed_shape(known: Measured, low: np.ndarray, neck: float) -> np.ndarra
 
 
 def _behind_openings(points: np.ndarray, geometry: HeadGeometry) -> np.ndarray:
-    """Directions through eyes and mouth, whose insides are built elsewhere and must show."""
-    openings = geometry.eye_mask() | geometry.mouth_mask()
+    """Directions through eyes and lips, whose insides are built elsewhere and must show.
+
+    All of the lips: what a closed mouth shows of its opening is not what it shows once it opens.
+    """
+    outline = geometry.landmarks[list(LIP_OUTLINE), :2]
+    openings = geometry.eye_mask() | filled(outline, geometry.depth.shape)
     reach = max(2, int(0.03 * geometry.face_height))
     place = geometry.pixels_of(points)
     front = points[..., 2] < geometry.depth.take(place) + 4 * geometry.pose.scale
