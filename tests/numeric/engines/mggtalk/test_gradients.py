@@ -38,7 +38,7 @@ def test_what_is_trained_is_what_is_played(pairs: FramePairs) -> None:
 
 
 def test_gradients_reach_the_networks_through_the_renderer(pairs: FramePairs) -> None:
-    decoder, person, number = random_decoder(spread=0.1), Person(pairs), 2
+    decoder, person, number = random_decoder(spread=0.1, seed=1), Person(pairs), 2
     face = person.mask(number, "face")
 
     def loss() -> torch.Tensor:
@@ -66,9 +66,9 @@ def test_gradients_reach_the_networks_through_the_renderer(pairs: FramePairs) ->
             parameter -= 2 * step * along
             below = float(loss())
             parameter += step * along
-        # Splats that are cut off at 1/255 have no gradient: up to 4 % of the difference, and 13 %
-        # of the smallest one (``mix``), at steps of .003 to .06 alike.
-        assert (above - below) / (2 * step) == pytest.approx(slope, rel=0.15), name
+        # Within 1 %. Seeds whose gradients cancel to a tenth of these show what splats that are cut
+        # off at 1/255 lack, which have none.
+        assert (above - below) / (2 * step) == pytest.approx(slope, rel=0.03), name
 
 
 def test_the_face_is_a_region_of_its_own(pairs: FramePairs) -> None:
