@@ -50,7 +50,7 @@ _EDGE_CM = 0.04
 _GAIN, _TINT = (0.55, 1.7), 1.33
 #: The light of the source's lips on its teeth is taken off again, down to this share.
 _LEAST_LIGHT = 0.5
-#: No channel is brighter; all are scaled down together, or teeth would turn grey in the lips' shade.
+#: No channel is brighter; all are scaled down together, or teeth would be grey in the lips' shade.
 _BRIGHTEST = 0.97
 
 
