@@ -125,17 +125,18 @@ def shuffled_loss(project: Path) -> float:
 
     avatar = load_subject(_current(project / "avatar"))
     clip = PreparedClip.load(_current(project / "prepare"))
-    motions = avatar.clip.frames
-    frames = FitFrames(avatar.portrait, clip, motions)
+    frames = FitFrames(avatar.portrait, clip, avatar.clip.frames)
     held = [int(k) for k in clip.stored if k >= avatar.held_out and clip.usable[k]]
     x0, y0, x1, y1 = frames.window
     scores = []
     for place, number in list(enumerate(held))[:: max(1, len(held) // _SHUFFLED)]:
-        other = motions[held[(place + _MOVED) % len(held)]]
+        other = frames.poses[held[(place + _MOVED) % len(held)]]
         swapped = replace(avatar.portrait, correction=_Swapped(avatar.portrait.correction, other))
         found = []
         for model in (avatar.portrait, swapped):
-            rgb, alpha = draw_head(player("cpu"), model, motions[number])
+            rgb, alpha = draw_head(
+                player("cpu"), model, frames.poses[number], body=frames.body(number)
+            )
             shown = np.clip(rgb + (1 - alpha[..., None]) * avatar.portrait.plate, 0, 1)
             drawn = 255 * shown[y0:y1, x0:x1]
             found.append(psnr(drawn, frames.target(number), frames.mouth(number)))

@@ -13,7 +13,7 @@ from talkcli.project.run import Run
 
 #: Increased whenever the engine's output for the same clip changes. The portrait engine's output is
 #: part of it, but a fit replaces most of what that gives.
-FIT_VERSION = 1
+FIT_VERSION = 2
 
 
 class AudioPlaneEngine:

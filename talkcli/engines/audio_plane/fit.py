@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from talkcli.config import FitConfig
 from talkcli.engines.audio_plane.field import DrivenField
@@ -21,7 +22,7 @@ from talkcli.engines.audio_plane.frames import FitFrames
 from talkcli.engines.audio_plane.network import OffsetBasis
 from talkcli.engines.audio_plane.offsets import DrivenOffsets, motion_features
 from talkcli.engines.audio_plane.played import OffsetsAndPlanes
-from talkcli.engines.audio_plane.surface import FittedSurface, RestChange, baked, fade_of
+from talkcli.engines.audio_plane.surface import FittedSurface, RestChange, baked
 from talkcli.engines.portrait.avatar import PortraitAvatar
 from talkcli.metrics.image import psnr
 from talkcli.optim.loop import sample_of
@@ -101,14 +102,14 @@ class SubjectFit:
         self._fitted, self._seed, self._backend = fitted, seed, backend
         self._held_out = held_out[:: max(1, len(held_out) // _LOOKS)]
         self._device = device = "cuda" if backend == "cuda" else "cpu"
-        self._surface = FittedSurface(avatar, frames.keep, device)
+        self._surface = FittedSurface(avatar, frames.fitted, device)
         self.rest = RestChange.none(self._surface.opacities, device)
-        features = np.stack([motion_features(m) for m in frames.motions]).astype(np.float32)
+        features = np.stack([motion_features(m) for m in frames.poses]).astype(np.float32)
         self._features = torch.from_numpy(features).to(device)
         # The network's first weights are random, too.
         torch.manual_seed(seed)
         self.basis = OffsetBasis(
-            len(frames.keep),
+            len(frames.fitted.keep),
             features[fitted],
             shapes=config.shapes,
             hidden=config.hidden,
@@ -120,18 +121,11 @@ class SubjectFit:
         trained = [p for p in self.basis.parameters() if p.numel()]
         self.field: DrivenField | None = None
         if config.planes != "none":
-            places = avatar.splats.positions[frames.keep]
-            self.field = DrivenField(places, frames.motions, fitted, config, device)
+            places = avatar.splats.positions[frames.fitted.keep]
+            self.field = DrivenField(places, frames.poses, fitted, config, device)
             trained += self.field.module.parameters()
         groups.append({"params": trained, "lr": _NETWORK_RATE})
         self.optimizer = torch.optim.Adam(groups, fused=True)
-        camera = frames.camera
-        self._cameras = Cameras(
-            torch.from_numpy(camera.viewmat.astype(np.float32))[None].to(device),
-            torch.from_numpy(camera.K.astype(np.float32))[None].to(device),
-            camera.width,
-            camera.height,
-        )
         self._plate = torch.from_numpy(frames.plate).to(device)
         self.scores: HeldOut | None = None
 
@@ -203,7 +197,8 @@ class SubjectFit:
         columns = []
         for number in chosen:
             # With the neck and all that is hidden, as it will be played.
-            rgb, alpha = draw_head(with_player, avatar, self._frames.motions[number])
+            pose, body = self._frames.poses[number], self._frames.body(number)
+            rgb, alpha = draw_head(with_player, avatar, pose, body=body)
             shown = np.clip(rgb + (1 - alpha[..., None]) * avatar.plate, 0, 1)[y0:y1, x0:x1]
             drawn = (255 * shown + 0.5).astype(np.uint8)
             columns.append(np.vstack([drawn, self._frames.target(int(number))]))
@@ -211,9 +206,8 @@ class SubjectFit:
 
     def avatar(self) -> PortraitAvatar:
         """The fitted avatar as it is played."""
-        keep = self._frames.keep
-        fitted = baked(self._avatar, keep, self.rest)
-        fade = fade_of(fitted.splats)[keep]
+        keep, fade = self._frames.fitted.keep, self._frames.fitted.fade
+        fitted = baked(self._avatar, self._frames.fitted, self.rest)
         shapes = self.basis.played_shapes() * fade[:, None]
         moved = _moved(shapes)
         offsets = DrivenOffsets(
@@ -232,11 +226,19 @@ class SubjectFit:
     ) -> tuple[Tensor, Tensor | None]:
         """A frame and, if it is wanted and there is one, the dynamism as a map of it."""
         scaled = offsets * self.basis.units
-        gaussians = self._surface.posed(self._frames.motions[number], self.rest, scaled)
-        shown = None if dynamism is None or not self._config.dynamic else dynamism[:, None]
-        drawn = render(gaussians, self._cameras, features=shown, backend=self._backend, depth=False)
+        gaussians = self._surface.posed(self._frames.poses[number], self.rest, scaled)
+        shown = None
+        if dynamism is not None and self._config.dynamic:
+            shown = functional.pad(dynamism, (0, len(self._frames.fitted.around)))[:, None]
+        cameras = self._cameras(number)
+        drawn = render(gaussians, cameras, features=shown, backend=self._backend, depth=False)
         image = drawn.rgb[0] + (1 - drawn.alpha[0]) * self._plate
         return image, None if drawn.features is None else drawn.features[0, ..., 0]
+
+    def _cameras(self, number: int) -> Cameras:
+        camera = self._frames.camera(number)
+        viewmat, K = (self._tensor(m.astype(np.float32))[None] for m in (camera.viewmat, camera.K))
+        return Cameras(viewmat, K, camera.width, camera.height)
 
     def _noise(self, generator: np.random.Generator) -> Tensor:
         """Tracking is never exact, and noise keeps frames from being learnt by heart."""

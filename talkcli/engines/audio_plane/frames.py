@@ -8,26 +8,33 @@ calls background is replaced by the avatar's plate, so that hair does not learn 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import cv2
 import numpy as np
 
-from talkcli.avatar import Camera
+from talkcli.avatar import SOURCE_VIEW, Camera
+from talkcli.compose.body import BodyMotion, follow
+from talkcli.engines.audio_plane.surface import FIT_FADE, FittedSplats, fade_of
 from talkcli.engines.portrait.avatar import PortraitAvatar
 from talkcli.face.topology import FACE_OVAL, LIPS
+from talkcli.imaging import smoothstep
 from talkcli.layers.clip import PreparedClip
 from talkcli.render.cpu import Workspace, backproject, rasterize
-from talkcli.shapes import Bool, Float, Integer, UInt8
+from talkcli.shapes import Bool, Float, Float32, UInt8
 from talkcli.types import MotionFrame, SplatArrays
 
 #: Frames in which splats are looked for that are seen at all.
 _LOOKS = 60
 #: A splat whose blend weights add up to less in all of them is left as it is.
 _LEAST_WEIGHT = 0.05
+#: A splat takes all of a fit if a tenth of the frames show this much of it. What hardly shows at
+#: the rim of a cheek takes on, at full rate, whatever pleases the few frames that show it, and from
+#: the side it is a speck.
+_OFTEN = 0.3
 #: Splats with less of the head's weight belong to the neck.
-_LEAST_HEAD = 0.25
+_LEAST_HEAD = FIT_FADE[0]
 _MARGIN_PX = 8
 #: Targets up to this many bytes are kept; of longer clips, they are decoded when they are needed.
 _KEEP_BYTES = 600 << 20
@@ -49,14 +56,16 @@ class FitFrames:
         motions: of all frames, aligned with the avatar.
 
     Attributes:
-        keep: ``[M]`` splats that can be seen in some frame and belong to the head.
+        poses: the motions relative to the body, which follows the head as it does in a video.
+        fitted: splats that can be seen in some frame and belong to the head.
         window: x0, y0, x1, y1 of the crop.
     """
 
     avatar: PortraitAvatar
     clip: PreparedClip
     motions: Sequence[MotionFrame]
-    keep: Integer[np.ndarray, " M"] = field(init=False)
+    poses: Sequence[MotionFrame] = field(init=False)
+    fitted: FittedSplats = field(init=False)
     window: tuple[int, int, int, int] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -67,12 +76,21 @@ class FitFrames:
         self._bytes = 0
         self._place = {int(number): place for place, number in enumerate(self.clip.stored)}
         side, frame = self.avatar.frame.crop_pixels, self.avatar.frame
+        followed = [self._followed(motion) for motion in self.motions]
+        self._bodies = [body for body, _ in followed]
+        self.poses = [pose for _, pose in followed]
         looks = self._spread_out(_LOOKS)
-        seen = self._seen(looks)
+        most, often = self._shown(looks)
+        seen = most > _LEAST_WEIGHT
         self._drawn = self.avatar.part(np.flatnonzero(seen))
         weight = np.clip(self._drawn.splats.head_weight, 0, 1).astype(np.float32)
         self._weight = np.repeat(weight[:, None], 3, 1)
-        self.keep = np.flatnonzero(seen & (self.avatar.splats.head_weight > _LEAST_HEAD))
+        splats = self.avatar.splats
+        fade = fade_of(splats, FIT_FADE) * smoothstep(often / _OFTEN)
+        head = seen & (splats.head_weight > _LEAST_HEAD)
+        self.fitted = FittedSplats(
+            np.flatnonzero(head), fade[head].astype(np.float32), np.flatnonzero(seen & ~head)
+        )
         # Where the head moves between the frames looked at, the margin covers it.
         covered = np.any([self._whole_head(i) for i in looks], axis=0)
         rows, columns = np.flatnonzero(covered.any(1)), np.flatnonzero(covered.any(0))
@@ -91,13 +109,18 @@ class FitFrames:
         self._warp = np.array([[ratio, 0, left + half], [0, ratio, top + half]])
         self._points = (self.clip.points[..., :2] - (frame.crop_x, frame.crop_y)) * scale
 
-    @cached_property
-    def camera(self) -> Camera:
-        """The avatar's camera, cut to the window."""
+    def camera(self, index: int) -> Camera:
+        """The avatar's camera in a frame, cut to the window."""
         x0, y0, x1, y1 = self.window
-        K = self.avatar.K.copy()
+        whole = self._camera(index)
+        K = whole.K.copy()
         K[:2, 2] -= (x0, y0)
-        return Camera(self.avatar.viewmat, K, x1 - x0, y1 - y0)
+        return Camera(whole.viewmat, K, x1 - x0, y1 - y0)
+
+    def body(self, index: int) -> Float[np.ndarray, "4 4"] | None:
+        """``[4, 4]`` how the body has moved in a frame, in the camera's axes."""
+        body = self._bodies[index]
+        return None if body is None else body.matrix
 
     @cached_property
     def plate(self) -> Float[np.ndarray, "h w 3"]:
@@ -155,7 +178,10 @@ class FitFrames:
         brush = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
         head = self.head(index)
         around = cv2.dilate(head.astype(np.uint8), brush) > 0
-        self._regions[index] = np.packbits(head | (around & (share < _BACKGROUND)))
+        compared = share < _BACKGROUND
+        # Beside the upper face it can only be hair; lower down, shoulders come close.
+        compared[: max(0, int(self._points[index, list(LIPS), 1].mean()) - y0)] = True
+        self._regions[index] = np.packbits(head | (around & compared))
         # Within the face, a matte can only be wrong.
         face = cv2.dilate(self._hull(index, FACE_OVAL), brush)
         share = np.where(face > 0, 1, share)[..., None]
@@ -173,21 +199,36 @@ class FitFrames:
         usable = np.flatnonzero(self.clip.usable)
         return [int(i) for i in usable[:: max(1, len(usable) // count)]]
 
-    def _seen(self, looks: Sequence[int]) -> Bool[np.ndarray, " N"]:
-        camera = self.avatar.camera()
-        nothing = np.zeros((camera.height, camera.width, 1), np.float32)
-        most = np.zeros(len(self.avatar.splats), np.float32)
+    def _followed(self, motion: MotionFrame) -> tuple[BodyMotion | None, MotionFrame]:
+        if self.avatar.behind is None:
+            return None, motion
+        return follow(motion, self.avatar.camera(), SOURCE_VIEW)
+
+    def _camera(self, index: int) -> Camera:
+        camera, body = self.avatar.camera(), self.body(index)
+        return camera if body is None else replace(camera, viewmat=body @ camera.viewmat)
+
+    def _shown(
+        self, looks: Sequence[int]
+    ) -> tuple[Float32[np.ndarray, " N"], Float32[np.ndarray, " N"]]:
+        """``[N]`` pixels of each splat in the frame that shows most of it, and in a tenth of all.
+
+        A splat that nothing hides and that is not seen from the side shows about one pixel.
+        """
+        weights = []
         for index in looks:
-            posed = self.avatar.pose(self.motions[index])
-            _, weight = backproject(posed, nothing, camera, self._workspace)
-            np.maximum(most, weight, out=most)
-        return np.asarray(most > _LEAST_WEIGHT)
+            camera = self._camera(index)
+            nothing = np.zeros((camera.height, camera.width, 1), np.float32)
+            posed = self.avatar.pose(self.poses[index])
+            weights.append(backproject(posed, nothing, camera, self._workspace)[1].copy())
+        ordered = np.sort(np.array(weights, np.float32), axis=0)[::-1]
+        return ordered[0], ordered[: max(1, len(looks) // 10)].mean(0)
 
     def _whole_head(self, index: int) -> Bool[np.ndarray, "S S"]:
         """``[S, S]`` where the head covers the crop in a frame."""
-        posed = self._drawn.pose(self.motions[index])
+        posed = self._drawn.pose(self.poses[index])
         shares = SplatArrays(posed.means, posed.covars, posed.opacities, self._weight)
-        share, alpha = rasterize(shares, self.avatar.camera(), self._workspace)[:2]
+        share, alpha = rasterize(shares, self._camera(index), self._workspace)[:2]
         side = self.avatar.frame.crop_pixels
         alpha = alpha.reshape(side, side)
         head = share.reshape(side, side, 3)[..., 0]

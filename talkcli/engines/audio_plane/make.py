@@ -104,7 +104,7 @@ def fit_subject(source: ClipSource, run: Run) -> tuple[SubjectAvatar, FitReport]
     report = FitReport(
         frames=len(fitted),
         held_out=len(held_out),
-        splats=len(frames.keep),
+        splats=len(frames.fitted.keep),
         iterations=progress.iteration,
         seconds=round(progress.seconds, 1),
         before=before,

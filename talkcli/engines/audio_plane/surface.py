@@ -22,9 +22,11 @@ from talkcli.imaging import smoothstep
 from talkcli.shapes import Float, Float32, Integer
 from talkcli.types import Gaussians, MotionFrame
 
-#: Splats with less of the head's weight are the neck's: between these weights the fit fades, so
-#: that no seam stands where the fitted head ends.
+#: Splats with less of the head's weight are the neck's: between these weights, changes fade.
 FADE = (0.25, 0.6)
+#: Those of a fit fade between these. Further down are collars and the ends of hair, which do not go
+#: with the head as the rig has them: a fit down to .25 made holes of them, one down to .5 specks.
+FIT_FADE = (0.7, 1.0)
 #: Rest opacities are divided by; those below have no use.
 _LEAST_OPACITY = 1e-3
 #: Opacities begin within these bounds, or their logits would have no gradient.
@@ -33,6 +35,26 @@ _FIRST_OPACITY = (0.02, 0.98)
 #: has: what a fit makes of their rims to please the few frames that show them are holes and specks
 #: behind the ear from other sides. Held-out frames lose less than .02 dB by it.
 _COMPLETED = (Layer.COMPLETION, Layer.SHELL)
+
+
+@dataclass(frozen=True)
+class FittedSplats:
+    """Which splats of an avatar a fit changes.
+
+    Attributes:
+        keep: ``[M]`` their rising numbers.
+        fade: ``[M]`` how much of a change each of them takes, 0 to 1.
+        around: ``[m]`` rising numbers of others, which are drawn as they are.
+    """
+
+    keep: Integer[np.ndarray, " M"]
+    fade: Float32[np.ndarray, " M"]
+    around: Integer[np.ndarray, " m"]
+
+    @staticmethod
+    def of_head(splats: RestSplats, keep: Integer[np.ndarray, " M"]) -> FittedSplats:
+        """Some splats, faded down the neck, with nothing around them."""
+        return FittedSplats(keep, fade_of(splats)[keep], np.zeros(0, np.int64))
 
 
 @dataclass
@@ -75,18 +97,17 @@ class RestChange:
 
 
 class FittedSurface:
-    """Poses the splats ``keep`` of an avatar, with changes that can be differentiated.
+    """Poses splats of an avatar, with changes that can be differentiated.
 
     Args:
         avatar: the avatar of the source frame.
-        keep: ``[M]`` rising numbers of the splats that are fitted; the others are not drawn.
+        fitted: which splats; those of neither kind are not drawn.
         device: where the tensors live.
     """
 
-    def __init__(
-        self, avatar: PortraitAvatar, keep: Integer[np.ndarray, " M"], device: str = "cpu"
-    ) -> None:
-        self._part, self._device = avatar.part(keep), device
+    def __init__(self, avatar: PortraitAvatar, fitted: FittedSplats, device: str = "cpu") -> None:
+        self._part, self._device = avatar.part(fitted.keep), device
+        self._around = avatar.part(fitted.around) if len(fitted.around) else None
         splats = self._part.splats
         weight = np.clip(splats.head_weight, 0, 1)
         steps = np.round(weight * (NECK_STEPS - 1)).astype(np.int64)
@@ -94,7 +115,7 @@ class FittedSurface:
         neck = np.flatnonzero(steps != self._most)
         self._neck = torch.from_numpy(neck).to(device)
         self._neck_steps = torch.from_numpy(steps[neck]).to(device)
-        self._fade = torch.from_numpy(fade_of(splats)).to(device)[:, None]
+        self._fade = torch.from_numpy(fitted.fade).to(device)[:, None]
         self._rest = np.maximum(splats.opacities, _LEAST_OPACITY).astype(np.float32)
         free = ~np.isin(splats.layers, _COMPLETED)
         self._free = torch.from_numpy(free).to(device)
@@ -140,13 +161,29 @@ class FittedSurface:
                 posed.means, posed.covars, posed.opacities / self._whole_opacity, posed.colors,
             )
         )  # fmt: skip
-        shown = torch.where(self._free, torch.sigmoid(change.logit), torch.ones_like(change.logit))
-        return Gaussians(
+        # Opacities fade, too, or collars get holes.
+        rest = torch.from_numpy(self._rest).to(self._device)
+        shown = rest + self._fade[:, 0] * (torch.sigmoid(change.logit) - rest)
+        shown = torch.where(self._free, shown, torch.ones_like(shown))
+        fitted = Gaussians(
             means=means + self._turned(turn, shift),
             covars=covars * torch.exp(2 * size),
             opacities=opacities * shown,
             colors=colors + color * self._light(posed.colors),
         )
+        if self._around is None:
+            return fitted
+        still = self._around.pose(motion).gaussians()
+        return Gaussians(
+            means=self._joined(fitted.means, still.means),
+            covars=self._joined(fitted.covars, still.covars),
+            opacities=self._joined(fitted.opacities, still.opacities),
+            colors=self._joined(fitted.colors, still.colors),
+        )
+
+    def _joined(self, fitted: Tensor | None, still: Tensor | None) -> Tensor:
+        assert fitted is not None and still is not None
+        return torch.cat([fitted, still.to(self._device)])
 
     def offset(self, motion: MotionFrame, offsets: Float[Tensor, "M 7"]) -> Gaussians:
         """The splats of a frame with offsets alone, nothing being fitted at rest.
@@ -186,21 +223,24 @@ class FittedSurface:
         return torch.from_numpy(light).to(self._device)
 
 
-def fade_of(splats: RestSplats) -> Float32[np.ndarray, " N"]:
-    """``[N]`` how much of a fit each splat takes: 0 on the neck to 1 on the head."""
-    low, high = FADE
+def fade_of(splats: RestSplats, bounds: tuple[float, float] = FADE) -> Float32[np.ndarray, " N"]:
+    """``[N]`` how much of a change each splat takes: 0 on the neck to 1 on the head.
+
+    Args:
+        splats: of a head.
+        bounds: of the head's weight, between which changes fade.
+    """
+    low, high = bounds
     head = smoothstep((splats.head_weight - low) / (high - low))
     return np.where(splats.layers == Layer.SHELL, 0, head).astype(np.float32)
 
 
-def baked(
-    avatar: PortraitAvatar, keep: Integer[np.ndarray, " M"], change: RestChange
-) -> PortraitAvatar:
+def baked(avatar: PortraitAvatar, fitted: FittedSplats, change: RestChange) -> PortraitAvatar:
     """The avatar with a fit's change of its splats at rest.
 
     Args:
         avatar: as given to the fit.
-        keep: ``[M]`` the splats that were fitted.
+        fitted: the splats that were fitted.
         change: what the fit found.
     """
     splats = replace(
@@ -210,12 +250,14 @@ def baked(
             for name in ("positions", "spread", "colors", "opacities")
         },
     )
-    fade = fade_of(splats)[keep, None]
+    keep, fade = fitted.keep, fitted.fade[:, None]
     shift, log_size, color, logit = (value.detach().cpu() for value in change.parameters())
     # Not their tangents, which would be stretched further where they are longer than a pixel.
     splats.spread[keep] *= np.exp(2 * fade[:, 0] * log_size.numpy())
     splats.positions[keep] += fade * shift.numpy()
     splats.colors[keep] += fade * color.numpy()
     free = keep[~np.isin(splats.layers[keep], _COMPLETED)]
-    splats.opacities[free] = torch.sigmoid(logit).numpy()[np.isin(keep, free)]
+    rest = splats.opacities[keep]
+    faded = rest + fade[:, 0] * (torch.sigmoid(logit).numpy() - rest)
+    splats.opacities[free] = faded[np.isin(keep, free)]
     return replace(avatar, splats=splats, seen=None)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from talkcli.engines.audio_plane.offsets import motion_features
-from talkcli.engines.audio_plane.surface import FittedSurface
+from talkcli.engines.audio_plane.surface import FittedSplats, FittedSurface
 from talkcli.engines.mggtalk.canonical import canonical_splats, source_maps
 from talkcli.engines.mggtalk.nets import OffsetDecoder
 from talkcli.engines.mggtalk.refine import splat_units
@@ -72,7 +72,7 @@ class Person:
         self.maps = torch.from_numpy(source_maps(pairs.avatar, splats))
         self._sampler = SplatSampler(splats, keep)
         self._units = torch.from_numpy(splat_units(pairs.avatar, splats, np.ones(7))[keep])
-        self.surface = FittedSurface(pairs.avatar, keep)
+        self.surface = FittedSurface(pairs.avatar, FittedSplats.of_head(pairs.avatar.splats, keep))
         # The whole avatar takes ten times the memory of what is drawn.
         self.features = torch.from_numpy(np.array([motion_features(m) for m in pairs.motions]))
         camera = pairs.camera

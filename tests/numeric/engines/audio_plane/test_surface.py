@@ -9,7 +9,14 @@ import pytest
 import torch
 
 from talkcli.engines.audio_plane.offsets import FEATURES, DrivenOffsets, Mixer
-from talkcli.engines.audio_plane.surface import FADE, FittedSurface, RestChange, baked, fade_of
+from talkcli.engines.audio_plane.surface import (
+    FADE,
+    FittedSplats,
+    FittedSurface,
+    RestChange,
+    baked,
+    fade_of,
+)
 from talkcli.engines.portrait.avatar import PortraitAvatar
 from talkcli.engines.portrait.splats import Layer
 from talkcli.render import render
@@ -34,6 +41,10 @@ MOTIONS = {
 def keep(avatar: PortraitAvatar) -> np.ndarray:
     """Every splat that is not the neck's."""
     return np.flatnonzero(avatar.splats.head_weight > FADE[0])
+
+
+def fitted_of(avatar: PortraitAvatar, keep: np.ndarray) -> FittedSplats:
+    return FittedSplats.of_head(avatar.splats, keep)
 
 
 def changed(surface: FittedSurface, seed: int = 0) -> RestChange:
@@ -86,10 +97,10 @@ def decibels(one: np.ndarray, other: np.ndarray) -> float:
 def test_what_is_baked_is_what_was_fitted(
     avatar: PortraitAvatar, keep: np.ndarray, name: str
 ) -> None:
-    surface, motion = FittedSurface(avatar, keep), MOTIONS[name]
+    surface, motion = FittedSurface(avatar, fitted_of(avatar, keep)), MOTIONS[name]
     change = changed(surface)
     shape, offsets = offsets_of(avatar, keep)
-    done = baked(avatar, keep, change)
+    done = baked(avatar, fitted_of(avatar, keep), change)
     done.correction = offsets
     fitted = as_fitted(avatar, surface.posed(motion, change, torch.from_numpy(shape)))
     played = as_played(done, keep, motion)
@@ -102,7 +113,7 @@ def test_what_is_baked_is_what_was_fitted(
 def test_without_a_change_it_is_the_portrait(
     avatar: PortraitAvatar, keep: np.ndarray, name: str
 ) -> None:
-    surface, motion = FittedSurface(avatar, keep), MOTIONS[name]
+    surface, motion = FittedSurface(avatar, fitted_of(avatar, keep)), MOTIONS[name]
     fitted = as_fitted(avatar, surface.posed(motion, RestChange.none(surface.opacities)))
     # Opacities begin at .98 at most.
     assert decibels(fitted, as_played(avatar, keep, motion)) > 45
@@ -112,7 +123,8 @@ def test_a_baked_avatar_leaves_the_neck_and_the_portrait_alone(
     avatar: PortraitAvatar, keep: np.ndarray
 ) -> None:
     before = {n: getattr(avatar.splats, n).copy() for n in ("positions", "colors", "opacities")}
-    done = baked(avatar, keep, changed(FittedSurface(avatar, keep)))
+    fitted = fitted_of(avatar, keep)
+    done = baked(avatar, fitted, changed(FittedSurface(avatar, fitted)))
     others = np.setdiff1d(np.arange(len(avatar.splats)), keep)
     assert len(others) and done.seen is None
     for name, array in before.items():
@@ -126,16 +138,30 @@ def test_a_baked_avatar_leaves_the_neck_and_the_portrait_alone(
     )
     # The shell apart, which stays as it is.
     weight = np.where(avatar.splats.layers == Layer.SHELL, np.nan, avatar.splats.head_weight)[keep]
-    # From one to the other of the two weights, the fit fades in.
+    # From one to the other of the two weights, the fit fades in, opacities with it.
+    fade, free = fitted.fade, ~completed[keep]
+    made = np.abs(done.splats.opacities - avatar.splats.opacities)[keep]
+    assert made[free & (fade < 0.01)].max(initial=0) < 0.01 < made[free & (fade == 1)].mean()
     assert moved[weight > FADE[1]].mean() > 0.02
     low = weight < FADE[0] + 0.2 * (FADE[1] - FADE[0])
     assert not low.any() or moved[low].mean() < 0.2 * moved[weight > FADE[1]].mean()
 
 
+def test_what_lies_around_is_drawn_as_it_is(avatar: PortraitAvatar, keep: np.ndarray) -> None:
+    neck = np.setdiff1d(np.arange(len(avatar.splats)), keep)
+    fitted, motion = replace(fitted_of(avatar, keep), around=neck), MOTIONS["turn"]
+    surface = FittedSurface(avatar, fitted)
+    drawn = surface.posed(motion, changed(surface))
+    still = avatar.part(neck).pose(motion)
+    assert len(drawn.means) == len(avatar.splats)
+    np.testing.assert_allclose(drawn.means.detach().numpy()[len(keep) :], still.means, atol=1e-5)
+    np.testing.assert_allclose(drawn.colors.detach().numpy()[len(keep) :], still.colors, atol=1e-5)
+
+
 @pytest.mark.parametrize("name", ["parted", "turn"])
 def test_gradients_are_those_of_finite_differences(avatar: PortraitAvatar, name: str) -> None:
     keep = np.sort(np.random.default_rng(1).choice(len(avatar.splats), 60, replace=False))
-    surface, motion = FittedSurface(avatar, keep), MOTIONS[name]
+    surface, motion = FittedSurface(avatar, fitted_of(avatar, keep)), MOTIONS[name]
     change = changed(surface)
     generator = torch.Generator().manual_seed(3)
     offsets = (0.03 * torch.randn(60, 7, generator=generator)).requires_grad_()
@@ -163,7 +189,7 @@ def test_gradients_are_those_of_finite_differences(avatar: PortraitAvatar, name:
 
 
 def test_shifts_turn_with_the_head(avatar: PortraitAvatar, keep: np.ndarray) -> None:
-    surface, motion = FittedSurface(avatar, keep), MOTIONS["turn"]
+    surface, motion = FittedSurface(avatar, fitted_of(avatar, keep)), MOTIONS["turn"]
     change = RestChange.none(surface.opacities)
     before = surface.posed(motion, change).means.detach().numpy()
     with torch.no_grad():

@@ -63,11 +63,12 @@ def test_it_learns(subject: Path) -> None:
 
 
 def test_what_is_fitted_is_what_is_played(started: SubjectFit) -> None:
-    frames, keep = started._frames, started._frames.keep
+    frames, fitted = started._frames, started._frames.fitted
+    drawn = np.union1d(fitted.keep, fitted.around)
     played = started.avatar()
     for number in (4, 17, 38):
-        splats = played.part(keep).pose(frames.motions[number])
-        camera = frames.camera
+        splats = played.part(drawn).pose(frames.poses[number])
+        camera = frames.camera(number)
         rgb, alpha = rasterize(splats, camera, Workspace())[:2]
         shape = camera.height, camera.width, -1
         picture = rgb.reshape(shape) + (1 - alpha.reshape(shape)) * frames.plate
@@ -140,7 +141,7 @@ def test_checkpoint_and_preview_lie_in_the_work_folder(subject: Path) -> None:
 def test_a_checkpoint_of_another_clip_is_told_of(started: SubjectFit, tmp_path: Path) -> None:
     frames = started._frames
     other = replace(frames, clip=replace(frames.clip, usable=np.arange(len(frames.clip)) < 30))
-    assert len(other.keep) != len(frames.keep)
+    assert len(other.fitted.keep) != len(frames.fitted.keep)
     trained(started, tmp_path)
     fit = SubjectFit(frames.avatar, other, FIT, *split_frames(frames.clip, 0.2))
     budget, settings = Budget(20), LoopSettings()

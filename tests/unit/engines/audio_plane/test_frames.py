@@ -9,10 +9,14 @@ import cv2
 import numpy as np
 import pytest
 
+from talkcli.avatar import SOURCE_VIEW
+from talkcli.compose.body import follow
 from talkcli.engines.audio_plane import frames as module
 from talkcli.engines.audio_plane.checkpoint import load_subject
 from talkcli.engines.audio_plane.frames import FitFrames
 from talkcli.engines.audio_plane.make import split_frames
+from talkcli.engines.audio_plane.surface import FIT_FADE
+from talkcli.engines.portrait.splats import Layer
 from talkcli.errors import InputError
 from talkcli.face.topology import LIPS
 from talkcli.layers.clip import FEWEST_FITTED, PreparedClip
@@ -38,10 +42,35 @@ def in_crop(frames: FitFrames, index: int, numbers: tuple[int, ...]) -> np.ndarr
 
 
 def test_only_splats_of_the_head_that_can_be_seen_are_kept(frames: FitFrames) -> None:
-    splats = frames.avatar.splats
-    assert (np.diff(frames.keep) > 0).all()
-    assert (splats.head_weight[frames.keep] > 0.25).all()
-    assert 0.2 * len(splats) < len(frames.keep) < 0.8 * len(splats)
+    splats, keep = frames.avatar.splats, frames.fitted.keep
+    assert (np.diff(keep) > 0).all()
+    assert (splats.head_weight[keep] > FIT_FADE[0]).all()
+    assert 0.2 * len(splats) < len(keep) < 0.8 * len(splats)
+
+
+def test_the_neck_is_drawn_around_them(frames: FitFrames) -> None:
+    weight, fitted = frames.avatar.splats.head_weight, frames.fitted
+    assert len(fitted.around) > 100 and not np.isin(fitted.around, fitted.keep).any()
+    assert (weight[fitted.around] <= FIT_FADE[0]).all()
+
+
+def test_what_hardly_shows_is_hardly_fitted(frames: FitFrames) -> None:
+    splats, fitted = frames.avatar.splats, frames.fitted
+    fade, layer = fitted.fade, splats.layers[fitted.keep]
+    high = splats.head_weight[fitted.keep] >= FIT_FADE[1]
+    assert np.median(fade[high & (layer == Layer.SKIN)]) == 1
+    # The completed half of a face lies behind its skin.
+    assert fade[high & (layer == Layer.COMPLETION)].mean() < 0.5
+
+
+def test_bodies_follow_as_in_a_video(frames: FitFrames) -> None:
+    index = int(np.argmax([np.abs(m.translation).sum() for m in frames.motions]))
+    body, pose = follow(frames.motions[index], frames.avatar.camera(), SOURCE_VIEW)
+    assert body is not None
+    np.testing.assert_array_equal(frames.body(index), body.matrix)
+    np.testing.assert_array_equal(frames.poses[index].translation, pose.translation)
+    whole = frames.avatar.camera().viewmat
+    np.testing.assert_allclose(frames.camera(index).viewmat, body.matrix @ whole)
 
 
 def test_the_window_holds_the_head_in_every_frame(frames: FitFrames) -> None:
@@ -49,7 +78,8 @@ def test_the_window_holds_the_head_in_every_frame(frames: FitFrames) -> None:
     side = frames.avatar.frame.crop_pixels
     assert 0 <= x0 < x1 <= side and 0 <= y0 < y1 <= side
     assert (x1 - x0) * (y1 - y0) < 0.7 * side**2
-    assert (frames.camera.width, frames.camera.height) == (x1 - x0, y1 - y0)
+    camera = frames.camera(0)
+    assert (camera.width, camera.height) == (x1 - x0, y1 - y0)
     assert frames.plate.shape == (y1 - y0, x1 - x0, 3)
     for index in range(0, FRAMES, 5):
         head = frames.head(index)
@@ -61,8 +91,9 @@ def test_the_window_holds_the_head_in_every_frame(frames: FitFrames) -> None:
 def test_the_cameras_window_shows_what_the_whole_shows(frames: FitFrames) -> None:
     whole = frames.avatar.camera()
     point = np.array([1.0, 2.0, 3.0])
-    seen = frames.camera.viewmat[:3, :3] @ point + frames.camera.viewmat[:3, 3]
-    large, small = ((K @ seen)[:2] / seen[2] for K in (whole.K, frames.camera.K))
+    cut = frames.camera(3)
+    seen = cut.viewmat[:3, :3] @ point + cut.viewmat[:3, 3]
+    large, small = ((K @ seen)[:2] / seen[2] for K in (whole.K, cut.K))
     np.testing.assert_allclose(large - small, frames.window[:2], atol=1e-4)
 
 
