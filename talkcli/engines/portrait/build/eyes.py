@@ -35,6 +35,11 @@ from talkcli.shapes import Bool, Float
 _IRIS_LIFT_CM = 0.12
 #: Factor on the landmarks' radius that includes the dark ring around the iris.
 _LIMBUS = 1.12
+#: An iris may be larger than that by this; contrast with the white, and pixels, that tell its size.
+_LARGEST, _CONTRAST, _LEAST_PX = 1.3, 0.12, 8
+#: Iris radii up to which the white is continued, over a width, and from which it is known: the iris
+#: itself covers 1.04, and fades out at 1.2.
+_CONTINUED, _CONTINUED_OVER, _KNOWN = 1.15, 0.1, 1.18
 #: Skin behind the lid lies this far under the lid's own skin, centimetres.
 _LID_UNDER_CM = 0.10
 #: Lashes lie this far in front of the closed lid's rim, centimetres, hang down to this many heights
@@ -93,6 +98,7 @@ def _eye(rgb: np.ndarray, positions: np.ndarray, geometry: HeadGeometry, eye: Ey
             geometry.pixel_x[:, box[1]] - centre_px[0], geometry.pixel_y[box[0]] - centre_px[1]
         )
         shown = opening[box]
+        radius = _seen_radius(rgb[box], shown, from_centre, radius)
         eyeball[box] = _without_iris(rgb[box], shown, from_centre / radius)
         surface[..., 2] = depth = float(np.median(positions[opening][:, 2]))
         surface[box] = geometry.camera.unproject(
@@ -115,17 +121,38 @@ def _opening(geometry: HeadGeometry, eye: Eye) -> np.ndarray:
     return np.asarray(geometry.eye_mask() & near)
 
 
+def _seen_radius(
+    rgb: np.ndarray, opening: np.ndarray, from_centre: np.ndarray, radius: float
+) -> float:
+    """Pixels from the iris's centre to where it is half as bright as the white, or ``radius``.
+
+    Some irises are larger than their landmarks, and what is left of one stays when the eye turns.
+    """
+    luma, clear = mean_color(rgb), erode(opening)
+    inside, outside = clear & (from_centre < 0.7 * radius), clear & (from_centre > 1.4 * radius)
+    if min(inside.sum(), outside.sum()) < _LEAST_PX:
+        return radius
+    dark, light = np.median(luma[inside]), np.quantile(luma[outside], 0.7)
+    if light - dark < _CONTRAST:
+        return radius
+    for factor in np.arange(1.0, _LARGEST, 0.04):
+        ring = clear & (np.abs(from_centre / radius - factor) < 0.04)
+        if ring.sum() >= _LEAST_PX and np.median(luma[ring]) > (dark + light) / 2:
+            return radius * float(factor)
+    return radius
+
+
 def _without_iris(rgb: np.ndarray, opening: np.ndarray, from_centre: np.ndarray) -> np.ndarray:
     """The opening, with the sclera continued behind the iris; ``from_centre`` in iris radii."""
     luma = mean_color(rgb)
-    white = opening & (from_centre > 1.05)
+    white = opening & (from_centre > _KNOWN)
     if white.sum() < 6:
         white = opening
     # Brighter pixels weigh more, since lashes and the shadow under the lid are not sclera.
     low, high = np.quantile(luma[white], (0.35, 0.9))
     weight = white * (0.02 + smoothstep((luma - low) / max(high - low, 1e-3)))
     completed = fill_smooth(rgb, weight)
-    behind = smoothstep((1.0 - from_centre) / 0.08)[..., None]
+    behind = smoothstep((_CONTINUED - from_centre) / _CONTINUED_OVER)[..., None]
     inside = np.where(opening[..., None], rgb * (1 - behind) + completed * behind, 0)
     # Around the opening lies what the lids uncover when the eye widens, slightly in their shadow.
     around = 0.85 * at(inside, nearest(opening)[1])
@@ -249,12 +276,15 @@ def _lid_texture(
     middles = np.arange(len(soft)) + 1.0
     skin = np.stack([np.interp(u, middles, soft[:, c]) for c in range(3)], -1)
     down = smoothstep(v / 0.7)[..., None]
-    color = skin + 0.35 * down * (own - skin)
+    color = skin + 0.2 * down * (own - skin)
     crease = np.exp(-(((v - 0.06) / 0.06) ** 2))
-    round_shade = 1 + 0.04 * np.sin(np.pi * np.clip(v, 0, 1)) - 0.16 * smoothstep((v - 0.7) / 0.3)
-    color = color * (round_shade * (1 - 0.14 * crease))[..., None]
-    lash = smoothstep((v - 0.93) / 0.05)[..., None]
-    return np.asarray(color + 0.6 * lash * (_lash_color(rgb, geometry, eye, own) - color))
+    shade = 1 - 0.05 * np.clip(v, 0, 1) - 0.14 * smoothstep((v - 0.6) / 0.4) - 0.08 * crease
+    # A lid goes over into the skin beside it; its ends lie deeper.
+    shade -= 0.08 * (1 - smoothstep(np.minimum(u, 8 - u) / 1.5))
+    color = color * shade[..., None]
+    lash = smoothstep((v - 0.93) / 0.05) * _lashes_across(u / 8)
+    dark = _lash_color(rgb, geometry, eye, own)
+    return np.asarray(color + 0.5 * lash[..., None] * (dark - color))
 
 
 def _lashes(rgb: np.ndarray, geometry: HeadGeometry, eye: Eye) -> SplatGroup:
@@ -265,16 +295,22 @@ def _lashes(rgb: np.ndarray, geometry: HeadGeometry, eye: Eye) -> SplatGroup:
     across, hanging = u / 8, np.clip((v - 1) / (_LASH_END - 1), 0, 1)
     # They fan out from the middle, and bunch.
     fan = across + 0.04 * hanging * (across - 0.5)
-    strands = 0.55 + 0.45 * np.sin(2 * np.pi * _LASHES * fan + 1.5 * np.sin(11 * across))
-    line = np.exp(-(((v - 0.99) / 0.03) ** 2))
-    opacity = np.maximum(line, 0.8 * (v > 1) * (1 - hanging) ** 1.3 * strands)
-    opacity *= 0.72 * np.sin(np.pi * np.clip(across, 0, 1)) ** 0.6
+    strands = 0.65 + 0.35 * np.sin(2 * np.pi * _LASHES * fan + 1.5 * np.sin(11 * across))
+    line = np.exp(-(((v - 0.99) / 0.025) ** 2))
+    opacity = np.maximum(line, 0.5 * (v > 1) * (1 - hanging) ** 1.5 * strands)
+    opacity *= 0.7 * _lashes_across(across)
     skin = _lid_color(rgb, geometry, eye)
     color = np.broadcast_to(_lash_color(rgb, geometry, eye, skin), (*u.shape, 3))
     group = _on_lid(geometry, eye, u, v, np.full(u.shape, _LASHES_OVER_CM))
     return replace(
         group, layer=Layer.LASHES, colors=color.reshape(-1, 3), opacities=opacity.ravel()
     )
+
+
+def _lashes_across(across: np.ndarray) -> np.ndarray:
+    """0-1 how dense lashes are, from the outer corner (0) to the inner one (1)."""
+    outer = np.clip(across, 0, 1)
+    return np.asarray(0.25 + 0.75 * smoothstep((1 - outer) / 0.4) * smoothstep(outer / 0.08))
 
 
 def _lash_color(rgb: np.ndarray, geometry: HeadGeometry, eye: Eye, skin: np.ndarray) -> np.ndarray:

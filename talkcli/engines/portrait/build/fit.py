@@ -191,6 +191,8 @@ def _limits(
     # Lips that part uncover what made up for the dark line between them: it would be bright spots.
     at_seam = (np.isin(splats.vertices, _SEAM) * splats.weights).sum(1) > _SEAM_SHARE
     limit[from_pixel & at_seam] = _FLAT_LIMIT
+    # So does an iris that turns: around it, a bright outline would be left on the white.
+    limit[splats.layers == Layer.EYE] = _FLAT_LIMIT
     rim = from_pixel & (splats.layers == Layer.SKIN) & (alpha[rows, columns] < 0.97)
     rim &= splats.head_weight > 0.02
     limit[rim] = _RIM_LIMIT
