@@ -11,7 +11,7 @@ from talkcli.config import Recipe
 from talkcli.project.run import Run
 
 #: Increased whenever the engine's output for the same picture changes.
-AVATAR_VERSION = 49
+AVATAR_VERSION = 50
 
 
 class PortraitEngine:

@@ -19,7 +19,7 @@ from talkcli.engines.portrait.build.images import (
     nearest,
     unit,
 )
-from talkcli.engines.portrait.build.rim import rim_tint, unlike_skin
+from talkcli.engines.portrait.build.rim import neck_cosine, rim_tint, unlike_skin
 from talkcli.engines.portrait.lips import lip_side
 from talkcli.engines.portrait.splats import Layer
 from talkcli.face.model import FaceModel, vertex_normals
@@ -126,10 +126,10 @@ def front_pixels(
     at_contour = np.minimum(contour_trust(geometry, gain, from_rim), rim)
     trust = np.minimum(1 - np.clip(gain / _SURE_GAIN, 0, 1) * (1 - at_contour), rim)
     cosine = np.clip(cosine, 0.02, 1) * trust * (1 - gain)
-    # Islands of trust among badly seen pixels would stay behind as crumbs, and the border at which
-    # splats give way should be smooth.
+    # Islands of trust would stay behind as crumbs, and splats give way at a smooth border.
     cosine = lowest(cosine, int(0.02 * geometry.face_height))
     cosine = blur(cosine, 0.025 * geometry.face_height)
+    cosine = np.maximum(cosine, neck_cosine(rgb, geometry, gain / _SURE_GAIN))
     return FrontPixels(
         layer=layer,
         positions=positions,

@@ -35,6 +35,8 @@ CAMERA_DISTANCE_FH = 6.0
 _SILHOUETTE_POINT = (0.0, 2.0, -3.2)
 #: Exponent of the superellipse from the face's border to the silhouette; 2 is an ellipse.
 _ROUNDNESS = 1.7
+#: Where a neck is widest, head frame (cm): its outline is at that depth.
+_NECK_POINT = (0.0, -11.0, -3.5)
 #: The unit of distances from the neck's axis: half of a wide neck.
 HALF_NECK_CM = 6.5
 #: Tip of the nose; cheeks and wings beside it; half of its width, cm.
@@ -229,7 +231,7 @@ def head_geometry(
     below_jaw, across = neck_coordinates(points, pose, face_height, size)
     border_depth = at(face_depth, border)
     outside = _inflated_depth(border_depth, face_distance, inside, pose)
-    neck = _neck_depth(border_depth, vertices, below_jaw, across, inside, face_height)
+    neck = _neck_depth(border_depth, vertices, below_jaw, across, inside, pose, face_height)
     blend = smoothstep((below_jaw + 0.05) / 0.22)
     depth = np.where(on_face, face_depth, outside * (1 - blend) + neck * blend)
     depth = _smoothed(depth.astype(np.float32), on_face, face_height)
@@ -317,16 +319,24 @@ def _neck_depth(
     below_jaw: np.ndarray,
     across: np.ndarray,
     to_silhouette: np.ndarray,
+    pose: HeadPose,
     face_height: float,
 ) -> np.ndarray:
-    """Depth of a neck that lies behind the chin and curves back to the ears' depth at its sides."""
+    """Depth of a neck that lies behind the chin and curves back to its axis at its outline.
+
+    An outline that lies further in front swings inwards when the head turns, and leaves a lobe
+    before 2 to 3 cm of completed neck, where a round neck shows half a centimetre.
+    """
     chin, ears = float(vertices[CHIN_TIP, 2]), float(vertices[list(EARS), 2].mean())
     front = chin + 0.42 * (ears - chin)
     profile = front + (ears - front) * np.clip(np.abs(across), 0, 1) ** 2
     underside = 1 - np.exp(-np.clip(below_jaw, 0, None) / 0.07)
     depth = border_depth + (profile - border_depth) * underside
-    rim = np.clip(to_silhouette / (0.12 * face_height), 0, 1)
-    return np.asarray(depth + 0.10 * face_height * (1 - np.sqrt(np.clip(1 - (1 - rim) ** 2, 0, 1))))
+    axis = float(pose.to_image(np.array(_NECK_POINT))[2])
+    half = np.abs(across) * HALF_NECK_CM * pose.scale
+    t = half / (half + to_silhouette + 1e-3)
+    round_ = 1 - np.sqrt(np.clip(1 - t**2, 0, 1))
+    return np.asarray(np.maximum(depth, front + (axis - front) * round_))
 
 
 def _smoothed(depth: np.ndarray, on_face: np.ndarray, face_height: float) -> np.ndarray:

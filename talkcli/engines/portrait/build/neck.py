@@ -38,6 +38,8 @@ _NECK_CM = 5.6
 #: half width, if they are one thing: deviations from its brightness are less than this share of it,
 #: and something for black ones.
 _SIDES, _PLAIN, _BLACK = 0.45, 0.25, 0.03
+#: Shares of red, green and blue in skin differ by less than this.
+_SAME_HUE = 0.035
 #: Skin begins this far above the jaw (face heights), and what covers a neck ends over
 #: the first length; necks go on under it for the second.
 _JAW_FH, _COLLAR_SOFT_CM, _INTO_CM = 0.03, 0.8, 1.5
@@ -127,9 +129,13 @@ def plain_neck(
     """
     region = (geometry.below_jaw > 0.03) & (geometry.below_jaw < 0.3)
     region &= (geometry.neck_across < 0.85) & (alpha > 0.9)
+    cover = _cover_of(colors, region & (geometry.neck_across > _SIDES) & ~like_skin)
+    if cover is not None and _like_lit_skin(cover, skin):
+        # A neck in more light than the face is no collar.
+        like_skin = like_skin | coloured_like(colors, cover)
     seen = region & like_skin
     below = below_jaw(positions, geometry)
-    behind = smoothstep((CENTRE[2] + 3.0 - positions[..., 2]) / 6.0)
+    behind = smoothstep((CENTRE[2] + 1.5 - positions[..., 2]) / 6.0)
     shade = (1 - (1 - _SHADED) * behind)[..., None]
     bare, cloth = smoothstep((below + _JAW_FH) / _JAW_FH), np.zeros_like(below)
     reaches = np.zeros_like(below)
@@ -196,6 +202,12 @@ def below_jaw(positions: np.ndarray, geometry: HeadGeometry) -> np.ndarray:
     order = np.argsort(jaw[:, 0])
     line = np.interp(positions[..., 0], jaw[order, 0], jaw[order, 1])
     return np.asarray((line - positions[..., 1]) / face_height(face), np.float32)
+
+
+def _like_lit_skin(color: np.ndarray, skin: np.ndarray) -> bool:
+    """Whether ``color [3]`` is the face's ``skin [3]`` in more light."""
+    light, usual = float(color.sum()), max(float(skin.sum()), 1e-3)
+    return light > usual and float(np.abs(color / light - skin / usual).max()) < _SAME_HUE
 
 
 def _cover_of(colors: np.ndarray, sides: np.ndarray) -> np.ndarray | None:

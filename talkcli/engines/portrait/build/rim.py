@@ -14,8 +14,10 @@ from talkcli.engines.portrait.build.geometry import HeadGeometry, picture_axes
 from talkcli.engines.portrait.build.images import (
     at,
     blur,
+    coloured_like,
     dilate,
     distance_to,
+    erode,
     highest,
     highest_color,
     inside_distance,
@@ -36,6 +38,10 @@ _BRIDGED_FH = 0.04
 #: Strands reach this far over the face, are off its colour by this (natural logarithm), not
 #: nearer to an eye than a brow is, and this far above the mouth's corners (face heights).
 _DEEP_FH, _HAIR, _BROW_FH, _BEARD_FH = 0.2, 0.7, 0.17, 0.05
+#: Never so well that the closed head would leave a neck out.
+_NECK_COSINE = np.float32(0.36)
+#: A neck's skin begins softly below the jaw, inside the outline, and around what is no skin on it.
+_JAW_FH, _OUTLINE_FH, _FOREIGN_FH = 0.1, 0.06, 0.02
 #: Added to colours before taking logarithms.
 _BLACK = 0.03
 
@@ -90,6 +96,26 @@ def _strands(logs: np.ndarray, from_rim: np.ndarray, geometry: HeadGeometry) -> 
     _, labels = cv2.connectedComponents(unlike.astype(np.uint8))
     joined = unlike & np.isin(labels, np.unique(labels[unlike & (from_rim < 0.02)]))
     return np.clip(2 * blur(dilate(joined, max(1, round(0.015 * fh))), 0.02 * fh), 0, 1)
+
+
+def neck_cosine(
+    rgb: Float[np.ndarray, "S S 3"], geometry: HeadGeometry, sure: Float[np.ndarray, "S S"]
+) -> Float[np.ndarray, "S S"]:
+    """``[S, S]`` float32: the viewing cosine that counts for a bare neck, and 0 elsewhere.
+
+    Its skin is plain and may be stretched; towards the outline and the jaw, that counts less.
+
+    Args:
+        rgb: ``[S, S, 3]`` colours.
+        geometry: the measured head.
+        sure: ``[S, S]`` from 1 on, the other side is certainly the better one.
+    """
+    fh = geometry.face_height
+    skin = coloured_like(blur(rgb, 1.5), np.median(rgb[geometry.on_face], 0))
+    plain = dilate(erode(skin, int(_FOREIGN_FH * fh)), int(0.5 * _FOREIGN_FH * fh))
+    share = plain * smoothstep(geometry.below_jaw / _JAW_FH) * ~geometry.on_face
+    share *= smoothstep((geometry.silhouette_distance - 2) / (_OUTLINE_FH * fh))
+    return _NECK_COSINE * blur(share, 0.5 * _FOREIGN_FH * fh) * (1 - smoothstep(sure))
 
 
 def unlike_skin(

@@ -21,11 +21,15 @@ from talkcli.engines.portrait.build.groups import (
     grid_tangents,
 )
 from talkcli.engines.portrait.build.images import (
+    at,
     blur,
     distance_to,
     erode,
     fill_smooth,
+    highest,
+    highest_color,
     lengths,
+    nearest,
     shrunk_mean,
     shrunk_until,
     unit,
@@ -51,6 +55,14 @@ _POOR = 0.1
 _LEVEL, _SHADE = 0.8, 0.1
 #: Trust up to which a pixel is no colour of the face at all, and from which it counts as seen.
 _USABLE, _LEAST = (0.3, 0.9), 0.12
+#: Near the rim of what is seen (better than the first value; the second, and the scale of colours
+#: inside it, are shares of the texture), colours are the face's own if they differ from those
+#: inside by less than the first of these logarithms, and not from the second on; features of the
+#: face are darker than what is around them by the third. What is brighter counts by the fourth.
+_RIM_SEEN, _RIM, _AVERAGE = 0.2, 0.12, 0.04
+_USUAL, _STRANGE, _FEATURES, _LIT, _SHADED, _CERTAIN = 0.18, 0.4, 0.25, 0.2, 0.5, 0.8
+#: If more of a side's rim than this is strange, that side is in shadow.
+_SIDE = 0.28
 #: The completion lies this far under the skin (cm), so that the source covers it where opaque.
 _UNDER_CM = 0.08
 #: No completion lies this near to the line between the lips (a share of the texture), unless the
@@ -115,7 +127,9 @@ def complete_face(
         cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REPLICATE,
     )
-    completed = blend_colors_with_mirror(source, seen, covered, wrap=False)
+    own, plain = _own_skin(source, seen, gain)
+    usable = covered * own * blur(erode(covered > 0.5, 2), 1.0)
+    completed = blend_colors_with_mirror(source, seen * own, usable, wrap=False, plain=plain)
     under = positions - unit(normal) * np.float32(_UNDER_CM * geometry.pose.scale)
     solid = erode(alpha > 0.9, beyond=True)
     surface, inside = _drawn_in(under, valid, solid, geometry)
@@ -128,6 +142,61 @@ def complete_face(
     return FaceTexture(completed, surface, corners, barycentric, seen, valid & inside)
 
 
+def _own_skin(
+    source: np.ndarray, seen: np.ndarray, gain: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """How far colours near the rim of what is seen are those of the skin inside it.
+
+    Hair that hangs over a temple, shadow and light from behind would be drawn out over the cheek,
+    and over its mirror image. On the far side of a turned face, brows and nose are at that rim, and
+    the mirror image is better anyway.
+
+    Args:
+        source: ``[T, T, 3]`` colours.
+        seen: ``[T, T]`` 0-1, how well a texel is seen.
+        gain: ``[T, T]`` how much better the other side faces the camera.
+
+    Returns:
+        ``[T, T]`` 0-1, and ``[T, T]`` bool: what is no brow, lip or nostril.
+    """
+    size = len(source)
+    from_rim = _from_outside(seen > _RIM_SEEN)
+    logs = np.log(np.clip(source, 0, None) + np.float32(_BLACK))
+    inside = from_rim > 0
+    around = blur(logs * inside[..., None], _RIM * size)
+    around /= np.maximum(blur(inside, _RIM * size), 1e-3)[..., None]
+    core = from_rim > _RIM * size
+    plain = ~core | (highest_color(around - logs) < _FEATURES)
+    core &= plain
+    if not core.any():
+        return np.ones(seen.shape, np.float32), inside
+    sigma = _AVERAGE * size
+    inner = blur(logs * core[..., None], sigma) / np.maximum(blur(core, sigma), 1e-3)[..., None]
+    # Light from aside is the face's own more often than not.
+    change = logs - at(inner, nearest(core)[1])
+    off = blur(highest_color(np.maximum(-change, _LIT * change)), 0.25 * sigma)
+    # Faces darken towards their contour, and hair has edges.
+    off = off - _SHADED * np.clip(1 - from_rim / (_RIM * size), 0, 1)
+    strange = smoothstep((off - _USUAL) / (_STRANGE - _USUAL)) * inside
+    strange = strange * (1 - smoothstep(from_rim / (_RIM * size) - 0.5))
+    ring = inside & (from_rim < 0.8 * _RIM * size)
+    for half in (slice(None, size // 2), slice(size // 2, None)):
+        if strange[:, half].sum() > _SIDE * ring[:, half].sum():
+            strange[:, half] = 0
+    strange = blur(highest(strange, round(0.25 * sigma)), 0.25 * sigma)
+    own = 1 - strange * (1 - smoothstep(gain / _FAR_GAIN))
+    # Half of it would be a seam, to which the mirror image is made to fit.
+    return np.where(own > _CERTAIN, own, 0).astype(np.float32), plain
+
+
+def _from_outside(inside: np.ndarray) -> np.ndarray:
+    """``[T, T]`` distance to what lies around a region, and not in its holes."""
+    # Padded, since a region may reach the border.
+    outside = np.pad(~inside, 1, constant_values=True).astype(np.uint8)
+    cv2.floodFill(outside, None, (0, 0), 2)
+    return distance_to(outside == 2)[1:-1, 1:-1]
+
+
 def _interpolated(values: np.ndarray, corners: np.ndarray, barycentric: np.ndarray) -> np.ndarray:
     """``[T, T, 3]`` values ``[478, 3]`` of the corners ``[T, T, 3]``, mixed by their weights."""
     parts = (values.take(corners[..., k], axis=0) * barycentric[..., k, None] for k in range(3))
@@ -135,7 +204,12 @@ def _interpolated(values: np.ndarray, corners: np.ndarray, barycentric: np.ndarr
 
 
 def blend_colors_with_mirror(
-    source: np.ndarray, seen: np.ndarray, covered: np.ndarray, *, wrap: bool
+    source: np.ndarray,
+    seen: np.ndarray,
+    covered: np.ndarray,
+    *,
+    wrap: bool,
+    plain: np.ndarray | None = None,
 ) -> np.ndarray:
     """Like ``blend_with_mirror``, but for colours, which different light multiplies, not shifts.
 
@@ -143,12 +217,17 @@ def blend_colors_with_mirror(
     dark hair as it is instead of driving it to black.
     """
     logs = np.log(np.clip(source, 0, None) + _BLACK)
-    blended = blend_with_mirror(logs, seen, covered, wrap=wrap)
+    blended = blend_with_mirror(logs, seen, covered, wrap=wrap, plain=plain)
     return np.asarray(np.clip(np.exp(blended) - _BLACK, 0, 1))
 
 
 def blend_with_mirror(
-    source: np.ndarray, seen: np.ndarray, covered: np.ndarray, *, wrap: bool
+    source: np.ndarray,
+    seen: np.ndarray,
+    covered: np.ndarray,
+    *,
+    wrap: bool,
+    plain: np.ndarray | None = None,
 ) -> np.ndarray:
     """Gradient-domain blend of a texture with its left–right mirror image.
 
@@ -157,6 +236,7 @@ def blend_with_mirror(
         seen: ``[H, W]`` 0–1, how well a texel is seen.
         covered: ``[H, W]`` 0–1, whether it is seen at all, at however flat an angle.
         wrap: whether the columns form a ring.
+        plain: ``[H, W]`` bool, what is continued smoothly; all of it by default.
 
     Returns:
         ``[H, W, C]``: the source where it is well seen, else the mirror image shifted to fit at
@@ -177,7 +257,8 @@ def blend_with_mirror(
     total = np.maximum(own + other, 1e-6)[..., None]
     known = (own[..., None] * source + other[..., None] * fitted) / total
     certain = np.clip((own + other) / _POOR, 0, 1)
-    smooth = fill_smooth(known, certain * (certain > 0.5), wrap=wrap)
+    weight = certain * (certain > 0.5)
+    smooth = fill_smooth(known, weight if plain is None else weight * plain, wrap=wrap)
     trust = smoothstep(certain)[..., None]
     return np.asarray(trust * known + (1 - trust) * smooth)
 
@@ -228,10 +309,7 @@ def _feathered(valid: np.ndarray) -> np.ndarray:
 
     The two are completed independently, so their light may differ.
     """
-    # Padded, since the outermost texels also lie at the texture's border.
-    outside = np.pad(~valid, 1, constant_values=True).astype(np.uint8)
-    cv2.floodFill(outside, None, (0, 0), 2)
-    border = distance_to(outside == 2)[1:-1, 1:-1]
+    border = _from_outside(valid)
     return smoothstep((border - 2) / (_FEATHER * len(valid)))
 
 
