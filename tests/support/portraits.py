@@ -7,13 +7,14 @@ import numpy as np
 from talkcli.avatar import View
 from talkcli.config import PortraitConfig
 from talkcli.engines.portrait.avatar import PortraitAvatar
+from talkcli.engines.portrait.build.build import build_portrait
 from talkcli.engines.portrait.build.crop import cut_crop
 from talkcli.engines.portrait.build.geometry import HeadGeometry, head_geometry
 from talkcli.face.model import FaceModel
 from talkcli.face.pose import DEPTH_SCALE
 from talkcli.render import player
 from talkcli.render.solid import solidify
-from talkcli.tracking.landmarks import Face
+from talkcli.tracking.landmarks import Face, detect_faces
 from talkcli.types import ARKIT_NAMES, MotionFrame
 
 #: What the fixture ``avatar`` is built with.
@@ -57,3 +58,9 @@ def measured(picture: np.ndarray, face: Face) -> tuple[np.ndarray, HeadGeometry]
     crop = cut_crop(picture, face, 512, 1024)
     alpha = np.ones(crop.rgb.shape[:2], np.float32)
     return crop.rgb, head_geometry(crop.points, alpha, FaceModel.load(), DEPTH_SCALE)
+
+
+def rebuilt(picture: np.ndarray) -> PortraitAvatar:
+    """The avatar of an ``[H, W, 4]`` picture, as small as the fixture's, without a fit."""
+    face = detect_faces(np.ascontiguousarray(picture[..., :3]))[0]
+    return build_portrait(picture, face, PortraitConfig(max_crop=SMALL_SIDE, fit_iterations=0))

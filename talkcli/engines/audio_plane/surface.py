@@ -117,6 +117,7 @@ class FittedSurface:
         self._neck_steps = torch.from_numpy(steps[neck]).to(device)
         self._fade = torch.from_numpy(fitted.fade).to(device)[:, None]
         self._rest = np.maximum(splats.opacities, _LEAST_OPACITY).astype(np.float32)
+        self._rest_opacities = torch.from_numpy(self._rest).to(device)
         free = ~np.isin(splats.layers, _COMPLETED)
         self._free = torch.from_numpy(free).to(device)
         # What a posed opacity is a share of: that at rest, or itself where it is not fitted.
@@ -162,7 +163,7 @@ class FittedSurface:
             )
         )  # fmt: skip
         # Opacities fade, too, or collars get holes.
-        rest = torch.from_numpy(self._rest).to(self._device)
+        rest = self._rest_opacities
         shown = rest + self._fade[:, 0] * (torch.sigmoid(change.logit) - rest)
         shown = torch.where(self._free, shown, torch.ones_like(shown))
         fitted = Gaussians(

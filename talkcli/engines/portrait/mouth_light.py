@@ -47,8 +47,7 @@ def mouth_light(face: Float[np.ndarray, "478 3"]) -> float:
 
     The less the lips let in, the darker they are.
     """
-    gaps = _gaps(face)
-    return min(1.0, 0.66 + max(0.0, float(gaps[len(gaps) // 2])) / 4.0)
+    return _light_between(_gaps(face))
 
 
 class MouthLight:
@@ -80,7 +79,7 @@ class MouthLight:
             face: ``[478, 3]`` the face in its current expression.
         """
         gaps = _gaps(face)
-        colors[self._inside] = self._inside_colors * np.float32(mouth_light(face))
+        colors[self._inside] = self._inside_colors * np.float32(_light_between(gaps))
         parted = smoothstep(np.maximum(gaps - self._source_gaps, 0) / _PARTED_CM)
         share = np.interp(self._along, np.linspace(0, 1, len(parted)), parted)
         lit = share[:, None].astype(np.float32) * self._shade
@@ -166,6 +165,10 @@ def _smooth_within(picture: np.ndarray, mask: np.ndarray, sigma: float) -> np.nd
         for image in (picture * weight[..., None], weight)
     )
     return np.asarray(weighted / np.maximum(weight, 1e-3)[..., None])
+
+
+def _light_between(gaps: np.ndarray) -> float:
+    return min(1.0, 0.66 + max(0.0, float(gaps[len(gaps) // 2])) / 4.0)
 
 
 def _gaps(face: np.ndarray) -> np.ndarray:

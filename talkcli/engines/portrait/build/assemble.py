@@ -152,9 +152,9 @@ def _add_surface(
         builder.add(front_group(frame, Layer.GLASSES, colors, ones, geometry, model))
         colors, rgb = (without_frame(image, glasses) for image in (colors, rgb))
     eyes = eye_parts(rgb, pixels.positions, geometry)
-    teeth = row_of_teeth(crop.rgb, geometry)
+    teeth, opening = row_of_teeth(crop.rgb, geometry), geometry.mouth_mask()
     colors = lips_without_teeth(
-        colors, teeth=teeth, mouth=geometry.mouth_mask(),
+        colors, teeth=teeth, mouth=opening,
         lip_side=pixels.lip_side, on_face=geometry.on_face, face_height=geometry.face_height,
     )  # fmt: skip
     builder.add(front_group(pixels, Layer.SKIN, colors, matte.alpha, geometry, model))
@@ -168,10 +168,8 @@ def _add_surface(
     texture = complete_face(colors, matte.alpha, pixels.contour_trust, geometry, model)
     builder.add(completion_group(texture))
     builder.add(rest(pixels, colors, matte.alpha, geometry, texture))
-    if not teeth.any():
-        return colors, eyes, None
-    opening = geometry.mouth_mask()
-    return colors, eyes, SeenTeeth(crop.rgb, teeth, opening, geometry.camera)
+    seen = SeenTeeth(crop.rgb, teeth, opening, geometry.camera) if teeth.any() else None
+    return colors, eyes, seen
 
 
 def _moving(splats: RestSplats) -> np.ndarray:

@@ -125,17 +125,19 @@ def _teeth(mouth: MouthFrame, pose: HeadPose, seen: SeenTeeth | None) -> list[Sp
         shift = 0.0
         if seen is not None:
             beyond = _beyond_edge(along)
-            looked = seen.at(_stored_row(mouth, pose, across, beyond, upper=upper))
+            looked = seen.at(_stored_row(mouth, pose, across[0], beyond, upper=upper))
             length = abs(np.subtract(*_span(upper))) * _TEETH_CM
             shift = edge_shift(looked, across[0], -beyond[:, 0] * length)
         color, gum, opaque = _teeth_texture(across, along, mouth, upper=upper)
-        stored = _stored_row(mouth, pose, across, along, upper=upper, shift=shift)
+        stored = _stored_row(mouth, pose, across[0], along, upper=upper, shift=shift)
         if seen is not None:
             step_cm = 0.88 * mouth.width / across.shape[1]
             painted = paint(color, opaque, seen.at(stored), step_cm, light)
-            # Lower teeth that are not seen are like the upper ones.
-            color = color * gain if painted.gain is None else painted.color
-            opaque, gain = painted.opaque, painted.gain if painted.gain is not None else gain
+            if painted.gain is not None:
+                color, opaque, gain = painted.color, painted.opaque, painted.gain
+            else:
+                # Lower teeth that are not seen are like the upper ones.
+                color = color * gain
             seen = seen.beyond(stored[0])
         color = color * (1 - gum) + mouth.colors.gum * gum * (1 - 0.4 * np.abs(across)[..., None])
         sigma = mouth.soft_px * _DENSITY
@@ -173,12 +175,12 @@ def _stored_row(
     Args:
         mouth: the closed mouth.
         pose: of the source.
-        across: ``[r, c]`` or ``[c]``-like, -1 to 1.
+        across: ``[c]`` -1 to 1.
         along: ``[r, c]`` 0 at the cutting edge, 1 at the gum.
         upper: which row.
         shift: how far the row is moved beyond its usual edge, cm.
     """
-    across = np.broadcast_to(across[0], along.shape)
+    across = np.broadcast_to(across, along.shape)
     depth = 0.75 if upper else 1.15
     edge, gum = (mouth.lip_y + share * _TEETH_CM for share in _span(upper))
     x = mouth.centre_x + across * 0.44 * mouth.width

@@ -9,9 +9,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from talkcli.config import PortraitConfig
 from talkcli.engines.portrait.avatar import PortraitAvatar
-from talkcli.engines.portrait.build.build import build_portrait
 from talkcli.engines.portrait.build.mouth_colors import mouth_colors
 from talkcli.engines.portrait.checkpoint import load_avatar, save_avatar
 from talkcli.engines.portrait.lips import lip_side
@@ -23,9 +21,8 @@ from talkcli.engines.portrait.mouth_light import (
 )
 from talkcli.engines.portrait.splats import Layer, RestSplats
 from talkcli.face.topology import INNER_LOWER, INNER_UPPER, LIP_LOWER, LIP_UPPER
-from talkcli.tracking.landmarks import detect_faces
 from talkcli.types import MotionFrame
-from tests.support.portraits import as_picture, motion_of, shown
+from tests.support.portraits import as_picture, motion_of, rebuilt, shown
 
 LIGHT_SKIN, DARK_SKIN = np.array([0.88, 0.66, 0.56]), np.array([0.36, 0.25, 0.18])
 PIXEL_CM = 0.05
@@ -35,11 +32,6 @@ PIXEL_CM = 0.05
 def closed(avatar) -> PortraitAvatar:
     """The same face, photographed with its mouth closed."""
     return rebuilt(as_picture(shown(avatar, MotionFrame.neutral())[0]))
-
-
-def rebuilt(portrait: np.ndarray) -> PortraitAvatar:
-    found = detect_faces(np.ascontiguousarray(portrait[..., :3]))[0]
-    return build_portrait(portrait, found, PortraitConfig(max_crop=320, fit_iterations=0))
 
 
 def opened(jaw: float) -> MotionFrame:

@@ -5,16 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from talkcli.config import PortraitConfig
 from talkcli.engines.portrait.avatar import PortraitAvatar
-from talkcli.engines.portrait.build.build import build_portrait
 from talkcli.engines.portrait.build.own_teeth import Looked, edge_shift, paint
 from talkcli.engines.portrait.mouth_light import source_pixels
 from talkcli.engines.portrait.splats import Layer
 from talkcli.face.topology import LIP_OUTLINE
 from talkcli.imaging import smoothstep
-from talkcli.tracking.landmarks import detect_faces
-from tests.support.portraits import as_picture, motion_of, shown
+from tests.support.portraits import as_picture, motion_of, rebuilt, shown
 
 ENAMEL, DARK = np.array([0.8, 0.75, 0.7]), np.array([0.15, 0.05, 0.05])
 STEP_CM = 0.05
@@ -70,15 +67,20 @@ def drawn() -> tuple[np.ndarray, np.ndarray]:
     return np.full((*shape, 3), 0.7), np.full(shape, 0.98)
 
 
+def row(first: int, end: int) -> np.ndarray:
+    """``[20, c]`` bool: the lines from ``first`` up to ``end``."""
+    lines = np.zeros((20, len(ACROSS)), bool)
+    lines[first:end] = True
+    return lines
+
+
 def seen_row(tooth: np.ndarray, color: np.ndarray) -> Looked:
-    opened = np.zeros((20, len(ACROSS)), bool)
-    opened[:14] = True
+    opened = row(0, 14)
     return Looked(np.where(tooth[..., None], color, DARK), tooth, opened)
 
 
 def test_hidden_parts_go_on_as_the_tooth_below() -> None:
-    tooth = np.zeros((20, len(ACROSS)), bool)
-    tooth[3:14] = True
+    tooth = row(3, 14)
     color = np.broadcast_to(ENAMEL, (*tooth.shape, 3)).copy()
     color[:, 18:23] *= 0.8
     painted = paint(*drawn(), seen_row(tooth, color), STEP_CM, light=1.0)
@@ -90,8 +92,7 @@ def test_hidden_parts_go_on_as_the_tooth_below() -> None:
 
 
 def test_less_light_in_the_source_is_made_up_for() -> None:
-    tooth = np.zeros((20, len(ACROSS)), bool)
-    tooth[3:14] = True
+    tooth = row(3, 14)
     color = np.broadcast_to(0.8 * ENAMEL, (*tooth.shape, 3))
     painted = paint(*drawn(), seen_row(tooth, color), STEP_CM, light=0.8)
     np.testing.assert_allclose(painted.color[8, 20], ENAMEL, atol=0.01)
@@ -103,8 +104,7 @@ def test_less_light_in_the_source_is_made_up_for() -> None:
     ids=["light on a lip", "tongue", "dark"],
 )
 def test_what_is_no_row_of_teeth_is_not_painted(height: int, color: np.ndarray) -> None:
-    tooth = np.zeros((20, len(ACROSS)), bool)
-    tooth[4 : 4 + height] = True
+    tooth = row(4, 4 + height)
     before = drawn()
     painted = paint(*before, seen_row(tooth, color), STEP_CM, light=1.0)
     assert painted.gain is None
@@ -113,19 +113,13 @@ def test_what_is_no_row_of_teeth_is_not_painted(height: int, color: np.ndarray) 
 
 
 def test_a_dim_strip_only_tints() -> None:
-    tooth = np.zeros((20, len(ACROSS)), bool)
-    tooth[8:13] = True
+    tooth = row(8, 13)
     color = np.broadcast_to(0.8 * ENAMEL, (*tooth.shape, 3)).copy()
     color[:, ::4] *= 0.7
     painted = paint(*drawn(), seen_row(tooth, color), STEP_CM, light=1.0)
     assert painted.gain is not None and np.ptp(painted.color, axis=(0, 1)).max() < 1e-6
     assert painted.color.mean() == pytest.approx(0.8 * ENAMEL.mean(), rel=0.02)
     np.testing.assert_array_equal(painted.opaque, drawn()[1])
-
-
-def rebuilt(picture: np.ndarray) -> PortraitAvatar:
-    face = detect_faces(np.ascontiguousarray(picture[..., :3]))[0]
-    return build_portrait(picture, face, PortraitConfig(max_crop=320, fit_iterations=0))
 
 
 def test_teeth_of_the_picture_are_the_avatars(avatar: PortraitAvatar) -> None:
